@@ -1,0 +1,3 @@
+//! config
+/// x
+pub struct CirConfig;

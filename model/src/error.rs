@@ -1,0 +1,91 @@
+//! The crate's one error type. Each message names the thing, the place and the mend.
+
+/// Everything that can go wrong between bytes and a ranking.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A configuration that cannot describe a model.
+    #[error("{place}: {problem}; {mend}")]
+    Config {
+        /// The file or field.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do about it.
+        mend: String,
+    },
+    /// Bytes that do not hold what their format says.
+    #[error("{place}: {problem}; {mend}")]
+    Format {
+        /// The file, chunk or tensor.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do about it.
+        mend: String,
+    },
+    /// A format or product version that this build does not read.
+    #[error("{place} has format version {found}, this build reads {expected}; {mend}")]
+    Version {
+        /// The file.
+        place: String,
+        /// The version it carries.
+        found: String,
+        /// The version that this build reads.
+        expected: String,
+        /// What to do about it.
+        mend: String,
+    },
+    /// Content whose SHA-256 is not the one that the bundle promises.
+    #[error("{place}: the content does not match its checksum (expected {expected}, got {found}); {mend}")]
+    Checksum {
+        /// The file.
+        place: String,
+        /// Hex SHA-256 that the bundle promises.
+        expected: String,
+        /// Hex SHA-256 of the bytes at hand.
+        found: String,
+        /// What to do about it.
+        mend: String,
+    },
+    /// An image that cannot be used.
+    #[error("{place}: {problem}; {mend}")]
+    Image {
+        /// Where the image came from.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do about it.
+        mend: String,
+    },
+    /// A tensor that is missing, or whose shape is not the module's.
+    #[error("{place}: {problem}; {mend}")]
+    Weights {
+        /// The tensor's name.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What to do about it.
+        mend: String,
+    },
+    /// A query that cannot be answered.
+    #[error("{problem}; {mend}")]
+    Query {
+        /// What is wrong with it.
+        problem: String,
+        /// What to do about it.
+        mend: String,
+    },
+    /// The device did not do what the self-test expects, or stopped answering.
+    #[error("{place}: {problem}; {mend}")]
+    Device {
+        /// The device or the stage.
+        place: String,
+        /// What happened.
+        problem: String,
+        /// What to do about it.
+        mend: String,
+    },
+}
+
+/// The crate's result.
+pub type Result<T, E = ModelError> = std::result::Result<T, E>;

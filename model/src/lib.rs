@@ -1,0 +1,21 @@
+//! The model of composed image retrieval, from bytes to ranking: architectures, preprocessing, similarity,
+//! quantized weights, gallery search and the query engine. It knows no files, networks, threads or browsers.
+//!
+//! Dimension letters, the same everywhere: `B` batch, `N` query tokens, `T` image tokens, `L` text tokens,
+//! `C` image token width, `D` Q-Former width, `P` projection width, `H` heads.
+
+pub mod bundle;
+pub mod cir;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod gallery;
+pub mod image;
+pub mod kernels;
+pub mod nn;
+pub mod quant;
+pub mod text;
+pub mod weights;
+
+pub use config::CirConfig;
+pub use error::{ModelError, Result};
