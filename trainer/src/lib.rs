@@ -1,2 +1,4 @@
 //! The thisbut trainer as a library: everything that the command line calls.
-#![allow(missing_docs)]
+
+pub mod error;
+pub mod fsx;

@@ -1,0 +1,56 @@
+//! Files: whole reads with a good message, atomic writes (temporary file, sync, rename), content hashes.
+
+use crate::error::{Result, TrainerError};
+use sha2::{Digest, Sha256};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Reads a whole file.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| TrainerError::io(path, "read", e, "check the path and its permissions"))
+}
+
+/// Reads a whole UTF-8 file.
+pub fn read_text(path: &Path) -> Result<String> {
+    String::from_utf8(read(path)?).map_err(|e| {
+        TrainerError::data(path.display().to_string(), format!("not UTF-8 text ({e})"), "save the file as UTF-8")
+    })
+}
+
+/// Creates a folder and its parents.
+pub fn create_dir(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path)
+        .map_err(|e| TrainerError::io(path, "create", e, "check the parent folder's permissions"))
+}
+
+/// Writes through a temporary file beside `path`, syncs, and renames: a reader sees the old file or the whole new one.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomic_with(path, |file| file.write_all(bytes))
+}
+
+/// As [`write_atomic`], for content that is produced in pieces.
+pub fn write_atomic_with(
+    path: &Path,
+    fill: impl FnOnce(&mut std::io::BufWriter<&mut std::fs::File>) -> std::io::Result<()>,
+) -> Result<()> {
+    let mend = "check free space and the folder's permissions";
+    let parent =
+        path.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
+    create_dir(&parent)?;
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".partial-")
+        .tempfile_in(&parent)
+        .map_err(|e| TrainerError::io(path, "write", e, mend))?;
+    {
+        let mut buffered = std::io::BufWriter::with_capacity(1 << 20, temporary.as_file_mut());
+        fill(&mut buffered).and_then(|()| buffered.flush()).map_err(|e| TrainerError::io(path, "write", e, mend))?;
+    }
+    temporary.as_file().sync_all().map_err(|e| TrainerError::io(path, "write", e, mend))?;
+    temporary.persist(path).map_err(|e| TrainerError::io(path, "write", e.error, mend))?;
+    Ok(())
+}
+
+/// Lower-case hex SHA-256.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
