@@ -1,1 +1,76 @@
-//! kernels
+//! Operators that the modules call. Each has a portable form, composed of burn's own tensor operations, that runs on
+//! every device; on the CPU (Flex) a fused kernel computes the same values, with its own backward pass.
+//!
+//! burn's element-wise CPU operations run on one thread and build a tensor each; under autodiff a softmax is five of
+//! them and GELU is a scalar `erf`. The fused forms are what makes training and answering on a CPU practical.
+
+#[cfg(feature = "flex")]
+mod cpu;
+#[cfg(feature = "flex")]
+mod extension;
+mod math;
+mod portable;
+
+use burn::tensor::Tensor;
+
+/// Whether `device` runs the fused CPU kernels.
+#[cfg(feature = "flex")]
+fn fused(device: &burn::tensor::Device) -> bool {
+    #[cfg(feature = "autodiff")]
+    let device = &device.clone().inner();
+    matches!(device.as_dispatch(), burn::backend::DispatchDevice::Flex(_))
+}
+
+/// Exact GELU, `x · Φ(x)`, element by element (BERT's `gelu`; not the tanh form).
+pub fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
+    #[cfg(feature = "flex")]
+    if fused(&x.device()) {
+        return extension::gelu(x);
+    }
+    portable::gelu(x)
+}
+
+/// Layer normalisation over the last dimension, `(x − mean) / sqrt(var + eps) · gamma + beta`.
+///
+/// # Shapes
+/// - x `[R, D]`; gamma, beta `[D]`; result `[R, D]`
+pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if fused(&x.device()) {
+        return extension::layer_norm(x, gamma, beta, eps as f32);
+    }
+    portable::layer_norm(x, gamma, beta, eps)
+}
+
+/// Multi-head scaled dot-product attention without dropout on the weights.
+///
+/// # Shapes
+/// - query `[B, n, D]`; key, value `[B, m, D]` with the heads side by side in D
+/// - bias `[B, m]`, added to the scores of every head and query (0 keeps a position, −10000 hides it, as in BERT)
+/// - result `[B, n, D]`
+pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, bias: Tensor<2>, heads: usize) -> Tensor<3> {
+    #[cfg(feature = "flex")]
+    if fused(&query.device()) {
+        return extension::attention(query, key, value, bias, heads);
+    }
+    portable::attention(query, key, value, bias, heads)
+}
+
+/// Dropout with a seed of its own, so that a resumed run draws the same masks as an unbroken one.
+///
+/// Every element is kept with probability `1 − p` and scaled by `1 / (1 − p)`. On the CPU the mask is a hash of
+/// `seed` and the element's index; elsewhere it is drawn on the device, whose generator the trainer seeds each step.
+pub fn dropout<const R: usize>(x: Tensor<R>, p: f64, seed: u64) -> Tensor<R> {
+    if p <= 0.0 {
+        return x;
+    }
+    #[cfg(feature = "flex")]
+    if fused(&x.device()) {
+        return extension::dropout(x, p as f32, seed);
+    }
+    let _ = seed;
+    portable::dropout(x, p)
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests;

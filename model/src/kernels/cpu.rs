@@ -1,0 +1,348 @@
+//! The fused CPU kernels over plain slices: vectorised per processor by `pulp`, spread over cores by rayon.
+
+use super::math;
+use pulp::Arch;
+
+/// Rows handed to one task: large enough that a task costs more than scheduling it.
+const GRAIN: usize = 16 * 1024;
+
+/// Runs `f(first_row, rows_of_out)` over `out` cut into groups of whole rows.
+fn over_rows(out: &mut [f32], row: usize, f: impl Fn(usize, &mut [f32]) + Sync + Send) {
+    let rows = (GRAIN / row.max(1)).max(1);
+    #[cfg(feature = "rayon")]
+    {
+        use rayon::prelude::*;
+        if out.len() > 2 * GRAIN {
+            out.par_chunks_mut(rows * row).enumerate().for_each(|(i, chunk)| f(i * rows, chunk));
+            return;
+        }
+    }
+    for (i, chunk) in out.chunks_mut(rows * row).enumerate() {
+        f(i * rows, chunk);
+    }
+}
+
+/// `out[i] = f(x[i])`.
+pub fn map(x: &[f32], f: impl Fn(f32) -> f32 + Sync + Send + Copy) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    over_rows(&mut out, 1, |first, chunk| {
+        let len = chunk.len();
+        let source = &x[first..first + len];
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (o, &v) in chunk.iter_mut().zip(source) {
+                    *o = f(v);
+                }
+            },
+        );
+    });
+    out
+}
+
+/// `out[i] = f(x[i], y[i])`.
+pub fn map2(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32 + Sync + Send + Copy) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    over_rows(&mut out, 1, |first, chunk| {
+        let (xs, ys) = (&x[first..first + chunk.len()], &y[first..first + chunk.len()]);
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for ((o, &a), &b) in chunk.iter_mut().zip(xs).zip(ys) {
+                    *o = f(a, b);
+                }
+            },
+        );
+    });
+    out
+}
+
+/// `out[i] = kept(i) ? x[i] / (1 − p) : 0`. The backward pass is the same map over the gradient.
+pub fn dropout(x: &[f32], p: f32, seed: u32) -> Vec<f32> {
+    let scale = 1.0 / (1.0 - p);
+    let mut out = vec![0.0; x.len()];
+    over_rows(&mut out, 1, |first, chunk| {
+        let source = &x[first..first + chunk.len()];
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (i, (o, &v)) in chunk.iter_mut().zip(source).enumerate() {
+                    let keep = if math::uniform((first + i) as u32, seed) >= p { scale } else { 0.0 };
+                    *o = v * keep;
+                }
+            },
+        );
+    });
+    out
+}
+
+#[inline(always)]
+fn sum(x: &[f32]) -> f32 {
+    // Sixteen partial sums: independent, so they vectorise, and more exact than one running sum.
+    let mut lanes = [0.0f32; 16];
+    let chunks = x.chunks_exact(16);
+    let rest: f32 = chunks.remainder().iter().sum();
+    for chunk in chunks {
+        for (l, &v) in lanes.iter_mut().zip(chunk) {
+            *l += v;
+        }
+    }
+    lanes.iter().sum::<f32>() + rest
+}
+
+#[inline(always)]
+fn dot(x: &[f32], y: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 16];
+    let (xs, ys) = (x.chunks_exact(16), y.chunks_exact(16));
+    let rest: f32 = xs.remainder().iter().zip(ys.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in xs.zip(ys) {
+        for ((l, &u), &v) in lanes.iter_mut().zip(a).zip(b) {
+            *l += u * v;
+        }
+    }
+    lanes.iter().sum::<f32>() + rest
+}
+
+#[inline(always)]
+fn moments(x: &[f32], eps: f32) -> (f32, f32) {
+    let n = x.len() as f32;
+    let mean = sum(x) / n;
+    let mut lanes = [0.0f32; 16];
+    let chunks = x.chunks_exact(16);
+    let rest: f32 = chunks.remainder().iter().map(|v| (v - mean) * (v - mean)).sum();
+    for chunk in chunks {
+        for (l, &v) in lanes.iter_mut().zip(chunk) {
+            *l += (v - mean) * (v - mean);
+        }
+    }
+    let variance = (lanes.iter().sum::<f32>() + rest) / n;
+    (mean, 1.0 / (variance + eps).sqrt())
+}
+
+/// Layer norm of the rows of `x` `[R, D]`.
+pub fn layer_norm(x: &[f32], gamma: &[f32], beta: &[f32], eps: f32) -> Vec<f32> {
+    let d = gamma.len();
+    let mut out = vec![0.0; x.len()];
+    over_rows(&mut out, d, |first, rows| {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (i, o) in rows.chunks_exact_mut(d).enumerate() {
+                    let row = &x[(first + i) * d..(first + i + 1) * d];
+                    let (mean, scale) = moments(row, eps);
+                    for (((o, &v), &g), &b) in o.iter_mut().zip(row).zip(gamma).zip(beta) {
+                        *o = (v - mean) * scale * g + b;
+                    }
+                }
+            },
+        );
+    });
+    out
+}
+
+/// Gradient of [`layer_norm`] for x `[R, D]`.
+pub fn layer_norm_backward_x(x: &[f32], gamma: &[f32], grad: &[f32], eps: f32) -> Vec<f32> {
+    let d = gamma.len();
+    let mut out = vec![0.0; x.len()];
+    over_rows(&mut out, d, |first, rows| {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (i, dx) in rows.chunks_exact_mut(d).enumerate() {
+                    let range = (first + i) * d..(first + i + 1) * d;
+                    let (row, g) = (&x[range.clone()], &grad[range]);
+                    let (mean, scale) = moments(row, eps);
+                    // dx = scale · (g·γ − mean(g·γ) − x̂ · mean(g·γ·x̂)); dx holds g·γ first.
+                    for ((o, &a), &b) in dx.iter_mut().zip(g).zip(gamma) {
+                        *o = a * b;
+                    }
+                    let a = sum(dx) / d as f32;
+                    let b = (dot(dx, row) - mean * a * d as f32) * scale / d as f32;
+                    for (o, &v) in dx.iter_mut().zip(row) {
+                        *o = scale * (*o - a - (v - mean) * scale * b);
+                    }
+                }
+            },
+        );
+    });
+    out
+}
+
+/// Gradients of [`layer_norm`] for gamma and beta, `[D]` each.
+pub fn layer_norm_backward_affine(x: &[f32], grad: &[f32], d: usize, eps: f32) -> (Vec<f32>, Vec<f32>) {
+    let part = |rows: core::ops::Range<usize>| {
+        let (mut dg, mut db) = (vec![0.0f32; d], vec![0.0f32; d]);
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for r in rows.clone() {
+                    let (row, g) = (&x[r * d..(r + 1) * d], &grad[r * d..(r + 1) * d]);
+                    let (mean, scale) = moments(row, eps);
+                    for (((dg, db), &v), &g) in dg.iter_mut().zip(db.iter_mut()).zip(row).zip(g) {
+                        *dg += g * (v - mean) * scale;
+                        *db += g;
+                    }
+                }
+            },
+        );
+        (dg, db)
+    };
+    let rows = x.len() / d;
+    // A fixed number of parts, whatever the number of threads: the sums, and so a whole run, stay the same.
+    let size = rows.div_ceil(8).max(1);
+    let parts: Vec<_> = (0..rows).step_by(size).map(|r| r..(r + size).min(rows)).collect();
+    #[cfg(feature = "rayon")]
+    let sums: Vec<_> = {
+        use rayon::prelude::*;
+        parts.into_par_iter().map(part).collect()
+    };
+    #[cfg(not(feature = "rayon"))]
+    let sums: Vec<_> = parts.into_iter().map(part).collect();
+    let mut total = (vec![0.0; d], vec![0.0; d]);
+    for (dg, db) in sums {
+        total.0.iter_mut().zip(dg).for_each(|(t, v)| *t += v);
+        total.1.iter_mut().zip(db).for_each(|(t, v)| *t += v);
+    }
+    total
+}
+
+/// The sizes of one attention call.
+#[derive(Clone, Copy, Debug)]
+pub struct Attention {
+    /// Batch.
+    pub batch: usize,
+    /// Queries.
+    pub n: usize,
+    /// Keys.
+    pub m: usize,
+    /// Width of all heads together.
+    pub d: usize,
+    /// Heads.
+    pub heads: usize,
+}
+
+/// `out[j][i] = x[i][j]` for one head of `rows` positions.
+#[inline(always)]
+fn transpose_head(x: &[f32], d: usize, offset: usize, rows: usize, width: usize, out: &mut [f32]) {
+    for i in 0..rows {
+        let row = &x[i * d + offset..i * d + offset + width];
+        for (j, &v) in row.iter().enumerate() {
+            out[j * rows + i] = v;
+        }
+    }
+}
+
+/// `out[..] += Σ_k left[k] · right[k][..]`, right `[left.len(), out.len()]` with row stride `stride`.
+#[inline(always)]
+fn accumulate(out: &mut [f32], left: &[f32], right: &[f32], stride: usize) {
+    let width = out.len();
+    for (k, &l) in left.iter().enumerate() {
+        for (o, &r) in out.iter_mut().zip(&right[k * stride..k * stride + width]) {
+            *o += l * r;
+        }
+    }
+}
+
+/// Softmax of `scores · scale + bias`, in place.
+#[inline(always)]
+fn softmax(scores: &mut [f32], bias: &[f32], scale: f32) {
+    let mut max = f32::NEG_INFINITY;
+    for (s, &b) in scores.iter_mut().zip(bias) {
+        *s = *s * scale + b;
+        max = if *s > max { *s } else { max };
+    }
+    for s in scores.iter_mut() {
+        *s = math::exp(*s - max);
+    }
+    let inverse = 1.0 / sum(scores);
+    for s in scores.iter_mut() {
+        *s *= inverse;
+    }
+}
+
+impl Attention {
+    /// The attended values `[B, n, D]` for q `[B, n, D]`, k and v `[B, m, D]`, bias `[B, m]`.
+    pub fn forward(&self, q: &[f32], k: &[f32], v: &[f32], bias: &[f32]) -> Vec<f32> {
+        let Self { n, m, d, heads, .. } = *self;
+        let width = d / heads;
+        let scale = 1.0 / (width as f32).sqrt();
+        let mut out = vec![0.0; q.len()];
+        over_rows(&mut out, n * d, |first, chunk| {
+            let (mut kt, mut p) = (vec![0.0; width * m], vec![0.0; m]);
+            Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for (i, out) in chunk.chunks_exact_mut(n * d).enumerate() {
+                        let b = first + i;
+                        let (q, k, v) = (&q[b * n * d..], &k[b * m * d..], &v[b * m * d..]);
+                        let bias = &bias[b * m..(b + 1) * m];
+                        for h in 0..heads {
+                            transpose_head(k, d, h * width, m, width, &mut kt);
+                            for row in 0..n {
+                                let at = row * d + h * width;
+                                p.fill(0.0);
+                                accumulate(&mut p, &q[at..at + width], &kt, m);
+                                softmax(&mut p, bias, scale);
+                                accumulate(&mut out[at..at + width], &p, &v[h * width..], d);
+                            }
+                        }
+                    }
+                },
+            );
+        });
+        out
+    }
+
+    /// Gradients for q, k and v, one buffer `[B, (n + 2m) · D]` with q, k, v side by side for each sample.
+    pub fn backward(&self, q: &[f32], k: &[f32], v: &[f32], bias: &[f32], grad: &[f32]) -> Vec<f32> {
+        let Self { batch, n, m, d, heads } = *self;
+        let width = d / heads;
+        let scale = 1.0 / (width as f32).sqrt();
+        let mut out = vec![0.0; batch * (n + 2 * m) * d];
+        over_rows(&mut out, (n + 2 * m) * d, |first, chunk| {
+            let (mut kt, mut vt) = (vec![0.0; width * m], vec![0.0; width * m]);
+            let (mut p, mut ds) = (vec![0.0; m], vec![0.0; m]);
+            Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for (i, out) in chunk.chunks_exact_mut((n + 2 * m) * d).enumerate() {
+                        let b = first + i;
+                        let (q, k, v) = (&q[b * n * d..], &k[b * m * d..], &v[b * m * d..]);
+                        let (grad, bias) = (&grad[b * n * d..], &bias[b * m..(b + 1) * m]);
+                        let (dq, rest) = out.split_at_mut(n * d);
+                        let (dk, dv) = rest.split_at_mut(m * d);
+                        for h in 0..heads {
+                            let offset = h * width;
+                            transpose_head(k, d, offset, m, width, &mut kt);
+                            transpose_head(v, d, offset, m, width, &mut vt);
+                            for row in 0..n {
+                                let at = row * d + offset;
+                                let (q, g) = (&q[at..at + width], &grad[at..at + width]);
+                                p.fill(0.0);
+                                accumulate(&mut p, q, &kt, m);
+                                softmax(&mut p, bias, scale);
+                                ds.fill(0.0);
+                                accumulate(&mut ds, g, &vt, m);
+                                let mean = dot(&p, &ds);
+                                for (s, &p) in ds.iter_mut().zip(&p) {
+                                    *s = p * (*s - mean) * scale;
+                                }
+                                accumulate(&mut dq[at..at + width], &ds, &k[offset..], d);
+                                for j in 0..m {
+                                    let at = j * d + offset;
+                                    for (o, &x) in dk[at..at + width].iter_mut().zip(q) {
+                                        *o += ds[j] * x;
+                                    }
+                                    for (o, &x) in dv[at..at + width].iter_mut().zip(g) {
+                                        *o += p[j] * x;
+                                    }
+                                }
+                            }
+                        }
+                    }
+                },
+            );
+        });
+        out
+    }
+}

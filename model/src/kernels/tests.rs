@@ -1,0 +1,89 @@
+use super::*;
+use burn::tensor::{Device, TensorData};
+
+fn values<const R: usize>(shape: [usize; R], seed: u32) -> TensorData {
+    let n: usize = shape.iter().product();
+    TensorData::new((0..n as u32).map(|i| math::uniform(i, seed) * 4.0 - 2.0).collect::<Vec<f32>>(), shape)
+}
+
+fn largest_difference<const R: usize>(a: Tensor<R>, b: Tensor<R>) -> f32 {
+    let (a, b) = (a.into_data().try_to_vec::<f32>().unwrap(), b.into_data().try_to_vec::<f32>().unwrap());
+    assert_eq!(a.len(), b.len());
+    assert!(a.iter().any(|v| *v != 0.0));
+    a.iter().zip(&b).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn scalar_functions_match_their_definitions() {
+    for i in -900..900 {
+        let x = i as f32 * 0.01;
+        assert!((math::exp(x) / x.exp() - 1.0).abs() < 4e-7, "exp({x})");
+    }
+    // erf at a few points, from tables.
+    for (x, y) in [(0.0, 0.0), (0.5, 0.520_499_9), (1.0, 0.842_700_8), (2.0, 0.995_322_3), (-1.0, -0.842_700_8)] {
+        assert!((math::erf(x) - y).abs() < 5e-7, "erf({x})");
+    }
+}
+
+#[cfg(feature = "autodiff")]
+#[test]
+fn fused_gelu_matches_the_portable_form_and_its_gradient() {
+    let device = Device::flex().autodiff();
+    let x = Tensor::<2>::from_data(values([37, 53], 1), &device).require_grad();
+    let w = Tensor::<2>::from_data(values([37, 53], 2), &device);
+    let (f, p) = (gelu(x.clone()), portable::gelu(x.clone()));
+    assert!(largest_difference(f.clone(), p.clone()) < 1e-6);
+    let (gf, gp) = ((f * w.clone()).sum().backward(), (p * w).sum().backward());
+    assert!(largest_difference(x.grad(&gf).unwrap(), x.grad(&gp).unwrap()) < 2e-6);
+}
+
+#[cfg(feature = "autodiff")]
+#[test]
+fn fused_layer_norm_matches_the_portable_form_and_its_gradients() {
+    let device = Device::flex().autodiff();
+    let x = Tensor::<2>::from_data(values([41, 67], 1), &device).require_grad();
+    let gamma = Tensor::<1>::from_data(values([67], 2), &device).require_grad();
+    let beta = Tensor::<1>::from_data(values([67], 3), &device).require_grad();
+    let w = Tensor::<2>::from_data(values([41, 67], 4), &device);
+    let f = layer_norm(x.clone(), gamma.clone(), beta.clone(), 1e-12);
+    let p = portable::layer_norm(x.clone(), gamma.clone(), beta.clone(), 1e-12);
+    assert!(largest_difference(f.clone(), p.clone()) < 2e-6);
+    let (gf, gp) = ((f * w.clone()).sum().backward(), (p * w).sum().backward());
+    assert!(largest_difference(x.grad(&gf).unwrap(), x.grad(&gp).unwrap()) < 5e-6);
+    assert!(largest_difference(gamma.grad(&gf).unwrap(), gamma.grad(&gp).unwrap()) < 2e-5);
+    assert!(largest_difference(beta.grad(&gf).unwrap(), beta.grad(&gp).unwrap()) < 2e-5);
+}
+
+#[cfg(feature = "autodiff")]
+#[test]
+fn fused_attention_matches_the_portable_form_and_its_gradients() {
+    let device = Device::flex().autodiff();
+    let (b, n, m, d, heads) = (3, 7, 11, 24, 4);
+    let q = Tensor::<3>::from_data(values([b, n, d], 1), &device).require_grad();
+    let k = Tensor::<3>::from_data(values([b, m, d], 2), &device).require_grad();
+    let v = Tensor::<3>::from_data(values([b, m, d], 3), &device).require_grad();
+    let mut bias = vec![0.0f32; b * m];
+    bias[m - 2..m].fill(-10000.0);
+    bias[2 * m - 5..2 * m].fill(-10000.0);
+    let bias = Tensor::<2>::from_data(TensorData::new(bias, [b, m]), &device);
+    let w = Tensor::<3>::from_data(values([b, n, d], 4), &device);
+    let f = attention(q.clone(), k.clone(), v.clone(), bias.clone(), heads);
+    let p = portable::attention(q.clone(), k.clone(), v.clone(), bias, heads);
+    assert!(largest_difference(f.clone(), p.clone()) < 2e-6);
+    let (gf, gp) = ((f * w.clone()).sum().backward(), (p * w).sum().backward());
+    for x in [q, k, v] {
+        assert!(largest_difference(x.grad(&gf).unwrap(), x.grad(&gp).unwrap()) < 5e-6);
+    }
+}
+
+#[cfg(feature = "autodiff")]
+#[test]
+fn dropout_keeps_the_asked_share_and_its_gradient_uses_the_same_mask() {
+    let device = Device::flex().autodiff();
+    let x = Tensor::<1>::ones([100_000], &device).require_grad();
+    let y = dropout(x.clone(), 0.1, 42);
+    let kept: f32 = y.clone().into_data().try_to_vec::<f32>().unwrap().iter().filter(|v| **v > 0.0).count() as f32;
+    assert!((kept / 100_000.0 - 0.9).abs() < 0.005, "kept {kept}");
+    let g = x.grad(&y.clone().sum().backward()).unwrap();
+    assert_eq!(largest_difference(g, y.inner()), 0.0);
+}
