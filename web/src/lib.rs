@@ -1,1 +1,1 @@
-//! web
+//! The query engine in a browser worker.

@@ -1,0 +1,46 @@
+// Which module to run: the CPU one for everybody, the WebGPU one where a real adapter answers and has won a short
+// measurement on this very device. The decision is remembered for the bundle it was made with.
+
+const KEY = "thisbut:device";
+const KEEP_DAYS = 30;
+/** The graphics card has to win clearly: it starts more slowly and can be lost. */
+export const CLEARLY = 0.8;
+
+/** A name for the adapter, or null where there is none worth trying. */
+export async function adapter() {
+  try {
+    const found = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+    if (!found) return null;
+    const info = found.info ?? {};
+    if (info.isFallbackAdapter ?? found.isFallbackAdapter) return null;
+    return [info.vendor, info.architecture, info.device].filter(Boolean).join(" ") || "gpu";
+  } catch {
+    return null;
+  }
+}
+
+/** "cpu" or "webgpu" if this bundle was measured here before, on the same adapter; null otherwise. */
+export function remembered(bundle, name) {
+  try {
+    const note = JSON.parse(localStorage.getItem(KEY) ?? "{}")[bundle];
+    const fresh = note && note.adapter === name && Date.now() - note.at < KEEP_DAYS * 86_400_000;
+    return fresh ? note.device : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Keeps a decision; `device` null forgets it. Storage may be forbidden: then nothing is remembered. */
+export function remember(bundle, device, name = "", measured = {}) {
+  try {
+    const notes = JSON.parse(localStorage.getItem(KEY) ?? "{}");
+    if (device) notes[bundle] = { device, adapter: name, measured, at: Date.now() };
+    else delete notes[bundle];
+    localStorage.setItem(KEY, JSON.stringify(notes));
+  } catch {
+    // Private windows: measured again next time.
+  }
+}
+
+/** Whether this is a good moment and place to fetch a second module and measure it. */
+export const mayMeasure = () => !navigator.connection?.saveData && navigator.onLine !== false;

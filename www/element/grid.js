@@ -1,0 +1,159 @@
+// A listbox of pictures: results and the starting choice. Tiles keep their identity between searches, so that a new
+// ranking is seen as movement. One tab stop, arrow keys inside.
+
+import { calm, h } from "./dom.js";
+
+const MOVE = { duration: 420, easing: "cubic-bezier(.2,.8,.2,1)" };
+
+export class Grid {
+  /**
+   * @param {{label: string, pick: (item: object, tile: HTMLElement) => void, hint: string}} options
+   */
+  constructor({ label, pick, hint, part }) {
+    this.pick = pick;
+    this.hint = hint;
+    this.tiles = new Map();
+    this.items = [];
+    this.node = h("div.grid", { role: "listbox", "aria-label": label, part });
+    this.node.addEventListener("keydown", (event) => this.key(event));
+    this.node.addEventListener("click", (event) => {
+      const tile = event.target.closest("[role=option]");
+      if (tile) this.choose(tile);
+    });
+    this.node.addEventListener("focusin", (event) => this.rove(event.target.closest("[role=option]")));
+  }
+
+  get options() {
+    return [...this.node.children].filter((node) => node.getAttribute("role") === "option");
+  }
+
+  choose(tile) {
+    const item = this.items.find((one) => one.index === Number(tile.dataset.index));
+    if (item) this.pick(item, tile);
+  }
+
+  /** @param {object[]} items with index, title, image and, for results, score */
+  show(items) {
+    const before = new Map([...this.tiles].map(([index, tile]) => [index, tile.getBoundingClientRect()]));
+    const focused = this.node.contains(this.node.getRootNode().activeElement);
+    this.items = items;
+    const next = new Map();
+    for (const [rank, item] of items.entries()) {
+      const tile = this.tiles.get(item.index) ?? this.tile(item);
+      this.update(tile, item, rank);
+      next.set(item.index, tile);
+    }
+    this.node.replaceChildren(...next.values());
+    this.tiles = next;
+    const first = this.options[0];
+    if (first) this.rove(first);
+    if (focused) first?.focus();
+    if (!calm()) this.animate(before);
+  }
+
+  /** Grey tiles while the first answer is on its way. */
+  wait(count) {
+    this.tiles.clear();
+    this.items = [];
+    this.node.replaceChildren(
+      ...Array.from({ length: count }, () => h("div.tile.blank", { "aria-hidden": "true" }, h("div.frame"))),
+    );
+  }
+
+  tile(item) {
+    const image = h("img", { alt: "", loading: "lazy", decoding: "async", draggable: false });
+    image.addEventListener("load", () => image.classList.add("seen"), { once: true });
+    image.addEventListener("error", () => image.classList.add("gone"));
+    image.src = item.image;
+    const frame = h("div.frame", { part: "tile-image" }, image, h("span.hint", { "aria-hidden": "true" }, this.hint));
+    return h(
+      "div.tile",
+      { role: "option", part: "tile", tabindex: "-1", "aria-selected": "false", "data-index": item.index },
+      frame,
+      h("span.title", { part: "tile-title" }, item.title),
+      h("span.score", { part: "score" }, h("i"), h("b")),
+    );
+  }
+
+  update(tile, item, rank) {
+    const score = item.score === undefined ? "" : item.score.toFixed(3);
+    tile.setAttribute("aria-label", score && this.scores ? `${item.title}, ${score}` : item.title);
+    tile.setAttribute("aria-posinset", rank + 1);
+    tile.setAttribute("aria-setsize", this.items.length);
+    tile.classList.toggle("first", rank === 0);
+    tile.querySelector(".score b").textContent = score;
+    tile.style.setProperty("--fill", Math.max(0, Math.min(1, item.score ?? 0)).toFixed(3));
+  }
+
+  setScores(on) {
+    this.scores = on;
+    this.node.classList.toggle("scored", on);
+    for (const [rank, item] of this.items.entries()) this.update(this.tiles.get(item.index), item, rank);
+  }
+
+  animate(before) {
+    let fresh = 0;
+    for (const [index, tile] of this.tiles) {
+      const old = before.get(index);
+      if (!old) {
+        const delay = Math.min(fresh++, 14) * 22;
+        tile.animate(
+          [
+            { opacity: 0, transform: "translateY(10px) scale(.96)" },
+            { opacity: 1, transform: "none" },
+          ],
+          { ...MOVE, delay, fill: "backwards" },
+        );
+        continue;
+      }
+      const now = tile.getBoundingClientRect();
+      const [dx, dy] = [old.left - now.left, old.top - now.top];
+      const scale = now.width ? old.width / now.width : 1;
+      if (!dx && !dy && scale === 1) continue;
+      tile.animate(
+        [{ transformOrigin: "0 0", transform: `translate(${dx}px, ${dy}px) scale(${scale})` }, { transformOrigin: "0 0", transform: "none" }],
+        MOVE,
+      );
+    }
+  }
+
+  rove(tile) {
+    if (!tile) return;
+    for (const other of this.options) {
+      other.tabIndex = other === tile ? 0 : -1;
+      other.setAttribute("aria-selected", String(other === tile && tile.matches(":focus")));
+    }
+  }
+
+  key(event) {
+    const tiles = this.options;
+    const at = tiles.indexOf(event.target.closest?.("[role=option]"));
+    if (at < 0) return;
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      return this.choose(tiles[at]);
+    }
+    const rtl = getComputedStyle(this.node).direction === "rtl";
+    const step = { ArrowRight: rtl ? -1 : 1, ArrowLeft: rtl ? 1 : -1 }[event.key];
+    let goal;
+    if (step) goal = tiles[at + step];
+    else if (event.key === "Home") goal = tiles[0];
+    else if (event.key === "End") goal = tiles.at(-1);
+    else if (event.key === "ArrowDown" || event.key === "ArrowUp") goal = this.beside(tiles, at, event.key === "ArrowDown");
+    else return;
+    event.preventDefault();
+    goal?.focus();
+  }
+
+  /** The nearest tile in the rows below or above: tiles differ in size. */
+  beside(tiles, at, down) {
+    const from = tiles[at].getBoundingClientRect();
+    const x = from.left + from.width / 2;
+    const rows = tiles
+      .map((tile) => ({ tile, box: tile.getBoundingClientRect() }))
+      .filter(({ box }) => (down ? box.top >= from.bottom - 2 : box.bottom <= from.top + 2));
+    const distance = ({ box }) =>
+      (down ? box.top - from.bottom : from.top - box.bottom) * 4 + Math.max(box.left - x, x - box.right, 0);
+    return rows.sort((a, b) => distance(a) - distance(b))[0]?.tile;
+  }
+}

@@ -1,0 +1,96 @@
+// One worker and the questions under way in it. Knows the message format (web/src/protocol.rs), nothing else.
+
+import { ThisButError } from "./errors.js";
+
+/**
+ * A module worker from any origin: browsers refuse to start a worker straight from another site, but run a one-line
+ * local one that imports it.
+ */
+function spawn(url) {
+  if (new URL(url).origin === location.origin) return new Worker(url, { type: "module", name: "thisbut" });
+  const shim = URL.createObjectURL(new Blob([`import ${JSON.stringify(url)};`], { type: "text/javascript" }));
+  try {
+    return new Worker(shim, { type: "module", name: "thisbut" });
+  } finally {
+    // The worker has its own reference by the time that this runs in every browser's event loop.
+    setTimeout(() => URL.revokeObjectURL(shim), 10_000);
+  }
+}
+
+export class Link {
+  /**
+   * @param {string} url the worker script
+   * @param {{progress?: (p: object) => void, lost?: (e: ThisButError) => void}} on
+   */
+  constructor(url, on = {}) {
+    this.on = on;
+    this.next = 1;
+    this.waiting = new Map();
+    this.dead = null;
+    try {
+      this.worker = spawn(url);
+    } catch (reason) {
+      throw new ThisButError("unsupported", { detail: String(reason) });
+    }
+    this.worker.onmessage = ({ data }) => this.receive(data);
+    this.worker.onerror = (event) => {
+      event.preventDefault();
+      // A worker whose script could not be fetched reports no message at all.
+      this.fail(new ThisButError(event.message ? "runtime" : "network", { detail: event.message ?? "" }));
+    };
+    this.worker.onmessageerror = () => this.fail(new ThisButError("runtime", { detail: "unreadable message" }));
+  }
+
+  receive(message) {
+    if (message.event === "progress") return this.on.progress?.(message);
+    if (message.event === "fatal") return this.fail(ThisButError.from(message.error));
+    const call = this.waiting.get(message.id);
+    if (!call) return;
+    this.waiting.delete(message.id);
+    clearTimeout(call.timer);
+    if (message.ok) call.resolve(message.value);
+    else call.reject(ThisButError.from(message.error));
+  }
+
+  /**
+   * Asks the worker. `quiet` is how long, in ms, it may stay silent; progress counts as a sign of life.
+   * @returns {Promise<any>}
+   */
+  ask(type, body = {}, { transfer = [], quiet = 60_000 } = {}) {
+    if (this.dead) return Promise.reject(this.dead);
+    const id = this.next++;
+    return new Promise((resolve, reject) => {
+      const call = { resolve, reject, timer: 0, quiet };
+      this.waiting.set(id, call);
+      this.arm(call);
+      this.worker.postMessage({ ...body, type, id }, transfer);
+    });
+  }
+
+  arm(call) {
+    clearTimeout(call.timer);
+    call.timer = setTimeout(() => this.fail(new ThisButError("timeout")), call.quiet);
+  }
+
+  /** The worker is alive: every waiting call gets its full time again. */
+  alive() {
+    for (const call of this.waiting.values()) this.arm(call);
+  }
+
+  /** Ends the worker; a panic poisons the wasm module, so there is no way to go on with this one. */
+  fail(error) {
+    if (this.dead) return;
+    this.close(error);
+    this.on.lost?.(error);
+  }
+
+  close(error = new ThisButError("runtime", { detail: "closed" })) {
+    this.dead ??= error;
+    this.worker.terminate();
+    for (const call of this.waiting.values()) {
+      clearTimeout(call.timer);
+      call.reject(this.dead);
+    }
+    this.waiting.clear();
+  }
+}

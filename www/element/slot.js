@@ -1,0 +1,106 @@
+// The reference slot: takes an image from the file picker, the camera, a drop or a paste, and shows the one in use.
+
+import { h, icon } from "./dom.js";
+import { ThisButError } from "./errors.js";
+
+const touch = () => matchMedia("(pointer: coarse)").matches;
+
+export class Slot {
+  /**
+   * @param {{t: Function, host: HTMLElement, take: (blob: Blob, name: string) => void, clear: () => void,
+   *   refuse: (error: ThisButError) => void}} options
+   */
+  constructor({ t, host, take, clear, refuse }) {
+    Object.assign(this, { t, host, take, clear, refuse });
+    this.depth = 0;
+    this.file = this.input(false);
+    this.shot = this.input(true);
+    this.main = h(
+      "button.slot-main",
+      { type: "button", part: "reference-button", onclick: () => this.file.click() },
+      h("span.empty", {}, icon("image"), h("b", {}, t("slotTitle")), h("small", {}, t(touch() ? "slotHintTouch" : "slotHint"))),
+    );
+    this.remove = h(
+      "button.round.remove",
+      { type: "button", "aria-label": t("remove"), title: t("remove"), hidden: true, onclick: () => this.clear() },
+      icon("close"),
+    );
+    this.veil = h("div.veil", { "aria-hidden": "true" }, t("slotDrop"));
+    this.node = h("div.slot", { part: "reference" }, this.main, this.remove, this.veil, this.file, this.shot);
+    this.camera = h(
+      "button.quiet.camera",
+      { type: "button", hidden: !touch(), onclick: () => this.shot.click() },
+      icon("camera"),
+      t("camera"),
+    );
+    this.listen();
+  }
+
+  input(camera) {
+    const input = h("input", { type: "file", accept: "image/*", hidden: true, "aria-hidden": "true", tabindex: "-1" });
+    if (camera) input.setAttribute("capture", "environment");
+    input.addEventListener("change", () => {
+      const [file] = input.files;
+      if (file) this.take(file, file.name);
+      input.value = "";
+    });
+    return input;
+  }
+
+  listen() {
+    const { host } = this;
+    const signal = (this.gone = new AbortController()).signal;
+    const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+    host.addEventListener("dragenter", (event) => carries(event) && this.drag(event, 1), { signal });
+    host.addEventListener("dragleave", (event) => carries(event) && this.drag(event, -1), { signal });
+    host.addEventListener("dragover", (event) => carries(event) && event.preventDefault(), { signal });
+    host.addEventListener("drop", (event) => this.dropped(event), { signal });
+    // Pasting works anywhere on the page, unless some other field has the focus.
+    document.addEventListener("paste", (event) => this.pasted(event), { signal });
+  }
+
+  drag(event, by) {
+    event.preventDefault();
+    this.depth = Math.max(0, this.depth + by);
+    this.node.classList.toggle("over", this.depth > 0);
+  }
+
+  dropped(event) {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    this.depth = 0;
+    this.node.classList.remove("over");
+    const [file] = event.dataTransfer.files;
+    if (file) this.take(file, file.name);
+    else this.refuse(new ThisButError("image", { key: "image.none" }));
+  }
+
+  pasted(event) {
+    const inside = event.composedPath().includes(this.host);
+    const elsewhere = document.activeElement?.matches("input, textarea, [contenteditable]");
+    if (!inside && elsewhere) return;
+    const item = [...(event.clipboardData?.items ?? [])].find((one) => one.kind === "file");
+    if (!item) return;
+    event.preventDefault();
+    const file = item.getAsFile();
+    if (file) this.take(file, file.name);
+  }
+
+  /** @param {?{title: string, image: string, soft: boolean}} reference `soft`: a cut-out on a tile */
+  show(reference) {
+    const { t } = this;
+    this.remove.hidden = !reference;
+    this.camera.hidden = Boolean(reference) || !touch();
+    this.node.classList.toggle("full", Boolean(reference));
+    this.node.classList.toggle("soft", Boolean(reference?.soft));
+    const old = this.main.querySelector("img");
+    old?.remove();
+    this.main.setAttribute("aria-label", reference ? `${t("referenceItem", { title: reference.title })}. ${t("slotChange")}` : t("slotTitle"));
+    this.main.title = reference ? t("slotChange") : "";
+    if (reference) this.main.prepend(h("img", { src: reference.image, alt: "", draggable: false }));
+  }
+
+  destroy() {
+    this.gone.abort();
+  }
+}

@@ -1,0 +1,32 @@
+// Which of the bundle's suggestions suit the image at hand. A suggestion is a text, or `{text, when: [words]}`: then
+// it is offered only where one of the words describes the reference.
+
+const words = (text) => new Set(String(text).toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []);
+
+/**
+ * @param {(string | {text: string, when?: string[]})[]} all
+ * @param {string} about what is known of the reference: its title and tags, or those of the images most like it
+ * @param {number} count
+ * @returns {string[]}
+ */
+export function suggest(all, about, count) {
+  const known = words(about);
+  const fitting = [];
+  const general = [];
+  for (const one of all ?? []) {
+    const { text, when } = typeof one === "string" ? { text: one } : one;
+    if (!text) continue;
+    if (!when?.length) general.push(text);
+    else {
+      const hits = when.filter((word) => [...words(word)].every((part) => known.has(part))).length;
+      if (hits) fitting.push({ text, hits });
+    }
+  }
+  fitting.sort((a, b) => b.hits - a.hits);
+  // Those that suit this image come first, but never alone.
+  const chosen = fitting.slice(0, count - Math.min(2, general.length)).map(({ text }) => text);
+  return [...new Set([...chosen, ...general])].slice(0, count);
+}
+
+/** The words that describe an item. */
+export const describe = (item) => [item?.title, ...(item?.tags ?? []), item?.group, item?.subgroup].filter(Boolean).join(" ");

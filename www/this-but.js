@@ -1,0 +1,468 @@
+// <this-but>: search by "this, but …". One tag, one module script.
+//
+// Attributes  bundle   address of the folder with bundle.json (default: "bundle/" beside this script)
+//             lang     language of the sentences (default: the page's)
+//             preload  start loading at once instead of at first sight or focus
+//             limit    results shown at a time (24)
+//             device   "auto" | "cpu" | "webgpu" (auto)
+//             timeout  ms that the engine may stay silent (60000)
+// Properties  info, reference, text, hits; methods show(blob, name), search(), restart(), destroy()
+// Events      ready, progress, results, select (cancelable), error; all composed, all with `detail`
+// Styling     --this-but-* custom properties and ::part()s, listed in element/styles.js and element/view.js
+
+import { acquire } from "./element/client.js";
+import { decode, inspect } from "./element/decode.js";
+import { ThisButError } from "./element/errors.js";
+import { define, translator } from "./element/strings.js";
+import { describe, suggest } from "./element/suggest.js";
+import { TEXT_LIMIT, build } from "./element/view.js";
+
+const PICKER = 18;
+const TYPING_PAUSE = 280;
+let uploads = 0;
+
+/** What one step holds: an image or none, words or none, and the answer once there is one. */
+const step = (reference = null, text = "") => ({ reference, text, hits: null, timings: null });
+
+export class ThisBut extends HTMLElement {
+  static observedAttributes = ["bundle", "lang", "device"];
+  static define = define;
+
+  #view = null;
+  #client = null;
+  #t = translator("en");
+  #steps = [step()];
+  #now = 0;
+  #asked = 0;
+  #limit = 24;
+  #timer = 0;
+  #watch = null;
+  #page = 0;
+  #used = false;
+
+  connectedCallback() {
+    if (this.#view) return;
+    this.#t = translator(this.lang || this.closest("[lang]")?.lang || document.documentElement.lang);
+    const root = this.shadowRoot ?? this.attachShadow({ mode: "open", delegatesFocus: false });
+    const bound = (name) => (...values) => this[name](...values);
+    this.#view = build(root, this, this.#t, {
+      take: (blob, name) => this.show(blob, name),
+      clear: () => this.#clear(),
+      refuse: (error) => this.#fail(error),
+      type: () => this.#typed(),
+      submit: () => this.#submit(),
+      scores: () => this.#scores(),
+      pick: (item) => this.#pick(item),
+      back: (position) => this.#back(position),
+      restart: bound("restart"),
+      act: (way) => this.#act(way),
+      more: () => this.#more(),
+      shuffle: () => this.#browse(),
+    });
+    this.#limit = Math.max(1, Number(this.getAttribute("limit")) || 24);
+    this.#attach();
+    this.#render();
+    this.addEventListener("focusin", this.#begin);
+    if (this.hasAttribute("preload")) this.#begin();
+    else {
+      this.#watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.#begin(), { rootMargin: "100px" });
+      this.#watch.observe(this);
+    }
+  }
+
+  disconnectedCallback() {
+    // Moving the element in the page disconnects and connects it: only a real farewell ends it.
+    queueMicrotask(() => this.isConnected || this.destroy());
+  }
+
+  attributeChangedCallback(_name, before, after) {
+    if (!this.#view || before === after) return;
+    this.destroy();
+    this.connectedCallback();
+  }
+
+  /** The engine's description, once ready. */
+  get info() {
+    return this.#client?.info ?? null;
+  }
+
+  /** The image of the present step: `{title, image, item}` or null. */
+  get reference() {
+    return this.#step.reference;
+  }
+
+  get text() {
+    return this.#step.text;
+  }
+
+  set text(value) {
+    this.#view.input.value = value;
+    this.#typed();
+  }
+
+  /** The present answer. */
+  get hits() {
+    return this.#step.hits ?? [];
+  }
+
+  get #step() {
+    return this.#steps[this.#now];
+  }
+
+  #attach() {
+    const bundle = new URL(this.getAttribute("bundle") || new URL("bundle/", import.meta.url), document.baseURI).href;
+    this.#client = acquire({
+      bundle: bundle.endsWith("/") ? bundle : `${bundle}/`,
+      worker: new URL(this.getAttribute("worker") || "worker.js", import.meta.url).href,
+      device: this.getAttribute("device") || "auto",
+      timeout: Number(this.getAttribute("timeout")) || 60_000,
+    });
+    this.#client.addEventListener("progress", this.#progressed);
+    this.#client.addEventListener("device", this.#facts);
+  }
+
+  /** Gives everything back: worker (if no other element uses it), listeners, pictures. */
+  destroy() {
+    if (!this.#view) return;
+    clearTimeout(this.#timer);
+    this.#watch?.disconnect();
+    this.removeEventListener("focusin", this.#begin);
+    this.#client.removeEventListener("progress", this.#progressed);
+    this.#client.removeEventListener("device", this.#facts);
+    this.#client.release();
+    this.#forget(this.#steps);
+    this.#view.slot.destroy();
+    this.#view = null;
+    this.#client = null;
+    this.#steps = [step()];
+    this.#now = 0;
+    this.#used = false;
+    this.#asked += 1;
+  }
+
+  #emit(name, detail, cancelable = false) {
+    return this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true, cancelable }));
+  }
+
+  #progressed = ({ detail }) => {
+    if (!this.#client?.info) this.#view?.progress.show(detail);
+    this.#emit("progress", detail);
+  };
+
+  #facts = () => this.#view?.facts.show(this.info, this.#step.timings);
+
+  #begin = () => {
+    if (this.#used) return;
+    this.#used = true;
+    this.#watch?.disconnect();
+    this.#start();
+  };
+
+  async #start(how) {
+    const { progress, error, live } = this.#view;
+    error.show(null);
+    if (!this.info || how) progress.show({ loaded: 0, total: null, stage: "" });
+    const client = this.#client;
+    try {
+      const info = await client.start(how);
+      if (client !== this.#client) return false;
+      progress.show(null);
+      this.#facts();
+      this.#chips();
+      live.say(this.#t("ready", { n: info.count }));
+      this.#emit("ready", info);
+      if (!this.#asked) await this.#answer();
+      return true;
+    } catch (reason) {
+      if (client !== this.#client) return false;
+      progress.show(null);
+      this.#fail(reason);
+      return false;
+    }
+  }
+
+  #fail(reason) {
+    if (!this.#view) return;
+    let error = ThisButError.from(reason);
+    if (error.kind === "network" && navigator.onLine === false) error = new ThisButError("network", { key: "error.offline", detail: error.detail });
+    this.#view.error.show(error);
+    this.#view.out.classList.remove("stale");
+    this.#view.go.classList.remove("busy");
+    if (!this.hits.length && error.kind !== "image") this.#view.out.hidden = true;
+    this.#emit("error", { kind: error.kind, message: error.sentences(this.#t).what, detail: error.detail });
+  }
+
+  async #act(way) {
+    const { slot, error } = this.#view;
+    error.show(null);
+    if (way === "otherImage") return slot.file.click();
+    if (way === "reload") return location.reload();
+    this.#view.out.hidden = false;
+    this.#render();
+    const how = { fresh: { fresh: true }, useCpu: { device: "cpu" } }[way];
+    this.#asked += 1;
+    if (await this.#start(how)) await this.#answer();
+  }
+
+  /**
+   * Makes an image file the reference.
+   * @param {Blob} blob
+   * @param {string} name
+   */
+  async show(blob, name = "") {
+    this.#view.error.show(null);
+    try {
+      await inspect(blob);
+      // Decoded now, so that a bad file is refused at once and not in the middle of a search.
+      let ready = decode(blob);
+      await ready;
+      const pixels = () => {
+        const now = ready ?? decode(blob);
+        ready = null;
+        return now;
+      };
+      const image = URL.createObjectURL(blob);
+      const title = name.replace(/\.[^.]+$/, "") || this.#t("reference");
+      this.#refer({ key: `file:${++uploads}`, title, image, soft: false, owned: true, pixels }, this.#step.text);
+    } catch (reason) {
+      this.#fail(ThisButError.from(reason, "image"));
+    }
+  }
+
+  #pick(item) {
+    if (!this.#emit("select", item, true)) return;
+    const pixels = async () => {
+      const answer = await fetch(item.image).catch(() => null);
+      if (!answer?.ok) throw new ThisButError("network", { detail: item.image });
+      return decode(await answer.blob());
+    };
+    const text = this.#step.hits && !this.#browsing ? "" : this.#step.text;
+    this.#refer({ key: `item:${item.index}`, title: item.title, image: item.image, soft: true, item: item.index, about: item, pixels }, text);
+    // The sentence is where the next words go; on a phone it is above the fold that was scrolled away.
+    const top = this.getBoundingClientRect().top;
+    if (top < 0) this.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth", block: "start" });
+    if (matchMedia("(pointer: fine)").matches) this.#view.input.focus({ preventScroll: true });
+  }
+
+  #refer(reference, text) {
+    const answered = this.#step.hits && (this.#step.reference || this.#step.text);
+    this.#forget(this.#steps.splice(this.#now + 1));
+    if (answered) {
+      this.#steps.push(step(reference, text));
+      this.#now += 1;
+    } else {
+      this.#steps[this.#now] = step(reference, text);
+    }
+    this.#view.input.value = text;
+    this.#resetLimit();
+    this.#render();
+    this.#view.live.say(this.#t("announceReference", { title: reference.title }));
+    this.#begin();
+    this.#answer();
+  }
+
+  /** Lets go of the pictures that dropped steps alone held. */
+  #forget(dropped) {
+    const kept = new Set(this.#steps.filter((one) => !dropped.includes(one)).map((one) => one.reference?.image));
+    for (const { reference } of dropped) {
+      if (reference?.owned && !kept.has(reference.image)) URL.revokeObjectURL(reference.image);
+    }
+  }
+
+  #clear() {
+    const { text } = this.#step;
+    this.#steps.splice(this.#now + 1);
+    if (this.#step.hits) {
+      this.#steps.push(step(null, text));
+      this.#now += 1;
+    } else {
+      this.#steps[this.#now] = step(null, text);
+    }
+    this.#view.error.show(null);
+    this.#render();
+    this.#view.live.say(this.#t("announceCleared"));
+    this.#view.slot.main.focus();
+    this.#answer();
+  }
+
+  /** Back to the beginning: no image, no words. */
+  restart() {
+    this.#forget(this.#steps);
+    this.#steps = [step()];
+    this.#now = 0;
+    this.#view.input.value = "";
+    this.#view.error.show(null);
+    this.#resetLimit();
+    this.#render();
+    this.#view.input.focus({ preventScroll: true });
+    this.#answer();
+  }
+
+  #back(position) {
+    this.#now = position;
+    this.#asked += 1;
+    this.#view.input.value = this.#step.text;
+    this.#view.error.show(null);
+    this.#resetLimit();
+    this.#render();
+    this.#view.live.say(this.#t("announceStep"));
+    if (this.#step.hits && !this.#browsing) this.#found();
+    else this.#answer();
+  }
+
+  #resetLimit() {
+    this.#limit = Math.max(1, Number(this.getAttribute("limit")) || 24);
+  }
+
+  #typed() {
+    const raw = this.#view.input.value;
+    const cut = [...raw].length > TEXT_LIMIT;
+    this.#view.note.textContent = cut ? this.#t("cut", { n: TEXT_LIMIT }) : "";
+    const text = (cut ? [...raw].slice(0, TEXT_LIMIT).join("") : raw).trim();
+    clearTimeout(this.#timer);
+    if (text === this.#step.text) return;
+    this.#step.text = text;
+    this.#step.stale = true;
+    this.#timer = setTimeout(() => this.#answer(), TYPING_PAUSE);
+  }
+
+  #submit() {
+    clearTimeout(this.#timer);
+    this.#begin();
+    if (!this.#step.hits || this.#step.stale) this.#answer();
+  }
+
+  /** Runs the present step's search. */
+  search() {
+    return this.#answer();
+  }
+
+  get #browsing() {
+    return !this.#step.reference && !this.#step.text;
+  }
+
+  async #answer() {
+    const turn = ++this.#asked;
+    const current = this.#step;
+    const { out, go, live, error } = this.#view;
+    this.#render();
+    if (!this.info) {
+      // The engine answers what is there once it is ready.
+      if (!this.#client.starting) this.#used = false;
+      this.#begin();
+      if (!this.#client.starting) return;
+    }
+    out.classList.add("stale");
+    go.classList.add("busy");
+    const began = performance.now();
+    try {
+      if (this.#browsing) await this.#browse(turn);
+      else {
+        const { reference, text } = current;
+        const found = await this.#client.query({ image: reference, text, limit: this.#limit });
+        if (turn !== this.#asked || !this.#view) return;
+        error.show(null);
+        Object.assign(current, { hits: found.hits, stale: false, timings: { ...found.timings, total: performance.now() - began } });
+        if (reference && !reference.about && !text) reference.about = { title: found.hits.slice(0, 3).map(describe).join(" ") };
+        this.#found();
+        live.say(this.#t("announceResults", { n: found.hits.length, title: found.hits[0]?.title ?? "" }));
+        this.#emit("results", { hits: found.hits, timings: current.timings, reference, text });
+      }
+    } catch (reason) {
+      if (turn === this.#asked) this.#fail(reason);
+    } finally {
+      if (turn === this.#asked && this.#view) {
+        out.classList.remove("stale");
+        go.classList.remove("busy");
+      }
+    }
+  }
+
+  /** Pictures to start from: a window that moves through the gallery. */
+  async #browse(turn = ++this.#asked) {
+    const { items, total } = await this.#client.browse(this.#page * PICKER, PICKER);
+    if (turn !== this.#asked || !this.#view) return;
+    this.#page = (this.#page + 1) % Math.max(1, Math.ceil(total / PICKER));
+    this.#step.hits = items;
+    this.#found();
+  }
+
+  #more() {
+    this.#limit += Math.max(1, Number(this.getAttribute("limit")) || 24);
+    this.#answer();
+  }
+
+  #scores() {
+    const on = this.#view.scores.getAttribute("aria-pressed") !== "true";
+    this.#view.scores.setAttribute("aria-pressed", String(on));
+    this.#view.grid.setScores(on);
+  }
+
+  #found() {
+    const { grid, moreRow } = this.#view;
+    this.#render();
+    grid.show(this.#step.hits);
+    moreRow.hidden = this.#browsing || this.hits.length < this.#limit || this.hits.length >= (this.info?.count ?? 0) || this.#limit >= 96;
+    this.#chips();
+    this.#facts();
+  }
+
+  #chips() {
+    const { chips, input } = this.#view;
+    const about = describe(this.#step.reference?.about ?? this.#step.reference);
+    const said = new Set([this.#step.text.toLowerCase()]);
+    const texts = suggest(this.info?.suggestions, about, 7).filter((text) => !said.has(text.toLowerCase())).slice(0, 6);
+    chips.replaceChildren(
+      ...texts.map((text) => {
+        const chip = document.createElement("button");
+        chip.type = "button";
+        chip.className = "chip";
+        chip.part = "suggestion";
+        chip.textContent = text;
+        chip.addEventListener("click", () => {
+          input.value = text;
+          this.#typed();
+          this.#submit();
+          input.focus({ preventScroll: true });
+        });
+        return chip;
+      }),
+    );
+  }
+
+  /** Brings everything but the pictures in line with the present step. */
+  #render() {
+    const { slot, trail, label, input, heading, scores, shuffle, moreRow, out, grid } = this.#view;
+    const t = this.#t;
+    const { reference, text, hits } = this.#step;
+    const browsing = this.#browsing;
+    slot.show(reference);
+    trail.show(this.#steps, this.#now);
+    label.textContent = t(reference ? "fieldLabel" : "fieldLabelText");
+    input.placeholder = reference ? this.#example() : t("placeholderText");
+    const words = browsing ? t("pick") : !reference ? t("resultsText", { text }) : text ? t("resultsBut", { text }) : t("resultsSimilar");
+    heading.textContent = words;
+    if (!browsing && this.info && hits) {
+      const count = document.createElement("small");
+      count.textContent = t("count", { n: hits.length, total: this.info.count });
+      heading.append(count);
+    }
+    grid.node.setAttribute("aria-label", words);
+    scores.hidden = browsing;
+    shuffle.hidden = !browsing || !hits;
+    out.classList.toggle("ranked", !browsing);
+    out.hidden = false;
+    if (!hits && !grid.items.length) grid.wait(browsing ? PICKER : this.#limit);
+    if (!hits) moreRow.hidden = true;
+  }
+
+  #example() {
+    const [first] = suggest(this.info?.suggestions, describe(this.#step.reference?.about ?? this.#step.reference), 1);
+    return first ?? this.#t("placeholder");
+  }
+}
+
+export { define };
+
+// Two copies of the script on one page are one element.
+if (!customElements.get("this-but")) customElements.define("this-but", ThisBut);

@@ -1,0 +1,81 @@
+// The worker's loader: picks the module (CPU or WebGPU), fetches it with counted bytes, and hands every message to
+// the engine inside. All work is in the wasm module (crate thisbut-web).
+
+import { runtime } from "./runtime/runtime.js";
+
+let engine = null;
+
+const post = (message) => self.postMessage(message);
+const failure = (kind, message, mend = "") => ({ kind, message, mend });
+
+/** Downloaded, decoded bytes of the module, so that its share of the total is honest however it was compressed. */
+function counted(response, count) {
+  const reader = response.body.getReader();
+  const stream = new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await reader.read();
+      if (done) return controller.close();
+      count(value.byteLength);
+      controller.enqueue(value);
+    },
+  });
+  return new Response(stream, { headers: { "content-type": "application/wasm" } });
+}
+
+/** Bytes of the bundle that the first answer needs; unknown until its index is here. */
+async function announced(bundle) {
+  try {
+    const answer = await fetch(new URL("bundle.json", bundle), { cache: "no-store" });
+    return answer.ok ? await answer.text() : null;
+  } catch {
+    // The engine asks again and says what is wrong.
+    return null;
+  }
+}
+
+async function load({ id, bundle, device, fresh }) {
+  const { glue, wasm, bytes } = runtime[device === "webgpu" ? "webgpu" : "cpu"];
+  const began = performance.now();
+  const progress = { loaded: 0, total: null, stage: "runtime" };
+  const report = () => post({ event: "progress", id, ...progress });
+  const manifest = announced(bundle);
+  let response;
+  let module;
+  try {
+    [module, response] = await Promise.all([import(new URL(glue, import.meta.url).href), fetch(new URL(wasm, import.meta.url))]);
+  } catch (reason) {
+    throw failure("network", String(reason));
+  }
+  if (!response.ok) throw failure("network", `${wasm}: ${response.status}`);
+  manifest.then((text) => {
+    const size = text && module.download_size(text);
+    if (size) progress.total = bytes + size;
+  }, () => {});
+  await module.default({
+    module_or_path: counted(response, (more) => {
+      progress.loaded += more;
+      report();
+    }),
+  });
+  const loaded = progress.loaded;
+  engine = module;
+  const ready = performance.now();
+  const info = await module.load({ bundle, device, fresh, manifest: await manifest }, (part) => {
+    post({ event: "progress", id, stage: part.stage, loaded: loaded + part.loaded, total: loaded + part.total });
+  });
+  return { ...info, bytes: info.bytes + loaded, timings: { ...info.timings, runtime: ready - began, total: performance.now() - began } };
+}
+
+self.onmessage = async ({ data }) => {
+  const { id, type } = data;
+  try {
+    if (type !== "load" && !engine) throw failure("runtime", "the engine is not loaded");
+    const value = type === "load" ? await load(data) : await engine.handle(data);
+    post({ id, ok: true, value });
+  } catch (reason) {
+    const error = reason?.kind ? reason : failure("runtime", String(reason?.message ?? reason));
+    // A trap leaves the module's memory in an unknown state: the page has to start a new worker.
+    if (reason instanceof WebAssembly.RuntimeError) post({ event: "fatal", error });
+    else post({ id, ok: false, error });
+  }
+};
