@@ -1,1 +1,9 @@
-//! image
+//! RGBA bytes on their way to the image encoder: pad, resize, crop, normalise.
+
+mod pad;
+mod preprocess;
+mod resize;
+mod rows;
+
+pub use pad::target_pad;
+pub use preprocess::{Filter, MAX_PIXELS, MAX_SIDE, PreprocessConfig, Rgba, preprocess, preprocess_u8};

@@ -1,0 +1,259 @@
+//! BERT-uncased tokenisation: basic tokeniser and greedy WordPiece, as Hugging Face's `BertTokenizerFast` does them.
+
+use std::collections::HashMap;
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::tables::{ACCENTS, IDEOGRAPHS, PUNCTUATION, REMOVED};
+use crate::error::{ModelError, Result};
+
+/// A word of more characters becomes `[UNK]`; upstream's `max_input_chars_per_word`.
+pub const MAX_WORD_CHARS: usize = 100;
+
+/// Token ids of one text, both of the length that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// `[L]`: `[CLS] … [SEP]`, then `[PAD]`.
+    pub ids: Vec<u32>,
+    /// `[L]`: true where `ids` is a real token, false on padding.
+    pub mask: Vec<bool>,
+}
+
+/// The BERT-uncased tokeniser over a vocabulary.
+///
+/// Special tokens written out in a text ("[SEP]") are plain characters here: `clean_caption` lowercases them anyway,
+/// and a visitor's text must not steer the model's own marks.
+#[derive(Debug, Clone)]
+pub struct WordPiece {
+    /// Pieces that begin a word.
+    heads: HashMap<Box<str>, u32>,
+    /// Pieces that go on with a word, without their `##`.
+    tails: HashMap<Box<str>, u32>,
+    /// Bytes of the longest piece: no longer candidate needs a look-up.
+    longest: usize,
+    len: usize,
+    pad: u32,
+    unk: u32,
+    cls: u32,
+    sep: u32,
+}
+
+impl WordPiece {
+    /// Reads `vocab.txt`: one token a line, the line's number (from 0) is its id.
+    ///
+    /// # Errors
+    /// [`ModelError::Format`] when `[PAD]`, `[UNK]`, `[CLS]` or `[SEP]` is missing.
+    pub fn from_vocab(text: &str) -> Result<Self> {
+        let mut heads: HashMap<Box<str>, u32> = HashMap::new();
+        let mut tails: HashMap<Box<str>, u32> = HashMap::new();
+        let (mut longest, mut len) = (0, 0);
+        for (id, line) in text.split('\n').enumerate() {
+            let token = line.trim_end();
+            // An empty line can't match any text; the last one is only the end of the file.
+            if token.is_empty() {
+                continue;
+            }
+            let id = u32::try_from(id).map_err(|_| format_error("has too many lines"))?;
+            len = id as usize + 1;
+            longest = longest.max(token.len());
+            match token.strip_prefix("##") {
+                Some(tail) if !tail.is_empty() => tails.insert(tail.into(), id),
+                _ => heads.insert(token.into(), id),
+            };
+        }
+        let special =
+            |name: &str| heads.get(name).copied().ok_or_else(|| format_error(&format!("has no line \"{name}\"")));
+        let (pad, unk, cls, sep) = (special("[PAD]")?, special("[UNK]")?, special("[CLS]")?, special("[SEP]")?);
+        Ok(Self { heads, tails, longest, len, pad, unk, cls, sep })
+    }
+
+    /// Rows that a token embedding table needs: the highest id plus one.
+    pub fn vocab_size(&self) -> usize {
+        self.len
+    }
+
+    /// Id of `[PAD]`.
+    pub fn pad_id(&self) -> u32 {
+        self.pad
+    }
+
+    /// Id of `[CLS]`.
+    pub fn cls_id(&self) -> u32 {
+        self.cls
+    }
+
+    /// Id of `[SEP]`.
+    pub fn sep_id(&self) -> u32 {
+        self.sep
+    }
+
+    /// Encodes `text` to exactly `max_len` ids: `[CLS] pieces [SEP] [PAD]…`. A text that is too long loses its last
+    /// pieces, never `[SEP]`. `max_len` is at least 2; less is read as 2.
+    pub fn encode(&self, text: &str, max_len: usize) -> Encoded {
+        let max_len = max_len.max(2);
+        let mut ids = Vec::with_capacity(max_len);
+        ids.push(self.cls);
+        let mut word = String::new();
+        let room = max_len - 1;
+        // Past `room` nothing can change the result, so 10,000 characters cost no more than a sentence.
+        for c in normalise(text) {
+            if ids.len() >= room {
+                break;
+            }
+            if c.is_whitespace() {
+                self.flush(&mut word, &mut ids);
+            } else if is_in(PUNCTUATION, c) || is_in(IDEOGRAPHS, c) {
+                self.flush(&mut word, &mut ids);
+                word.push(c);
+                self.flush(&mut word, &mut ids);
+            } else {
+                word.push(c);
+            }
+        }
+        self.flush(&mut word, &mut ids);
+        ids.truncate(room);
+        ids.push(self.sep);
+        let real = ids.len();
+        ids.resize(max_len, self.pad);
+        Encoded { ids, mask: (0..max_len).map(|i| i < real).collect() }
+    }
+
+    /// Appends the pieces of `word`, or `[UNK]` when some part of it is in no piece, and empties it.
+    fn flush(&self, word: &mut String, ids: &mut Vec<u32>) {
+        if word.is_empty() {
+            return;
+        }
+        let before = ids.len();
+        if word.chars().nth(MAX_WORD_CHARS).is_some() || !self.pieces(word, ids) {
+            ids.truncate(before);
+            ids.push(self.unk);
+        }
+        word.clear();
+    }
+
+    /// Greedy longest match from the left; false when it gets stuck.
+    fn pieces(&self, word: &str, ids: &mut Vec<u32>) -> bool {
+        let mut rest = word;
+        while !rest.is_empty() {
+            let table = if rest.len() == word.len() { &self.heads } else { &self.tails };
+            let found = rest
+                .char_indices()
+                .map(|(at, c)| at + c.len_utf8())
+                .take_while(|&end| end <= self.longest)
+                .filter_map(|end| rest.get(..end))
+                .filter_map(|piece| table.get(piece).map(|&id| (id, piece.len())))
+                .last();
+            let Some((id, len)) = found else { return false };
+            ids.push(id);
+            rest = rest.get(len..).unwrap_or_default();
+        }
+        true
+    }
+}
+
+/// Upstream's `BertNormalizer`, lazily: drop control characters, decompose, drop accents, lowercase.
+fn normalise(text: &str) -> impl Iterator<Item = char> + '_ {
+    text.chars()
+        // Tab, line feed and carriage return are in no removed range; they part words like every white space.
+        .filter(|&c| !is_in(REMOVED, c))
+        // White space has to stay white space: U+2000 decomposes, but only to other spaces.
+        .nfd()
+        .filter(|&c| !is_in(ACCENTS, c))
+        .flat_map(char::to_lowercase)
+}
+
+fn is_in(ranges: &[(u32, u32)], c: char) -> bool {
+    let c = c as u32;
+    ranges
+        .binary_search_by(|&(first, last)| {
+            if last < c {
+                std::cmp::Ordering::Less
+            } else if first > c {
+                std::cmp::Ordering::Greater
+            } else {
+                std::cmp::Ordering::Equal
+            }
+        })
+        .is_ok()
+}
+
+fn format_error(problem: &str) -> ModelError {
+    ModelError::Format {
+        place: "vocab.txt".into(),
+        problem: problem.into(),
+        mend: "use BERT-uncased's vocabulary file, one token a line".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Golden {
+        vocab: Vec<String>,
+        cases: Vec<Case>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Case {
+        text: String,
+        ids: Vec<u32>,
+    }
+
+    fn golden() -> (WordPiece, Vec<Case>) {
+        let golden: Golden = serde_json::from_str(include_str!("../../../tests/golden/tokenizer.json")).unwrap();
+        (WordPiece::from_vocab(&golden.vocab.join("\n")).unwrap(), golden.cases)
+    }
+
+    #[test]
+    fn matches_hugging_face() {
+        let (tokenizer, cases) = golden();
+        assert!(cases.len() >= 150);
+        for case in cases {
+            let got = tokenizer.encode(&case.text, case.ids.len() + 3);
+            let (ids, pad) = got.ids.split_at(case.ids.len());
+            assert_eq!(ids, case.ids, "{:?}", case.text);
+            assert!(pad.iter().all(|&id| id == tokenizer.pad_id()));
+            assert_eq!(got.mask.iter().filter(|&&real| real).count(), case.ids.len());
+        }
+    }
+
+    #[test]
+    fn truncates_before_sep() {
+        let (tokenizer, cases) = golden();
+        for case in cases {
+            for max_len in 0..case.ids.len() {
+                let got = tokenizer.encode(&case.text, max_len);
+                let max_len = max_len.max(2);
+                assert_eq!(got.ids.len(), max_len);
+                assert_eq!(got.ids[..max_len - 1], case.ids[..max_len - 1], "{:?}", case.text);
+                assert_eq!(got.ids[max_len - 1], tokenizer.sep_id());
+                assert!(got.mask.iter().all(|&real| real));
+            }
+        }
+    }
+
+    #[test]
+    fn long_input_is_quick() {
+        let (tokenizer, _) = golden();
+        let started = std::time::Instant::now();
+        for text in ["a".repeat(10_000), "é".repeat(10_000), "\u{301}".repeat(10_000), "👩\u{200d}👧".repeat(3000)]
+        {
+            let got = tokenizer.encode(&text, 32);
+            assert_eq!(got.ids.len(), 32);
+        }
+        let letters: String = (0..10_000).map(|i| if i % 90 == 0 { ' ' } else { 'z' }).collect();
+        assert_eq!(tokenizer.encode(&letters, 10_000).ids.len(), 10_000);
+        assert!(started.elapsed().as_millis() < 500, "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn refuses_a_vocabulary_without_special_tokens() {
+        for vocab in ["", "[PAD]\n[UNK]\n[CLS]\nred", "\u{0}\n\n\n"] {
+            let error = WordPiece::from_vocab(vocab).unwrap_err();
+            assert!(matches!(error, ModelError::Format { .. }), "{error}");
+        }
+        assert_eq!(WordPiece::from_vocab("[PAD]\r\n[UNK]\r\n[CLS]\r\n[SEP]\r\nred\r\n").unwrap().vocab_size(), 5);
+    }
+}
