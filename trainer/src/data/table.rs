@@ -1,0 +1,208 @@
+//! The internal triplet table that every data set becomes, and the complaints about rows that could not join it.
+
+use crate::error::{Result, TrainerError};
+use crate::metrics::Query;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::path::PathBuf;
+
+/// One image of the table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageEntry {
+    /// The data set's own name for it.
+    pub name: String,
+    /// Its file.
+    pub path: PathBuf,
+}
+
+/// One query with its answers. Images are indices into [`Table::images`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Triplet {
+    /// The data set's own number (CIRR: `pairid`).
+    pub id: u64,
+    /// The image that the query starts from.
+    pub reference: u32,
+    /// Right answers: the hard target first, then others equally right. Empty where the data set keeps them secret.
+    pub targets: Vec<u32>,
+    /// The modification text as written.
+    pub text: String,
+    /// The text that leads from the target back to the reference.
+    pub reverse: Option<String>,
+    /// Members of the subset for `R_subset`, the reference among them; may be empty.
+    pub subset: Vec<u32>,
+    /// A part of the split that is reported apart ("unseen-role").
+    pub group: Option<String>,
+    /// What kind of change it is ("colour", "addition").
+    pub kind: Option<String>,
+    /// True when both images show people.
+    pub people: bool,
+    /// Row in the captions file, from 1.
+    pub row: u32,
+}
+
+/// A split's images, triplets and gallery.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// Every image of the split.
+    pub images: Vec<ImageEntry>,
+    /// Every query, in the order of the file.
+    pub triplets: Vec<Triplet>,
+    /// The images that evaluation ranks: indices into `images`.
+    pub gallery: Vec<u32>,
+}
+
+/// Which part of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Split {
+    /// To train on.
+    Train,
+    /// To choose settings on.
+    Val,
+    /// To report.
+    Test,
+}
+
+impl Split {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
+    /// The word for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// How a loader treats what it meets.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// Leave out (with a complaint) images whose file is missing, and the rows that need them.
+    pub images_required: bool,
+    /// Fail on the first complaint.
+    pub strict: bool,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { images_required: true, strict: false }
+    }
+}
+
+/// Something in a data set that is wrong, where it is, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// The file, with row or line.
+    pub place: String,
+    /// What is wrong, and what the loader did about it.
+    pub problem: String,
+}
+
+impl fmt::Display for Complaint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.problem)
+    }
+}
+
+/// Turns complaints into an error, for strict runs.
+pub fn refuse_complaints(complaints: &[Complaint]) -> Result<()> {
+    match complaints {
+        [] => Ok(()),
+        [first, rest @ ..] => {
+            let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
+            let problem = format!("{}{more}", first.problem);
+            Err(TrainerError::data(&first.place, problem, "mend the rows, or run without --strict to leave them out"))
+        }
+    }
+}
+
+impl Table {
+    /// For each image its place in `gallery`, if it has one.
+    pub fn gallery_positions(&self) -> Vec<Option<u32>> {
+        let mut positions = vec![None; self.images.len()];
+        for (at, image) in (0u32..).zip(&self.gallery) {
+            if let Some(slot) = positions.get_mut(*image as usize) {
+                *slot = Some(at);
+            }
+        }
+        positions
+    }
+
+    /// What the metrics need to know of a triplet, in gallery positions (from [`Table::gallery_positions`]).
+    /// `hard_only` counts only the hard target as right, as the CIRR leader board does.
+    pub fn query(&self, positions: &[Option<u32>], triplet: &Triplet, hard_only: bool) -> Query {
+        let at = |image: &u32| positions.get(*image as usize).copied().flatten();
+        let count = if hard_only { 1 } else { triplet.targets.len() };
+        Query {
+            exclude: at(&triplet.reference),
+            right: triplet.targets.iter().take(count).filter_map(at).collect(),
+            subset: triplet.subset.iter().filter(|m| **m != triplet.reference).filter_map(at).collect(),
+            group: triplet.group.clone(),
+        }
+    }
+
+    /// Counts for people and for a paper's table.
+    pub fn statistics(&self) -> Statistics {
+        let mut words = HashSet::new();
+        let (mut length, mut groups, mut kinds) = (0usize, BTreeMap::new(), BTreeMap::new());
+        for triplet in &self.triplets {
+            for word in triplet.text.split_whitespace() {
+                let word = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+                length += 1;
+                if !word.is_empty() {
+                    words.insert(word);
+                }
+            }
+            for (counts, name) in [(&mut groups, &triplet.group), (&mut kinds, &triplet.kind)] {
+                if let Some(name) = name {
+                    *counts.entry(name.clone()).or_insert(0) += 1;
+                }
+            }
+        }
+        let count = |wanted: &dyn Fn(&Triplet) -> bool| self.triplets.iter().filter(|t| wanted(t)).count();
+        Statistics {
+            triplets: self.triplets.len(),
+            images: self.images.len(),
+            gallery: self.gallery.len(),
+            unique_words: words.len(),
+            mean_words: length as f64 / self.triplets.len().max(1) as f64,
+            several_targets: count(&|t| t.targets.len() > 1),
+            without_targets: count(&|t| t.targets.is_empty()),
+            with_reverse: count(&|t| t.reverse.is_some()),
+            with_subset: count(&|t| !t.subset.is_empty()),
+            people: count(&|t| t.people),
+            groups,
+            kinds,
+        }
+    }
+}
+
+/// A split in numbers.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Statistics {
+    /// Queries.
+    pub triplets: usize,
+    /// Images of the split.
+    pub images: usize,
+    /// Images that evaluation ranks.
+    pub gallery: usize,
+    /// Distinct words of the texts, lower case, without punctuation at their ends.
+    pub unique_words: usize,
+    /// Words a text.
+    pub mean_words: f64,
+    /// Queries with more than one right answer.
+    pub several_targets: usize,
+    /// Queries whose answer is not in the files.
+    pub without_targets: usize,
+    /// Queries with a reverse text.
+    pub with_reverse: usize,
+    /// Queries with a subset.
+    pub with_subset: usize,
+    /// Queries between images of people.
+    pub people: usize,
+    /// Queries a group.
+    pub groups: BTreeMap<String, usize>,
+    /// Queries a kind of change.
+    pub kinds: BTreeMap<String, usize>,
+}
