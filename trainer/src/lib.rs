@@ -1,7 +1,12 @@
 //! The thisbut trainer as a library: everything that the command line calls.
 
 pub mod data;
+pub mod device;
+pub mod embed;
 pub mod error;
+pub mod features;
 pub mod fsx;
 pub mod images;
+pub mod import;
 pub mod metrics;
+pub mod train;

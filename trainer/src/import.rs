@@ -1,0 +1,130 @@
+//! Reads weights that others made: PyTorch and safetensors checkpoints into named f32 tensors.
+
+use crate::error::{Result, TrainerError};
+use crate::fsx;
+use burn::store::{ModuleStore, PytorchStore};
+use burn::tensor::{DType, TensorData};
+use std::path::Path;
+use thisbut_model::nn::ImageEncoder;
+use thisbut_model::weights::{self, Tensors};
+use thisbut_model::{CirConfig, config::ImageEncoderConfig};
+
+/// Reads the float tensors of a `.safetensors`, `.pth` or `.pt` file.
+///
+/// # Errors
+/// [`TrainerError::Checkpoint`] or an I/O error that names the file.
+pub fn read(path: &Path) -> Result<Tensors> {
+    let place = path.display().to_string();
+    if path.extension().is_some_and(|e| e == "safetensors") {
+        return Ok(weights::read_safetensors(&fsx::read(path)?, &place)?);
+    }
+    if !path.is_file() {
+        return Err(TrainerError::checkpoint(
+            place,
+            "there is no such file",
+            "run `thisbut fetch-weights`, or check the path",
+        ));
+    }
+    let broken = |problem: String| {
+        TrainerError::checkpoint(
+            place.clone(),
+            format!("not a readable PyTorch checkpoint ({problem})"),
+            "download it again",
+        )
+    };
+    let mut store = PytorchStore::from_file(path).map_indices_contiguous(false);
+    let tensors = store.get_all_tensors().map_err(|e| broken(e.to_string()))?;
+    let mut out = Tensors::new();
+    for (name, tensor) in tensors {
+        if !matches!(tensor.dtype, DType::F32 | DType::F16 | DType::BF16 | DType::F64) {
+            continue;
+        }
+        let bytes = tensor.to_bytes().map_err(|e| broken(e.to_string()))?;
+        let values = TensorData::from_bytes(bytes, tensor.shape.clone(), tensor.dtype)
+            .convert::<f32>()
+            .try_to_vec::<f32>()
+            .map_err(|e| broken(format!("{e:?}")))?;
+        out.insert(name.clone(), (tensor.shape.iter().copied().collect(), values));
+    }
+    Ok(out)
+}
+
+/// The frozen image encoder's weights under our names (`efficientnet.…` or `patch.…`).
+///
+/// # Errors
+/// When the file cannot be read or lacks a tensor.
+pub fn image_encoder(config: &CirConfig, weights_dir: &Path) -> Result<Tensors> {
+    match config.image_encoder {
+        ImageEncoderConfig::EfficientnetLite { variant } => {
+            let file = [
+                "efficientnet-lite0-57934424.pth",
+                "efficientnet-lite1-77cc7160.pth",
+                "efficientnet-lite2-9656183e.pth",
+            ];
+            let name = file.get(variant).copied().unwrap_or(file[0]);
+            Ok(weights::efficientnet_from_upstream(&read(&weights_dir.join(name))?, config)?)
+        }
+        // The test presets' encoder is not trained by anybody: a fixed pattern, the same everywhere.
+        ImageEncoderConfig::Patch { patch, width } => {
+            let count = width * 3 * patch * patch;
+            let values = (0..count as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5);
+            let scale = 2.0 / (patch as f32);
+            let mut out = Tensors::new();
+            out.insert("patch.weight".into(), (vec![width, 3, patch, patch], values.map(|v| v * scale).collect()));
+            out.insert("patch.bias".into(), (vec![width], vec![0.0; width]));
+            Ok(out)
+        }
+    }
+}
+
+/// The frozen image encoder on `device`.
+///
+/// # Errors
+/// As [`image_encoder`].
+pub fn load_image_encoder(
+    config: &CirConfig,
+    weights_dir: &Path,
+    device: &burn::tensor::Device,
+) -> Result<ImageEncoder> {
+    let mut tensors = image_encoder(config, weights_dir)?;
+    Ok(weights::load(ImageEncoder::new(config, device), "", &mut tensors)?)
+}
+
+/// The starting point of a preset: MiniLM's word embeddings where the widths agree, and, at MiniLM's own width, its
+/// blocks and positions too. The query networks start as copies of the text networks.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn language_start(config: &CirConfig, weights_dir: &Path) -> Result<Tensors> {
+    let (mut tensors, _) = weights::from_upstream(read(&weights_dir.join("minilm.safetensors"))?);
+    let q = &config.qformer;
+    let words = q.word_width.unwrap_or(q.width);
+    let fits = |dims: &[usize], rows: usize, width: usize| matches!(dims, [r, w] if *r >= rows && *w == width);
+    let Some((dims, values)) = tensors.remove("qformer.word").filter(|(dims, _)| fits(dims, q.vocabulary, words))
+    else {
+        return Ok(Tensors::new());
+    };
+    let word = (vec![q.vocabulary, words], values.into_iter().take(q.vocabulary * words).collect());
+    let mut start = Tensors::new();
+    if dims[1] == q.width {
+        if let Some((_, values)) =
+            tensors.remove("qformer.position").filter(|(dims, _)| fits(dims, q.positions, q.width))
+        {
+            let values = values.into_iter().take(q.positions * q.width).collect();
+            start.insert("qformer.position".into(), (vec![q.positions, q.width], values));
+        }
+        for (name, value) in tensors {
+            let block =
+                name.strip_prefix("qformer.blocks.").and_then(|r| r.split('.').next()).and_then(|i| i.parse().ok());
+            if block.is_some_and(|i: usize| i >= q.layers) {
+                continue;
+            }
+            if name.contains(".text.") {
+                start.insert(name.replace(".text.", ".query."), value.clone());
+            }
+            start.insert(name, value);
+        }
+    }
+    start.insert("qformer.word".into(), word);
+    Ok(start)
+}

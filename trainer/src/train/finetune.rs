@@ -1,0 +1,336 @@
+//! The fine-tuning loop: PTHA, or SPRC with a switch.
+
+use super::settings::{Recipe, Settings};
+use super::{batches, checkpoint, losses, optimizer::AdamW, schedule};
+use crate::data::table::{Table, Triplet};
+use crate::device;
+use crate::embed::{self, Tokenized};
+use crate::error::{Result, TrainerError};
+use crate::features::Features;
+use crate::fsx;
+use burn::tensor::{Device, Tensor};
+use serde_json::json;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use thisbut_model::CirConfig;
+use thisbut_model::cir::{Cir, similarity};
+use thisbut_model::nn::{Noise, TextBatch};
+use thisbut_model::text::WordPiece;
+use thisbut_model::weights::{self, Tensors};
+
+/// Checkpoints that a run keeps.
+const KEPT: usize = 2;
+
+/// What a run reads and where it writes.
+pub struct Inputs<'a> {
+    /// The architecture.
+    pub config: &'a CirConfig,
+    /// Training triplets.
+    pub train: &'a Table,
+    /// Validation queries and their gallery.
+    pub validation: &'a Table,
+    /// Image tokens of both.
+    pub features: &'a Features,
+    /// The tokenizer.
+    pub words: &'a WordPiece,
+    /// Starting weights by name; parameters that are missing start at random.
+    pub start: Tensors,
+    /// The run's folder.
+    pub run: &'a Path,
+}
+
+/// What the loop tells while it runs.
+pub enum Event {
+    /// A step is done.
+    Step { step: usize, steps: usize, loss: f64, triplets_per_second: f64, left: Duration },
+    /// A validation is done: R@1, R@10 on the validation queries.
+    Validation { step: usize, r1: f64, r10: f64 },
+    /// Something worth a line.
+    Note(String),
+}
+
+/// The losses of one step, for the metrics file.
+#[derive(Clone, Copy, Debug, Default)]
+struct Losses {
+    total: f64,
+    q2t: f64,
+    t2t: f64,
+    p2p: f64,
+}
+
+/// Trains until `settings.steps`, resuming from the newest checkpoint in the run folder. Returns the final weights' file.
+///
+/// # Errors
+/// When data, settings or files do not fit.
+pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event)) -> Result<PathBuf> {
+    settings.check()?;
+    fsx::create_dir(inputs.run)?;
+    if settings.batch > inputs.train.triplets.len() {
+        return Err(TrainerError::settings(
+            "--batch",
+            format!("{} is more than the {} training triplets", settings.batch, inputs.train.triplets.len()),
+            "choose a smaller batch",
+        ));
+    }
+    let plain = device::choose(settings.device)?;
+    let device = plain.clone().autodiff();
+    let data = fingerprint(inputs.train);
+    let mut header = checkpoint::Header::new(settings.clone(), inputs.config.clone(), data);
+    let mut optimizer = AdamW::new(settings);
+    let mut model = Cir::new(inputs.config, &device);
+    plain.seed(settings.seed);
+    let mut notes = Vec::new();
+    if let Some((path, found)) = checkpoint::newest(inputs.run, &mut |note| notes.push(note)) {
+        same_run(&path, &found.header, &header)?;
+        let mut tensors = found.model;
+        model = weights::load(model, "", &mut tensors)?;
+        optimizer.restore(found.optimizer, found.header.optimizer_steps, &plain);
+        header = found.header;
+        notes.push(format!("resumed from step {} ({})", header.step, path.display()));
+    } else {
+        let mut start = Tensors::new();
+        start.extend(initial(inputs.config, settings.seed));
+        start.append(&mut inputs.start);
+        model = weights::load(model, "", &mut start)?;
+    }
+    notes.into_iter().for_each(|note| tell(Event::Note(note)));
+    if settings.freeze_words {
+        model.qformer.word = model.qformer.word.set_require_grad(false);
+    }
+    let rows = embed::rows(inputs.train, inputs.features)?;
+    let texts = Tokenized::new(inputs.words, inputs.train, inputs.config.text_length);
+    let mut metrics = Metrics::open(&inputs.run.join("metrics.jsonl"), header.step)?;
+    let per_epoch = inputs.train.triplets.len() / settings.batch;
+    let mut order = (u64::MAX, Vec::new());
+    let started = Instant::now();
+    let first = header.step;
+    for step in header.step..settings.steps {
+        let epoch = (step / per_epoch) as u64;
+        if order.0 != epoch {
+            order = (epoch, batches::epoch_order(inputs.train, settings.seed, epoch, settings.group));
+        }
+        let at = (step % per_epoch) * settings.batch;
+        let batch = &order.1[at..at + settings.batch];
+        // Devices that draw dropout masks themselves draw the same ones in a resumed run.
+        plain.seed(settings.seed ^ (step as u64).wrapping_mul(0x2545_F491_4F6C_DD1D));
+        let rate = schedule::learning_rate(settings, step);
+        let (updated, values, norm) =
+            train_step(settings, &inputs, &rows, &texts, model, &mut optimizer, batch, step, rate, &device)?;
+        model = updated;
+        header.step = step + 1;
+        metrics.write(&json!({
+            "step": header.step, "epoch": header.step as f64 / per_epoch as f64, "loss": values.total, "q2t": values.q2t,
+            "t2t": values.t2t, "p2p": values.p2p, "lr": rate, "gradient_norm": norm,
+        }))?;
+        let elapsed = started.elapsed().as_secs_f64();
+        let speed = (header.step - first) as f64 / elapsed.max(1e-9);
+        tell(Event::Step {
+            step: header.step,
+            steps: settings.steps,
+            loss: values.total,
+            triplets_per_second: speed * settings.batch as f64,
+            left: Duration::from_secs_f64((settings.steps - header.step) as f64 / speed),
+        });
+        let last = header.step == settings.steps;
+        if header.step % settings.validate_every == 0 || last {
+            let (r1, r10) = validate(&model, settings, &inputs, &plain)?;
+            metrics.write(&json!({"step": header.step, "val": {"r1": r1, "r10": r10}}))?;
+            tell(Event::Validation { step: header.step, r1, r10 });
+            if header.best.is_none_or(|(best, _)| r1 + r10 > best) {
+                header.best = Some((r1 + r10, header.step));
+                checkpoint::save(
+                    &inputs.run.join("best.safetensors"),
+                    &header,
+                    &weights::collect(&model, "")?,
+                    &Tensors::new(),
+                )?;
+            }
+        }
+        if header.step % settings.checkpoint_every == 0 || last {
+            let (state, steps) = optimizer.state()?;
+            header.optimizer_steps = steps;
+            let path = inputs.run.join(format!("step-{:08}.safetensors", header.step));
+            checkpoint::save(&path, &header, &weights::collect(&model, "")?, &state)?;
+            checkpoint::prune(inputs.run, KEPT);
+        }
+    }
+    let path = inputs.run.join("final.safetensors");
+    checkpoint::save(&path, &header, &weights::collect(&model, "")?, &Tensors::new())?;
+    Ok(path)
+}
+
+/// A seeded random start for every parameter, independent of the device's own generator.
+fn initial(config: &CirConfig, seed: u64) -> Tensors {
+    use rand::{Rng, SeedableRng};
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+    let mut tensors = Tensors::new();
+    let model = Cir::new(config, &Device::flex());
+    for (name, (dims, mut values)) in weights::collect(&model, "").unwrap_or_default() {
+        if dims.len() > 1 {
+            // Normal with BERT's spread, by Box and Muller.
+            for value in &mut values {
+                let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
+                *value = (0.02 * (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()) as f32;
+            }
+        }
+        tensors.insert(name, (dims, values));
+    }
+    tensors
+}
+
+fn same_run(path: &Path, found: &checkpoint::Header, wanted: &checkpoint::Header) -> Result<()> {
+    let same = found.config == wanted.config && found.data == wanted.data && found.settings == wanted.settings;
+    if same {
+        return Ok(());
+    }
+    Err(TrainerError::checkpoint(
+        path.display().to_string(),
+        "this run was started with other settings, another architecture or other data",
+        "use the same ones to resume, or another --out to start anew",
+    ))
+}
+
+/// A short text that changes with the training data.
+fn fingerprint(table: &Table) -> String {
+    let mut text = String::new();
+    for t in &table.triplets {
+        text.push_str(&format!("{}|{}|{:?}|{}\n", t.id, t.reference, t.targets, t.text));
+    }
+    fsx::sha256_hex(text.as_bytes()).chars().take(32).collect()
+}
+
+#[allow(clippy::too_many_arguments)] // one call site; a struct of these would only rename them
+fn train_step(
+    settings: &Settings,
+    inputs: &Inputs,
+    rows: &[usize],
+    texts: &Tokenized,
+    model: Cir,
+    optimizer: &mut AdamW,
+    batch: &[u32],
+    step: usize,
+    rate: f64,
+    device: &Device,
+) -> Result<(Cir, Losses, f64)> {
+    let triplets: Vec<&Triplet> = batch.iter().map(|t| &inputs.train.triplets[*t as usize]).collect();
+    let b = triplets.len();
+    let noise = Noise::new(inputs.config.qformer.dropout, settings.seed.wrapping_add((step as u64) << 20));
+    let references = triplets.iter().map(|t| rows[t.reference as usize]);
+    let targets = triplets.iter().map(|t| rows[t.targets[0] as usize]);
+    let images: Vec<usize> = references.chain(targets).collect();
+    let tokens = inputs.features.tokens(&images, device);
+    let keys = model.image_keys(tokens);
+    let (reference, target) = (keys.slice(0..b), keys.slice(b..2 * b));
+    let text: TextBatch = texts.batch(batch, inputs.config, device);
+
+    let prompt = model.fuse(&reference, &text, &noise);
+    let query = model.compose(prompt.clone(), &text, &noise);
+    let embedded = model.target(&target, b, &noise);
+    let right: Vec<Vec<u32>> = triplets.iter().map(|t| t.targets.clone()).collect();
+    let ignored = if settings.keep_false_negatives {
+        Tensor::zeros([b, b], device)
+    } else {
+        Tensor::from_data(losses::false_negatives(&right), device)
+    };
+    let tau = model.temperature.val();
+    let q2t = losses::contrastive(
+        similarity(query, embedded.clone()),
+        tau.clone(),
+        ignored.clone(),
+        settings.label_smoothing,
+    );
+    let mut values = Losses::default();
+    let mut total = q2t.clone();
+    let mut parts = vec![q2t];
+    if settings.t2t > 0.0 {
+        let text_only = model.text_only(&text, &noise);
+        let t2t = losses::contrastive(similarity(text_only, embedded), tau, ignored, 0.0);
+        total = total + t2t.clone() * settings.t2t;
+        parts.push(t2t);
+    } else {
+        parts.push(Tensor::zeros([1], device));
+    }
+    if settings.p2p > 0.0 {
+        let p2p = match settings.recipe {
+            Recipe::Sprc => losses::align(prompt, model.prompt_tokens.val()),
+            Recipe::Ptha => {
+                let reverse = texts.reverse_batch(batch, inputs.config, device)?;
+                // The reverse side gets no gradient (eq. 8), so its graph is never built.
+                let frozen =
+                    Noise::new(inputs.config.qformer.dropout, settings.seed.wrapping_add(((step as u64) << 20) + 77));
+                let towards = embed::without_gradient(&model).fuse(&target.inner(), &reverse.inner(), &frozen);
+                losses::prototype(prompt, Tensor::from_inner(towards))
+            }
+        };
+        total = total + p2p.clone() * settings.p2p;
+        parts.push(p2p);
+    } else {
+        parts.push(Tensor::zeros([1], device));
+    }
+    let grads = total.backward();
+    parts.push(total);
+    let read = Tensor::cat(parts, 0).into_data().convert::<f32>().try_to_vec::<f32>().unwrap_or_default();
+    if let [q2t, t2t, p2p, total] = read[..] {
+        values = Losses { total: total.into(), q2t: q2t.into(), t2t: t2t.into(), p2p: p2p.into() };
+    }
+    let (model, norm) = optimizer.step(model, &grads, rate)?;
+    Ok((model, values, norm))
+}
+
+/// R@1 and R@10 (percent) of the first validation queries over the whole validation gallery.
+fn validate(model: &Cir, settings: &Settings, inputs: &Inputs, device: &Device) -> Result<(f64, f64)> {
+    let model = embed::without_gradient(model);
+    let rows = embed::rows(inputs.validation, inputs.features)?;
+    let gallery = embed::gallery(&model, inputs.features, &inputs.validation.gallery, &rows, device);
+    let texts = Tokenized::new(inputs.words, inputs.validation, inputs.config.text_length);
+    // Every n-th query: the file is ordered by group.
+    let every = inputs.validation.triplets.len().div_ceil(settings.validate_queries.max(1)).max(1);
+    let chosen: Vec<u32> = (0..inputs.validation.triplets.len() as u32).step_by(every).collect();
+    let (mut first, mut tenth) = (0usize, 0usize);
+    for batch in chosen.chunks(128) {
+        let queries =
+            embed::queries(&model, inputs.config, inputs.features, inputs.validation, &rows, &texts, batch, device);
+        let scores = embed::read(similarity(queries, gallery.clone()))?;
+        for (scores, triplet) in scores.chunks(inputs.validation.gallery.len()).zip(batch) {
+            let rank = embed::rank(scores, &inputs.validation.gallery, &inputs.validation.triplets[*triplet as usize]);
+            first += usize::from(rank < 1);
+            tenth += usize::from(rank < 10);
+        }
+    }
+    let n = chosen.len().max(1) as f64;
+    Ok((100.0 * first as f64 / n, 100.0 * tenth as f64 / n))
+}
+
+/// The metrics file; lines after the step that a run resumes from are dropped.
+struct Metrics {
+    file: std::fs::File,
+    path: PathBuf,
+}
+
+impl Metrics {
+    fn open(path: &Path, step: usize) -> Result<Self> {
+        let mend = "check the run folder";
+        let kept: String = match std::fs::read_to_string(path) {
+            Ok(text) => text
+                .lines()
+                .filter(|line| {
+                    serde_json::from_str::<serde_json::Value>(line)
+                        .is_ok_and(|v| v["step"].as_u64().is_some_and(|s| s as usize <= step))
+                })
+                .flat_map(|line| [line, "\n"])
+                .collect(),
+            Err(_) => String::new(),
+        };
+        fsx::write_atomic(path, kept.as_bytes())?;
+        let file = std::fs::OpenOptions::new()
+            .append(true)
+            .open(path)
+            .map_err(|e| TrainerError::io(path, "write", e, mend))?;
+        Ok(Self { file, path: path.to_path_buf() })
+    }
+
+    fn write(&mut self, line: &serde_json::Value) -> Result<()> {
+        writeln!(self.file, "{line}").map_err(|e| TrainerError::io(&self.path, "write", e, "check free space"))
+    }
+}

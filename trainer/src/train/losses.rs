@@ -1,0 +1,58 @@
+//! The losses of PTHA and SPRC.
+
+use burn::tensor::{Int, Tensor, TensorData, activation};
+
+/// Logit of an entry that must not count.
+const MASKED: f32 = -1e4;
+
+/// Which entries of a batch's similarity matrix are other right answers: `[B, B]`, 1 where query i's right targets
+/// include image j although i ≠ j. They are neither rewarded nor punished.
+pub fn false_negatives(targets: &[Vec<u32>]) -> TensorData {
+    let b = targets.len();
+    let mut mask = vec![0.0f32; b * b];
+    for (i, right) in targets.iter().enumerate() {
+        for (j, other) in targets.iter().enumerate() {
+            if i != j && other.first().is_some_and(|t| right.contains(t)) {
+                mask[i * b + j] = 1.0;
+            }
+        }
+    }
+    TensorData::new(mask, [b, b])
+}
+
+/// Cross-entropy from query i to target i over the batch (eq. 6), `similarity / τ` with label smoothing.
+///
+/// # Shapes
+/// - similarity `[B, B]` (row: query), temperature `[1]`, ignored `[B, B]` (1: leave out); result `[1]`
+pub fn contrastive(similarity: Tensor<2>, temperature: Tensor<1>, ignored: Tensor<2>, smoothing: f64) -> Tensor<1> {
+    let [b, _] = similarity.dims();
+    let device = similarity.device();
+    let logits = similarity / temperature.unsqueeze::<2>() + ignored.clone() * MASKED;
+    let log_p = activation::log_softmax(logits, 1);
+    let diagonal = Tensor::<1, Int>::arange(0..b as i64, &device).reshape([b, 1]);
+    let right = log_p.clone().gather(1, diagonal).mean();
+    if smoothing <= 0.0 {
+        return right.neg();
+    }
+    // PyTorch's smoothing: ε spread over all classes, here over those that count.
+    let counted = ignored.neg() + 1.0;
+    let spread = ((log_p * counted.clone()).sum_dim(1) / counted.sum_dim(1)).mean();
+    (right * (1.0 - smoothing) + spread * smoothing).neg()
+}
+
+/// Mean squared distance between the tokens' means (eq. 8); `towards` gets no gradient.
+///
+/// # Shapes
+/// - prompt `[B, N, D]`, towards `[B, N, D]`; result `[1]`
+pub fn prototype(prompt: Tensor<3>, towards: Tensor<3>) -> Tensor<1> {
+    (prompt.mean_dim(1) - towards.detach().mean_dim(1)).square().mean()
+}
+
+/// SPRC's alignment: the fusion tokens' mean towards the learned prompt tokens' mean.
+///
+/// # Shapes
+/// - prompt `[B, N, D]`, learned `[N, D]`; result `[1]`
+pub fn align(prompt: Tensor<3>, learned: Tensor<2>) -> Tensor<1> {
+    let learned = learned.detach().unsqueeze::<3>();
+    (prompt.mean_dim(1) - learned.mean_dim(1)).square().mean()
+}

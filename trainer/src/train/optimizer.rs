@@ -1,0 +1,166 @@
+//! AdamW with decoupled weight decay, global gradient clipping, and state that is stored by parameter name.
+
+use super::settings::Settings;
+use crate::error::{Result, TrainerError};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use std::collections::BTreeMap;
+use thisbut_model::weights::Tensors;
+
+/// First and second moment of one parameter, flattened.
+struct Moments {
+    first: Tensor<1>,
+    second: Tensor<1>,
+}
+
+/// The optimiser.
+pub struct AdamW {
+    betas: (f64, f64),
+    epsilon: f64,
+    weight_decay: f64,
+    clip: f64,
+    steps: u64,
+    moments: BTreeMap<String, Moments>,
+}
+
+impl AdamW {
+    /// An optimiser that has taken no step.
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            betas: settings.betas,
+            epsilon: settings.epsilon,
+            weight_decay: settings.weight_decay,
+            clip: settings.clip,
+            steps: 0,
+            moments: BTreeMap::new(),
+        }
+    }
+
+    /// One update. Returns the module and the gradient's global norm before clipping.
+    ///
+    /// Weight decay touches matrices only: norms, biases and the temperature keep their scale.
+    ///
+    /// # Errors
+    /// [`TrainerError::Checkpoint`] when the gradient is not finite.
+    pub fn step<M: Module>(&mut self, module: M, grads: &Gradients, rate: f64) -> Result<(M, f64)> {
+        let norm = global_norm(&module, grads)?;
+        if !norm.is_finite() {
+            return Err(TrainerError::checkpoint(
+                "training",
+                format!("the gradient is not finite at step {}", self.steps),
+                "resume with a lower --learning-rate",
+            ));
+        }
+        self.steps += 1;
+        let scale = if norm > self.clip { self.clip / norm } else { 1.0 };
+        let mut update = Update { path: Vec::new(), optimizer: self, grads, rate, scale };
+        Ok((module.map(&mut update), norm))
+    }
+
+    /// The state as named tensors (`first.<parameter>`, `second.<parameter>`) and the number of steps taken.
+    ///
+    /// # Errors
+    /// When the device does not give its values back.
+    pub fn state(&self) -> Result<(Tensors, u64)> {
+        let mut out = Tensors::new();
+        for (name, moments) in &self.moments {
+            for (part, tensor) in [("first", &moments.first), ("second", &moments.second)] {
+                let values = tensor.to_data().try_to_vec::<f32>().map_err(|e| {
+                    TrainerError::checkpoint(name.clone(), format!("cannot be read back ({e:?})"), "try another device")
+                })?;
+                out.insert(format!("{part}.{name}"), (vec![values.len()], values));
+            }
+        }
+        Ok((out, self.steps))
+    }
+
+    /// Takes over a stored state.
+    pub fn restore(&mut self, tensors: Tensors, steps: u64, device: &Device) {
+        self.steps = steps;
+        let mut second: BTreeMap<String, Vec<f32>> = BTreeMap::new();
+        let mut first: BTreeMap<String, Vec<f32>> = BTreeMap::new();
+        for (name, (_, values)) in tensors {
+            if let Some(parameter) = name.strip_prefix("first.") {
+                first.insert(parameter.to_owned(), values);
+            } else if let Some(parameter) = name.strip_prefix("second.") {
+                second.insert(parameter.to_owned(), values);
+            }
+        }
+        let tensor = |values: Vec<f32>| {
+            let n = values.len();
+            Tensor::<1>::from_data(TensorData::new(values, [n]), device)
+        };
+        self.moments = first
+            .into_iter()
+            .filter_map(|(name, values)| {
+                let second = second.remove(&name)?;
+                Some((name, Moments { first: tensor(values), second: tensor(second) }))
+            })
+            .collect();
+    }
+}
+
+fn global_norm<M: Module>(module: &M, grads: &Gradients) -> Result<f64> {
+    struct Squares<'a> {
+        grads: &'a Gradients,
+        sums: Vec<Tensor<1>>,
+    }
+    impl ModuleVisitor for Squares<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(grad) = param.val().grad(self.grads) {
+                self.sums.push(grad.square().sum());
+            }
+        }
+    }
+    let mut squares = Squares { grads, sums: Vec::new() };
+    module.visit(&mut squares);
+    if squares.sums.is_empty() {
+        return Err(TrainerError::checkpoint("training", "no parameter received a gradient", "unfreeze some weights"));
+    }
+    let sums = Tensor::cat(squares.sums, 0).into_data().try_to_vec::<f32>().unwrap_or_default();
+    Ok(sums.iter().map(|v| f64::from(*v)).sum::<f64>().sqrt())
+}
+
+struct Update<'a> {
+    path: Vec<String>,
+    optimizer: &'a mut AdamW,
+    grads: &'a Gradients,
+    rate: f64,
+    scale: f64,
+}
+
+impl ModuleMapper for Update<'_> {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let Some(grad) = param.val().grad(self.grads) else {
+            return param;
+        };
+        let AdamW { betas: (b1, b2), epsilon, weight_decay, steps, ref mut moments, .. } = *self.optimizer;
+        let n = grad.shape().num_elements();
+        let grad = grad.reshape([n]);
+        let grad = if self.scale < 1.0 { grad * self.scale } else { grad };
+        let old = moments.remove(&self.path.join("."));
+        let (first, second) = match old {
+            Some(Moments { first, second }) => {
+                (first * b1 + grad.clone() * (1.0 - b1), second * b2 + grad.square() * (1.0 - b2))
+            }
+            None => (grad.clone() * (1.0 - b1), grad.square() * (1.0 - b2)),
+        };
+        let (c1, c2) = (1.0 - b1.powi(steps as i32), 1.0 - b2.powi(steps as i32));
+        let delta = first.clone() / ((second.clone() / c2).sqrt() + epsilon) * (self.rate / c1);
+        moments.insert(self.path.join("."), Moments { first, second });
+        let decay = if D > 1 { 1.0 - self.rate * weight_decay } else { 1.0 };
+        param.map(|value| {
+            let shape = value.shape();
+            let updated = value.inner() * decay - delta.reshape(shape);
+            Tensor::from_inner(updated).require_grad()
+        })
+    }
+}

@@ -1,0 +1,88 @@
+//! What a training run is asked to do; written into its checkpoints, so that a resumed run is the same run.
+
+use crate::device::DeviceKind;
+use crate::error::{Result, TrainerError};
+use serde::{Deserialize, Serialize};
+
+/// Which losses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Recipe {
+    /// q2t + λ·t2t + α·p2p with reverse modifiers (paper, eq. 9).
+    #[default]
+    Ptha,
+    /// q2t + λ·t2t + α·align: the fusion tokens' mean towards the learned prompt tokens' mean (SPRC).
+    Sprc,
+}
+
+/// All settings of a fine-tuning run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Losses.
+    pub recipe: Recipe,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Where it runs.
+    pub device: DeviceKind,
+    /// Triplets a step.
+    pub batch: usize,
+    /// Steps in all; the schedule ends there.
+    pub steps: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Steps of linear warm-up.
+    pub warmup: usize,
+    /// AdamW's β₁, β₂.
+    pub betas: (f64, f64),
+    /// AdamW's ε.
+    pub epsilon: f64,
+    /// Decoupled weight decay on matrices.
+    pub weight_decay: f64,
+    /// Largest global gradient norm.
+    pub clip: f64,
+    /// q2t label smoothing (MTST_PTHA's code: 0.1; paper: none).
+    pub label_smoothing: f64,
+    /// λ, weight of t2t.
+    pub t2t: f64,
+    /// α, weight of p2p or align.
+    pub p2p: f64,
+    /// Triplets with similar targets that go into one batch together; 1 shuffles freely.
+    pub group: usize,
+    /// Whether other right targets of a query count as negatives when a batch holds them (published code: yes).
+    pub keep_false_negatives: bool,
+    /// Whether the word embeddings stay as they were loaded.
+    pub freeze_words: bool,
+    /// Steps between validations.
+    pub validate_every: usize,
+    /// Validation queries used during training.
+    pub validate_queries: usize,
+    /// Steps between checkpoints.
+    pub checkpoint_every: usize,
+}
+
+impl Settings {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`TrainerError::Settings`] that names the option.
+    pub fn check(&self) -> Result<()> {
+        let wrong =
+            |option: &str, problem: String| Err(TrainerError::settings(option, problem, "choose another value"));
+        if self.batch < 2 {
+            return wrong("--batch", format!("{} leaves no negatives in a batch", self.batch));
+        }
+        if self.steps == 0 {
+            return wrong("--steps", "there is nothing to do".into());
+        }
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            return wrong("--learning-rate", format!("{} is not a positive number", self.learning_rate));
+        }
+        if !(0.0..1.0).contains(&self.label_smoothing) {
+            return wrong("--label-smoothing", format!("{} is not in [0, 1)", self.label_smoothing));
+        }
+        if self.group == 0 || self.checkpoint_every == 0 || self.validate_every == 0 {
+            return wrong("--group, --checkpoint-every, --validate-every", "must be at least 1".into());
+        }
+        Ok(())
+    }
+}
