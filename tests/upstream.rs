@@ -28,11 +28,15 @@ impl Golden {
         let mut tensors = BTreeMap::new();
         for (name, view) in SafeTensors::deserialize(&bytes)?.iter() {
             let data = match view.dtype() {
-                Dtype::F32 => view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+                Dtype::F32 => {
+                    view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+                }
                 Dtype::I32 => {
                     view.data().chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]) as f32).collect()
                 }
-                Dtype::F16 => view.data().chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect(),
+                Dtype::F16 => {
+                    view.data().chunks_exact(2).map(|b| half::f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()
+                }
                 other => return Err(format!("{file}: {name} is {other:?}").into()),
             };
             tensors.insert(name.to_string(), Values { shape: view.shape().to_vec(), data });
@@ -74,17 +78,17 @@ pub fn numbers(value: &serde_json::Value) -> Vec<f32> {
     }
 }
 
-/// A file of real weights, found by name under the folder in `THISBUT_WEIGHTS`, or under `data/weights/` of the
+/// A file of real weights, found by the first of its names that exists under the folder in `THISBUT_WEIGHTS`, or under `data/weights/` of the
 /// repository. Without it the answer is `None` and a line that says so, unless `THISBUT_REQUIRE_WEIGHTS` is set (as the
 /// full test run does), which makes its absence an error.
-pub fn real_weights(file: &str) -> Outcome<Option<PathBuf>> {
+pub fn real_weights(names: &[&str]) -> Outcome<Option<PathBuf>> {
     let folder = match std::env::var_os("THISBUT_WEIGHTS") {
         Some(folder) => PathBuf::from(folder),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/weights"),
     };
-    let found = find(&folder, Path::new(file), 6);
+    let found = names.iter().find_map(|name| find(&folder, Path::new(name), 6));
     if found.is_none() {
-        let message = format!("{file} is not under {}: run `thisbut fetch-weights`", folder.display());
+        let message = format!("{} is not under {}: run `thisbut fetch-weights`", names.join(" or "), folder.display());
         if std::env::var_os("THISBUT_REQUIRE_WEIGHTS").is_some() {
             return Err(message.into());
         }
@@ -98,7 +102,8 @@ fn find(folder: &Path, file: &Path, depth: usize) -> Option<PathBuf> {
     if direct.is_file() {
         return Some(direct);
     }
-    let mut folders: Vec<_> = std::fs::read_dir(folder).ok()?.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
+    let mut folders: Vec<_> =
+        std::fs::read_dir(folder).ok()?.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
     folders.sort();
     folders.iter().filter(|_| depth > 0).find_map(|f| find(f, file, depth - 1))
 }
