@@ -9,4 +9,5 @@ pub mod fsx;
 pub mod images;
 pub mod import;
 pub mod metrics;
+pub mod prepare;
 pub mod train;

@@ -1,0 +1,196 @@
+//! Fills the three splits: evaluation queries first, then training triplets that avoid them.
+
+use super::draw::{Draft, Drawer};
+use super::edits::Draw;
+use super::splits::{Splits, Zone};
+use super::world::World;
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A draft with the group that it is reported in.
+pub struct Query {
+    /// The triplet.
+    pub draft: Draft,
+    /// "seen", "unseen-combination" or "unseen-role"; "train" in training.
+    pub group: &'static str,
+}
+
+/// All triplets.
+pub struct Plan {
+    /// Training.
+    pub train: Vec<Query>,
+    /// Validation.
+    pub val: Vec<Query>,
+    /// Test.
+    pub test: Vec<Query>,
+}
+
+/// How often a draw may fail in a row before the kind counts as used up.
+const PATIENCE: usize = 20_000;
+
+/// Where a training triplet comes from.
+#[derive(Clone, Copy)]
+enum Source {
+    People(Draw),
+    Hands,
+    Things,
+}
+
+/// The training mix: 72% people.
+const MIX: [(Source, f64); 8] = [
+    (Source::People(Draw::Tone), 0.15),
+    (Source::People(Draw::Gender), 0.09),
+    (Source::People(Draw::Role), 0.19),
+    (Source::People(Draw::Head), 0.04),
+    (Source::People(Draw::Two), 0.21),
+    (Source::People(Draw::Three), 0.04),
+    (Source::Hands, 0.07),
+    (Source::Things, 0.21),
+];
+
+/// Draws everything.
+pub fn plan(
+    rng: &mut ChaCha8Rng,
+    world: &World,
+    splits: &Splits,
+    sizes: (usize, usize, usize),
+    report: &mut dyn FnMut(String),
+) -> Plan {
+    let drawer = Drawer::new(world);
+    // Pairs that evaluation asks for; training must not show them.
+    let mut reserved = BTreeSet::new();
+    let test = evaluation(rng, &drawer, world, splits, sizes.2, (Zone::RoleTest, Zone::ComboTest), &mut reserved);
+    let val = evaluation(rng, &drawer, world, splits, sizes.1, (Zone::RoleVal, Zone::ComboVal), &mut reserved);
+    report(format!("drew {} validation and {} test queries", val.len(), test.len()));
+    let train = training(rng, &drawer, splits, sizes.0, &reserved);
+    Plan { train, val, test }
+}
+
+/// One or two attributes, now and then three.
+fn draw_kind(rng: &mut ChaCha8Rng, roles: bool) -> Draw {
+    match rng.random_range(0..100) {
+        0..=23 => Draw::Tone,
+        24..=35 => Draw::Gender,
+        36..=53 if roles => Draw::Role,
+        54..=63 => Draw::Head,
+        64..=67 if roles => Draw::Three,
+        36..=53 => Draw::Gender,
+        _ => Draw::Two,
+    }
+}
+
+fn evaluation(
+    rng: &mut ChaCha8Rng,
+    drawer: &Drawer,
+    world: &World,
+    splits: &Splits,
+    size: usize,
+    (role, combo): (Zone, Zone),
+    reserved: &mut BTreeSet<(usize, usize)>,
+) -> Vec<Query> {
+    let things = size / 7;
+    let each = (size - things) / 3;
+    let classes = |zone: Zone| -> Vec<usize> { world.canonical().filter(|c| splits.zone(*c) == zone).collect() };
+    let (roles, combos) = (classes(role), classes(combo));
+    let mut out = Vec::new();
+    let mut used = BTreeSet::new();
+    for (group, count) in [("seen", each), ("unseen-combination", each), ("unseen-role", each), ("seen-things", things)]
+    {
+        let (mut found, mut misses) = (0, 0);
+        while found < count && misses < PATIENCE {
+            let draft = match group {
+                "seen" => {
+                    let draw = draw_kind(rng, true);
+                    drawer.any_person(rng).and_then(|t| drawer.person(rng, t, draw))
+                }
+                "seen-things" => {
+                    if rng.random_bool(0.25) {
+                        let draw = draw_kind(rng, true);
+                        drawer.any_hand(rng).and_then(|t| drawer.person(rng, t, draw))
+                    } else {
+                        drawer.thing(rng)
+                    }
+                }
+                _ => {
+                    let pool = if group == "unseen-role" { &roles } else { &combos };
+                    let draw = draw_kind(rng, group != "unseen-role");
+                    let target = pool.get(rng.random_range(0..pool.len().max(1))).copied();
+                    target.and_then(|t| drawer.person(rng, t, draw))
+                }
+            };
+            let fits = |d: &Draft| {
+                let (a, b) = (splits.zone(d.reference), splits.zone(d.target));
+                match group {
+                    "unseen-role" => a == role && b == role && !d.kind.contains("role"),
+                    "unseen-combination" => b == combo && !matches!(a, Zone::RoleVal | Zone::RoleTest),
+                    _ => a == Zone::Train && b == Zone::Train,
+                }
+            };
+            match draft.filter(|d| fits(d) && !reserved.contains(&(d.reference, d.target))) {
+                Some(draft) if used.insert((draft.reference, draft.target)) => {
+                    (found, misses) = (found + 1, 0);
+                    let group = if group == "seen-things" { "seen" } else { group };
+                    out.push(Query { draft, group });
+                }
+                _ => misses += 1,
+            }
+        }
+    }
+    reserved.extend(used);
+    out
+}
+
+fn training(
+    rng: &mut ChaCha8Rng,
+    drawer: &Drawer,
+    splits: &Splits,
+    size: usize,
+    reserved: &BTreeSet<(usize, usize)>,
+) -> Vec<Query> {
+    let mut out: Vec<Query> = Vec::with_capacity(size);
+    let mut times: BTreeMap<(usize, usize), u32> = BTreeMap::new();
+    let mut texts: BTreeSet<(usize, usize, String)> = BTreeSet::new();
+    let mut done = [0usize; MIX.len()];
+    let mut misses = [0usize; MIX.len()];
+    while out.len() < size {
+        // The kind that lags most behind its share; a kind that finds nothing new any more is out.
+        let open = (0..MIX.len()).filter(|k| misses[*k] < PATIENCE);
+        let Some(k) = open.min_by(|a, b| {
+            let filled = |k: usize| done[k] as f64 / MIX[k].1;
+            filled(*a).total_cmp(&filled(*b))
+        }) else {
+            break;
+        };
+        let draft = match MIX[k].0 {
+            Source::People(draw) => drawer.any_person(rng).and_then(|t| drawer.person(rng, t, draw)),
+            Source::Hands => {
+                let draw = draw_kind(rng, true);
+                drawer.any_hand(rng).and_then(|t| drawer.person(rng, t, draw))
+            }
+            Source::Things => drawer.thing(rng),
+        };
+        let free = |d: &Draft| {
+            splits.zone(d.reference) == Zone::Train
+                && splits.zone(d.target) == Zone::Train
+                && !reserved.contains(&(d.reference, d.target))
+        };
+        let Some(mut draft) = draft.filter(free) else {
+            misses[k] += 1;
+            continue;
+        };
+        let pair = (draft.reference, draft.target);
+        let cap = if matches!(draft.kind.as_str(), "two" | "three" | "role" | "object" | "anything") { 2 } else { 4 };
+        let count = times.entry(pair).or_default();
+        if *count >= cap || !texts.insert((pair.0, pair.1, draft.caption.to_lowercase())) {
+            misses[k] += 1;
+            continue;
+        }
+        *count += 1;
+        misses[k] = 0;
+        done[k] += 1;
+        draft.targets.retain(|t| splits.zone(*t) == Zone::Train);
+        out.push(Query { draft, group: "train" });
+    }
+    out
+}

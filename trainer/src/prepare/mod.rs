@@ -1,0 +1,3 @@
+//! Data sets that this tool can make by itself.
+
+pub mod fluent;
