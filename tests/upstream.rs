@@ -146,7 +146,7 @@ impl Table {
         let mut over = Vec::new();
         for (name, difference, limit) in self.0 {
             let mark = if difference <= limit { "" } else { "  <-- over" };
-            println!("  {name:<44} {difference:>9.2e} ({limit:.0e}){mark}");
+            println!("  {name:<68} {difference:>9.2e} ({limit:.0e}){mark}");
             if !mark.is_empty() {
                 over.push(format!("{name} {difference:.2e} > {limit:.0e}"));
             }
