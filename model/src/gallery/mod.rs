@@ -1,1 +1,11 @@
-//! gallery
+//! The searchable gallery: int8 target tokens in chunks, what is shown with each image, exact scan and top-k.
+
+mod format;
+mod kernel;
+mod meta;
+mod scan;
+
+pub use format::{Chunk, HEADER_BYTES, MAGIC, MAX_CHUNK_IMAGES, VERSION, encode_chunk};
+pub use kernel::Query;
+pub use meta::{ImageMeta, encode_metadata, parse_metadata};
+pub use scan::{Gallery, Hit};

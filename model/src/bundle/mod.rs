@@ -1,0 +1,11 @@
+//! A bundle: `bundle.json` and the content-hashed files that it promises. `docs/format.md` describes both.
+
+mod files;
+mod manifest;
+mod self_test;
+
+pub use files::{FileEntry, hashed_name, sha256_hex};
+pub use manifest::{
+    FORMAT, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, Precision, VERSION, VocabularyEntry, WeightsEntry,
+};
+pub use self_test::{SELF_TEST_SIDE, SelfTest, self_test_image};

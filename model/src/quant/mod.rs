@@ -1,0 +1,7 @@
+//! Q8 and Q4 block quantization: codes and scales ↔ f32, and the safetensors layout that carries them.
+
+mod block;
+mod file;
+
+pub use block::{BLOCK, CodeWidth, MIN_QUANTIZED, QuantizedTensor, stays_plain};
+pub use file::{FORMAT, VERSION, WeightMap, read_metadata, read_weights, write_weights};
