@@ -1,3 +1,4 @@
 //! Helpers shared by the cross-crate tests.
 
+pub mod small_qformer;
 pub mod upstream;

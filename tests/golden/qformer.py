@@ -31,6 +31,10 @@ What comes from where (all paths under `MTST_PTHA/src/lavis/models/blip2_models/
   parameters in full, and the L2 norm and the sum of every parameter's gradient in the JSON, with a second table for
   SPRC's loss (q2t with the CLS read-out, real mask, no smoothing, + 0.4 t2t + 0.4 align).
   Upstream's word embedding has padding_idx 0, so its gradient of row 0 is zero by construction.
+- Optimiser: `adamw` in the JSON: the SPRC loss before and after each of a few steps of torch.optim.AdamW with upstream's
+  betas and epsilon (`blip_fine_tune_2.py`: 0.9, 0.98, 1e-7), weight decay 0.05 on matrices and tables only, gradients
+  clipped to norm 1, and every parameter's norm and sum after the last. Key biases are left out of the comparison: their
+  gradient is zero but for rounding, which Adam blows up to a step; they change nothing that the model computes.
 
 What is stubbed: `lavis.*` (registry, base classes, loggers: none takes part in the arithmetic); the vision encoder and
 `ln_vision` are identities, so that image tokens are inputs; the tokenizer returns given ids; `mseloss`, which upstream
@@ -75,6 +79,7 @@ CONFIG = dict(
     batch=3,
 )
 LENGTHS, LENGTHS_REV = [8, 5, 3], [4, 8, 6]
+ADAMW = dict(rate=5e-4, betas=[0.9, 0.98], epsilon=1e-7, weight_decay=0.05, clip=1.0, steps=4)
 FULL_GRADIENTS = [
     "temp",
     "query_tokens",
@@ -290,6 +295,29 @@ def check_formulas(qformer, ptha_class, sprc_class, x):
     return worst
 
 
+def train(qformer, x):
+    """A few AdamW steps on the SPRC loss."""
+    model, setting = Model(qformer, CONFIG["queries"], seed=7), ADAMW
+    groups = [
+        {"params": [p for n, p in model.named_parameters() if p.ndim >= 2], "weight_decay": setting["weight_decay"]},
+        {"params": [p for n, p in model.named_parameters() if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=setting["rate"], betas=setting["betas"], eps=setting["epsilon"])
+    history, norms = [], []
+    for step in range(setting["steps"] + 1):
+        hidden = run(model, x)
+        loss = losses(model, hidden, read_out(model, hidden))["total.sprc"]
+        history.append(loss.item())
+        if step < setting["steps"]:
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            norms.append(nn.utils.clip_grad_norm_(model.parameters(), setting["clip"]).item())
+            optimizer.step()
+    after = {n: [p.norm().item(), p.sum().item()] for n, p in model.named_parameters() if not n.endswith("key.bias")}
+    print("AdamW, SPRC loss before and after each step: " + ", ".join(f"{v:.6f}" for v in history))
+    return {**setting, "losses": history, "gradient_norms": norms, "parameter_norm_and_sum": after}
+
+
 def write_safetensors(path, tensors):
     """The format is small; writing it here keeps the file's bytes independent of any package's version."""
     kinds = {np.dtype("float16"): "F16", np.dtype("float32"): "F32", np.dtype("int32"): "I32"}
@@ -377,6 +405,7 @@ def main():
             "total.sprc": "q2t.cls.real.0.0 + 0.4 t2t + 0.4 align",
         },
         "gradient_norm_and_sum": gradients,
+        "adamw": train(qformer, inputs),
         "max_difference_of_formulas_from_upstream_forward": formula_difference,
         "max_difference_of_upstream_in_float32": float32,
     }

@@ -1,0 +1,198 @@
+//! Losses, gradients and optimiser steps against upstream's formulas and torch's autograd and AdamW.
+//! Golden values and where they come from: `tests/golden/qformer.py`.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Gradients, Tensor};
+use thisbut::device::DeviceKind;
+use thisbut::train::losses;
+use thisbut::train::optimizer::AdamW;
+use thisbut::train::settings::{Recipe, Settings};
+use thisbut_model::cir::{Cir, similarity};
+use thisbut_model::nn::Noise;
+use thisbut_model::weights::{self, Tensors};
+use thisbut_tests::small_qformer::{batch, config, model, values};
+use thisbut_tests::upstream::{Golden, Outcome, Table, golden_json, numbers};
+
+/// Every parameter's gradient under our names.
+fn gradients(model: &Cir, grads: &Gradients) -> Outcome<Tensors> {
+    struct Collect<'a> {
+        path: Vec<String>,
+        grads: &'a Gradients,
+        found: Tensors,
+    }
+    impl ModuleVisitor for Collect<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(grad) = param.val().grad(self.grads) {
+                let dims = grad.dims().to_vec();
+                let values = grad.into_data().try_to_vec::<f32>().unwrap_or_default();
+                self.found.insert(self.path.join("."), (dims, values));
+            }
+        }
+    }
+    let mut collect = Collect { path: Vec::new(), grads, found: Tensors::new() };
+    model.visit(&mut collect);
+    Ok(collect.found)
+}
+
+/// Losses as training computes them, and what reaches every parameter through both passes and the fused kernels.
+#[test]
+fn losses_and_gradients_match() -> Outcome {
+    let (golden, notes, off) = (Golden::read("qformer.safetensors")?, golden_json("qformer.json")?, Noise::off());
+    let device = Device::flex().autodiff();
+    let mut table = Table::default();
+    for (read, read_name) in [("cls", "cls"), ("mean-prompt-cls", "mean")] {
+        for (mask, mask_name) in [("padding", "real"), ("all-ones", "ones")] {
+            let model = model(&golden, &config(read, mask)?, &device)?;
+            let batch = batch(&golden, &model, &device)?;
+            let b = batch.text.ids.dims()[0];
+            let tau = model.temperature.val();
+            let none: Tensor<2> = Tensor::zeros([b, b], &device);
+            let prompt = model.fuse(&batch.reference, &batch.text, &off);
+            let target = model.target(&batch.target, b, &off);
+            let score = similarity(model.compose(prompt.clone(), &batch.text, &off), target.clone());
+            let text_score = similarity(model.text_only(&batch.text, &off), target);
+            let q2t = |smoothing| losses::contrastive(score.clone(), tau.clone(), none.clone(), smoothing);
+            let t2t = losses::contrastive(text_score, tau.clone(), none.clone(), 0.0);
+            let p2p = losses::prototype(prompt.clone(), model.fuse(&batch.target, &batch.reverse, &off));
+            let align = losses::align(prompt, model.prompt_tokens.val());
+            let expect = |table: &mut Table, name: &str, loss: Tensor<1>| -> Outcome {
+                let expected = notes["losses"][name].as_f64().ok_or_else(|| format!("no loss {name}"))?;
+                table.absolute(format!("loss {name}"), &values(loss)?, &[expected as f32], 1e-5);
+                Ok(())
+            };
+            expect(&mut table, &format!("q2t.{read_name}.{mask_name}.0.0"), q2t(0.0))?;
+            expect(&mut table, &format!("q2t.{read_name}.{mask_name}.0.1"), q2t(0.1))?;
+            let (name, total) = match (read_name, mask_name) {
+                ("mean", "real") => ("total.ptha", q2t(0.1) + t2t.clone() * 0.4 + p2p.clone() * 0.5),
+                ("cls", "real") => ("total.sprc", q2t(0.0) + t2t.clone() * 0.4 + align.clone() * 0.4),
+                _ => continue,
+            };
+            expect(&mut table, "t2t", t2t)?;
+            expect(&mut table, "p2p", p2p)?;
+            expect(&mut table, "align", align)?;
+            let found = gradients(&model, &total.backward())?;
+            expect(&mut table, name, total)?;
+            compare_gradients(&mut table, name, found, &golden, &notes["gradient_norm_and_sum"][name])?;
+        }
+    }
+    table.finish("Losses and gradients")
+}
+
+/// Every parameter's norm and sum; for `total.ptha`, some gradients element by element too.
+fn compare_gradients(
+    table: &mut Table,
+    total: &str,
+    mut found: Tensors,
+    golden: &Golden,
+    norms: &serde_json::Value,
+) -> Outcome {
+    if total == "total.ptha" {
+        let full = golden.gradients().map(|(name, v)| (name.to_owned(), (v.shape.clone(), v.data.clone()))).collect();
+        let (full, unused) = weights::from_upstream(full);
+        assert!(unused.is_empty(), "{unused:?}");
+        for (name, (dims, expected)) in full {
+            let (shape, got) = found.get(&name).ok_or_else(|| format!("no gradient of {name}"))?;
+            assert_eq!(*shape, dims, "{name}");
+            table.relative(format!("gradient of {name}"), got, &expected, 1e-4);
+        }
+    }
+    let (mut norm_off, mut sum_off): (Vec<(f32, String)>, Vec<(f32, String)>) = Default::default();
+    for (key, value) in norms.as_object().into_iter().flatten() {
+        let name = weights::upstream_name(key).ok_or_else(|| format!("{key} has no place"))?;
+        let (_, got) = found.remove(&name).ok_or_else(|| format!("no gradient of {name}"))?;
+        let (norm, sum) = (value[0].as_f64().ok_or("no norm")?, value[1].as_f64().ok_or("no sum")?);
+        let own_norm = got.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let own_sum = got.iter().map(|x| f64::from(*x)).sum::<f64>();
+        // A key's bias shifts every score of a row alike, so its gradient is zero but for rounding.
+        let scale = norm.max(1e-2);
+        norm_off.push((((own_norm - norm) / scale).abs() as f32, name.clone()));
+        sum_off.push((((own_sum - sum) / scale).abs() as f32, name));
+    }
+    assert_eq!(norm_off.len(), 119, "parameters");
+    let extra: Vec<_> = found.keys().filter(|k| !k.starts_with("image_norm.")).collect();
+    assert!(extra.is_empty(), "gradients that upstream lacks: {extra:?}");
+    for (what, mut all) in [("norm", norm_off), ("sum", sum_off)] {
+        all.sort_by(|a, b| b.0.total_cmp(&a.0));
+        for (off, name) in all.into_iter().take(3) {
+            table.add(format!("{total}: gradient {what} of {name}"), off, 1e-4);
+        }
+    }
+    Ok(())
+}
+
+/// A few steps of SPRC's loss with training's optimiser against torch.optim.AdamW.
+#[test]
+fn adamw_steps_match() -> Outcome {
+    let (golden, notes, off) = (Golden::read("qformer.safetensors")?, golden_json("qformer.json")?, Noise::off());
+    let expected = &notes["adamw"];
+    let number = |key: &str| expected[key].as_f64().ok_or_else(|| format!("no {key}"));
+    let steps = number("steps")? as usize;
+    let settings = Settings {
+        recipe: Recipe::Sprc,
+        seed: 0,
+        device: DeviceKind::Cpu,
+        batch: 3,
+        steps,
+        learning_rate: number("rate")?,
+        warmup: 0,
+        betas: (0.9, 0.98),
+        epsilon: number("epsilon")?,
+        weight_decay: number("weight_decay")?,
+        clip: number("clip")?,
+        label_smoothing: 0.0,
+        t2t: 0.4,
+        p2p: 0.4,
+        group: 1,
+        keep_false_negatives: true,
+        freeze_words: false,
+        validate_every: 1,
+        validate_queries: 1,
+        checkpoint_every: 1,
+    };
+    let device = Device::flex().autodiff();
+    let mut model = model(&golden, &config("cls", "padding")?, &device)?;
+    let mut optimizer = AdamW::new(&settings);
+    let mut table = Table::default();
+    for step in 0..=steps {
+        let batch = batch(&golden, &model, &device)?;
+        let b = batch.text.ids.dims()[0];
+        let (tau, none) = (model.temperature.val(), Tensor::zeros([b, b], &device));
+        let prompt = model.fuse(&batch.reference, &batch.text, &off);
+        let target = model.target(&batch.target, b, &off);
+        let score = similarity(model.compose(prompt.clone(), &batch.text, &off), target.clone());
+        let text_score = similarity(model.text_only(&batch.text, &off), target);
+        let q2t = losses::contrastive(score, tau.clone(), none.clone(), 0.0);
+        let t2t = losses::contrastive(text_score, tau, none, 0.0);
+        let total = q2t + t2t * 0.4 + losses::align(prompt, model.prompt_tokens.val()) * 0.4;
+        let loss = values(total.clone())?;
+        table.relative(format!("loss after {step} steps"), &loss, &numbers(&expected["losses"][step]), 1e-5);
+        if step < steps {
+            let (updated, norm) = optimizer.step(model, &total.backward(), settings.learning_rate)?;
+            model = updated;
+            let name = format!("gradient norm of step {}", step + 1);
+            table.relative(name, &[norm as f32], &numbers(&expected["gradient_norms"][step]), 1e-4);
+        }
+    }
+    let mut found = weights::collect(&model, "")?;
+    let mut off: Vec<(f32, String)> = Vec::new();
+    for (key, value) in expected["parameter_norm_and_sum"].as_object().into_iter().flatten() {
+        let name = weights::upstream_name(key).ok_or_else(|| format!("{key} has no place"))?;
+        let (_, got) = found.remove(&name).ok_or_else(|| format!("no parameter {name}"))?;
+        let (norm, sum) = (value[0].as_f64().ok_or("no norm")?, value[1].as_f64().ok_or("no sum")?);
+        let own_norm = got.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let own_sum = got.iter().map(|x| f64::from(*x)).sum::<f64>();
+        off.push((((own_norm - norm).abs().max((own_sum - sum).abs()) / norm) as f32, name));
+    }
+    assert_eq!(off.len(), 113, "parameters");
+    off.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (difference, name) in off.into_iter().take(3) {
+        table.add(format!("norm and sum of {name}"), difference, 1e-4);
+    }
+    table.finish("AdamW")
+}
