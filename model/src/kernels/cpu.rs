@@ -1,10 +1,26 @@
 //! The fused CPU kernels over plain slices: vectorised per processor by `pulp`, spread over cores by rayon.
 
 use super::math;
-use pulp::Arch;
 
 /// Rows handed to one task: large enough that a task costs more than scheduling it.
 const GRAIN: usize = 16 * 1024;
+
+/// Runs `body` compiled for the widest vectors this processor has.
+///
+/// The wrapper calls the closure by reference: the `FnOnce` shim that `pulp` would call for a closure is a function of its
+/// own, which the compiler may leave outside the wide code.
+#[inline(always)]
+fn vectorised(body: impl FnMut()) {
+    struct Body<F>(F);
+    impl<F: FnMut()> pulp::NullaryFnOnce for Body<F> {
+        type Output = ();
+        #[inline(always)]
+        fn call(mut self) {
+            (self.0)();
+        }
+    }
+    pulp::Arch::new().dispatch(Body(body));
+}
 
 /// Runs `f(first_row, rows_of_out)` over `out` cut into groups of whole rows.
 fn over_rows(out: &mut [f32], row: usize, f: impl Fn(usize, &mut [f32]) + Sync + Send) {
@@ -28,7 +44,7 @@ pub fn map(x: &[f32], f: impl Fn(f32) -> f32 + Sync + Send + Copy) -> Vec<f32> {
     over_rows(&mut out, 1, |first, chunk| {
         let len = chunk.len();
         let source = &x[first..first + len];
-        Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 for (o, &v) in chunk.iter_mut().zip(source) {
@@ -45,7 +61,7 @@ pub fn map2(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32 + Sync + Send + Co
     let mut out = vec![0.0; x.len()];
     over_rows(&mut out, 1, |first, chunk| {
         let (xs, ys) = (&x[first..first + chunk.len()], &y[first..first + chunk.len()]);
-        Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 for ((o, &a), &b) in chunk.iter_mut().zip(xs).zip(ys) {
@@ -63,7 +79,7 @@ pub fn dropout(x: &[f32], p: f32, seed: u32) -> Vec<f32> {
     let mut out = vec![0.0; x.len()];
     over_rows(&mut out, 1, |first, chunk| {
         let source = &x[first..first + chunk.len()];
-        Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 for (i, (o, &v)) in chunk.iter_mut().zip(source).enumerate() {
@@ -124,7 +140,7 @@ pub fn layer_norm(x: &[f32], gamma: &[f32], beta: &[f32], eps: f32) -> Vec<f32> 
     let d = gamma.len();
     let mut out = vec![0.0; x.len()];
     over_rows(&mut out, d, |first, rows| {
-        Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 for (i, o) in rows.chunks_exact_mut(d).enumerate() {
@@ -145,7 +161,7 @@ pub fn layer_norm_backward_x(x: &[f32], gamma: &[f32], grad: &[f32], eps: f32) -
     let d = gamma.len();
     let mut out = vec![0.0; x.len()];
     over_rows(&mut out, d, |first, rows| {
-        Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 for (i, dx) in rows.chunks_exact_mut(d).enumerate() {
@@ -172,7 +188,7 @@ pub fn layer_norm_backward_x(x: &[f32], gamma: &[f32], grad: &[f32], eps: f32) -
 pub fn layer_norm_backward_affine(x: &[f32], grad: &[f32], d: usize, eps: f32) -> (Vec<f32>, Vec<f32>) {
     let part = |rows: core::ops::Range<usize>| {
         let (mut dg, mut db) = (vec![0.0f32; d], vec![0.0f32; d]);
-        Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 for r in rows.clone() {
@@ -221,36 +237,56 @@ pub struct Attention {
     pub heads: usize,
 }
 
-/// `out[j][i] = x[i][j]` for one head of `rows` positions.
+/// Lanes that a block of output holds in registers.
+const LANES: usize = 16;
+
+/// `out[j][i] = x[i][j]` for one head of `rows` positions; `out` has rows of `padded` elements, the surplus untouched.
 #[inline(always)]
-fn transpose_head(x: &[f32], d: usize, offset: usize, rows: usize, width: usize, out: &mut [f32]) {
+fn transpose_head(x: &[f32], d: usize, rows: usize, width: usize, padded: usize, out: &mut [f32]) {
     for i in 0..rows {
-        let row = &x[i * d + offset..i * d + offset + width];
-        for (j, &v) in row.iter().enumerate() {
-            out[j * rows + i] = v;
+        for (j, &v) in x[i * d..i * d + width].iter().enumerate() {
+            out[j * padded + i] = v;
         }
     }
 }
 
-/// `out[..] += Σ_k left[k] · right[k][..]`, right `[left.len(), out.len()]` with row stride `stride`.
+/// `out[..] += Σ_k left[k · step] · right[k · stride + ..]` for k in `0..count`, a block of lanes at a time so that the
+/// sums stay in registers.
 #[inline(always)]
-fn accumulate(out: &mut [f32], left: &[f32], right: &[f32], stride: usize) {
-    let width = out.len();
-    for (k, &l) in left.iter().enumerate() {
-        for (o, &r) in out.iter_mut().zip(&right[k * stride..k * stride + width]) {
-            *o += l * r;
+fn accumulate(out: &mut [f32], left: &[f32], step: usize, count: usize, right: &[f32], stride: usize) {
+    let mut at = 0;
+    let mut blocks = out.chunks_exact_mut(LANES);
+    for block in &mut blocks {
+        let mut lanes = [0.0f32; LANES];
+        lanes.copy_from_slice(block);
+        for k in 0..count {
+            let l = left[k * step];
+            let from = k * stride + at;
+            for (o, &r) in lanes.iter_mut().zip(&right[from..from + LANES]) {
+                *o += l * r;
+            }
+        }
+        block.copy_from_slice(&lanes);
+        at += LANES;
+    }
+    for (i, o) in blocks.into_remainder().iter_mut().enumerate() {
+        for k in 0..count {
+            *o += left[k * step] * right[k * stride + at + i];
         }
     }
 }
 
-/// Softmax of `scores · scale + bias`, in place.
+/// Softmax of `scores · scale + bias`, in place. Both have the same length.
 #[inline(always)]
 fn softmax(scores: &mut [f32], bias: &[f32], scale: f32) {
-    let mut max = f32::NEG_INFINITY;
-    for (s, &b) in scores.iter_mut().zip(bias) {
-        *s = *s * scale + b;
-        max = if *s > max { *s } else { max };
+    let mut max = [f32::NEG_INFINITY; LANES];
+    for (scores, bias) in scores.chunks_exact_mut(LANES).zip(bias.chunks_exact(LANES)) {
+        for ((s, &b), m) in scores.iter_mut().zip(bias).zip(&mut max) {
+            *s = *s * scale + b;
+            *m = if *s > *m { *s } else { *m };
+        }
     }
+    let max = max.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
     for s in scores.iter_mut() {
         *s = math::exp(*s - max);
     }
@@ -260,7 +296,32 @@ fn softmax(scores: &mut [f32], bias: &[f32], scale: f32) {
     }
 }
 
+/// What one task of attention works in: rows over keys are padded to whole lanes, the padding's weight being zero.
+struct Scratch {
+    padded: usize,
+    bias: Vec<f32>,
+    keys: Vec<f32>,
+    values: Vec<f32>,
+    weights: Vec<f32>,
+    slopes: Vec<f32>,
+}
+
 impl Attention {
+    fn scratch(&self, backward: bool) -> Scratch {
+        let padded = self.m.div_ceil(LANES) * LANES;
+        let width = self.d / self.heads;
+        let rows = if backward { self.n } else { 1 };
+        Scratch {
+            padded,
+            // Low enough that its exponential is nothing, even beside hidden positions.
+            bias: vec![-1e30; padded],
+            keys: vec![0.0; width * padded],
+            values: vec![0.0; if backward { width * padded } else { 0 }],
+            weights: vec![0.0; rows * padded],
+            slopes: vec![0.0; if backward { rows * padded } else { 0 }],
+        }
+    }
+
     /// The attended values `[B, n, D]` for q `[B, n, D]`, k and v `[B, m, D]`, bias `[B, m]`.
     pub fn forward(&self, q: &[f32], k: &[f32], v: &[f32], bias: &[f32]) -> Vec<f32> {
         let Self { n, m, d, heads, .. } = *self;
@@ -268,22 +329,22 @@ impl Attention {
         let scale = 1.0 / (width as f32).sqrt();
         let mut out = vec![0.0; q.len()];
         over_rows(&mut out, n * d, |first, chunk| {
-            let (mut kt, mut p) = (vec![0.0; width * m], vec![0.0; m]);
-            Arch::new().dispatch(
+            let Scratch { padded, bias: mut padded_bias, mut keys, mut weights, .. } = self.scratch(false);
+            vectorised(
                 #[inline(always)]
                 || {
                     for (i, out) in chunk.chunks_exact_mut(n * d).enumerate() {
                         let b = first + i;
-                        let (q, k, v) = (&q[b * n * d..], &k[b * m * d..], &v[b * m * d..]);
-                        let bias = &bias[b * m..(b + 1) * m];
+                        padded_bias[..m].copy_from_slice(&bias[b * m..(b + 1) * m]);
                         for h in 0..heads {
-                            transpose_head(k, d, h * width, m, width, &mut kt);
+                            let (k, v) = (&k[b * m * d + h * width..], &v[b * m * d + h * width..]);
+                            transpose_head(k, d, m, width, padded, &mut keys);
                             for row in 0..n {
                                 let at = row * d + h * width;
-                                p.fill(0.0);
-                                accumulate(&mut p, &q[at..at + width], &kt, m);
-                                softmax(&mut p, bias, scale);
-                                accumulate(&mut out[at..at + width], &p, &v[h * width..], d);
+                                weights.fill(0.0);
+                                accumulate(&mut weights, &q[b * n * d + at..], 1, width, &keys, padded);
+                                softmax(&mut weights, &padded_bias, scale);
+                                accumulate(&mut out[at..at + width], &weights, 1, m, v, d);
                             }
                         }
                     }
@@ -300,43 +361,40 @@ impl Attention {
         let scale = 1.0 / (width as f32).sqrt();
         let mut out = vec![0.0; batch * (n + 2 * m) * d];
         over_rows(&mut out, (n + 2 * m) * d, |first, chunk| {
-            let (mut kt, mut vt) = (vec![0.0; width * m], vec![0.0; width * m]);
-            let (mut p, mut ds) = (vec![0.0; m], vec![0.0; m]);
-            Arch::new().dispatch(
+            let Scratch { padded, bias: mut padded_bias, mut keys, mut values, mut weights, mut slopes } =
+                self.scratch(true);
+            vectorised(
                 #[inline(always)]
                 || {
                     for (i, out) in chunk.chunks_exact_mut((n + 2 * m) * d).enumerate() {
                         let b = first + i;
-                        let (q, k, v) = (&q[b * n * d..], &k[b * m * d..], &v[b * m * d..]);
-                        let (grad, bias) = (&grad[b * n * d..], &bias[b * m..(b + 1) * m]);
+                        padded_bias[..m].copy_from_slice(&bias[b * m..(b + 1) * m]);
                         let (dq, rest) = out.split_at_mut(n * d);
                         let (dk, dv) = rest.split_at_mut(m * d);
                         for h in 0..heads {
                             let offset = h * width;
-                            transpose_head(k, d, offset, m, width, &mut kt);
-                            transpose_head(v, d, offset, m, width, &mut vt);
-                            for row in 0..n {
-                                let at = row * d + offset;
-                                let (q, g) = (&q[at..at + width], &grad[at..at + width]);
-                                p.fill(0.0);
-                                accumulate(&mut p, q, &kt, m);
-                                softmax(&mut p, bias, scale);
-                                ds.fill(0.0);
-                                accumulate(&mut ds, g, &vt, m);
-                                let mean = dot(&p, &ds);
-                                for (s, &p) in ds.iter_mut().zip(&p) {
+                            let (q, grad) = (&q[b * n * d + offset..], &grad[b * n * d + offset..]);
+                            let (k, v) = (&k[b * m * d + offset..], &v[b * m * d + offset..]);
+                            transpose_head(k, d, m, width, padded, &mut keys);
+                            transpose_head(v, d, m, width, padded, &mut values);
+                            weights.fill(0.0);
+                            slopes.fill(0.0);
+                            let rows = weights.chunks_exact_mut(padded).zip(slopes.chunks_exact_mut(padded));
+                            for (row, (p, ds)) in rows.enumerate() {
+                                accumulate(p, &q[row * d..], 1, width, &keys, padded);
+                                softmax(p, &padded_bias, scale);
+                                accumulate(ds, &grad[row * d..], 1, width, &values, padded);
+                                let mean = dot(p, ds);
+                                for (s, &p) in ds.iter_mut().zip(p.iter()) {
                                     *s = p * (*s - mean) * scale;
                                 }
-                                accumulate(&mut dq[at..at + width], &ds, &k[offset..], d);
-                                for j in 0..m {
-                                    let at = j * d + offset;
-                                    for (o, &x) in dk[at..at + width].iter_mut().zip(q) {
-                                        *o += ds[j] * x;
-                                    }
-                                    for (o, &x) in dv[at..at + width].iter_mut().zip(g) {
-                                        *o += p[j] * x;
-                                    }
-                                }
+                                let at = row * d + offset;
+                                accumulate(&mut dq[at..at + width], ds, 1, m, k, d);
+                            }
+                            for j in 0..m {
+                                let at = j * d + offset;
+                                accumulate(&mut dk[at..at + width], &slopes[j..], padded, n, q, d);
+                                accumulate(&mut dv[at..at + width], &weights[j..], padded, n, grad, d);
                             }
                         }
                     }

@@ -10,6 +10,7 @@ use crate::features::Features;
 use crate::fsx;
 use burn::tensor::{Device, Tensor};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -44,8 +45,8 @@ pub struct Inputs<'a> {
 pub enum Event {
     /// A step is done.
     Step { step: usize, steps: usize, loss: f64, triplets_per_second: f64, left: Duration },
-    /// A validation is done: R@1, R@10 on the validation queries.
-    Validation { step: usize, r1: f64, r10: f64 },
+    /// A validation is done: R@1, R@10 (percent) on the validation queries, and of each group of them.
+    Validation { step: usize, r1: f64, r10: f64, groups: BTreeMap<String, (f64, f64)> },
     /// Something worth a line.
     Note(String),
 }
@@ -134,9 +135,11 @@ pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Ev
         });
         let last = header.step == settings.steps;
         if header.step % settings.validate_every == 0 || last {
-            let (r1, r10) = validate(&model, settings, &inputs, &plain)?;
-            metrics.write(&json!({"step": header.step, "val": {"r1": r1, "r10": r10}}))?;
-            tell(Event::Validation { step: header.step, r1, r10 });
+            let (r1, r10, groups) = validate(&model, settings, &inputs, &plain)?;
+            let by_group: serde_json::Map<_, _> =
+                groups.iter().map(|(name, (r1, r10))| (name.clone(), json!({"r1": r1, "r10": r10}))).collect();
+            metrics.write(&json!({"step": header.step, "val": {"r1": r1, "r10": r10, "groups": by_group}}))?;
+            tell(Event::Validation { step: header.step, r1, r10, groups });
             if header.best.is_none_or(|(best, _)| r1 + r10 > best) {
                 header.best = Some((r1 + r10, header.step));
                 checkpoint::save(
@@ -278,28 +281,40 @@ fn train_step(
     Ok((model, values, norm))
 }
 
-/// R@1 and R@10 (percent) of the first validation queries over the whole validation gallery.
-fn validate(model: &Cir, settings: &Settings, inputs: &Inputs, device: &Device) -> Result<(f64, f64)> {
+/// R@1 and R@10 (percent) over the whole validation gallery: of all chosen queries, and of each group.
+type Validated = (f64, f64, BTreeMap<String, (f64, f64)>);
+
+fn validate(model: &Cir, settings: &Settings, inputs: &Inputs, device: &Device) -> Result<Validated> {
+    let table = inputs.validation;
     let model = embed::without_gradient(model);
-    let rows = embed::rows(inputs.validation, inputs.features)?;
-    let gallery = embed::gallery(&model, inputs.features, &inputs.validation.gallery, &rows, device);
-    let texts = Tokenized::new(inputs.words, inputs.validation, inputs.config.text_length);
+    let rows = embed::rows(table, inputs.features)?;
+    let gallery = embed::gallery(&model, inputs.features, &table.gallery, &rows, device);
+    let texts = Tokenized::new(inputs.words, table, inputs.config.text_length);
     // Every n-th query: the file is ordered by group.
-    let every = inputs.validation.triplets.len().div_ceil(settings.validate_queries.max(1)).max(1);
-    let chosen: Vec<u32> = (0..inputs.validation.triplets.len() as u32).step_by(every).collect();
-    let (mut first, mut tenth) = (0usize, 0usize);
+    let every = table.triplets.len().div_ceil(settings.validate_queries.max(1)).max(1);
+    let chosen: Vec<u32> = (0..table.triplets.len() as u32).step_by(every).collect();
+    // Hits at 1, hits at 10, queries; the whole under the empty name.
+    let mut counts: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
     for batch in chosen.chunks(128) {
-        let queries =
-            embed::queries(&model, inputs.config, inputs.features, inputs.validation, &rows, &texts, batch, device);
+        let queries = embed::queries(&model, inputs.config, inputs.features, table, &rows, &texts, batch, device);
         let scores = embed::read(similarity(queries, gallery.clone()))?;
-        for (scores, triplet) in scores.chunks(inputs.validation.gallery.len()).zip(batch) {
-            let rank = embed::rank(scores, &inputs.validation.gallery, &inputs.validation.triplets[*triplet as usize]);
-            first += usize::from(rank < 1);
-            tenth += usize::from(rank < 10);
+        for (scores, triplet) in scores.chunks(table.gallery.len()).zip(batch) {
+            let triplet = &table.triplets[*triplet as usize];
+            let rank = embed::rank(scores, &table.gallery, triplet);
+            for name in ["", triplet.group.as_deref().unwrap_or("other")] {
+                let [first, tenth, all] = counts.entry(name).or_default();
+                *first += usize::from(rank < 1);
+                *tenth += usize::from(rank < 10);
+                *all += 1;
+            }
         }
     }
-    let n = chosen.len().max(1) as f64;
-    Ok((100.0 * first as f64 / n, 100.0 * tenth as f64 / n))
+    let share = |[first, tenth, all]: [usize; 3]| {
+        let n = all.max(1) as f64;
+        (100.0 * first as f64 / n, 100.0 * tenth as f64 / n)
+    };
+    let (r1, r10) = share(counts.remove("").unwrap_or_default());
+    Ok((r1, r10, counts.into_iter().map(|(name, c)| (name.to_owned(), share(c))).collect()))
 }
 
 /// The metrics file; lines after the step that a run resumes from are dropped.
