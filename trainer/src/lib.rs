@@ -1,5 +1,6 @@
 //! The thisbut trainer as a library: everything that the command line calls.
 
+pub mod baselines;
 pub mod data;
 pub mod device;
 pub mod embed;
@@ -9,5 +10,8 @@ pub mod fsx;
 pub mod images;
 pub mod import;
 pub mod metrics;
+pub mod plot;
 pub mod prepare;
+pub mod report;
 pub mod train;
+pub mod weights_fetch;

