@@ -72,10 +72,11 @@ fn draw_kind(rng: &mut ChaCha8Rng, roles: bool) -> Draw {
     match rng.random_range(0..100) {
         0..=23 => Draw::Tone,
         24..=35 => Draw::Gender,
-        36..=53 if roles => Draw::Role,
-        54..=63 => Draw::Head,
-        64..=67 if roles => Draw::Three,
-        36..=53 => Draw::Gender,
+        36..=57 if roles => Draw::Role,
+        58..=63 if roles => Draw::Head,
+        64..=66 if roles => Draw::Three,
+        36..=49 => Draw::Tone,
+        50..=61 => Draw::Gender,
         _ => Draw::Two,
     }
 }
@@ -98,43 +99,38 @@ fn evaluation(
     for (group, count) in [("seen", each), ("unseen-combination", each), ("unseen-role", each), ("seen-things", things)]
     {
         let (mut found, mut misses) = (0, 0);
-        while found < count && misses < PATIENCE {
-            let draft = match group {
-                "seen" => {
-                    let draw = draw_kind(rng, true);
-                    drawer.any_person(rng).and_then(|t| drawer.person(rng, t, draw))
+        while found < count && misses < 200 {
+            // The kind first, then as many tries as it takes: otherwise kinds that fail often get rare.
+            let draw = draw_kind(rng, group != "unseen-role");
+            let fits = |d: &Draft| {
+                let (a, b) = (splits.zone(d.reference), splits.zone(d.target));
+                let zones = match group {
+                    "unseen-role" => a == role && b == role && world.same_role(d.reference, d.target),
+                    "unseen-combination" => b == combo && !matches!(a, Zone::RoleVal | Zone::RoleTest),
+                    _ => a == Zone::Train && b == Zone::Train,
+                };
+                zones && !reserved.contains(&(d.reference, d.target)) && !used.contains(&(d.reference, d.target))
+            };
+            let attempt = |rng: &mut ChaCha8Rng| match group {
+                "seen" => drawer.any_person(rng).and_then(|t| drawer.person(rng, t, draw)),
+                "seen-things" if rng.random_bool(0.25) => {
+                    drawer.any_hand(rng).and_then(|t| drawer.person(rng, t, draw))
                 }
-                "seen-things" => {
-                    if rng.random_bool(0.25) {
-                        let draw = draw_kind(rng, true);
-                        drawer.any_hand(rng).and_then(|t| drawer.person(rng, t, draw))
-                    } else {
-                        drawer.thing(rng)
-                    }
-                }
+                "seen-things" => drawer.thing(rng),
                 _ => {
                     let pool = if group == "unseen-role" { &roles } else { &combos };
-                    let draw = draw_kind(rng, group != "unseen-role");
                     let target = pool.get(rng.random_range(0..pool.len().max(1))).copied();
                     target.and_then(|t| drawer.person(rng, t, draw))
                 }
             };
-            let fits = |d: &Draft| {
-                let (a, b) = (splits.zone(d.reference), splits.zone(d.target));
-                match group {
-                    "unseen-role" => a == role && b == role && !d.kind.contains("role"),
-                    "unseen-combination" => b == combo && !matches!(a, Zone::RoleVal | Zone::RoleTest),
-                    _ => a == Zone::Train && b == Zone::Train,
-                }
+            let Some(draft) = (0..500).find_map(|_| attempt(rng).filter(|d| fits(d))) else {
+                misses += 1;
+                continue;
             };
-            match draft.filter(|d| fits(d) && !reserved.contains(&(d.reference, d.target))) {
-                Some(draft) if used.insert((draft.reference, draft.target)) => {
-                    (found, misses) = (found + 1, 0);
-                    let group = if group == "seen-things" { "seen" } else { group };
-                    out.push(Query { draft, group });
-                }
-                _ => misses += 1,
-            }
+            (found, misses) = (found + 1, 0);
+            used.insert((draft.reference, draft.target));
+            let group = if group == "seen-things" { "seen" } else { group };
+            out.push(Query { draft, group });
         }
     }
     reserved.extend(used);

@@ -111,11 +111,20 @@ impl World {
         self.genders.get(&(role.to_owned(), age)).map(|g| g.iter().copied().collect()).unwrap_or_default()
     }
 
+    /// Whether two classes show the same role.
+    pub fn same_role(&self, a: usize, b: usize) -> bool {
+        let role = |c: usize| self.items.get(c).and_then(|i| i.person.as_ref()).map(|p| p.role.as_str());
+        role(a).is_some() && role(a) == role(b)
+    }
+
     /// The first images of all classes, in order.
     pub fn canonical(&self) -> impl Iterator<Item = usize> + '_ {
         self.members.keys().copied()
     }
 }
+
+/// Files that are copies of another tone's file, so that no order of tones shows in them: key → the tone shown.
+const COPIES: [(&str, u8); 1] = [("1fac4-1f3ff", 4)];
 
 /// Files whose names differ only in the tone show one drawing; the pixels tell which tone each one is.
 fn mend_tones(raws: &[Raw], looks: &[Look], people: &mut [Option<Person>]) {
@@ -134,8 +143,9 @@ fn mend_tones(raws: &[Raw], looks: &[Look], people: &mut [Option<Person>]) {
         // is then the best guess.
         let order = super::pixels::tone_order(five).unwrap_or([1, 3, 2, 4, 5]);
         for (i, tone) in files.iter().zip(order) {
+            let copy = raws.get(*i).and_then(|r| COPIES.iter().find(|(key, _)| *key == r.key)).map(|(_, t)| *t);
             if let Some(Some(p)) = people.get_mut(*i) {
-                p.tone = Some(tone);
+                p.tone = copy.or(Some(tone));
             }
         }
     }

@@ -371,10 +371,43 @@ fn role(rng: &mut ChaCha8Rng, from: &Person, target: &Person, to: &str) -> Form 
         {
             return Form::Whole(format!("not {}, just a plain person", article(old)));
         }
+        if rng.random_bool(0.2) {
+            let prop = pick(rng, roles::props(&from.role));
+            if !prop.is_empty() {
+                return Form::Whole(format!("no longer {prop}, just an ordinary person"));
+            }
+        }
         return Form::Noun(pick(rng, &texts).to_owned());
+    }
+    if rng.random_bool(0.12)
+        && let Some(form) = contrasted(rng, &from.role, to)
+    {
+        return form;
     }
     let gender = (from.gender == target.gender && rng.random_bool(0.3)).then_some(target.gender);
     roles::forms(to, gender).choose(rng).cloned().unwrap_or_else(|| Form::Noun(article(to)))
+}
+
+/// The new role beside the old one: "a cook instead of a judge".
+fn contrasted(rng: &mut ChaCha8Rng, old: &str, new: &str) -> Option<Form> {
+    let (a, b) = (*roles::names(old).choose(rng)?, *roles::names(new).choose(rng)?);
+    let frames: &[&str] = match (roles::manner(old), roles::manner(new)) {
+        (Manner::Noun, Manner::Noun) => {
+            let (a, b) = (article(a), article(b));
+            let frames = ["{b} instead of {a}", "not {a} but {b}", "no longer {a}, now {b}", "{b}, not {a}"];
+            return Some(Form::Whole(pick(rng, &frames).replace("{a}", &a).replace("{b}", &b)));
+        }
+        (Manner::Doing, Manner::Doing) => &[
+            "{b} instead of {a}",
+            "not {a} but {b}",
+            "stop {a}, start {b}",
+            "{b}, no longer {a}",
+            "{b} rather than {a}",
+        ],
+        (Manner::Adjunct, Manner::Adjunct) => &["{b} instead of {a}", "not {a} but {b}", "{b}, no longer {a}"],
+        _ => return None,
+    };
+    Some(Form::Whole(pick(rng, frames).replace("{a}", a).replace("{b}", b)))
 }
 
 fn clause(rng: &mut ChaCha8Rng, from: &Person, target: &Person, edit: &Edit, d: &Deictic) -> Form {

@@ -86,12 +86,7 @@ pub const ROLES: &[(&str, Manner, &[&str], &[&str])] = &[
         &["pilot", "airline pilot", "plane captain", "aviator"],
         &["in a pilot's cap", "in an airline uniform"],
     ),
-    (
-        "astronaut",
-        Noun,
-        &["astronaut", "cosmonaut", "space traveller", "spaceman or spacewoman"],
-        &["in a space suit", "in a space helmet"],
-    ),
+    ("astronaut", Noun, &["astronaut", "cosmonaut", "space traveller"], &["in a space suit", "in a space helmet"]),
     (
         "firefighter",
         Noun,
@@ -101,7 +96,7 @@ pub const ROLES: &[(&str, Manner, &[&str], &[&str])] = &[
     (
         "police officer",
         Noun,
-        &["police officer", "cop", "policeman or policewoman", "officer of the law", "constable"],
+        &["police officer", "cop", "officer of the law", "constable"],
         &["in a blue police uniform", "with a police badge"],
     ),
     (
@@ -190,7 +185,7 @@ pub const ROLES: &[(&str, Manner, &[&str], &[&str])] = &[
     (
         "mage",
         Noun,
-        &["mage", "wizard", "sorcerer", "magician", "witch or wizard"],
+        &["mage", "wizard", "sorcerer", "magician"],
         &["in a pointed blue hat with a staff", "holding a magic staff"],
     ),
     ("fairy", Noun, &["fairy", "pixie", "fairy with wings", "winged fairy"], &["with fairy wings"]),

@@ -8,7 +8,7 @@ pub const TYPOS: f64 = 0.03;
 
 /// Applies case, punctuation and typos.
 pub fn finish(rng: &mut ChaCha8Rng, text: &str) -> String {
-    let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut text = articles(text);
     if rng.random_bool(0.25) {
         let mut chars = text.chars();
         if let Some(first) = chars.next() {
@@ -30,6 +30,21 @@ pub fn finish(rng: &mut ChaCha8Rng, text: &str) -> String {
         _ => {}
     }
     text
+}
+
+/// Single spaces, and "a" or "an" as the next word wants it: frames put "a" before words that they don't know.
+fn articles(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut out: Vec<&str> = Vec::with_capacity(words.len());
+    for (n, word) in words.iter().enumerate() {
+        let next = words.get(n + 1).copied().unwrap_or("");
+        out.push(match *word {
+            "a" if next == "darkest" || next == "lightest" => "the",
+            "a" if super::article(next).starts_with("an ") => "an",
+            other => other,
+        });
+    }
+    out.join(" ")
 }
 
 /// Swaps, drops or doubles a letter inside a word of at least four letters.
