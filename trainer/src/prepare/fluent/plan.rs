@@ -39,11 +39,11 @@ enum Source {
 
 /// The training mix: 72% people.
 const MIX: [(Source, f64); 8] = [
-    (Source::People(Draw::Tone), 0.15),
-    (Source::People(Draw::Gender), 0.09),
-    (Source::People(Draw::Role), 0.19),
-    (Source::People(Draw::Head), 0.04),
-    (Source::People(Draw::Two), 0.21),
+    (Source::People(Draw::Tone), 0.14),
+    (Source::People(Draw::Gender), 0.07),
+    (Source::People(Draw::Role), 0.20),
+    (Source::People(Draw::Head), 0.035),
+    (Source::People(Draw::Two), 0.235),
     (Source::People(Draw::Three), 0.04),
     (Source::Hands, 0.07),
     (Source::Things, 0.21),
@@ -176,7 +176,7 @@ fn training(
             continue;
         };
         let pair = (draft.reference, draft.target);
-        let cap = if matches!(draft.kind.as_str(), "two" | "three" | "role" | "object" | "anything") { 2 } else { 4 };
+        let cap = if matches!(draft.kind.as_str(), "two" | "three" | "role" | "object" | "anything") { 2 } else { 3 };
         let count = times.entry(pair).or_default();
         if *count >= cap || !texts.insert((pair.0, pair.1, draft.caption.to_lowercase())) {
             misses[k] += 1;

@@ -57,6 +57,8 @@ pub struct Audit {
     pub toned: usize,
     /// Of these, images that show another tone than their name says (mended by the pixels).
     pub tone_mended: usize,
+    /// Images that show another gender than their name says (mended).
+    pub gender_mended: usize,
 }
 
 /// Everything that `prepare fluent` reports.
@@ -123,6 +125,7 @@ pub fn audit(rng: &mut ChaCha8Rng, world: &World) -> Audit {
             let shown = item.person.as_ref().and_then(|p| p.tone);
             out.tone_mended += usize::from(shown != item.named_tone);
         }
+        out.gender_mended += usize::from(item.person.as_ref().is_some_and(|p| p.gender != person.gender));
         let decoded = decode(&item.raw.key);
         let says = decoded.gender.is_some() || decoded.tone.is_some() || decoded.hair.is_some();
         if !says {
@@ -148,7 +151,7 @@ impl FluentReport {
     pub fn table(&self) -> String {
         let mut text = format!(
             "{} image files, {} without annotation, {} distinct images (look-alikes merged), {} of them in training\n\
-             skin tones: {} of {} named tones differ from what the pixels show; mended\n\
+             skin tones: {} of {} named tones differ from what the pixels show; mended. Genders mended: {}\n\
              parse audit against code points: {} of {} wrong; in a sample of {}: {}\n\
              roles held out: val {}; test {}\n",
             self.files,
@@ -157,6 +160,7 @@ impl FluentReport {
             self.train_classes,
             self.audit.tone_mended,
             self.audit.toned,
+            self.audit.gender_mended,
             self.audit.wrong.len(),
             self.audit.compared,
             self.audit.sample,

@@ -55,6 +55,8 @@ impl World {
         let mut people: Vec<Option<Person>> = raws.iter().map(|r| parse(&r.label, &r.subgroup)).collect();
         let named: Vec<Option<u8>> = people.iter().map(|p| p.as_ref().and_then(|p| p.tone)).collect();
         mend_tones(&raws, looks, &mut people);
+        let mut labels: Vec<String> = raws.iter().map(|r| r.label.clone()).collect();
+        mend_genders(&mut people, &mut labels);
         let mut roles: BTreeMap<String, Role> = BTreeMap::new();
         for (person, raw) in people.iter().zip(&raws) {
             if let Some(p) = person {
@@ -80,14 +82,15 @@ impl World {
         class.iter().enumerate().for_each(|(i, c)| members.entry(*c).or_default().push(i));
         let mut used = BTreeSet::new();
         let mut items = Vec::with_capacity(raws.len());
-        for (((raw, person), named_tone), class) in raws.into_iter().zip(people).zip(named).zip(class) {
+        let rows = raws.into_iter().zip(labels).zip(people).zip(named).zip(class);
+        for ((((raw, label), person), named_tone), class) in rows {
             let shown = person.as_ref().and_then(|p| p.tone);
             let title = match (named_tone, shown) {
-                (Some(a), Some(b)) if a != b => raw.label.replace(
+                (Some(a), Some(b)) if a != b => label.replace(
                     &format!("{} skin tone", TONES.get(a as usize - 1).unwrap_or(&"")),
                     &format!("{} skin tone", TONES.get(b as usize - 1).unwrap_or(&"")),
                 ),
-                _ => raw.label.clone(),
+                _ => label,
             };
             let slug = slug(&title);
             let mut name = slug.clone();
@@ -125,6 +128,22 @@ impl World {
 
 /// Files that are copies of another tone's file, so that no order of tones shows in them: key → the tone shown.
 const COPIES: [(&str, u8); 1] = [("1fac4-1f3ff", 4)];
+
+/// Roles whose files for women and men stand under each other's names (seen by eye, and by the clothes: women wear
+/// purple, men blue).
+const SWAPPED: [&str; 1] = ["deaf"];
+
+fn mend_genders(people: &mut [Option<Person>], labels: &mut [String]) {
+    for (person, label) in people.iter_mut().zip(labels) {
+        let Some(p) = person.as_mut().filter(|p| SWAPPED.contains(&p.role.as_str())) else { continue };
+        let (gender, title) = match p.gender {
+            Gender::Woman => (Gender::Man, label.replacen("woman", "man", 1)),
+            Gender::Man => (Gender::Woman, label.replacen("man", "woman", 1)),
+            other => (other, label.clone()),
+        };
+        (p.gender, *label) = (gender, title);
+    }
+}
 
 /// Files whose names differ only in the tone show one drawing; the pixels tell which tone each one is.
 fn mend_tones(raws: &[Raw], looks: &[Look], people: &mut [Option<Person>]) {
