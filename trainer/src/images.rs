@@ -10,8 +10,8 @@ use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// Images of this many pixels or more are refused before any memory is taken for them.
-pub const MAX_PIXELS: u64 = 100_000_000;
+/// Images of more pixels are refused before any memory is taken for them: the model's own limit.
+pub use thisbut_model::image::MAX_PIXELS;
 /// Files larger than this are refused before they are read.
 pub const MAX_FILE_BYTES: u64 = 512 << 20;
 /// What a decoder may allocate for one image.
@@ -58,7 +58,7 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>> {
 /// Decodes an image of any supported format to RGBA, upright.
 ///
 /// `place` names the image in messages. Fails with [`TrainerError::Image`] for: zero bytes, content that is no image or
-/// of another format, damaged or truncated content, and [`MAX_PIXELS`] or more.
+/// of another format, damaged or truncated content, and more than [`MAX_PIXELS`].
 pub fn decode_bytes(bytes: &[u8], place: &str) -> Result<RgbaImage> {
     let format = sniff(bytes, place)?;
     // Decoders are other people's code and meet hostile files here: a panic in one must cost one image, not the run.
@@ -110,9 +110,11 @@ fn decode(bytes: &[u8], format: ImageFormat, place: &str) -> Result<RgbaImage> {
     let mut decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
     let pixels = u64::from(width) * u64::from(height);
-    if pixels >= MAX_PIXELS {
+    if pixels > MAX_PIXELS {
         let problem = format!("{width} × {height} pixels are {} megapixels", pixels / 1_000_000);
-        return Err(refuse(place, problem, "save a copy below 100 megapixels; 1000 pixels a side are plenty"));
+        let limit = MAX_PIXELS / 1_000_000;
+        let mend = format!("save a copy of at most {limit} megapixels; 1000 pixels a side are plenty");
+        return Err(refuse(place, problem, &mend));
     }
     if pixels == 0 {
         return Err(refuse(place, format!("the image is empty ({width} × {height} pixels)"), RESAVE));

@@ -1,6 +1,7 @@
 //! The thisbut trainer as a library: everything that the command line calls.
 
 pub mod baselines;
+pub mod bundle_io;
 pub mod data;
 pub mod device;
 pub mod embed;
@@ -9,6 +10,7 @@ pub mod features;
 pub mod fsx;
 pub mod images;
 pub mod import;
+pub mod index;
 pub mod metrics;
 pub mod plot;
 pub mod prepare;

@@ -1,0 +1,198 @@
+//! Bundle folders: read with every file checked against `bundle.json`, and written so that a reader sees the old bundle
+//! or the whole new one. The formats themselves are the model crate's (`docs/format.md`).
+
+use crate::error::{Result, TrainerError};
+use crate::fsx;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use thisbut_model::bundle::{FileEntry, Manifest};
+use thisbut_model::gallery::{Chunk, Gallery, ImageMeta, parse_metadata};
+use thisbut_model::{CirConfig, ModelError};
+
+/// The manifest's file name.
+pub const MANIFEST: &str = "bundle.json";
+
+/// A bundle in memory, every file verified.
+#[derive(Debug)]
+pub struct Bundle {
+    /// Its folder.
+    pub root: PathBuf,
+    /// `bundle.json`.
+    pub manifest: Manifest,
+    /// The architecture, from the manifest.
+    pub config: CirConfig,
+    /// The weight files, in load order.
+    pub weights: Vec<Vec<u8>>,
+    /// The vocabulary, one token a line.
+    pub vocab: String,
+    /// Gallery chunks with the number of their first image.
+    pub chunks: Vec<(u32, Chunk)>,
+    /// What is shown with each image.
+    pub metadata: Vec<ImageMeta>,
+}
+
+impl Bundle {
+    /// Reads the bundle in `root`. Fails with the file's name when one is missing, cut short or altered, and when the
+    /// format is another version's. Thumbnails are not read.
+    pub fn read(root: &Path) -> Result<Self> {
+        let mut bundle = Self::read_model(root)?;
+        let gallery = bundle.manifest.gallery.clone();
+        for entry in &gallery.chunks {
+            let chunk = Chunk::parse(&verified(root, &entry.file)?).map_err(|e| at(root, &entry.file, e))?;
+            let (shape, promised) = ((chunk.count(), chunk.tokens(), chunk.width()), entry.count as usize);
+            if shape != (promised, gallery.tokens, gallery.width) {
+                return Err(TrainerError::data(
+                    root.join(&entry.file.path).display().to_string(),
+                    format!("holds {shape:?} (images, tokens, width), {MANIFEST} promises another shape"),
+                    "export or index the bundle again",
+                ));
+            }
+            bundle.chunks.push((entry.first, chunk));
+        }
+        for entry in &gallery.metadata {
+            let bytes = verified(root, &entry.file)?;
+            bundle.metadata.extend(parse_metadata(&bytes, entry.count as usize).map_err(|e| at(root, &entry.file, e))?);
+        }
+        Ok(bundle)
+    }
+
+    /// As [`Bundle::read`], without the gallery: all that indexing other images needs.
+    pub fn read_model(root: &Path) -> Result<Self> {
+        let path = root.join(MANIFEST);
+        if !path.is_file() {
+            return Err(TrainerError::data(
+                root.display().to_string(),
+                format!("is not a bundle: it has no {MANIFEST}"),
+                "give the folder that 'thisbut export' or 'thisbut index' wrote",
+            ));
+        }
+        let manifest = Manifest::parse(&fsx::read(&path)?)?;
+        let config = CirConfig::parse(&manifest.config.to_string(), &format!("{}: config", path.display()))?;
+        let (shape, model) =
+            ((manifest.gallery.tokens, manifest.gallery.width), (config.qformer.query_tokens, config.projection));
+        if shape != model {
+            return Err(TrainerError::data(
+                path.display().to_string(),
+                format!("gallery of {shape:?} (tokens, width) for a model of {model:?}"),
+                "export the bundle again",
+            ));
+        }
+        let weights = manifest.weights.iter().map(|w| verified(root, &w.file)).collect::<Result<_>>()?;
+        let vocab = String::from_utf8(verified(root, &manifest.vocab.file)?).map_err(|e| {
+            let place = root.join(&manifest.vocab.file.path).display().to_string();
+            TrainerError::data(place, format!("not UTF-8 text ({e})"), "export the bundle again")
+        })?;
+        let (chunks, metadata) = (Vec::new(), Vec::new());
+        Ok(Self { root: root.to_path_buf(), manifest, config, weights, vocab, chunks, metadata })
+    }
+
+    /// The gallery, ready to search.
+    pub fn gallery(&self) -> Result<Gallery> {
+        let mut gallery = Gallery::new();
+        for (first, chunk) in &self.chunks {
+            gallery.insert(*first, chunk.clone())?;
+        }
+        Ok(gallery)
+    }
+}
+
+/// Reads one file of a bundle and checks its size and SHA-256.
+fn verified(root: &Path, entry: &FileEntry) -> Result<Vec<u8>> {
+    let bytes = fsx::read(&root.join(&entry.path))?;
+    entry.verify(&bytes).map_err(|e| at(root, entry, e))?;
+    Ok(bytes)
+}
+
+/// The model crate names a file as the bundle does; people need the whole path, and another mend than a page has.
+fn at(root: &Path, entry: &FileEntry, error: ModelError) -> TrainerError {
+    let path = root.join(&entry.path).display().to_string();
+    let again = "copy the bundle again, or export or index it again".to_owned();
+    match error {
+        ModelError::Checksum { expected, found, .. } => {
+            ModelError::Checksum { place: path, expected, found, mend: again }.into()
+        }
+        ModelError::Format { problem, .. } => TrainerError::data(path, problem, again),
+        other => other.into(),
+    }
+}
+
+/// Writes a bundle: files are staged in a hidden folder beside the target and moved into place at the end, the
+/// manifest last. Dropped before [`Writer::finish`], it leaves nothing.
+#[derive(Debug)]
+pub struct Writer {
+    root: PathBuf,
+    staging: tempfile::TempDir,
+    files: BTreeSet<String>,
+}
+
+impl Writer {
+    /// Begins a bundle that will lie in `root`.
+    pub fn new(root: &Path) -> Result<Self> {
+        if root.exists() && !root.is_dir() {
+            let place = root.display().to_string();
+            return Err(TrainerError::settings(place, "is a file, not a folder", "give another output folder"));
+        }
+        let parent = match root.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+            _ => PathBuf::from("."),
+        };
+        fsx::create_dir(&parent)?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".partial-");
+        let staging = builder
+            .tempdir_in(&parent)
+            .map_err(|e| TrainerError::io(root, "write", e, "check free space and the folder's permissions"))?;
+        Ok(Self { root: root.to_path_buf(), staging, files: BTreeSet::new() })
+    }
+
+    /// Stages a file under a name with its content's hash: `folder/stem.0123456789abcdef.ext`.
+    pub fn add(&mut self, folder: &str, stem: &str, ext: &str, content: &[u8]) -> Result<FileEntry> {
+        let name = thisbut_model::bundle::hashed_name(stem, ext, content);
+        self.add_as(if folder.is_empty() { name } else { format!("{folder}/{name}") }, content)
+    }
+
+    /// Stages a file under a given name.
+    pub fn add_as(&mut self, path: String, content: &[u8]) -> Result<FileEntry> {
+        let entry = FileEntry::new(path.clone(), content);
+        if self.files.insert(path) {
+            fsx::write_atomic(&self.staging.path().join(&entry.path), content)?;
+        }
+        Ok(entry)
+    }
+
+    /// Moves everything into place, `bundle.json` last, then removes what only the bundle before this one used.
+    pub fn finish(mut self, manifest: &Manifest) -> Result<()> {
+        let json = manifest.to_json()?;
+        let before = files_of(&self.root);
+        for path in &self.files {
+            let (from, to) = (self.staging.path().join(path), self.root.join(path));
+            if let Some(parent) = to.parent() {
+                fsx::create_dir(parent)?;
+            }
+            std::fs::rename(&from, &to)
+                .map_err(|e| TrainerError::io(&to, "write", e, "check free space and the folder's permissions"))?;
+        }
+        fsx::write_atomic(&self.root.join(MANIFEST), json.as_bytes())?;
+        self.files.insert(MANIFEST.to_owned());
+        for old in before.difference(&self.files) {
+            // Left-over files cost room only; failing to remove one is no reason to fail.
+            let _ = std::fs::remove_file(self.root.join(old));
+        }
+        Ok(())
+    }
+}
+
+/// The files of the bundle that lies in `root`, thumbnails too; none when there is no readable bundle.
+fn files_of(root: &Path) -> BTreeSet<String> {
+    let Some(manifest) = std::fs::read(root.join(MANIFEST)).ok().and_then(|b| Manifest::parse(&b).ok()) else {
+        return BTreeSet::new();
+    };
+    let mut files: BTreeSet<String> = manifest.files().map(|f| f.path.clone()).collect();
+    for entry in &manifest.gallery.metadata {
+        let Ok(bytes) = std::fs::read(root.join(&entry.file.path)) else { continue };
+        for image in parse_metadata(&bytes, entry.count as usize).unwrap_or_default() {
+            files.insert(format!("{}{}", manifest.gallery.thumbnails, image.thumb));
+        }
+    }
+    files
+}

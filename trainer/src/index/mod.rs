@@ -1,0 +1,269 @@
+//! `thisbut index`: a folder of images becomes a gallery that the bundle's model searches.
+//!
+//! The model is handed in as an [`Encoder`], so that everything around it is tested without one.
+
+pub mod thumbs;
+pub mod titles;
+pub mod walk;
+
+use crate::bundle_io::{Bundle, Writer};
+use crate::data::Complaint;
+use crate::error::{Result, TrainerError};
+use crate::images;
+use rayon::prelude::*;
+use std::path::PathBuf;
+use thisbut_model::bundle::{
+    GalleryChunk, GalleryEntry, Manifest, MetadataChunk, SELF_TEST_SIDE, SelfTest, VocabularyEntry, WeightsEntry,
+    self_test_image,
+};
+use thisbut_model::gallery::{Chunk, Gallery, ImageMeta, encode_chunk, encode_metadata};
+use thisbut_model::image::{PreprocessConfig, Rgba, preprocess};
+use walk::Photo;
+
+/// Bytes of a gallery chunk, about.
+const CHUNK_BYTES: usize = 256 << 10;
+/// Images of a metadata chunk.
+const METADATA_IMAGES: usize = 512;
+/// Images that are decoded and encoded together.
+const BATCH: usize = 16;
+/// Images that the self-test compares.
+const SELF_TEST_IMAGES: usize = 5;
+
+/// The part of the engine that indexing needs.
+pub trait Encoder {
+    /// Target tokens `[B, N, P]` of preprocessed images `[3, S, S]` each.
+    fn targets(&mut self, images: Vec<Vec<f32>>) -> Result<Vec<f32>>;
+    /// The query `[P]` of a preprocessed image and a text.
+    fn compose(&mut self, image: Vec<f32>, text: &str) -> Result<Vec<f32>>;
+}
+
+/// What to index.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder of images.
+    pub photos: PathBuf,
+    /// The folder to write.
+    pub out: PathBuf,
+    /// Titles and tags by file.
+    pub csv: Option<PathBuf>,
+    /// Name of the collection, for people.
+    pub title: String,
+    /// Licence and origin of the images, for people.
+    pub licence: String,
+    /// Modification texts that the page offers.
+    pub suggestions: Vec<String>,
+}
+
+/// What became of the folder.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Images that can be searched now.
+    pub indexed: usize,
+    /// Images and table rows that were left out, and why.
+    pub complaints: Vec<Complaint>,
+    /// Files that are no images by their name.
+    pub others: usize,
+}
+
+/// Indexes `options.photos` with the model of `bundle` and writes a whole bundle to `options.out`.
+///
+/// Images that cannot be used are left out and named in the outcome. `progress` is told (done, all).
+/// Fails when no image is usable, or a file cannot be written; then the folder is as before.
+pub fn index(
+    options: &Options,
+    bundle: &Bundle,
+    encoder: &mut dyn Encoder,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Outcome> {
+    let mut found = walk::walk(&options.photos, &options.out)?;
+    if let Some(csv) = &options.csv {
+        found.complaints.extend(titles::apply(csv, &mut found.photos)?);
+    }
+    let (n, p) = (bundle.config.qformer.query_tokens, bundle.config.projection);
+    let mut gallery = GalleryWriter::new(Writer::new(&options.out)?, n, p);
+    let all = found.photos.len();
+    for (batch, photos) in found.photos.chunks(BATCH).enumerate() {
+        progress(batch * BATCH, all);
+        let prepared: Vec<Result<Prepared>> =
+            photos.par_iter().map(|photo| prepare(photo, &bundle.config.preprocess)).collect();
+        let (mut inputs, mut kept) = (Vec::new(), Vec::new());
+        for (photo, prepared) in photos.iter().zip(prepared) {
+            match prepared {
+                Ok(prepared) => {
+                    inputs.push(prepared.input);
+                    kept.push((photo, prepared.thumb, prepared.width, prepared.height));
+                }
+                Err(e) => found.complaints.push(complaint(photo, &e)),
+            }
+        }
+        if inputs.is_empty() {
+            continue;
+        }
+        let tokens = encoder.targets(inputs)?;
+        if tokens.len() != kept.len() * n * p {
+            return Err(TrainerError::data(
+                "the engine",
+                format!("gave {} values for {} images of {n} tokens of {p}", tokens.len(), kept.len()),
+                "export the bundle again",
+            ));
+        }
+        for ((photo, thumb, width, height), tokens) in kept.into_iter().zip(tokens.chunks_exact(n * p)) {
+            gallery.image(photo, &thumb, (width, height), tokens)?;
+        }
+    }
+    progress(all, all);
+    if gallery.count == 0 {
+        let first = found.complaints.first().map_or_else(
+            || format!("there are {} other files", found.others),
+            |c| format!("{} left out, the first: {c}", found.complaints.len()),
+        );
+        return Err(TrainerError::data(
+            options.photos.display().to_string(),
+            format!("has no usable image ({first})"),
+            "give a folder with JPEG, PNG, WebP or GIF files",
+        ));
+    }
+    let indexed = gallery.count as usize;
+    gallery.finish(options, bundle, encoder)?;
+    Ok(Outcome { indexed, complaints: found.complaints, others: found.others })
+}
+
+struct Prepared {
+    input: Vec<f32>,
+    thumb: thumbs::Thumb,
+    width: u32,
+    height: u32,
+}
+
+fn prepare(photo: &Photo, config: &PreprocessConfig) -> Result<Prepared> {
+    let bytes = images::read_file(&photo.path)?;
+    let picture = images::decode_bytes(&bytes, &photo.path.display().to_string())?;
+    let input = preprocess(&Rgba::new(picture.width, picture.height, &picture.data)?, config)?;
+    let (width, height) = (picture.width, picture.height);
+    Ok(Prepared { input, thumb: thumbs::make(&bytes, picture)?, width, height })
+}
+
+fn complaint(photo: &Photo, error: &TrainerError) -> Complaint {
+    let place = photo.path.display().to_string();
+    let text = error.to_string();
+    let problem = text.strip_prefix(&place).map_or(text.as_str(), |rest| rest.trim_start_matches(": ")).to_owned();
+    Complaint { place, problem }
+}
+
+/// Collects images into chunks, and remembers the gallery for the self-test.
+struct GalleryWriter {
+    writer: Writer,
+    n: usize,
+    p: usize,
+    count: u32,
+    tokens: Vec<f32>,
+    metadata: Vec<ImageMeta>,
+    chunks: Vec<GalleryChunk>,
+    metadata_chunks: Vec<MetadataChunk>,
+    gallery: Gallery,
+}
+
+impl GalleryWriter {
+    fn new(writer: Writer, n: usize, p: usize) -> Self {
+        let (chunks, metadata_chunks) = (Vec::new(), Vec::new());
+        let gallery = Gallery::new();
+        Self { writer, n, p, count: 0, tokens: Vec::new(), metadata: Vec::new(), chunks, metadata_chunks, gallery }
+    }
+
+    fn image(&mut self, photo: &Photo, thumb: &thumbs::Thumb, size: (u32, u32), tokens: &[f32]) -> Result<()> {
+        let entry = self.writer.add("thumbs", "t", thumb.ext, &thumb.bytes)?;
+        let name = entry.path.rsplit('/').next().unwrap_or_default().to_owned();
+        self.metadata.push(ImageMeta {
+            id: photo.id.clone(),
+            title: photo.title.clone(),
+            tags: photo.tags.clone(),
+            thumb: name,
+            width: size.0,
+            height: size.1,
+        });
+        self.tokens.extend_from_slice(tokens);
+        self.count += 1;
+        // A token is a scale of four bytes and P codes.
+        if self.tokens.len() / self.p * (4 + self.p) >= CHUNK_BYTES {
+            self.flush_tokens()?;
+        }
+        if self.metadata.len() >= METADATA_IMAGES {
+            self.flush_metadata()?;
+        }
+        Ok(())
+    }
+
+    fn flush_tokens(&mut self) -> Result<()> {
+        let images = (self.tokens.len() / (self.n * self.p)) as u32;
+        if images == 0 {
+            return Ok(());
+        }
+        let bytes = encode_chunk(&self.tokens, self.n, self.p)?;
+        let file = self.writer.add("gallery", "tokens", "bin", &bytes)?;
+        self.gallery.push(Chunk::parse(&bytes)?)?;
+        self.chunks.push(GalleryChunk { file, first: self.count - images, count: images });
+        self.tokens.clear();
+        Ok(())
+    }
+
+    fn flush_metadata(&mut self) -> Result<()> {
+        let images = self.metadata.len() as u32;
+        if images == 0 {
+            return Ok(());
+        }
+        let file = self.writer.add("gallery", "meta", "json", &encode_metadata(&self.metadata)?)?;
+        self.metadata_chunks.push(MetadataChunk { file, first: self.count - images, count: images });
+        self.metadata.clear();
+        Ok(())
+    }
+
+    fn finish(mut self, options: &Options, bundle: &Bundle, encoder: &mut dyn Encoder) -> Result<()> {
+        self.flush_tokens()?;
+        self.flush_metadata()?;
+        let old = &bundle.manifest;
+        let mut weights = Vec::new();
+        for (entry, content) in old.weights.iter().zip(&bundle.weights) {
+            weights.push(WeightsEntry { file: self.writer.add_as(entry.file.path.clone(), content)?, ..entry.clone() });
+        }
+        let vocab = self.writer.add_as(old.vocab.file.path.clone(), bundle.vocab.as_bytes())?;
+        let self_test = self.self_test(old, &bundle.config.preprocess, encoder)?;
+        let manifest = Manifest {
+            product_version: env!("CARGO_PKG_VERSION").to_owned(),
+            weights,
+            vocab: VocabularyEntry { file: vocab },
+            gallery: GalleryEntry {
+                count: self.count,
+                tokens: self.n,
+                width: self.p,
+                chunks: std::mem::take(&mut self.chunks),
+                metadata: std::mem::take(&mut self.metadata_chunks),
+                thumbnails: "thumbs/".to_owned(),
+                title: options.title.clone(),
+                licence: options.licence.clone(),
+            },
+            self_test: Some(self_test),
+            // The numbers were measured on the collection that the model came with, not on this gallery.
+            measured: serde_json::json!({ "model_bundle": old.measured }),
+            suggestions: options.suggestions.clone(),
+            ..old.clone()
+        };
+        self.writer.finish(&manifest)
+    }
+
+    /// The query that every device must answer as this one does.
+    fn self_test(&self, old: &Manifest, config: &PreprocessConfig, encoder: &mut dyn Encoder) -> Result<SelfTest> {
+        let text = old.self_test.as_ref().map_or_else(|| "but in red".to_owned(), |t| t.text.clone());
+        let picture = self_test_image();
+        let input = preprocess(&Rgba::new(SELF_TEST_SIDE, SELF_TEST_SIDE, &picture)?, config)?;
+        let hits = self.gallery.search(&encoder.compose(input, &text)?, SELF_TEST_IMAGES, &[])?;
+        Ok(SelfTest {
+            text,
+            gallery_index: None,
+            expected: hits.iter().map(|hit| (hit.index, hit.score)).collect(),
+            score_tolerance: old.self_test.as_ref().map_or(0.01, |t| t.score_tolerance),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

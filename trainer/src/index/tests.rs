@@ -1,0 +1,294 @@
+//! Indexing with a made-up encoder: what is found, what is left out, what is written.
+
+use super::*;
+use crate::bundle_io;
+use image::{Rgba as Pixel, RgbaImage as Picture};
+use std::path::Path;
+use thisbut_model::CirConfig;
+use thisbut_model::bundle::{FORMAT, FileEntry, Precision, VERSION};
+
+/// Each image's tokens are its mean colour, so that colours can be searched.
+struct Colours {
+    n: usize,
+    p: usize,
+}
+
+impl Colours {
+    fn vector(&self, image: &[f32]) -> Vec<f32> {
+        let plane = image.len() / 3;
+        let mut v: Vec<f32> = image.chunks(plane).map(|c| c.iter().sum::<f32>() / plane as f32 + 1.01).collect();
+        v.resize(self.p, 0.0);
+        let norm = v.iter().map(|x| x * x).sum::<f32>().sqrt();
+        v.iter().map(|x| x / norm).collect()
+    }
+}
+
+impl Encoder for Colours {
+    fn targets(&mut self, images: Vec<Vec<f32>>) -> Result<Vec<f32>> {
+        Ok(images.iter().flat_map(|image| self.vector(image).repeat(self.n)).collect())
+    }
+    fn compose(&mut self, image: Vec<f32>, _: &str) -> Result<Vec<f32>> {
+        Ok(self.vector(&image))
+    }
+}
+
+/// A bundle of the tiny model with an empty gallery; the weights are any bytes.
+fn model(folder: &Path) -> Bundle {
+    let config = CirConfig::preset("tiny").unwrap();
+    let mut writer = Writer::new(folder).unwrap();
+    let weights = writer.add("", "weights", "safetensors", b"not looked at here").unwrap();
+    let vocab = writer.add("", "vocab", "txt", b"[PAD]\n").unwrap();
+    let manifest = Manifest {
+        format: FORMAT.into(),
+        version: VERSION,
+        product_version: "0.0.0".into(),
+        architecture: "tiny".into(),
+        config: serde_json::to_value(&config).unwrap(),
+        weights: vec![WeightsEntry { file: weights, code_width: Precision::Q8 }],
+        vocab: VocabularyEntry { file: vocab },
+        gallery: GalleryEntry {
+            count: 0,
+            tokens: config.qformer.query_tokens,
+            width: config.projection,
+            chunks: vec![],
+            metadata: vec![],
+            thumbnails: "thumbs/".into(),
+            title: String::new(),
+            licence: String::new(),
+        },
+        self_test: None,
+        measured: serde_json::json!({"r1": 50}),
+        suggestions: vec![],
+    };
+    writer.finish(&manifest).unwrap();
+    Bundle::read_model(folder).unwrap()
+}
+
+fn photo(path: &Path, width: u32, height: u32, colour: [u8; 4]) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let picture = DynamicImageOf(Picture::from_pixel(width, height, Pixel(colour)));
+    picture.save(path);
+}
+
+struct DynamicImageOf(Picture);
+impl DynamicImageOf {
+    fn save(self, path: &Path) {
+        let jpeg = path.extension().is_some_and(|e| e == "jpg");
+        if jpeg {
+            image::DynamicImage::from(self.0).into_rgb8().save(path).unwrap();
+        } else {
+            self.0.save(path).unwrap();
+        }
+    }
+}
+
+struct Place {
+    folder: tempfile::TempDir,
+    bundle: Bundle,
+}
+
+impl Place {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("photos")).unwrap();
+        let bundle = model(&folder.path().join("model"));
+        Self { folder, bundle }
+    }
+    fn at(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+    fn options(&self) -> Options {
+        Options {
+            photos: self.at("photos"),
+            out: self.at("out"),
+            csv: None,
+            title: "Shop".into(),
+            licence: "ours".into(),
+            suggestions: vec!["but red".into()],
+        }
+    }
+    fn index(&self, options: &Options) -> Result<Outcome> {
+        let mut encoder = Colours { n: self.bundle.config.qformer.query_tokens, p: self.bundle.config.projection };
+        index(options, &self.bundle, &mut encoder, &mut |_, _| {})
+    }
+    /// Nothing staged may be left beside the output.
+    fn assert_clean(&self) {
+        let left = std::fs::read_dir(self.folder.path())
+            .unwrap()
+            .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with(".partial-"));
+        assert_eq!(left.count(), 0);
+    }
+}
+
+#[test]
+fn a_folder_becomes_a_bundle_that_reads_back() {
+    let place = Place::new();
+    photo(&place.at("photos/red-dress_02.jpg"), 640, 320, [250, 10, 10, 255]);
+    photo(&place.at("photos/sub/blue coat.png"), 300, 300, [10, 10, 250, 100]);
+    photo(&place.at("photos/tiny.png"), 1, 1, [10, 250, 10, 255]);
+    photo(&place.at("photos/.hidden.png"), 9, 9, [0; 4]);
+    std::fs::write(place.at("photos/notes.txt"), "x").unwrap();
+    std::fs::write(place.at("photos/empty.jpg"), "").unwrap();
+    std::fs::write(place.at("photos/text.png"), "not an image at all").unwrap();
+    let outcome = place.index(&place.options()).unwrap();
+    assert_eq!((outcome.indexed, outcome.others, outcome.complaints.len()), (3, 1, 2));
+    assert!(outcome.complaints[0].to_string().contains("empty.jpg: the file has zero bytes"));
+
+    let bundle = Bundle::read(&place.at("out")).unwrap();
+    let shown: Vec<_> = bundle.metadata.iter().map(|m| (m.id.as_str(), m.title.as_str(), m.width)).collect();
+    let expected =
+        [("red-dress_02.jpg", "Red dress 02", 640), ("sub/blue coat.png", "Blue coat", 300), ("tiny.png", "Tiny", 1)];
+    assert_eq!(shown, expected);
+    let endings: Vec<_> = bundle.metadata.iter().map(|m| m.thumb.rsplit('.').next().unwrap()).collect();
+    assert_eq!(endings, ["jpg", "webp", "png"]);
+    let thumb = |i: usize| crate::images::decode_file(&place.at("out/thumbs").join(&bundle.metadata[i].thumb)).unwrap();
+    assert_eq!((thumb(0).width, thumb(0).height), (256, 128));
+    assert!((thumb(1).width, thumb(1).is_opaque()) == (256, false));
+    let gallery = bundle.gallery().unwrap();
+    let mut blue = vec![0.0; bundle.config.projection];
+    blue[2] = 1.0;
+    assert_eq!(gallery.search(&blue, 1, &[]).unwrap()[0].index, 1);
+    let test = bundle.manifest.self_test.as_ref().unwrap();
+    assert_eq!((test.expected.len(), test.gallery_index), (3, None));
+    assert_eq!(bundle.manifest.measured["model_bundle"]["r1"], 50);
+    assert_eq!(bundle.weights, place.bundle.weights);
+    place.assert_clean();
+}
+
+#[test]
+fn indexing_again_gives_the_same_files_and_removes_the_old_ones() {
+    let place = Place::new();
+    for i in 0..40u8 {
+        photo(&place.at(&format!("photos/{i:02}.png")), 300, 300, [i * 6, 100, 200 - i * 5, 255]);
+    }
+    place.index(&place.options()).unwrap();
+    let list = || {
+        let mut files: Vec<_> = walkdir::WalkDir::new(place.at("out"))
+            .into_iter()
+            .map(|e| e.unwrap().path().to_path_buf())
+            .filter(|p| p.is_file())
+            .collect();
+        files.sort();
+        files
+    };
+    let (before, manifest) = (list(), std::fs::read(place.at("out/bundle.json")).unwrap());
+    assert_eq!(before.len(), 40 + 5, "thumbnails, tokens, metadata, weights, vocabulary, manifest");
+    place.index(&place.options()).unwrap();
+    assert_eq!((list(), std::fs::read(place.at("out/bundle.json")).unwrap()), (before, manifest));
+    std::fs::remove_file(place.at("photos/07.png")).unwrap();
+    place.index(&place.options()).unwrap();
+    assert_eq!(list().len(), 39 + 5);
+    assert_eq!(Bundle::read(&place.at("out")).unwrap().metadata.len(), 39);
+}
+
+#[test]
+fn large_galleries_are_cut_into_chunks() {
+    let place = Place::new();
+    let (n, p) = (place.bundle.config.qformer.query_tokens, place.bundle.config.projection);
+    let mut gallery = GalleryWriter::new(Writer::new(&place.at("out")).unwrap(), n, p);
+    let thumb = thumbs::Thumb { ext: "jpg", bytes: vec![1] };
+    let mut token = vec![0.0; n * p];
+    token[0] = 1.0;
+    for i in 0..4000 {
+        let photo = Photo { path: PathBuf::new(), id: i.to_string(), title: String::new(), tags: vec![] };
+        gallery.image(&photo, &thumb, (1, 1), &token).unwrap();
+    }
+    gallery.finish(&place.options(), &place.bundle, &mut Colours { n, p }).unwrap();
+    let bundle = Bundle::read(&place.at("out")).unwrap();
+    assert_eq!(bundle.metadata.len(), 4000);
+    assert!(bundle.chunks.len() > 1 && bundle.manifest.gallery.metadata.len() == 8);
+    for entry in &bundle.manifest.gallery.chunks[..bundle.chunks.len() - 1] {
+        assert!((CHUNK_BYTES as u64..CHUNK_BYTES as u64 + 4096).contains(&entry.file.bytes), "{}", entry.file.bytes);
+    }
+}
+
+#[test]
+fn a_csv_gives_titles_and_tags() {
+    let place = Place::new();
+    for name in ["a.png", "sub/a.png", "b.png", "c.png"] {
+        photo(&place.at("photos").join(name), 8, 8, [9, 9, 9, 255]);
+    }
+    let csv = place.at("t.csv");
+    let mut options = place.options();
+    options.csv = Some(csv.clone());
+    std::fs::write(&csv, "\u{feff}File,tags,title\nb.png,\"red, wool;warm\",Béret\n./sub/a.png,,\"Coat, long\"\na.png,x,y\nb.png,x,z\ngone.png,,\n").unwrap();
+    let outcome = place.index(&options).unwrap();
+    let bundle = Bundle::read(&place.at("out")).unwrap();
+    let titles: Vec<_> = bundle.metadata.iter().map(|m| m.title.as_str()).collect();
+    assert_eq!(titles, ["A", "Béret", "C", "Coat, long"]);
+    assert_eq!(bundle.metadata[1].tags, ["red", "wool", "warm"]);
+    let said: Vec<_> = outcome.complaints.iter().map(ToString::to_string).collect();
+    assert!(said[0].contains("t.csv, line 4: 'a.png' is the name of several"), "{said:?}");
+    assert!(said[1].contains("line 5: 'b.png' already stands in line 2"), "{said:?}");
+    assert!(said[2].contains("line 6: there is no image 'gone.png'"), "{said:?}");
+
+    for (content, words) in [
+        (&b"name,title\nx,y\n"[..], "line 1: there is no column 'file' (columns: name, title)"),
+        (b"file,title\na.png,b,c\n", "line 2: has 3 fields, the header has 2"),
+        (b"file\n\xff\xfe\n", "not UTF-8"),
+        (b"", "no column 'file'"),
+    ] {
+        std::fs::write(&csv, content).unwrap();
+        let text = place.index(&options).unwrap_err().to_string();
+        assert!(text.contains(words) && text.contains("t.csv"), "{text}");
+    }
+    options.csv = Some(place.at("none.csv"));
+    assert!(place.index(&options).unwrap_err().to_string().contains("cannot read"));
+}
+
+#[test]
+fn folders_without_images_and_broken_engines_leave_nothing() {
+    let place = Place::new();
+    let text = place.index(&place.options()).unwrap_err().to_string();
+    assert!(text.contains("no usable image (there are 0 other files)"), "{text}");
+    std::fs::write(place.at("photos/x.gif"), b"GIF89a").unwrap();
+    let text = place.index(&place.options()).unwrap_err().to_string();
+    assert!(text.contains("1 left out") && text.contains("x.gif"), "{text}");
+    let mut options = place.options();
+    options.photos = place.at("nowhere");
+    assert!(place.index(&options).unwrap_err().to_string().contains("is not a folder"));
+    photo(&place.at("photos/a.png"), 8, 8, [9, 9, 9, 255]);
+    let wrong = index(&place.options(), &place.bundle, &mut Colours { n: 1, p: 3 }, &mut |_, _| {});
+    assert!(wrong.unwrap_err().to_string().contains("the engine"));
+    assert!(!place.at("out").exists());
+    std::fs::write(place.at("out"), "a file").unwrap();
+    assert!(place.index(&place.options()).unwrap_err().to_string().contains("is a file"));
+    place.assert_clean();
+}
+
+#[test]
+fn damaged_bundles_are_named() {
+    let place = Place::new();
+    photo(&place.at("photos/a.png"), 8, 8, [9, 9, 9, 255]);
+    place.index(&place.options()).unwrap();
+    let out = place.at("out");
+    let manifest = Bundle::read(&out).unwrap().manifest;
+    let files: Vec<FileEntry> = manifest.files().cloned().collect();
+    for entry in &files {
+        let path = out.join(&entry.path);
+        let whole = std::fs::read(&path).unwrap();
+        let mut other = whole.clone();
+        *other.last_mut().unwrap() ^= 1;
+        for (content, words) in [(other, "checksum"), (whole[..whole.len() - 1].to_vec(), "cut short")] {
+            std::fs::write(&path, content).unwrap();
+            let text = Bundle::read(&out).unwrap_err().to_string();
+            assert!(text.contains(words) && text.contains(&entry.path), "{text}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(Bundle::read(&out).unwrap_err().to_string().contains("cannot read"));
+        std::fs::write(&path, whole).unwrap();
+    }
+    let json = std::fs::read_to_string(out.join(bundle_io::MANIFEST)).unwrap();
+    std::fs::write(out.join(bundle_io::MANIFEST), json.replace("\"version\": 1", "\"version\": 9")).unwrap();
+    assert!(Bundle::read(&out).unwrap_err().to_string().contains("format version 9"));
+    assert!(Bundle::read(&place.at("photos")).unwrap_err().to_string().contains("is not a bundle"));
+}
+
+#[test]
+fn titles_come_from_file_names() {
+    for (name, title) in
+        [("red-dress_02.jpg", "Red dress 02"), ("ärmel.png", "Ärmel"), ("---.png", "---"), ("IMG  1.2.webp", "IMG 1 2")]
+    {
+        assert_eq!(titles::from_name(Path::new(name)), title);
+    }
+}
