@@ -3,10 +3,15 @@
 
 use crate::error::{Result, TrainerError};
 use crate::fsx;
+use burn::tensor::Device;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use thisbut_model::bundle::{FileEntry, Manifest};
+use thisbut_model::engine::Engine;
 use thisbut_model::gallery::{Chunk, Gallery, ImageMeta, parse_metadata};
+use thisbut_model::quant::read_weights;
+use thisbut_model::text::WordPiece;
+use thisbut_model::weights::Tensors;
 use thisbut_model::{CirConfig, ModelError};
 
 /// The manifest's file name.
@@ -84,6 +89,19 @@ impl Bundle {
         })?;
         let (chunks, metadata) = (Vec::new(), Vec::new());
         Ok(Self { root: root.to_path_buf(), manifest, config, weights, vocab, chunks, metadata })
+    }
+
+    /// The engine on `device`, with as much of the gallery as was read.
+    pub fn engine(&self, device: &Device) -> Result<Engine> {
+        let mut tensors = Tensors::new();
+        for (entry, bytes) in self.manifest.weights.iter().zip(&self.weights) {
+            tensors.extend(read_weights(bytes).map_err(|e| at(&self.root, &entry.file, e))?);
+        }
+        let vocab = &self.manifest.vocab.file;
+        let words = WordPiece::from_vocab(&self.vocab).map_err(|e| at(&self.root, vocab, e))?;
+        let mut engine = Engine::new(self.config.clone(), tensors, words, device)?;
+        engine.set_gallery(self.gallery()?);
+        Ok(engine)
     }
 
     /// The gallery, ready to search.

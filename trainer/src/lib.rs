@@ -14,6 +14,8 @@ pub mod index;
 pub mod metrics;
 pub mod plot;
 pub mod prepare;
+pub mod query;
 pub mod report;
 pub mod train;
+pub mod wait;
 pub mod weights_fetch;

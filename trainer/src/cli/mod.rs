@@ -6,8 +6,10 @@
 mod check;
 mod config;
 mod fetch_weights;
+mod index;
 mod plot;
 mod prepare;
+mod query;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -26,6 +28,8 @@ enum Command {
     Prepare(prepare::Args),
     Check(check::Args),
     FetchWeights(fetch_weights::Args),
+    Index(index::Args),
+    Query(query::Args),
     Plot(plot::Args),
     Config(config::Args),
 }
@@ -37,6 +41,8 @@ impl Cli {
             Command::Prepare(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::FetchWeights(args) => args.run(),
+            Command::Index(args) => args.run(),
+            Command::Query(args) => args.run(),
             Command::Plot(args) => args.run(),
             Command::Config(args) => args.run(),
         }

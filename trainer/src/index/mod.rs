@@ -2,6 +2,7 @@
 //!
 //! The model is handed in as an [`Encoder`], so that everything around it is tested without one.
 
+pub mod engine;
 pub mod thumbs;
 pub mod titles;
 pub mod walk;

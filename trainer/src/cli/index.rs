@@ -1,0 +1,75 @@
+//! `thisbut index`: a gallery from a folder of images.
+
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+use thisbut::bundle_io::Bundle;
+use thisbut::device::{DeviceKind, choose};
+use thisbut::index::engine::EngineEncoder;
+use thisbut::index::{Options, index};
+
+/// Make a searchable gallery from a folder of images (JPEG, PNG, WebP, GIF) with a bundle's model.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The folder of images; folders inside it are entered.
+    photos: PathBuf,
+    /// The bundle whose model is used.
+    #[arg(long, default_value = "exported")]
+    bundle: PathBuf,
+    /// The folder to write: a whole bundle with model and gallery, ready for the page.
+    #[arg(long)]
+    out: PathBuf,
+    /// Titles and tags: a CSV with the columns file, title, tags (default: titles from file names).
+    #[arg(long)]
+    csv: Option<PathBuf>,
+    /// Name of the collection (default: the folder's name).
+    #[arg(long)]
+    title: Option<String>,
+    /// Licence and origin of the images.
+    #[arg(long, default_value = "")]
+    licence: String,
+    /// A modification text that the page offers; may be given several times.
+    #[arg(long)]
+    suggest: Vec<String>,
+    /// What to compute on.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceKind,
+    /// Images left out to name.
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let bundle = Bundle::read_model(&self.bundle)?;
+        let mut encoder = EngineEncoder(bundle.engine(&choose(self.device)?)?);
+        let named = self.photos.canonicalize().ok().and_then(|p| Some(p.file_name()?.to_string_lossy().into_owned()));
+        let options = Options {
+            title: self.title.or(named).unwrap_or_default(),
+            photos: self.photos,
+            out: self.out,
+            csv: self.csv,
+            licence: self.licence,
+            suggestions: self.suggest,
+        };
+        let bar = ProgressBar::new(0);
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} images  {per_sec}  {eta} left") {
+            bar.set_style(style);
+        }
+        let done = index(&options, &bundle, &mut encoder, &mut |at, all| {
+            bar.set_length(all as u64);
+            bar.set_position(at.min(all) as u64);
+        });
+        bar.finish_and_clear();
+        let outcome = done?;
+        super::complain(&outcome.complaints, self.limit);
+        super::print(format_args!(
+            "{}: {} images indexed, {} complaints, {} other files passed over",
+            options.out.display(),
+            outcome.indexed,
+            outcome.complaints.len(),
+            outcome.others
+        ))
+    }
+}

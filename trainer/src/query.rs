@@ -1,0 +1,123 @@
+//! `thisbut query`: one question to a bundle on disk, answered by the same engine as in the browser.
+
+use crate::bundle_io::Bundle;
+use crate::error::{Result, TrainerError};
+use crate::images;
+use crate::wait::block_on;
+use burn::tensor::Device;
+use std::path::Path;
+use thisbut_model::engine::{Engine, MAX_TEXT};
+use thisbut_model::gallery::ImageMeta;
+use thisbut_model::image::Rgba;
+use thisbut_model::text::{MAX_WORDS, clean_caption};
+
+/// What the query starts from.
+#[derive(Clone, Copy, Debug)]
+pub enum Reference<'a> {
+    /// An image file.
+    File(&'a Path),
+    /// A gallery image by its id; it is not among the answers.
+    Gallery(&'a str),
+}
+
+/// One answer.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Answer {
+    /// From 1.
+    pub rank: usize,
+    /// Cosine of the query and the image's best token.
+    pub score: f32,
+    /// The image's name in the gallery.
+    pub id: String,
+    /// A line for people.
+    pub title: String,
+    /// Its thumbnail, relative to the bundle.
+    pub thumb: String,
+}
+
+/// A bundle that is ready to answer.
+pub struct Asker {
+    bundle: Bundle,
+    engine: Engine,
+}
+
+impl Asker {
+    /// Reads the bundle in `root`, checks every file, and runs its self-test on `device`.
+    pub fn open(root: &Path, device: &Device) -> Result<Self> {
+        let bundle = Bundle::read(root)?;
+        let engine = bundle.engine(device)?;
+        block_on(engine.self_test(&bundle.manifest))?;
+        Ok(Self { bundle, engine })
+    }
+
+    /// The bundle.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// The `k` best images. Without a text: images like the reference; without a reference: what the text says.
+    ///
+    /// Fails when there is neither, when the text has no words, and when the reference cannot be used.
+    pub fn ask(&self, reference: Option<Reference>, text: Option<&str>, k: usize) -> Result<Vec<Answer>> {
+        if text.is_some_and(|t| clean_caption(t).trim().is_empty()) {
+            return Err(TrainerError::settings(
+                "the text",
+                "has no words",
+                "say what should be different, or leave the text out to find similar images",
+            ));
+        }
+        let (picture, exclude) = match reference {
+            Some(Reference::File(path)) => (Some((images::decode_file(path)?, path.to_path_buf())), None),
+            Some(Reference::Gallery(id)) => {
+                let (at, meta) = self.find(id)?;
+                let path = self.bundle.root.join(self.thumb(meta));
+                (Some((images::decode_file(&path)?, path)), Some(at))
+            }
+            None => (None, None),
+        };
+        let encoded = match &picture {
+            Some((picture, path)) => {
+                let rgba = Rgba::new(picture.width, picture.height, &picture.data)?;
+                Some(self.engine.encode_image(&rgba).map_err(|e| TrainerError::Image {
+                    place: path.display().to_string(),
+                    problem: e.to_string(),
+                    mend: "try another image".to_owned(),
+                })?)
+            }
+            None => None,
+        };
+        let query = block_on(self.engine.compose(encoded.as_ref(), text.unwrap_or_default()))?;
+        let exclude: Vec<u32> = exclude.into_iter().collect();
+        let hits = self.engine.search(&query, k, &exclude)?;
+        Ok((1..)
+            .zip(hits)
+            .filter_map(|(rank, hit)| {
+                let meta = self.bundle.metadata.get(hit.index as usize)?;
+                let (id, title, thumb) = (meta.id.clone(), meta.title.clone(), self.thumb(meta));
+                Some(Answer { rank, score: hit.score, id, title, thumb })
+            })
+            .collect())
+    }
+
+    fn thumb(&self, meta: &ImageMeta) -> String {
+        format!("{}{}", self.bundle.manifest.gallery.thumbnails, meta.thumb)
+    }
+
+    fn find(&self, id: &str) -> Result<(u32, &ImageMeta)> {
+        (0..).zip(&self.bundle.metadata).find(|(_, meta)| meta.id == id).ok_or_else(|| {
+            TrainerError::settings(
+                format!("image '{id}'"),
+                format!("is not in the gallery of {}", self.bundle.root.display()),
+                "give the id that a query prints",
+            )
+        })
+    }
+}
+
+/// A remark on a text of which only the beginning counts.
+pub fn remark(text: &str) -> Option<String> {
+    let (words, characters) = (text.split_whitespace().count(), text.chars().count());
+    (words > MAX_WORDS || characters > MAX_TEXT).then(|| {
+        format!("the text has {words} words and {characters} characters; only its beginning counts (at most {MAX_WORDS} words)")
+    })
+}
