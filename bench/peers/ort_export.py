@@ -15,7 +15,7 @@ import onnxruntime
 import torch
 from torch import nn
 
-from peer_model import EfficientNetLite0, QFormer, Shape
+from peer_model import PRESETS, EfficientNetLite0, QFormer, Shape
 from torch_peer import make_batch, measure
 
 
@@ -50,13 +50,13 @@ def export(path, module, inputs, names, output):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=pathlib.Path, required=True)
-    parser.add_argument("--config", default=None)
+    parser.add_argument("--config", default=PRESETS / "web-s.json")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=3.0)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(1)
-    shape = Shape.from_config(args.config) if args.config else Shape()
+    shape = Shape.from_config(args.config)
     encoder, model = EfficientNetLite0().eval().folded(), QFormer(shape).eval()
     ids, mask, image = make_batch(shape, 1)[:3]
     feeds = {

@@ -18,7 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-GOLDEN = pathlib.Path(__file__).resolve().parents[2] / "tests" / "golden"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests" / "golden"
+PRESETS = ROOT / "model" / "configs"
 
 
 @dataclass
@@ -39,43 +41,30 @@ class Shape:
     image_tokens: int = 49  # T
     dropout: float = 0.1
     eps: float = 1e-12
+    word_width: int | None = None  # of the word table, where it differs from D
+    image_width: int | None = None  # image tokens are mapped to it once, before every layer's keys and values
+    image_norm: bool = True  # `ln_vision`
 
     @staticmethod
     def from_config(path):
-        """Takes the fields that the project's config file names; several spellings, since files may nest them."""
-        names = {
-            "width": ["width", "hidden_size"],
-            "heads": ["heads", "num_heads"],
-            "intermediate": ["intermediate", "intermediate_size"],
-            "layers": ["layers", "num_layers"],
-            "cross_attention_freq": ["cross_attention_freq", "cross_every"],
-            "encoder_width": ["encoder_width", "image_width"],
-            "queries": ["queries", "query_tokens", "num_queries"],
-            "projection": ["projection", "projection_width"],
-            "vocab": ["vocab", "vocab_size"],
-            "max_positions": ["max_positions", "max_position_embeddings", "positions"],
-            "text_length": ["text_length", "max_text_length"],
-            "image_tokens": ["image_tokens"],
-            "dropout": ["dropout"],
-            "eps": ["layer_norm_eps", "eps"],
-        }
-        flat = {}
-
-        def visit(node):
-            for key, value in node.items():
-                if isinstance(value, dict):
-                    visit(value)
-                elif not isinstance(value, (str, list)):
-                    flat.setdefault(key, value)
-
-        visit(json.loads(pathlib.Path(path).read_text()))
-        shape = Shape()
-        for field, keys in names.items():
-            for key in keys:
-                if key in flat:
-                    setattr(shape, field, type(getattr(shape, field))(flat[key]))
-                    break
-        return shape
+        """Reads a file of model/configs (EfficientNet-Lite0 presets)."""
+        config = json.loads(pathlib.Path(path).read_text())
+        q = config["qformer"]
+        return Shape(
+            width=q["width"],
+            heads=q["heads"],
+            intermediate=q["intermediate"],
+            layers=q["layers"],
+            cross_attention_freq=q["cross_attention_every"],
+            queries=q["query_tokens"],
+            projection=config["projection"],
+            vocab=q["vocabulary"],
+            max_positions=q["positions"],
+            text_length=config["text_length"],
+            dropout=q["dropout"],
+            word_width=q.get("word_width"),
+            image_width=q.get("image_width"),
+        )
 
 
 class SamePad(nn.Module):
@@ -192,7 +181,8 @@ class Layer(nn.Module):
         self.attention = Attention(d, d, shape.heads, shape.dropout, eps)
         self.crossattention = None
         if index % shape.cross_attention_freq == 0:
-            self.crossattention = Attention(d, shape.encoder_width, shape.heads, shape.dropout, eps)
+            context = shape.image_width or shape.encoder_width
+            self.crossattention = Attention(d, context, shape.heads, shape.dropout, eps)
         for suffix in ["", "_query"]:
             setattr(self, "intermediate" + suffix, nn.ModuleDict({"dense": nn.Linear(d, inner)}))
             output = nn.ModuleDict({"dense": nn.Linear(inner, d), "LayerNorm": nn.LayerNorm(d, eps=eps)})
@@ -220,9 +210,12 @@ class QFormer(nn.Module):
     def __init__(self, shape):
         super().__init__()
         self.shape = shape
-        d = shape.width
+        d, words, image = shape.width, shape.word_width or shape.width, shape.image_width
+        self.ln_vision = nn.LayerNorm(shape.encoder_width, eps=1e-5) if shape.image_norm else nn.Identity()
+        self.image_projection = nn.Linear(shape.encoder_width, image) if image else nn.Identity()
+        self.word_projection = nn.Linear(words, d) if words != d else nn.Identity()
         embeddings = {
-            "word_embeddings": nn.Embedding(shape.vocab, d),
+            "word_embeddings": nn.Embedding(shape.vocab, words),
             "position_embeddings": nn.Embedding(shape.max_positions, d),
             "LayerNorm": nn.LayerNorm(d, eps=shape.eps),
         }
@@ -246,7 +239,11 @@ class QFormer(nn.Module):
         return x
 
     def words(self, ids):
-        return self.bert["embeddings"]["word_embeddings"](ids)
+        return self.word_projection(self.bert["embeddings"]["word_embeddings"](ids))
+
+    def look(self, image):
+        """Image tokens, straight from the encoder, to what cross-attention sees."""
+        return self.image_projection(self.ln_vision(image))
 
     def with_queries(self, tokens, ids, mask, image):
         text = self.words(ids) + self.positions(ids.shape[1])
@@ -256,7 +253,7 @@ class QFormer(nn.Module):
 
     def prompt(self, ids, mask, image):
         """[B, N, D]: the implicit prototype of reference image and text."""
-        return self.with_queries(self.query_tokens, ids, mask, image)[:, : self.shape.queries]
+        return self.with_queries(self.query_tokens, ids, mask, self.look(image))[:, : self.shape.queries]
 
     def read(self, prompt, ids, mask):
         hidden = self.with_queries(prompt, ids, mask, None)
@@ -268,7 +265,7 @@ class QFormer(nn.Module):
 
     def target(self, image):
         """[B, N, P]"""
-        hidden = self.run(self.query_tokens.expand(image.shape[0], -1, -1), None, image)
+        hidden = self.run(self.query_tokens.expand(image.shape[0], -1, -1), None, self.look(image))
         return F.normalize(self.vision_proj(hidden), dim=-1)
 
     def text_only(self, ids, mask):
@@ -311,8 +308,15 @@ def read_safetensors(path):
 def check_qformer():
     tensors = read_safetensors(GOLDEN / "qformer.safetensors")
     notes = json.loads((GOLDEN / "qformer.json").read_text())
-    model = QFormer(Shape.from_config(GOLDEN / "qformer.json"))
-    model.shape.dropout = 0.0
+    c = notes["config"]
+    model = QFormer(
+        Shape(
+            **{k: c[k] for k in ["width", "heads", "intermediate", "layers", "cross_attention_freq", "encoder_width"]},
+            **{k: c[k] for k in ["queries", "projection", "vocab", "max_positions", "text_length", "image_tokens"]},
+            dropout=0.0,
+            image_norm=False,
+        )
+    )
     weights = {k: v for k, v in tensors.items() if not k.startswith(("input.", "out.", "grad."))}
     model.load_state_dict({k: v.float() for k, v in weights.items()})
     ids, mask, ids_reverse, mask_reverse = (

@@ -3,7 +3,9 @@
 
     python bench/peers/torch_peer.py [--config model/configs/web-s.json] [--threads 2] [--only encode,fuse]
 
-Each line: name, peer, shape, median_ms, min_ms, max_ms, runs, threads. Random weights: time does not depend on them.
+Each line: name, peer, shape, median_ms, min_ms, max_ms, runs, threads; `cpu_ms`, the median processor time of a run, all
+threads together (with `--threads 1` it holds on a busy machine too), and `load`, the machine's load average, which says
+whether to believe the rest. Random weights: time does not depend on them.
 `encode` EfficientNet-Lite0 feature grid, batch 1, 224 px: eager as upstream runs it, and with batch norms folded and
 channels-last memory. `fuse` both Q-Former passes, batch 1. `target` image only, batch 1. `train` forward, backward and
 AdamW of q2t + t2t + p2p on cached image tokens. The graphs are those of `peer_model.py`, which checks them.
@@ -11,22 +13,24 @@ AdamW of q2t + t2t + p2p on cached image tokens. The graphs are those of `peer_m
 
 import argparse
 import json
+import os
 import statistics
 import time
 
 import torch
 
-from peer_model import EfficientNetLite0, QFormer, Shape
+from peer_model import PRESETS, EfficientNetLite0, QFormer, Shape
 
 
 def measure(name, peer, shape, threads, step, seconds, warmup=3, least=5):
     for _ in range(warmup):
         step()
-    times, start = [], time.perf_counter()
+    times, busy, start = [], [], time.perf_counter()
     while len(times) < least or time.perf_counter() - start < seconds:
-        before = time.perf_counter()
+        before, used = time.perf_counter(), time.process_time()
         step()
         times.append((time.perf_counter() - before) * 1e3)
+        busy.append((time.process_time() - used) * 1e3)
     record = {
         "name": name,
         "peer": peer,
@@ -34,8 +38,10 @@ def measure(name, peer, shape, threads, step, seconds, warmup=3, least=5):
         "median_ms": round(statistics.median(times), 3),
         "min_ms": round(min(times), 3),
         "max_ms": round(max(times), 3),
+        "cpu_ms": round(statistics.median(busy), 3),
         "runs": len(times),
         "threads": threads,
+        "load": round(os.getloadavg()[0], 1),
     }
     print(json.dumps(record), flush=True)
 
@@ -51,7 +57,7 @@ def make_batch(shape, size):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", default=None)
+    parser.add_argument("--config", default=PRESETS / "web-s.json")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=3.0, help="how long to repeat each measurement")
     parser.add_argument("--batches", type=int, nargs="*", default=[32, 128])
@@ -59,9 +65,10 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     only = args.only.split(",")
-    shape = Shape.from_config(args.config) if args.config else Shape()
+    shape = Shape.from_config(args.config)
     peer = f"torch {torch.__version__}"
 
+    model = QFormer(shape).eval()
     with torch.inference_mode():
         if "encode" in only:
             net, pixels = EfficientNetLite0().eval(), torch.randn(1, 3, 224, 224)
@@ -70,7 +77,6 @@ def main():
             last = pixels.to(memory_format=torch.channels_last)
             best = peer + ", folded, channels-last"
             measure("encode", best, "1x3x224x224", args.threads, lambda: net(last), args.seconds)
-        model = QFormer(shape).eval()
         size = f"D={shape.width} layers={shape.layers} N={shape.queries} L={shape.text_length} T={shape.image_tokens}"
         ids, mask, image = make_batch(shape, 1)[:3]
         if "fuse" in only:
