@@ -3,7 +3,7 @@
 
     python bench/peers/torch_peer.py [--config model/configs/web-s.json] [--threads 2] [--only encode,fuse]
 
-Each line: name, peer, shape, median_ms, min_ms, max_ms, runs, threads; `cpu_ms`, the median processor time of a run, all
+Each line: name, peer, shape, median_ms, min_ms, max_ms, runs, threads; `cpu_ms`, the mean processor time of a run, all
 threads together (with `--threads 1` it holds on a busy machine too), and `load`, the machine's load average, which says
 whether to believe the rest. Random weights: time does not depend on them.
 `encode` EfficientNet-Lite0 feature grid, batch 1, 224 px: eager as upstream runs it, and with batch norms folded and
@@ -25,12 +25,12 @@ from peer_model import PRESETS, EfficientNetLite0, QFormer, Shape
 def measure(name, peer, shape, threads, step, seconds, warmup=3, least=5):
     for _ in range(warmup):
         step()
-    times, busy, start = [], [], time.perf_counter()
+    times, used, start = [], time.process_time(), time.perf_counter()
     while len(times) < least or time.perf_counter() - start < seconds:
-        before, used = time.perf_counter(), time.process_time()
+        before = time.perf_counter()
         step()
         times.append((time.perf_counter() - before) * 1e3)
-        busy.append((time.process_time() - used) * 1e3)
+    busy = (time.process_time() - used) * 1e3 / len(times)
     record = {
         "name": name,
         "peer": peer,
@@ -38,7 +38,7 @@ def measure(name, peer, shape, threads, step, seconds, warmup=3, least=5):
         "median_ms": round(statistics.median(times), 3),
         "min_ms": round(min(times), 3),
         "max_ms": round(max(times), 3),
-        "cpu_ms": round(statistics.median(busy), 3),
+        "cpu_ms": round(busy, 3),
         "runs": len(times),
         "threads": threads,
         "load": round(os.getloadavg()[0], 1),

@@ -1,0 +1,180 @@
+//! Times of encode, fuse, target, scan and a train step on the CPU, one JSON line each, in the form that
+//! `bench/peers/torch_peer.py` prints for the same shapes. `bench/run` runs both in one sitting.
+//!
+//! `cargo run --release -p thisbut-model -p thisbut --example bench -- [preset] [threads] [seconds]`
+//! (web-s, 2, 3). Weights are random: time does not depend on them.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+use thisbut::device::DeviceKind;
+use thisbut::train::losses;
+use thisbut::train::optimizer::AdamW;
+use thisbut::train::settings::{Recipe, Settings};
+use thisbut_model::CirConfig;
+use thisbut_model::cir::{Cir, similarity};
+use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
+use thisbut_model::nn::{ImageEncoder, Noise, TextBatch};
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+/// Real tokens of the texts; the rest of L is padding.
+const WORDS: usize = 12;
+
+struct Bench {
+    threads: usize,
+    seconds: f64,
+}
+
+impl Bench {
+    fn measure(&self, name: &str, shape: &str, least: usize, mut step: impl FnMut() -> Outcome) -> Outcome {
+        for _ in 0..if least > 3 { 3 } else { 1 } {
+            step()?;
+        }
+        let (mut times, used, start) = (Vec::new(), processor_time(), Instant::now());
+        while times.len() < least || start.elapsed() < Duration::from_secs_f64(self.seconds) {
+            let before = Instant::now();
+            step()?;
+            times.push(before.elapsed().as_secs_f64() * 1e3);
+        }
+        let busy = (processor_time() - used) / times.len() as f64;
+        times.sort_by(f64::total_cmp);
+        let round = |x: f64| (x * 1e3).round() / 1e3;
+        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        println!(
+            "{}",
+            serde_json::json!({
+                "name": name, "peer": "thisbut", "shape": shape, "median_ms": round(times[times.len() / 2]),
+                "min_ms": round(times[0]), "max_ms": round(times[times.len() - 1]), "cpu_ms": round(busy),
+                "runs": times.len(), "threads": self.threads,
+                "load": load.split(' ').next().and_then(|x| x.parse::<f64>().ok()),
+            })
+        );
+        Ok(())
+    }
+}
+
+/// Processor time of all threads so far, in milliseconds (Linux; elsewhere 0). The kernel counts in hundredths.
+fn processor_time() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |i: usize| fields.get(i).and_then(|x| x.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) * 10.0
+}
+
+/// Values between −1 and 1 without a pattern that a kernel could profit from.
+fn wave<const D: usize>(dims: [usize; D], device: &Device) -> Tensor<D> {
+    let count: usize = dims.iter().product();
+    let values: Vec<f32> = (0..count).map(|i| ((i * 7919 % 100_003) as f32 / 50_001.5) - 1.0).collect();
+    Tensor::from_data(TensorData::new(values, dims), device)
+}
+
+fn text(count: usize, length: usize, device: &Device) -> TextBatch {
+    let row =
+        |i: usize| (0..length).map(|t| if t < WORDS { (i * 31 + t * 977) as u32 % 2000 + 1 } else { 0 }).collect();
+    let rows: Vec<_> = (0..count).map(|i| (row(i), (0..length).map(|t| t < WORDS).collect())).collect();
+    TextBatch::padded(&rows, length, device)
+}
+
+fn settings() -> Settings {
+    Settings {
+        recipe: Recipe::Ptha,
+        seed: 1,
+        device: DeviceKind::Cpu,
+        batch: 32,
+        steps: 1,
+        learning_rate: 1e-5,
+        warmup: 0,
+        betas: (0.9, 0.98),
+        epsilon: 1e-7,
+        weight_decay: 0.05,
+        clip: 1.0,
+        label_smoothing: 0.1,
+        t2t: 0.4,
+        p2p: 0.5,
+        group: 1,
+        keep_false_negatives: true,
+        freeze_words: false,
+        validate_every: 1,
+        validate_queries: 1,
+        checkpoint_every: 1,
+    }
+}
+
+/// q2t + 0.4 t2t + 0.5 p2p of a batch, as the fine-tuning loop computes it on cached image tokens, and one AdamW step.
+fn train_step(model: Cir, optimizer: &mut AdamW, tokens: Tensor<3>, text: &TextBatch, noise: &Noise) -> Outcome<Cir> {
+    use burn::module::Module;
+    let device = tokens.device();
+    let b = text.ids.dims()[0];
+    let keys = model.image_keys(tokens);
+    let (reference, target) = (keys.slice(0..b), keys.slice(b..2 * b));
+    let prompt = model.fuse(&reference, text, noise);
+    let query = model.compose(prompt.clone(), text, noise);
+    let embedded = model.target(&target, b, noise);
+    let (tau, none) = (model.temperature.val(), Tensor::zeros([b, b], &device));
+    let q2t = losses::contrastive(similarity(query, embedded.clone()), tau.clone(), none.clone(), 0.1);
+    let t2t = losses::contrastive(similarity(model.text_only(text, noise), embedded), tau, none, 0.0);
+    let towards = model.valid().fuse(&target.inner(), &text.inner(), noise);
+    let total = q2t + t2t * 0.4 + losses::prototype(prompt, Tensor::from_inner(towards)) * 0.5;
+    let (model, _) = optimizer.step(model, &total.backward(), 1e-5)?;
+    Ok(model)
+}
+
+fn main() -> Outcome {
+    let mut arguments = std::env::args().skip(1);
+    let preset = arguments.next().unwrap_or_else(|| "web-s".into());
+    let threads = arguments.next().map_or(Ok(2), |x| x.parse())?;
+    let seconds = arguments.next().map_or(Ok(3.0), |x| x.parse())?;
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    let (bench, device, config) = (Bench { threads, seconds }, Device::flex(), CirConfig::preset(&preset)?);
+    let (q, side, tokens) = (&config.qformer, config.preprocess.size, config.image_tokens());
+    let size = format!("D={} layers={} N={} L={} T={tokens}", q.width, q.layers, q.query_tokens, config.text_length);
+
+    let encoder = ImageEncoder::new(&config, &device);
+    let pixels = wave([1, 3, side, side], &device);
+    bench.measure("encode", &format!("1x3x{side}x{side}"), 5, || {
+        black_box(encoder.forward(pixels.clone()).into_data());
+        Ok(())
+    })?;
+
+    let model = Cir::new(&config, &device);
+    let image = wave([1, tokens, config.image_width()], &device);
+    let off = Noise::off();
+    for (name, length) in [("fuse", config.text_length), ("fuse, text cut to its tokens", WORDS)] {
+        let words = text(1, length, &device);
+        bench.measure(name, &format!("B=1 {size}"), 5, || {
+            let prompt = model.fuse(&model.image_keys(image.clone()), &words, &off);
+            black_box(model.compose(prompt, &words, &off).into_data());
+            Ok(())
+        })?;
+    }
+    bench.measure("target", &format!("B=1 {size}"), 5, || {
+        black_box(model.target(&model.image_keys(image.clone()), 1, &off).into_data());
+        Ok(())
+    })?;
+
+    let (images, n, p) = (10_000, q.query_tokens, config.projection);
+    let row = |count: usize| -> Vec<f32> { (0..count).map(|i| (i * 7919 % 1013) as f32 / 5000.0 - 0.1).collect() };
+    let mut gallery = Gallery::new();
+    gallery.push(Chunk::parse(&encode_chunk(&row(images * n * p), n, p)?)?)?;
+    let query = row(p);
+    bench.measure("scan", &format!("{images} images, N={n} P={p}, int8, top 50"), 5, || {
+        black_box(gallery.search(&query, 50, &[])?);
+        Ok(())
+    })?;
+
+    let training = device.clone().autodiff();
+    for b in [32, 128] {
+        let mut optimizer = AdamW::new(&settings());
+        let mut model = Some(Cir::new(&config, &training));
+        let (image, words) =
+            (wave([2 * b, tokens, config.image_width()], &training), text(b, config.text_length, &training));
+        bench.measure("train", &format!("B={b} {size}"), 3, || {
+            let noise = Noise::new(q.dropout, 1);
+            let taken = model.take().ok_or("the model is gone")?;
+            model = Some(train_step(taken, &mut optimizer, image.clone(), &words, &noise)?);
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
