@@ -1,7 +1,7 @@
 //! Times of encode, fuse, target, scan and a train step on the CPU, one JSON line each, in the form that
 //! `bench/peers/torch_peer.py` prints for the same shapes. `bench/run` runs both in one sitting.
 //!
-//! `cargo run --release -p thisbut-model -p thisbut --example bench -- [preset] [threads] [seconds]`
+//! Built with `cargo build --release -p thisbut-model -p thisbut --example bench`; arguments: preset, threads, seconds
 //! (web-s, 2, 3). Weights are random: time does not depend on them.
 
 use burn::tensor::{Device, Tensor, TensorData};
