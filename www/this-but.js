@@ -52,7 +52,7 @@ export class ThisBut extends HTMLElement {
       type: () => this.#typed(),
       submit: () => this.#submit(),
       scores: () => this.#scores(),
-      pick: (item) => this.#pick(item),
+      pick: (item, typing) => this.#pick(item, typing),
       back: (position) => this.#back(position),
       restart: bound("restart"),
       act: (way) => this.#act(way),
@@ -229,7 +229,7 @@ export class ThisBut extends HTMLElement {
     }
   }
 
-  #pick(item) {
+  #pick(item, typing) {
     if (!this.#emit("select", item, true)) return;
     const pixels = async () => {
       const answer = await fetch(item.image).catch(() => null);
@@ -241,7 +241,7 @@ export class ThisBut extends HTMLElement {
     // The sentence is where the next words go; on a phone it is above the fold that was scrolled away.
     const top = this.getBoundingClientRect().top;
     if (top < 0) this.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth", block: "start" });
-    if (matchMedia("(pointer: fine)").matches) this.#view.input.focus({ preventScroll: true });
+    if (typing) this.#view.input.focus({ preventScroll: true });
   }
 
   #refer(reference, text) {

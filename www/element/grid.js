@@ -7,7 +7,7 @@ const MOVE = { duration: 420, easing: "cubic-bezier(.2,.8,.2,1)" };
 
 export class Grid {
   /**
-   * @param {{label: string, pick: (item: object, tile: HTMLElement) => void, hint: string}} options
+   * @param {{label: string, pick: (item: object, typing: boolean) => void, hint: string}} options
    */
   constructor({ label, pick, hint, part }) {
     this.pick = pick;
@@ -18,7 +18,7 @@ export class Grid {
     this.node.addEventListener("keydown", (event) => this.key(event));
     this.node.addEventListener("click", (event) => {
       const tile = event.target.closest("[role=option]");
-      if (tile) this.choose(tile);
+      if (tile) this.choose(tile, matchMedia("(pointer: fine)").matches);
     });
     this.node.addEventListener("focusin", (event) => this.rove(event.target.closest("[role=option]")));
   }
@@ -27,9 +27,10 @@ export class Grid {
     return [...this.node.children].filter((node) => node.getAttribute("role") === "option");
   }
 
-  choose(tile) {
+  /** `typing`: the words are likely to be typed next, so the field may take the focus without a keyboard jumping up. */
+  choose(tile, typing) {
     const item = this.items.find((one) => one.index === Number(tile.dataset.index));
-    if (item) this.pick(item, tile);
+    if (item) this.pick(item, typing);
   }
 
   /** @param {object[]} items with index, title, image and, for results, score */
@@ -131,7 +132,7 @@ export class Grid {
     if (at < 0) return;
     if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
-      return this.choose(tiles[at]);
+      return this.choose(tiles[at], true);
     }
     const rtl = getComputedStyle(this.node).direction === "rtl";
     const step = { ArrowRight: rtl ? -1 : 1, ArrowLeft: rtl ? 1 : -1 }[event.key];

@@ -47,7 +47,7 @@ export function sniff(head) {
   const view = new DataView(head);
   const bytes = new Uint8Array(head);
   if (bytes.length < 30) return null;
-  if (bytes[0] === 0x89 && ascii(bytes, 1, "PNG")) return { width: view.getUint32(16), height: view.getUint32(20) };
+  if (ascii(bytes, 1, "PNG") && ascii(bytes, 12, "IHDR")) return { width: view.getUint32(16), height: view.getUint32(20) };
   if (bytes[0] === 0xff && bytes[1] === 0xd8) return jpeg(view);
   if (ascii(bytes, 0, "GIF8")) return { width: view.getUint16(6, true), height: view.getUint16(8, true) };
   if (ascii(bytes, 0, "RIFF") && ascii(bytes, 8, "WEBP")) return webp(view, bytes);

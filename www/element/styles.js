@@ -135,7 +135,8 @@ ol { list-style: none; }
 .solid { background: var(--_accent); color: var(--_on-accent); border-radius: 99px; padding: 9px 18px; min-block-size: 40px; font-weight: 600; font-size: .9375rem; }
 .error .quiet { min-block-size: 40px; }
 
-/* Pictures */
+/* Pictures. Moving tiles may pass the edge; the page must not scroll sideways for that. */
+.out { overflow-x: clip; overflow-clip-margin: 10px; }
 .out-head { display: flex; gap: 4px 12px; align-items: center; margin-block-end: 16px; flex-wrap: wrap; min-block-size: 40px; }
 .out-head h2 { font: 400 1.5rem/1.25 var(--_voice); letter-spacing: -.01em; margin-inline-end: auto; overflow-wrap: anywhere; }
 .out-head small { font: .875rem var(--_font); color: var(--_soft); letter-spacing: 0; white-space: nowrap; margin-inline-start: 8px; }

@@ -7,7 +7,7 @@ import { mockSite } from "./site.mjs";
 
 const [modules, out, filter = ""] = process.argv.slice(2);
 await mkdir(out, { recursive: true });
-const site = await mockSite(modules);
+const site = await mockSite({ modules });
 const browser = await launch();
 const photo = join(modules, "@lobehub/fluent-emoji-3d/assets/1f469-1f3fd-200d-2696-fe0f.webp");
 

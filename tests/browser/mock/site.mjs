@@ -1,34 +1,66 @@
-// Serves www/ with the mock worker and the emoji pictures of an installed @lobehub/fluent-emoji-3d:
-//   node tests/browser/mock/site.mjs NODE_MODULES [port]
+// Serves www/ with the mock engine, over generated shapes or over the pictures of @lobehub/fluent-emoji-3d:
+//   node tests/browser/mock/site.mjs [NODE_MODULES] [port]
 
 import { mkdtemp, readFile, readdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { COLOURS, SHAPES, shape } from "../lib/images.mjs";
 import { serve } from "../lib/server.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
+const PEOPLE = ["woman", "man", "person"];
 
-export async function mockSite(modules, port = 0) {
+async function emoji(modules) {
   const assets = join(modules, "@lobehub/fluent-emoji-3d/assets");
   const data = JSON.parse(await readFile(join(modules, "emojibase-data/en/data.json"), "utf8"));
   const named = new Map();
-  for (const emoji of data.flatMap((one) => [{ ...one }, ...(one.skins ?? []).map((skin) => ({ ...skin, tags: one.tags }))])) {
-    named.set(emoji.hexcode.toLowerCase(), emoji);
+  for (const one of data.flatMap((base) => [base, ...(base.skins ?? []).map((skin) => ({ ...skin, tags: base.tags }))])) {
+    named.set(one.hexcode.toLowerCase(), one);
   }
   const items = [];
   for (const file of (await readdir(assets)).sort()) {
-    const emoji = named.get(file.replace(/\.webp$/, "")) ?? named.get(file.replace(/-fe0f|\.webp/g, ""));
-    if (emoji) items.push({ index: items.length, title: emoji.label, tags: emoji.tags ?? [], image: `/bundle/pictures/${file}` });
+    const one = named.get(file.replace(/\.webp$/, "")) ?? named.get(file.replace(/-fe0f|\.webp/g, ""));
+    if (one) items.push({ index: items.length, title: one.label, tags: one.tags ?? [], image: `/bundle/pictures/${file}` });
   }
+  const suggestions = [
+    "with a different hairstyle",
+    { text: "but a man", when: ["woman", "girl"] },
+    { text: "but a woman", when: ["man", "boy"] },
+    { text: "with darker skin", when: PEOPLE },
+    { text: "with red hair", when: PEOPLE },
+    { text: "as a firefighter", when: PEOPLE },
+    { text: "crying", when: ["face", "cat"] },
+    "in blue",
+    "smaller",
+    "the same, but happy",
+  ];
+  return { pictures: assets, setup: { items, suggestions, upload: "woman judge" } };
+}
+
+async function shapes() {
+  const pictures = await mkdtemp(join(tmpdir(), "thisbut-shapes-"));
+  const items = [];
+  for (const name of SHAPES) {
+    for (const colour of Object.keys(COLOURS)) {
+      await writeFile(join(pictures, `${name}-${colour}.png`), shape(name, colour));
+      items.push({ index: items.length, title: `${colour} ${name}`, tags: [], image: `/bundle/pictures/${name}-${colour}.png` });
+    }
+  }
+  const suggestions = ["in blue", "in red", { text: "with corners", when: ["circle", "ring"] }, { text: "rounder", when: ["square"] }];
+  return { pictures, setup: { items, suggestions, upload: "red circle" } };
+}
+
+export async function mockSite({ modules = null, port = 0, host } = {}) {
+  const { pictures, setup } = await (modules ? emoji(modules) : shapes());
   const folder = await mkdtemp(join(tmpdir(), "thisbut-mock-"));
-  await writeFile(join(folder, "items.json"), JSON.stringify(items));
+  await writeFile(join(folder, "items.json"), JSON.stringify(setup));
   return serve({
     port,
-    host: "0.0.0.0",
+    host,
     mounts: [
       ["/worker.js", join(here, "worker.js")],
-      ["/bundle/pictures/", assets],
+      ["/bundle/pictures/", pictures],
       ["/bundle/", folder],
       ["/", join(here, "../../../www")],
     ],
@@ -36,6 +68,6 @@ export async function mockSite(modules, port = 0) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const site = await mockSite(process.argv[2], Number(process.argv[3]) || 8081);
+  const site = await mockSite({ modules: process.argv[2], port: Number(process.argv[3]) || 8081, host: "0.0.0.0" });
   console.log(site.address);
 }

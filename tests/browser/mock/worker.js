@@ -1,50 +1,34 @@
-// A stand-in for the engine that speaks its protocol over the emoji pictures: for looking at the page without a
-// model. Never part of the site.
+// A stand-in for the engine that speaks its protocol: for looking at the page and for testing it without a model.
+// Never part of the site. The last word of a query may steer it: "slowly", "crash", "refuse".
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-const query = new URLSearchParams(self.location.search);
+const mode = new URL(self.location.href).searchParams.get("mode");
 let items = [];
-
-const people = /woman|man|person|girl|boy|baby/;
+let setup = {};
 
 async function load({ id, bundle, device }) {
-  const mode = new URL(bundle).searchParams.get("mode") ?? query.get("mode");
-  const total = 14_800_000;
+  if (mode === "silent") await sleep(1e9);
   if (mode === "version") throw { kind: "version", message: "bundle.json has format version 9, this build reads 1", mend: "reload" };
+  if (mode === "nogpu" && device === "webgpu") throw { kind: "device", message: "no adapter", mend: "use the CPU" };
+  const total = 14_800_000;
   for (let loaded = 0; loaded < total; loaded += 740_000) {
     self.postMessage({ event: "progress", id, stage: "weights", loaded, total });
-    await sleep(mode === "slow" ? 400 : 15);
+    await sleep(mode === "slow" ? 400 : 5);
     if (mode === "slow" && loaded > 6_000_000) await sleep(60_000);
   }
-  items = await (await fetch(new URL("items.json", bundle))).json();
-  return {
-    count: items.length,
-    device: device === "webgpu" ? "webgpu" : "cpu",
-    model: "web-s, Q8",
-    bytes: total,
-    suggestions: [
-      "with a different hairstyle",
-      { text: "but a man", when: ["woman", "girl"] },
-      { text: "but a woman", when: ["man", "boy"] },
-      { text: "with darker skin", when: ["woman", "man", "person"] },
-      { text: "with red hair", when: ["woman", "man", "person"] },
-      { text: "as a firefighter", when: ["woman", "man", "person"] },
-      { text: "with heart eyes", when: ["face", "cat"] },
-      { text: "crying", when: ["face", "cat"] },
-      "in blue",
-      "smaller",
-      "the same, but happy",
-      "without the hat",
-    ],
-    timings: { runtime: 210, load: 340, selfTest: 70, total: 640 },
-  };
+  const answer = await fetch(new URL("items.json", bundle));
+  if (!answer.ok) throw { kind: "missing", message: `items.json: ${answer.status}`, mend: "publish it" };
+  setup = await answer.json();
+  items = setup.items;
+  const timings = { runtime: 210, fetch: 340, build: 60, selfTest: 70, total: 640 };
+  return { count: items.length, device, model: "mock", bytes: total, suggestions: setup.suggestions, timings };
 }
 
 const words = (text) => text.toLowerCase().match(/[a-z]+/g) ?? [];
 
 function search({ key, exclude, text, limit }) {
   const base = key?.startsWith("item:") ? items[Number(key.slice(5))] : null;
-  const want = new Set([...(base ? words(base.title) : key ? ["woman", "judge"] : []), ...words(text)]);
+  const want = new Set([...(base ? words(base.title) : key ? words(setup.upload) : []), ...words(text)]);
   const scored = items
     .filter((item) => item.index !== exclude)
     .map((item) => {
@@ -57,14 +41,22 @@ function search({ key, exclude, text, limit }) {
 
 async function answer(data) {
   if (data.type === "load") return load(data);
-  if (data.type === "encode") return await sleep(60), { ms: 60, dropped: [] };
+  if (data.type === "encode") return await sleep(30), { ms: 30, dropped: [] };
   if (data.type === "measure") return { ms: 50 };
   if (data.type === "browse") {
-    const spread = items.filter((item) => people.test(item.title) || item.index % 5 === 0);
-    const start = (data.offset * 7) % spread.length;
-    return { items: Array.from({ length: data.limit }, (_, i) => spread[(start + i * 37) % spread.length]), total: items.length };
+    const stride = Math.max(1, Math.round(items.length * 0.618)) | 1;
+    return { items: Array.from({ length: Math.min(data.limit, items.length) }, (_, i) => items[((data.offset + i) * stride) % items.length]), total: items.length };
   }
-  await sleep(90);
+  if (data.text.endsWith("refuse")) throw { kind: "query", message: "refused", mend: "say something else" };
+  if (data.text.endsWith("crash") && !data.text.includes("twice")) {
+    const crashed = await caches.open("mock").then((cache) => cache.match("/crashed"));
+    if (!crashed) {
+      await caches.open("mock").then((cache) => cache.put("/crashed", new Response("yes")));
+      self.postMessage({ event: "fatal", error: { kind: "runtime", message: "panicked", mend: "" } });
+      return sleep(1e9);
+    }
+  }
+  await sleep(data.text.endsWith("slowly") ? 900 : 40);
   return { hits: search(data), timings: { compose: 48, search: 2.1 } };
 }
 
@@ -72,6 +64,6 @@ self.onmessage = async ({ data }) => {
   try {
     self.postMessage({ id: data.id, ok: true, value: await answer(data) });
   } catch (error) {
-    self.postMessage({ id: data.id, ok: false, error });
+    self.postMessage({ id: data.id, ok: false, error: error.kind ? error : { kind: "runtime", message: String(error), mend: "" } });
   }
 };

@@ -1,0 +1,180 @@
+//! Files over HTTP, streamed with progress, stored in the browser's Cache and checked before they are used.
+//! A browser that refuses storage (private windows, full disks) still works: every cache step may fail.
+
+use crate::error::{WebError, WebResult, thrown};
+use gloo_net::http::Request;
+use js_sys::{Reflect, Uint8Array};
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{Cache, ReadableStreamDefaultReader, RequestCache, Response, WorkerGlobalScope};
+
+/// Name of the Cache; the number changes when the way of storing does.
+const CACHE: &str = "thisbut-bundle-v1";
+
+/// One file that a bundle promises.
+pub struct Wanted {
+    /// Absolute address.
+    pub url: String,
+    /// Its name in the bundle, for messages.
+    pub name: String,
+    /// Exact size.
+    pub bytes: u64,
+    /// Hex SHA-256.
+    pub sha256: String,
+}
+
+/// The browser's storage for bundle files, if it gives any.
+#[derive(Clone)]
+pub struct Store(Option<Cache>);
+
+impl Store {
+    /// Opens the storage; `fresh` empties it first.
+    pub async fn open(fresh: bool) -> Self {
+        let open = async {
+            let scope = js_sys::global().dyn_into::<WorkerGlobalScope>().ok()?;
+            let caches = scope.caches().ok()?;
+            if fresh {
+                // Nothing stored is the same as nothing to delete.
+                JsFuture::from(caches.delete(CACHE)).await.ok();
+            }
+            JsFuture::from(caches.open(CACHE)).await.ok()?.dyn_into::<Cache>().ok()
+        };
+        Self(open.await)
+    }
+
+    async fn get(&self, url: &str) -> Option<Vec<u8>> {
+        let found = JsFuture::from(self.0.as_ref()?.match_with_str(url)).await.ok()?.dyn_into::<Response>().ok()?;
+        let buffer = JsFuture::from(found.array_buffer().ok()?).await.ok()?;
+        Some(Uint8Array::new(&buffer).to_vec())
+    }
+
+    async fn put(&self, url: &str, body: &[u8]) {
+        let Some(cache) = &self.0 else { return };
+        let Ok(response) = Response::new_with_opt_js_u8_array(Some(&Uint8Array::from(body))) else { return };
+        JsFuture::from(cache.put_with_str(url, &response)).await.ok();
+    }
+
+    async fn forget(&self, url: &str) {
+        let Some(cache) = &self.0 else { return };
+        JsFuture::from(cache.delete_with_str(url)).await.ok();
+    }
+
+    /// A text that must be fresh: from the network, never from HTTP's cache; the stored copy only when there is no
+    /// network. Gives the text and whether it is the stored one.
+    ///
+    /// # Errors
+    /// Kind `missing` where the server has no such file, `network` where nothing answers and nothing is stored.
+    pub async fn fresh_text(&self, url: &str, name: &str) -> WebResult<String> {
+        let answer = Request::get(url).cache(RequestCache::NoStore).send().await;
+        let problem = match answer {
+            Ok(answer) if answer.ok() => match answer.text().await {
+                Ok(text) => {
+                    self.put(url, text.as_bytes()).await;
+                    return Ok(text);
+                }
+                Err(e) => WebError::network(name, &e.to_string()),
+            },
+            Ok(answer) => status(name, answer.status()),
+            Err(e) => WebError::network(name, &e.to_string()),
+        };
+        match self.get(url).await {
+            Some(stored) if problem.kind == "network" => Ok(String::from_utf8_lossy(&stored).into_owned()),
+            _ => Err(problem),
+        }
+    }
+
+    /// Keeps a text that the page has fetched itself.
+    pub async fn keep_text(&self, url: &str, text: &str) {
+        self.put(url, text.as_bytes()).await;
+    }
+
+    /// A file of the bundle, checked. `count` gets the bytes as they come. The flag says whether it was fetched (and
+    /// not found stored).
+    ///
+    /// # Errors
+    /// Kind `missing`, `network`, or `checksum` where size or SHA-256 differ from what the bundle promises.
+    pub async fn file(&self, wanted: &Wanted, mut count: impl FnMut(u64)) -> WebResult<(Vec<u8>, bool)> {
+        if let Some(stored) = self.get(&wanted.url).await {
+            if check(wanted, &stored).is_ok() {
+                count(stored.len() as u64);
+                return Ok((stored, false));
+            }
+            self.forget(&wanted.url).await;
+        }
+        let body = stream(wanted, &mut count, RequestCache::Default).await?;
+        let body = match check(wanted, &body) {
+            Ok(()) => body,
+            // A damaged copy may sit in HTTP's cache: ask the server itself before giving up.
+            Err(_) => {
+                let again = stream(wanted, &mut |_| {}, RequestCache::Reload).await?;
+                check(wanted, &again)?;
+                again
+            }
+        };
+        self.put(&wanted.url, &body).await;
+        Ok((body, true))
+    }
+}
+
+fn status(name: &str, code: u16) -> WebError {
+    if (400..500).contains(&code) {
+        WebError::new("missing", format!("{name}: the server answers {code}"), "publish the whole bundle folder beside the page")
+    } else {
+        WebError::network(name, &format!("the server answers {code}"))
+    }
+}
+
+/// Reads a response piece by piece.
+async fn stream(wanted: &Wanted, count: &mut impl FnMut(u64), cache: RequestCache) -> WebResult<Vec<u8>> {
+    let name = &wanted.name;
+    let failed = |e: JsValue| WebError::network(name, &thrown(&e));
+    let answer = Request::get(&wanted.url)
+        .cache(cache)
+        .send()
+        .await
+        .map_err(|e| WebError::network(name, &e.to_string()))?;
+    if !answer.ok() {
+        return Err(status(name, answer.status()));
+    }
+    let mut body = Vec::with_capacity(usize::try_from(wanted.bytes).unwrap_or(0).min(1 << 30));
+    let Some(pipe) = answer.body() else { return Ok(body) };
+    let reader: ReadableStreamDefaultReader = pipe.get_reader().unchecked_into();
+    loop {
+        let part = JsFuture::from(reader.read()).await.map_err(failed)?;
+        if Reflect::get(&part, &"done".into()).map_err(failed)?.is_truthy() {
+            return Ok(body);
+        }
+        let piece: Uint8Array = Reflect::get(&part, &"value".into()).map_err(failed)?.unchecked_into();
+        let start = body.len();
+        if (start as u64) + u64::from(piece.length()) > wanted.bytes {
+            // Longer than promised: the rest cannot make it right.
+            body.push(0);
+            JsFuture::from(reader.cancel()).await.ok();
+            return Ok(body);
+        }
+        body.resize(start + piece.length() as usize, 0);
+        if let Some(tail) = body.get_mut(start..) {
+            piece.copy_to(tail);
+        }
+        count(u64::from(piece.length()));
+    }
+}
+
+/// Size and SHA-256 against the bundle's promise.
+fn check(wanted: &Wanted, body: &[u8]) -> WebResult<()> {
+    let damaged = |problem: String| WebError::new("checksum", format!("{}: {problem}", wanted.name), "download it again");
+    if body.len() as u64 != wanted.bytes {
+        return Err(damaged(format!("{} bytes came, {} are promised", body.len(), wanted.bytes)));
+    }
+    let mut found = String::with_capacity(64);
+    for byte in Sha256::digest(body) {
+        // Writing to a String cannot fail.
+        let _ = write!(found, "{byte:02x}");
+    }
+    if !found.eq_ignore_ascii_case(&wanted.sha256) {
+        return Err(damaged(format!("the SHA-256 is {found}, promised is {}", wanted.sha256)));
+    }
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! The messages between page and worker (`www/element/link.js`), typed. Field names are the JavaScript ones.
+
+use crate::error::{WebError, WebResult};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use wasm_bindgen::JsValue;
+
+/// `load`: fetch a bundle and start its engine.
+#[derive(Deserialize)]
+pub struct Load {
+    /// Address of the folder with `bundle.json`, with its closing slash.
+    pub bundle: String,
+    /// `"cpu"` or `"webgpu"`; what this module was built for.
+    pub device: String,
+    /// Throw stored files away first.
+    #[serde(default)]
+    pub fresh: bool,
+    /// The text of `bundle.json`, where the loader has fetched it already.
+    #[serde(default)]
+    pub manifest: Option<String>,
+}
+
+/// Every other message, told apart by `type`.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Request {
+    /// Read an image ahead of a query.
+    Encode(Encode),
+    /// Rank the gallery.
+    Query(Query),
+    /// Items to start from.
+    Browse(Browse),
+    /// Time one query, for the choice between CPU and WebGPU.
+    Measure {},
+}
+
+/// `encode`: an image's pixels, and the key under which its tokens are kept.
+#[derive(Deserialize)]
+pub struct Encode {
+    /// Any string; the same key later means this image.
+    pub key: String,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// RGBA, row by row, `width * height * 4` bytes.
+    #[serde(with = "serde_bytes")]
+    pub rgba: Vec<u8>,
+}
+
+/// `query`: image, words, or both.
+#[derive(Deserialize)]
+pub struct Query {
+    /// An encoded image, or none for a search by words alone.
+    pub key: Option<String>,
+    /// A gallery item that is not wanted among the results: the reference itself.
+    pub exclude: Option<usize>,
+    /// The modifier; empty means similar images.
+    #[serde(default)]
+    pub text: String,
+    /// How many results.
+    pub limit: usize,
+}
+
+/// `browse`: a window over the gallery in a well-mixed order.
+#[derive(Deserialize)]
+pub struct Browse {
+    /// First position.
+    pub offset: usize,
+    /// How many.
+    pub limit: usize,
+}
+
+/// What `load` answers.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Info {
+    /// Images in the gallery.
+    pub count: usize,
+    /// `"cpu"` or `"webgpu"`.
+    pub device: &'static str,
+    /// The model, for people.
+    pub model: String,
+    /// Version of the product that exported the bundle.
+    pub version: String,
+    /// Modifiers to offer.
+    pub suggestions: serde_json::Value,
+    /// Bytes of the bundle's files.
+    pub bytes: f64,
+    /// Of these, fetched now and not found stored.
+    pub fetched: f64,
+    /// Milliseconds.
+    pub timings: LoadTimings,
+}
+
+/// Milliseconds of each step of loading.
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoadTimings {
+    /// Fetching and checking files.
+    pub fetch: f64,
+    /// Starting the device and building the model.
+    pub build: f64,
+    /// The stored query with its expected ranking.
+    pub self_test: f64,
+}
+
+/// What `encode` answers.
+#[derive(Serialize)]
+pub struct Encoded {
+    /// Milliseconds.
+    pub ms: f64,
+    /// Keys that were let go to make room.
+    pub dropped: Vec<String>,
+}
+
+/// What `query` answers.
+#[derive(Serialize)]
+pub struct Found {
+    /// Best first.
+    pub hits: Vec<Item>,
+    /// Milliseconds.
+    pub timings: QueryTimings,
+}
+
+/// Milliseconds of each step of a query.
+#[derive(Serialize)]
+pub struct QueryTimings {
+    /// Image and words to one query vector.
+    pub compose: f64,
+    /// Scan and top-k.
+    pub search: f64,
+}
+
+/// What `browse` answers.
+#[derive(Serialize)]
+pub struct Page {
+    /// The window's items.
+    pub items: Vec<Item>,
+    /// Images in the gallery.
+    pub total: usize,
+}
+
+/// An image of the gallery as the page shows it.
+#[derive(Clone, Serialize)]
+pub struct Item {
+    /// Position in the gallery.
+    pub index: usize,
+    /// For people.
+    pub title: String,
+    /// Address of the picture.
+    pub image: String,
+    /// Words that describe it, for suggestions.
+    pub tags: Vec<String>,
+    /// Similarity to the query, −1 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub score: Option<f32>,
+}
+
+/// What `measure` answers.
+#[derive(Serialize)]
+pub struct Measured {
+    /// Median of one composed query, image included.
+    pub ms: f64,
+}
+
+/// Reads a message.
+///
+/// # Errors
+/// Kind `runtime`: page and module are of different builds.
+pub fn read<T: DeserializeOwned>(value: JsValue) -> WebResult<T> {
+    serde_wasm_bindgen::from_value(value)
+        .map_err(|e| WebError::new("runtime", format!("unreadable message: {e}"), "reload the page"))
+}
+
+/// Writes an answer as plain objects.
+///
+/// # Errors
+/// Kind `runtime`.
+pub fn write<T: Serialize>(value: &T) -> WebResult<JsValue> {
+    value
+        .serialize(&serde_wasm_bindgen::Serializer::json_compatible())
+        .map_err(|e| WebError::new("runtime", format!("unwritable answer: {e}"), "reload the page"))
+}
