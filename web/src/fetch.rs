@@ -120,7 +120,11 @@ impl Store {
 
 fn status(name: &str, code: u16) -> WebError {
     if (400..500).contains(&code) {
-        WebError::new("missing", format!("{name}: the server answers {code}"), "publish the whole bundle folder beside the page")
+        WebError::new(
+            "missing",
+            format!("{name}: the server answers {code}"),
+            "publish the whole bundle folder beside the page",
+        )
     } else {
         WebError::network(name, &format!("the server answers {code}"))
     }
@@ -130,11 +134,8 @@ fn status(name: &str, code: u16) -> WebError {
 async fn stream(wanted: &Wanted, count: &mut impl FnMut(u64), cache: RequestCache) -> WebResult<Vec<u8>> {
     let name = &wanted.name;
     let failed = |e: JsValue| WebError::network(name, &thrown(&e));
-    let answer = Request::get(&wanted.url)
-        .cache(cache)
-        .send()
-        .await
-        .map_err(|e| WebError::network(name, &e.to_string()))?;
+    let answer =
+        Request::get(&wanted.url).cache(cache).send().await.map_err(|e| WebError::network(name, &e.to_string()))?;
     if !answer.ok() {
         return Err(status(name, answer.status()));
     }
@@ -164,7 +165,8 @@ async fn stream(wanted: &Wanted, count: &mut impl FnMut(u64), cache: RequestCach
 
 /// Size and SHA-256 against the bundle's promise.
 fn check(wanted: &Wanted, body: &[u8]) -> WebResult<()> {
-    let damaged = |problem: String| WebError::new("checksum", format!("{}: {problem}", wanted.name), "download it again");
+    let damaged =
+        |problem: String| WebError::new("checksum", format!("{}: {problem}", wanted.name), "download it again");
     if body.len() as u64 != wanted.bytes {
         return Err(damaged(format!("{} bytes came, {} are promised", body.len(), wanted.bytes)));
     }

@@ -24,7 +24,11 @@ thread_local! {
 
 /// Milliseconds since the worker started; `std::time::Instant` does not exist in browsers.
 pub(crate) fn now() -> f64 {
-    js_sys::global().dyn_into::<web_sys::WorkerGlobalScope>().ok().and_then(|scope| scope.performance()).map_or(0.0, |p| p.now())
+    js_sys::global()
+        .dyn_into::<web_sys::WorkerGlobalScope>()
+        .ok()
+        .and_then(|scope| scope.performance())
+        .map_or(0.0, |p| p.now())
 }
 
 /// Runs when the module is instantiated: a panic says what happened before the worker stops.
@@ -69,9 +73,9 @@ pub async fn handle(request: JsValue) -> Result<JsValue, JsValue> {
 }
 
 async fn answer(request: JsValue) -> WebResult<JsValue> {
-    let session = SESSION.with_borrow(Clone::clone).ok_or_else(|| {
-        WebError::new("runtime", "the engine is not loaded", "send a load message first")
-    })?;
+    let session = SESSION
+        .with_borrow(Clone::clone)
+        .ok_or_else(|| WebError::new("runtime", "the engine is not loaded", "send a load message first"))?;
     match protocol::read(request)? {
         Request::Encode(image) => protocol::write(&session.encode(image).await?),
         Request::Query(query) => protocol::write(&session.query(query).await?),

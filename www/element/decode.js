@@ -36,7 +36,7 @@ export async function inspect(blob) {
 }
 
 /**
- * Decodes the first frame of an image onto white.
+ * Decodes the first frame of an image. Transparent pixels stay so: the model's configuration says what is behind them.
  * @param {Blob} blob
  * @returns {Promise<{width: number, height: number, rgba: ArrayBuffer}>}
  */
@@ -55,8 +55,6 @@ export async function decode(blob) {
     const { width, height } = shrunk(bitmap.width, bitmap.height);
     const context = canvasOf(width, height).getContext("2d", { willReadFrequently: true });
     if (!context) throw failed("error.image", {}, "no 2d context");
-    context.fillStyle = "#fff";
-    context.fillRect(0, 0, width, height);
     context.imageSmoothingQuality = "high";
     context.drawImage(bitmap, 0, 0, width, height);
     return { width, height, rgba: context.getImageData(0, 0, width, height).data.buffer };

@@ -45,6 +45,7 @@ export class Progress {
 /** What a visitor can do about each kind of error, most useful first. */
 const WAYS = {
   network: ["retry"],
+  missing: ["retry"],
   timeout: ["retry"],
   runtime: ["retry"],
   checksum: ["fresh"],

@@ -1,6 +1,8 @@
 // Which of the bundle's suggestions suit the image at hand. A suggestion is a text, or `{text, when: [words]}`: then
 // it is offered only where one of the words describes the reference.
 
+const FILLER = new Set("a an the but with in as and of same this it is make".split(" "));
+
 const words = (text) => new Set(String(text).toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []);
 
 /**
@@ -15,7 +17,9 @@ export function suggest(all, about, count) {
   const general = [];
   for (const one of all ?? []) {
     const { text, when } = typeof one === "string" ? { text: one } : one;
-    if (!text) continue;
+    // What the image already is need not be asked for.
+    const told = [...words(text)].filter((word) => !FILLER.has(word));
+    if (!text || (told.length && told.every((word) => known.has(word)))) continue;
     if (!when?.length) general.push(text);
     else {
       const hits = when.filter((word) => [...words(word)].every((part) => known.has(part))).length;

@@ -1,0 +1,137 @@
+//! A bundle, from its address to checked bytes: `bundle.json` fresh from the network, everything that it promises from
+//! the browser's storage or the network, with one total over all of it.
+
+use crate::error::{WebError, WebResult};
+use crate::fetch::{Store, Wanted};
+use futures_util::future::try_join_all;
+use js_sys::Function;
+use serde::Serialize;
+use std::cell::Cell;
+use std::rc::Rc;
+use thisbut_model::bundle::{FileEntry, Manifest};
+use wasm_bindgen::JsValue;
+
+/// A bundle's files, checked against its manifest.
+pub struct Files {
+    /// `bundle.json`.
+    pub manifest: Manifest,
+    /// What the page offers to type; more than the manifest type knows (see [`suggestions`]).
+    pub suggestions: serde_json::Value,
+    /// Weights files, in load order.
+    pub weights: Vec<Vec<u8>>,
+    /// The tokeniser's vocabulary.
+    pub vocab: Vec<u8>,
+    /// Gallery chunks, in order.
+    pub chunks: Vec<Vec<u8>>,
+    /// Metadata chunks, in order.
+    pub metadata: Vec<Vec<u8>>,
+    /// Bytes of all of these.
+    pub bytes: u64,
+    /// Of these, fetched now.
+    pub fetched: u64,
+}
+
+#[derive(Serialize)]
+struct Step {
+    stage: &'static str,
+    loaded: f64,
+    total: f64,
+}
+
+/// Tells the page how far loading is, at most a few hundred times.
+pub struct Progress {
+    emit: Function,
+    total: u64,
+    loaded: Cell<u64>,
+    shown: Cell<u64>,
+}
+
+impl Progress {
+    fn new(emit: Function, total: u64) -> Rc<Self> {
+        Rc::new(Self { emit, total, loaded: Cell::new(0), shown: Cell::new(0) })
+    }
+
+    fn add(&self, bytes: u64) {
+        let loaded = (self.loaded.get() + bytes).min(self.total);
+        self.loaded.set(loaded);
+        if loaded == self.total || loaded - self.shown.get() >= self.total / 200 {
+            self.shown.set(loaded);
+            self.show("files");
+        }
+    }
+
+    /// Says what is going on; the bytes stay as they are.
+    pub fn show(&self, stage: &'static str) {
+        let step = Step { stage, loaded: self.loaded.get() as f64, total: self.total as f64 };
+        if let Ok(value) = serde_wasm_bindgen::to_value(&step) {
+            // A page that cannot be told goes on loading all the same.
+            self.emit.call1(&JsValue::NULL, &value).ok();
+        }
+    }
+}
+
+/// Bytes of a bundle's files, or 0 where the text is no readable manifest.
+pub fn download_size(manifest: &str) -> u64 {
+    Manifest::parse(manifest.as_bytes()).map_or(0, |manifest| manifest.files().map(|file| file.bytes).sum())
+}
+
+/// Fetches a whole bundle.
+///
+/// # Errors
+/// Kinds `missing`, `network`, `checksum`, `format` and `version`.
+pub async fn files(
+    bundle: &str,
+    fresh: bool,
+    manifest: Option<String>,
+    emit: Function,
+) -> WebResult<(Files, Rc<Progress>)> {
+    let store = Store::open(fresh).await;
+    let index = format!("{bundle}bundle.json");
+    let text = match manifest {
+        Some(text) => {
+            store.keep_text(&index, &text).await;
+            text
+        }
+        None => store.fresh_text(&index, "bundle.json").await?,
+    };
+    let manifest = Manifest::parse(text.as_bytes())?;
+    let total = manifest.files().map(|file| file.bytes).sum();
+    let progress = Progress::new(emit, total);
+    progress.show("files");
+    let fetched = Cell::new(0);
+    let (store, fetched_now, progress_now) = (&store, &fetched, &progress);
+    let get = |entry: &FileEntry| {
+        let wanted = Wanted {
+            url: format!("{bundle}{}", entry.path),
+            name: entry.path.clone(),
+            bytes: entry.bytes,
+            sha256: entry.sha256.clone(),
+        };
+        async move {
+            let (body, from_network) = store.file(&wanted, |bytes| progress_now.add(bytes)).await?;
+            if from_network {
+                fetched_now.set(fetched_now.get() + wanted.bytes);
+            }
+            Ok::<_, WebError>(body)
+        }
+    };
+    let mut bodies = try_join_all(manifest.files().map(get)).await?.into_iter();
+    let mut take = |count: usize| bodies.by_ref().take(count).collect::<Vec<_>>();
+    let weights = take(manifest.weights.len());
+    let vocab = take(1).pop().unwrap_or_default();
+    let chunks = take(manifest.gallery.chunks.len());
+    let metadata = take(manifest.gallery.metadata.len());
+    let suggestions = suggestions(&text, &manifest);
+    let files = Files { manifest, suggestions, weights, vocab, chunks, metadata, bytes: total, fetched: fetched.get() };
+    Ok((files, progress))
+}
+
+/// The manifest's suggestions, and those of its optional `suggestion_rules`: `{"text": …, "when": [word, …]}`, offered
+/// where one of the words describes the reference. Readers that don't know the field ignore it.
+fn suggestions(text: &str, manifest: &Manifest) -> serde_json::Value {
+    let rules =
+        serde_json::from_str::<serde_json::Value>(text).ok().and_then(|value| value.get("suggestion_rules").cloned());
+    let mut all: Vec<_> = rules.and_then(|rules| rules.as_array().cloned()).unwrap_or_default();
+    all.extend(manifest.suggestions.iter().cloned().map(serde_json::Value::String));
+    serde_json::Value::Array(all)
+}
