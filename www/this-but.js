@@ -14,7 +14,7 @@ import { acquire } from "./element/client.js";
 import { decode, inspect } from "./element/decode.js";
 import { ThisButError } from "./element/errors.js";
 import { define, translator } from "./element/strings.js";
-import { describe, suggest } from "./element/suggest.js";
+import { bare, describe, suggest } from "./element/suggest.js";
 import { TEXT_LIMIT, build } from "./element/view.js";
 
 const PICKER = 18;
@@ -39,6 +39,7 @@ export class ThisBut extends HTMLElement {
   #watch = null;
   #page = 0;
   #used = false;
+  #examples = [];
 
   connectedCallback() {
     if (this.#view) return;
@@ -384,6 +385,8 @@ export class ThisBut extends HTMLElement {
     if (turn !== this.#asked || !this.#view) return;
     this.#page = (this.#page + 1) % Math.max(1, Math.ceil(total / PICKER));
     this.#step.hits = items;
+    // Without an image there is nothing to change: short titles show what can be looked for.
+    this.#examples = items.map(({ title }) => title).filter((title) => title.length <= 22 && /^[\p{L} -]+$/u.test(title)).slice(0, 5);
     this.#found();
   }
 
@@ -411,7 +414,8 @@ export class ThisBut extends HTMLElement {
     const { chips, input } = this.#view;
     const about = describe(this.#step.reference?.about ?? this.#step.reference);
     const said = new Set([this.#step.text.toLowerCase()]);
-    const texts = suggest(this.info?.suggestions, about, 7).filter((text) => !said.has(text.toLowerCase())).slice(0, 6);
+    const fitting = this.#step.reference ? suggest(this.info?.suggestions, about, 7) : this.#examples;
+    const texts = fitting.filter((text) => !said.has(text.toLowerCase())).slice(0, 6);
     chips.replaceChildren(
       ...texts.map((text) => {
         const chip = document.createElement("button");
@@ -440,7 +444,7 @@ export class ThisBut extends HTMLElement {
     trail.show(this.#steps, this.#now);
     label.textContent = t(reference ? "fieldLabel" : "fieldLabelText");
     input.placeholder = reference ? this.#example() : t("placeholderText");
-    const words = browsing ? t("pick") : !reference ? t("resultsText", { text }) : text ? t("resultsBut", { text }) : t("resultsSimilar");
+    const words = browsing ? t("pick") : !reference ? t("resultsText", { text }) : text ? t("resultsBut", { text: bare(text) }) : t("resultsSimilar");
     heading.textContent = words;
     if (!browsing && this.info && hits) {
       const count = document.createElement("small");

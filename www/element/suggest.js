@@ -34,3 +34,6 @@ export function suggest(all, about, count) {
 
 /** The words that describe an item. */
 export const describe = (item) => [item?.title, ...(item?.tags ?? []), item?.group, item?.subgroup].filter(Boolean).join(" ");
+
+/** A modifier without its own "but": the sentence around it has one. */
+export const bare = (text) => text.replace(/^(this,?\s+)?but\s+(?=\S)/i, "");

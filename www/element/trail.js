@@ -2,6 +2,7 @@
 // until a new one is taken.
 
 import { h, icon } from "./dom.js";
+import { bare } from "./suggest.js";
 
 export class Trail {
   /** @param {{t: Function, back: (position: number) => void, restart: () => void}} options */
@@ -27,7 +28,7 @@ export class Trail {
     this.node.hidden = steps.length < 2;
     this.list.replaceChildren(
       ...steps.map((step, position) => {
-        const words = step.text ? `${step.reference ? t("but").replace(/\s*…$/, "") + " " : ""}${step.text}` : "";
+        const words = step.text ? `${step.reference ? t("but").replace(/\s*…$/, "") + " " : ""}${bare(step.text)}` : "";
         const said = words || (step.reference ? t("stepSimilar") : t("stepStart"));
         const picture = step.reference ? h("img", { src: step.reference.image, alt: "" }) : icon("image");
         const label = t("historyStep", { n: position + 1, what: [step.reference?.title, said].filter(Boolean).join(", ") });
