@@ -33,6 +33,16 @@ async function announced(bundle) {
   }
 }
 
+/** Bytes that an index promises; 0 where it cannot be read (the engine then says why). */
+function promised(text) {
+  try {
+    const { weights, vocab, gallery } = JSON.parse(text);
+    return [...weights, vocab, ...gallery.chunks, ...gallery.metadata].reduce((sum, file) => sum + file.bytes, 0);
+  } catch {
+    return 0;
+  }
+}
+
 async function load({ id, bundle, device, fresh }) {
   const { glue, wasm, bytes } = runtime[device === "webgpu" ? "webgpu" : "cpu"];
   const began = performance.now();
@@ -48,9 +58,9 @@ async function load({ id, bundle, device, fresh }) {
   }
   if (!response.ok) throw failure("network", `${wasm}: ${response.status}`);
   manifest.then((text) => {
-    const size = text && module.download_size(text);
+    const size = text && promised(text);
     if (size) progress.total = bytes + size;
-  }, () => {});
+  });
   await module.default({
     module_or_path: counted(response, (more) => {
       progress.loaded += more;

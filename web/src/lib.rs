@@ -40,13 +40,6 @@ pub fn start() {
     }));
 }
 
-/// Bytes that a bundle's first answer needs, from the text of its `bundle.json`; 0 where that cannot be read (loading
-/// then says why).
-#[wasm_bindgen]
-pub fn download_size(manifest: &str) -> f64 {
-    load::download_size(manifest) as f64
-}
-
 /// Loads a bundle and its engine; `progress` is called with `{stage, loaded, total}`.
 ///
 /// # Errors

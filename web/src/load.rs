@@ -70,11 +70,6 @@ impl Progress {
     }
 }
 
-/// Bytes of a bundle's files, or 0 where the text is no readable manifest.
-pub fn download_size(manifest: &str) -> u64 {
-    Manifest::parse(manifest.as_bytes()).map_or(0, |manifest| manifest.files().map(|file| file.bytes).sum())
-}
-
 /// Fetches a whole bundle.
 ///
 /// # Errors

@@ -6,14 +6,19 @@ use crate::protocol::{
     Browse, Encode, Encoded, Found, Info, Item, Load, LoadTimings, Measured, Page, Query, QueryTimings,
 };
 use crate::{device, now};
+use burn::tensor::Device;
 use js_sys::Function;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use thisbut_model::bundle::{SELF_TEST_SIDE, self_test_image};
-use thisbut_model::engine::{Engine, ImageTokens};
+use thisbut_model::CirConfig;
+use thisbut_model::bundle::{Manifest, SELF_TEST_SIDE, self_test_image};
+use thisbut_model::engine::{EncodedImages, Engine};
 use thisbut_model::gallery::{Chunk, Hit, ImageMeta, parse_metadata};
 use thisbut_model::image::Rgba;
+use thisbut_model::quant::read_weights;
+use thisbut_model::text::WordPiece;
+use thisbut_model::weights::Tensors;
 
 /// Images whose tokens are kept: a visitor steps back and forth between a few.
 const KEPT: usize = 12;
@@ -27,7 +32,7 @@ pub struct Session {
     engine: Engine,
     items: Vec<ImageMeta>,
     pictures: String,
-    kept: RefCell<VecDeque<(String, Rc<ImageTokens>)>>,
+    kept: RefCell<VecDeque<(String, Rc<EncodedImages>)>>,
 }
 
 impl Session {
@@ -44,7 +49,7 @@ impl Session {
         let Files { manifest, suggestions, weights, vocab, chunks, metadata, bytes, fetched: new_bytes } = files;
         let vocab = String::from_utf8(vocab)
             .map_err(|_| WebError::new("format", "the vocabulary is not UTF-8", "publish the bundle again"))?;
-        let mut engine = Engine::new(&manifest, &weights, &vocab, &device)?;
+        let mut engine = build(&manifest, &weights, &vocab, &device)?;
         drop(weights);
         for chunk in &chunks {
             engine.add_chunk(Chunk::parse(chunk)?)?;
@@ -54,7 +59,7 @@ impl Session {
             items.extend(parse_metadata(body, entry.count as usize)?);
         }
         let built = now();
-        engine.self_test().await?;
+        engine.self_test(&manifest).await?;
         let tested = now();
         let codes = manifest.weights.first().map(|entry| format!("{:?}", entry.code_width)).unwrap_or_default();
         let info = Info {
@@ -77,7 +82,7 @@ impl Session {
         Some(Item { index, title: meta.title.clone(), image, tags: meta.tags.clone(), score })
     }
 
-    fn tokens(&self, key: &str) -> WebResult<Rc<ImageTokens>> {
+    fn tokens(&self, key: &str) -> WebResult<Rc<EncodedImages>> {
         let mut kept = self.kept.borrow_mut();
         let at = kept.iter().position(|(known, _)| known == key);
         let found = at.and_then(|at| kept.remove(at)).ok_or_else(|| {
@@ -94,7 +99,7 @@ impl Session {
     /// Kind `image` for pixels that do not fit their size.
     pub async fn encode(&self, image: Encode) -> WebResult<Encoded> {
         let began = now();
-        let tokens = self.engine.encode_image(&Rgba::new(image.width, image.height, &image.rgba)?).await?;
+        let tokens = self.engine.encode_image(&Rgba::new(image.width, image.height, &image.rgba)?)?;
         let mut kept = self.kept.borrow_mut();
         kept.retain(|(key, _)| *key != image.key);
         kept.push_back((image.key, Rc::new(tokens)));
@@ -143,7 +148,7 @@ impl Session {
         let mut times = Vec::with_capacity(ROUNDS);
         for _ in 0..ROUNDS {
             let began = now();
-            let tokens = self.engine.encode_image(&image).await?;
+            let tokens = self.engine.encode_image(&image)?;
             let vector = self.engine.compose(Some(&tokens), "the same but red").await?;
             self.engine.search(&vector, 24, &[])?;
             times.push(now() - began);
@@ -152,6 +157,16 @@ impl Session {
         warm.sort_by(f64::total_cmp);
         Ok(Measured { ms: warm.get(warm.len() / 2).copied().unwrap_or(f64::INFINITY) })
     }
+}
+
+/// The engine of a bundle's weights files and vocabulary.
+fn build(manifest: &Manifest, weights: &[Vec<u8>], vocab: &str, device: &Device) -> WebResult<Engine> {
+    let config = CirConfig::parse(&manifest.config.to_string(), "bundle.json: config")?;
+    let mut tensors = Tensors::new();
+    for file in weights {
+        tensors.extend(read_weights(file)?);
+    }
+    Ok(Engine::new(config, tensors, WordPiece::from_vocab(vocab)?, device)?)
 }
 
 /// A step that visits every one of `total` positions: near 0.618 of it, and without a common divisor.
