@@ -73,6 +73,21 @@ impl Engine {
         &self.config
     }
 
+    /// E_I with this engine's weights.
+    pub fn encoder(&self) -> &ImageEncoder {
+        &self.encoder
+    }
+
+    /// The trained part with this engine's weights.
+    pub fn model(&self) -> &Cir {
+        &self.model
+    }
+
+    /// The tokenizer.
+    pub fn words(&self) -> &WordPiece {
+        &self.words
+    }
+
     /// The gallery.
     pub fn gallery(&self) -> &Gallery {
         &self.gallery

@@ -33,6 +33,11 @@ impl Tokenized {
         }
     }
 
+    /// Tokens of a triplet's modifier.
+    pub fn length(&self, triplet: u32) -> usize {
+        self.forward[triplet as usize].1.iter().filter(|m| **m).count()
+    }
+
     /// The modifiers of some triplets.
     pub fn batch(&self, triplets: &[u32], config: &CirConfig, device: &Device) -> TextBatch {
         let rows: Vec<_> = triplets.iter().map(|t| self.forward[*t as usize].clone()).collect();

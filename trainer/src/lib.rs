@@ -6,6 +6,8 @@ pub mod data;
 pub mod device;
 pub mod embed;
 pub mod error;
+pub mod evaluate;
+pub mod export;
 pub mod features;
 pub mod fsx;
 pub mod images;

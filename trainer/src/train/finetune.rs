@@ -20,6 +20,9 @@ use thisbut_model::nn::{Noise, TextBatch};
 use thisbut_model::text::WordPiece;
 use thisbut_model::weights::{self, Tensors};
 
+/// Triplets of a batch that go through the text passes together.
+const PART: usize = 64;
+
 /// Checkpoints that a run keeps.
 const KEPT: usize = 2;
 
@@ -216,6 +219,9 @@ fn train_step(
     rate: f64,
     device: &Device,
 ) -> Result<(Cir, Losses, f64)> {
+    // A batch's order means nothing; by length, each part of it is as short as its texts allow.
+    let mut batch = batch.to_vec();
+    batch.sort_by_key(|t| texts.length(*t));
     let triplets: Vec<&Triplet> = batch.iter().map(|t| &inputs.train.triplets[*t as usize]).collect();
     let b = triplets.len();
     let noise = Noise::new(inputs.config.qformer.dropout, settings.seed.wrapping_add((step as u64) << 20));
@@ -225,11 +231,31 @@ fn train_step(
     let tokens = inputs.features.tokens(&images, device);
     let keys = model.image_keys(tokens);
     let (reference, target) = (keys.slice(0..b), keys.slice(b..2 * b));
-    let text: TextBatch = texts.batch(batch, inputs.config, device);
-
-    let prompt = model.fuse(&reference, &text, &noise);
-    let query = model.compose(prompt.clone(), &text, &noise);
     let embedded = model.target(&target, b, &noise);
+    let frozen = embed::without_gradient(&model);
+    let zero = || Tensor::<1>::zeros([1], device);
+    let (mut queries, mut text_only, mut p2p) = (Vec::new(), Vec::new(), zero());
+    for (at, part) in batch.chunks(PART).enumerate() {
+        let range = at * PART..at * PART + part.len();
+        let text = texts.batch(part, inputs.config, device);
+        let prompt = model.fuse(&reference.slice(range.clone()), &text, &noise);
+        queries.push(model.compose(prompt.clone(), &text, &noise));
+        if settings.t2t > 0.0 {
+            text_only.push(model.text_only(&text, &noise));
+        }
+        if settings.p2p > 0.0 {
+            let distance = match settings.recipe {
+                Recipe::Sprc => losses::align(prompt, model.prompt_tokens.val()),
+                Recipe::Ptha => {
+                    let reverse = texts.reverse_batch(part, inputs.config, &device.clone().inner())?;
+                    // The reverse side gets no gradient (eq. 8), so its graph is never built.
+                    let towards = frozen.fuse(&target.slice(range).inner(), &reverse, &noise);
+                    losses::prototype(prompt, Tensor::from_inner(towards))
+                }
+            };
+            p2p = p2p + distance * (part.len() as f64 / b as f64);
+        }
+    }
     let right: Vec<Vec<u32>> = triplets.iter().map(|t| t.targets.clone()).collect();
     let ignored = if settings.keep_false_negatives {
         Tensor::zeros([b, b], device)
@@ -237,40 +263,15 @@ fn train_step(
         Tensor::from_data(losses::false_negatives(&right), device)
     };
     let tau = model.temperature.val();
-    let q2t = losses::contrastive(
-        similarity(query, embedded.clone()),
-        tau.clone(),
-        ignored.clone(),
-        settings.label_smoothing,
-    );
+    let scores = similarity(Tensor::cat(queries, 0), embedded.clone());
+    let q2t = losses::contrastive(scores, tau.clone(), ignored.clone(), settings.label_smoothing);
+    let t2t = match text_only.is_empty() {
+        true => zero(),
+        false => losses::contrastive(similarity(Tensor::cat(text_only, 0), embedded), tau, ignored, 0.0),
+    };
+    let total = q2t.clone() + t2t.clone() * settings.t2t + p2p.clone() * settings.p2p;
     let mut values = Losses::default();
-    let mut total = q2t.clone();
-    let mut parts = vec![q2t];
-    if settings.t2t > 0.0 {
-        let text_only = model.text_only(&text, &noise);
-        let t2t = losses::contrastive(similarity(text_only, embedded), tau, ignored, 0.0);
-        total = total + t2t.clone() * settings.t2t;
-        parts.push(t2t);
-    } else {
-        parts.push(Tensor::zeros([1], device));
-    }
-    if settings.p2p > 0.0 {
-        let p2p = match settings.recipe {
-            Recipe::Sprc => losses::align(prompt, model.prompt_tokens.val()),
-            Recipe::Ptha => {
-                let reverse = texts.reverse_batch(batch, inputs.config, device)?;
-                // The reverse side gets no gradient (eq. 8), so its graph is never built.
-                let frozen =
-                    Noise::new(inputs.config.qformer.dropout, settings.seed.wrapping_add(((step as u64) << 20) + 77));
-                let towards = embed::without_gradient(&model).fuse(&target.inner(), &reverse.inner(), &frozen);
-                losses::prototype(prompt, Tensor::from_inner(towards))
-            }
-        };
-        total = total + p2p.clone() * settings.p2p;
-        parts.push(p2p);
-    } else {
-        parts.push(Tensor::zeros([1], device));
-    }
+    let mut parts = vec![q2t, t2t, p2p];
     let grads = total.backward();
     parts.push(total);
     let read = Tensor::cat(parts, 0).into_data().convert::<f32>().try_to_vec::<f32>().unwrap_or_default();
