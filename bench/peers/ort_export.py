@@ -3,7 +3,8 @@
 
     python bench/peers/ort_export.py --out DIR [--config model/configs/web-s.json] [--threads 2]
 
-Writes DIR/encode.onnx (`pixels` -> `tokens`), DIR/fuse.onnx (`ids`, `mask`, `image` -> `query`) and DIR/shapes.json.
+Writes DIR/encode.onnx (`pixels` -> `tokens`), DIR/fuse.onnx and DIR/fuse12.onnx (`ids`, `mask`, `image` -> `query`, for L
+tokens and for the twelve of a modifier of ten words) and DIR/shapes.json.
 Needs torch, onnx, onnxscript and onnxruntime from PyPI. Each exported graph is checked against torch before it is timed.
 """
 
@@ -59,16 +60,19 @@ def main():
     shape = Shape.from_config(args.config)
     encoder, model = EfficientNetLite0().eval().folded(), QFormer(shape).eval()
     ids, mask, image = make_batch(shape, 1)[:3]
+    names, short = ["ids", "mask", "image"], [ids[:, :12], mask[:, :12], image]
     feeds = {
         "encode": export(args.out / "encode.onnx", encoder, [torch.randn(1, 3, 224, 224)], ["pixels"], "tokens"),
-        "fuse": export(args.out / "fuse.onnx", Call(model, "fuse"), [ids, mask, image], ["ids", "mask", "image"], "query"),
+        "fuse": export(args.out / "fuse.onnx", Call(model, "fuse"), [ids, mask, image], names, "query"),
+        "fuse12": export(args.out / "fuse12.onnx", Call(model, "fuse"), short, names, "query"),
     }
     kinds = {"float32": "float32", "int64": "int64"}
     shapes = {
         graph: {name: {"type": kinds[str(value.dtype)], "dims": list(value.shape)} for name, value in inputs.items()}
         for graph, inputs in feeds.items()
     }
-    shapes["fuse"]["ids"]["below"] = shape.vocab
+    for graph in ["fuse", "fuse12"]:
+        shapes[graph]["ids"]["below"] = shape.vocab
     (args.out / "shapes.json").write_text(json.dumps(shapes, indent=1) + "\n")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = args.threads

@@ -1,25 +1,34 @@
-// onnxruntime-web (wasm) in headless Chromium on the graphs that `ort_export.py` wrote. One JSON line a measurement.
+// This project's wasm module and onnxruntime-web (wasm) in one headless Chromium, one JSON line a measurement.
 //
-//   npm ci && node bench/peers/ort_peer.mjs --models DIR [--threads 1,2] [--seconds 4] [--chromium /usr/bin/chromium]
+//   npm ci && node browser.mjs --models DIR --runtime DIR --bundle DIR
+//     [--threads 1] [--seconds 4] [--chromium /usr/bin/chromium]
 //
-// The page is cross-origin isolated, so that more than one thread is possible.
+// --models: the graphs that ort_export.py wrote. --runtime: the folder that scripts/build-web wrote. --bundle: a bundle
+// of the same preset (`bench_bundle`). Without --runtime only onnxruntime-web runs, without --models only ours.
+// The page is cross-origin isolated, so that onnxruntime-web may use more threads than one; our module uses one.
+// Ours: `encode` is everything from RGBA pixels to the image tokens' keys (resize, encoder, key and value maps),
+// `fuse12` tokenises the modifier (12 tokens) and runs both passes, `scan` ranks the gallery.
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { loadavg } from "node:os";
 import { dirname, extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { chromium } from "playwright-core";
 
 const { values: options } = parseArgs({
   options: {
     models: { type: "string" },
-    threads: { type: "string", default: "1,2" },
+    runtime: { type: "string" },
+    bundle: { type: "string" },
+    threads: { type: "string", default: "1" },
     seconds: { type: "string", default: "4" },
     chromium: { type: "string", default: "/usr/bin/chromium" },
   },
 });
-if (!options.models) {
-  console.error("ort_peer.mjs: --models DIR is missing: the folder that ort_export.py wrote");
+if (!options.models && !(options.runtime && options.bundle)) {
+  console.error("browser.mjs: nothing to time; give --models DIR, or --runtime DIR and --bundle DIR, or all three");
   process.exit(2);
 }
 
@@ -39,7 +48,8 @@ const server = createServer(async (request, response) => {
     return;
   }
   const [, folder, ...rest] = path.split("/");
-  const root = { ort: runtime, models: options.models }[folder];
+  const here = dirname(fileURLToPath(import.meta.url));
+  const root = { ort: runtime, models: options.models, runtime: options.runtime, bundle: options.bundle, here }[folder];
   try {
     const body = await readFile(join(root, ...rest));
     response.writeHead(200, headers).end(body);
@@ -90,18 +100,61 @@ async function measure({ graph, threads, seconds }) {
   };
 }
 
+// Runs in the page: our module, in a worker as visitors have it.
+function measureOurs({ seconds, text }) {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker("/here/wasm_worker.mjs", { type: "module" });
+    worker.onmessage = ({ data }) => (data.error ? reject(new Error(data.error)) : resolve(data));
+    worker.onerror = (event) => reject(new Error(event.message));
+    worker.postMessage({ seconds, text });
+  });
+}
+
 const { version } = JSON.parse(await readFile(join(runtime, "..", "package.json"), "utf8"));
 const browser = await chromium.launch({
   executablePath: options.chromium,
   args: ["--headless=new", "--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update"],
 });
+const round = (x) => Math.round(x * 1000) / 1000;
+const seconds = Number(options.seconds);
+const open = async () => {
+  const tab = await browser.newPage(); // a fresh page each time: onnxruntime takes its thread count once
+  await tab.goto(origin);
+  return tab;
+};
+const print = (record) => console.log(JSON.stringify({ ...record, load: round(loadavg()[0]) }));
 try {
-  for (const threads of options.threads.split(",").map(Number)) {
-    for (const graph of ["encode", "fuse"]) {
-      const tab = await browser.newPage(); // a fresh page: the runtime takes its thread count once
-      await tab.goto(origin);
-      const result = await tab.evaluate(measure, { graph, threads, seconds: Number(options.seconds) });
-      console.log(JSON.stringify({ name: graph, peer: `onnxruntime-web ${version}, Chromium ${browser.version()}`, threads, ...result }));
+  if (options.runtime && options.bundle) {
+    const manifest = JSON.parse(await readFile(join(options.bundle, "bundle.json"), "utf8"));
+    const tab = await open();
+    const text = manifest.suggestions[0];
+    const result = await tab.evaluate(measureOurs, { seconds, text });
+    const shapes = {
+      encode: "256x256 RGBA to keys",
+      fuse12: `${manifest.architecture}, "${text}"`,
+      scan: `${result.count} images, N=${manifest.gallery.tokens} P=${manifest.gallery.width}`,
+    };
+    for (const [name, shape] of Object.entries(shapes)) {
+      const times = result[name].sort((a, b) => a - b);
+      print({
+        name,
+        peer: `thisbut wasm, Chromium ${browser.version()}`,
+        threads: 1,
+        shape,
+        median_ms: round(times[times.length >> 1]),
+        min_ms: round(times[0]),
+        max_ms: round(times.at(-1)),
+        runs: times.length,
+        load_ms: round(result.load_ms),
+      });
+    }
+    await tab.close();
+  }
+  for (const threads of options.models ? options.threads.split(",").map(Number) : []) {
+    for (const graph of ["encode", "fuse", "fuse12"]) {
+      const tab = await open();
+      const result = await tab.evaluate(measure, { graph, threads, seconds });
+      print({ name: graph, peer: `onnxruntime-web ${version}, Chromium ${browser.version()}`, threads, ...result });
       await tab.close();
     }
   }
