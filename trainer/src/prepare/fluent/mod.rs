@@ -18,6 +18,9 @@ pub mod subsets;
 pub mod world;
 pub mod write;
 
+#[cfg(test)]
+mod tests;
+
 use crate::error::{Result, TrainerError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;

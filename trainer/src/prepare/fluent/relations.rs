@@ -235,7 +235,7 @@ impl Builder<'_> {
     }
 
     fn states(&mut self) {
-        for (a, b, forward, back) in states::STATES {
+        for (a, b, forward, back) in states::all() {
             let (Some(from), Some(to)) = (self.class(a), self.class(b)) else { continue };
             self.edge(from, to, "state", whole(forward));
             self.edge(to, from, "state", whole(back));

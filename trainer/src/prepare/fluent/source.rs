@@ -67,6 +67,11 @@ pub fn locate(from: Option<&Path>, cache: &Path, report: &mut dyn FnMut(String))
     if let Some(folder) = from {
         let inner = folder.join("node_modules");
         let found = [folder, inner.as_path()].into_iter().find(|f| complete(f)).map(Path::to_path_buf);
+        for (name, wanted) in [IMAGES, LABELS] {
+            if let Some(version) = found.as_deref().and_then(|f| version(f, name)).filter(|v| v != wanted) {
+                report(format!("{name} is version {version}; the published numbers are for {wanted}"));
+            }
+        }
         return found.ok_or_else(|| {
             TrainerError::settings(
                 format!("--from {}", folder.display()),
@@ -76,7 +81,8 @@ pub fn locate(from: Option<&Path>, cache: &Path, report: &mut dyn FnMut(String))
         });
     }
     let modules = cache.join("node_modules");
-    if complete(&modules) {
+    let current = [IMAGES, LABELS].iter().all(|(name, wanted)| version(&modules, name).as_deref() == Some(*wanted));
+    if complete(&modules) && current {
         return Ok(modules);
     }
     fsx::create_dir(cache)?;
@@ -115,6 +121,13 @@ pub fn locate(from: Option<&Path>, cache: &Path, report: &mut dyn FnMut(String))
 
 fn complete(modules: &Path) -> bool {
     modules.join(IMAGES.0).join("assets").is_dir() && modules.join(LABELS.0).join("en/data.json").is_file()
+}
+
+/// The version in a package's own `package.json`.
+fn version(modules: &Path, name: &str) -> Option<String> {
+    let text = std::fs::read_to_string(modules.join(name).join("package.json")).ok()?;
+    let json: serde_json::Value = serde_json::from_str(&text).ok()?;
+    Some(json.get("version")?.as_str()?.to_owned())
 }
 
 /// Code points without variation selectors and leading zeros: the two packages spell them differently.

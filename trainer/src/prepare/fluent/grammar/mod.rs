@@ -1,7 +1,10 @@
 //! Modification texts: a grammar with many phrasings for each kind of change.
 
+mod looks;
 pub mod people;
+mod role_table;
 pub mod roles;
+pub mod signs;
 pub mod surface;
 pub mod things;
 
