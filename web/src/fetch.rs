@@ -103,14 +103,21 @@ impl Store {
             }
             self.forget(&wanted.url).await;
         }
-        let body = stream(wanted, &mut count, RequestCache::Default).await?;
-        let body = match check(wanted, &body) {
-            Ok(()) => body,
-            // A damaged copy may sit in HTTP's cache: ask the server itself before giving up.
+        let mut counted = 0;
+        let first = stream(wanted, &mut |bytes| (counted += bytes, count(bytes)).1, RequestCache::Default).await;
+        let body = match first.and_then(|body| check(wanted, &body).map(|()| body)) {
+            Ok(body) => body,
+            // A damaged copy or an old error may sit in HTTP's cache: ask the server itself before giving up.
             Err(_) => {
-                let again = stream(wanted, &mut |_| {}, RequestCache::Reload).await?;
-                check(wanted, &again)?;
-                again
+                let mut again = 0;
+                let mut rest = |bytes: u64| {
+                    again += bytes;
+                    let more = again.saturating_sub(counted).min(bytes);
+                    count(more);
+                };
+                let body = stream(wanted, &mut rest, RequestCache::Reload).await?;
+                check(wanted, &body)?;
+                body
             }
         };
         self.put(&wanted.url, &body).await;

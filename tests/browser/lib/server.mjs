@@ -86,7 +86,7 @@ export async function serve({ mounts, port = 0, host = "127.0.0.1", quality = 5,
       const changed = state.fault?.(path, found && (await readFile(found.full)));
       if (changed?.hang) return;
       if (changed?.status || (!found && !changed)) {
-        response.writeHead(changed?.status ?? 404, { ...headers, "content-type": "text/plain" });
+        response.writeHead(changed?.status ?? 404, { ...headers, "content-type": "text/plain", "cache-control": "no-store" });
         return response.end("not here\n");
       }
       const kind = extname(path.endsWith("/") ? ".html" : path) || ".html";
