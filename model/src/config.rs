@@ -155,7 +155,11 @@ impl CirConfig {
         Ok(config)
     }
 
-    fn check(&self, place: &str) -> Result<()> {
+    /// Checks every field; `place` names the configuration in errors.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] that names the field.
+    pub fn check(&self, place: &str) -> Result<()> {
         self.preprocess.check()?;
         let q = &self.qformer;
         let wrong = |field: &str, problem: String| {

@@ -1,10 +1,13 @@
-//! A checkpoint and the frozen encoder as one quantized weights file.
+//! A checkpoint and the frozen encoder as one quantized weights file, and as a bundle that indexing completes.
 
-use crate::error::Result;
-use crate::{import, train::checkpoint};
+use crate::bundle_io::Bundle;
+use crate::data::table::Table;
+use crate::error::{Result, TrainerError};
+use crate::{fsx, import, train::checkpoint};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use thisbut_model::CirConfig;
+use thisbut_model::bundle::{self, FileEntry, GalleryEntry, Manifest, Precision, VocabularyEntry, WeightsEntry};
 use thisbut_model::engine::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::quant::{CodeWidth, write_weights};
 use thisbut_model::weights::Tensors;
@@ -51,4 +54,97 @@ pub fn weights_file(config: &CirConfig, tensors: &Tensors, width: Width) -> Resu
         Width::Q4 => Some(CodeWidth::Q4),
     };
     Ok(write_weights(tensors, choose, &meta)?)
+}
+
+/// A bundle in memory with `tensors` as its model and no gallery yet.
+///
+/// # Errors
+/// When the weights cannot be written.
+pub fn bundle(config: &CirConfig, tensors: &Tensors, width: Width, vocabulary: String) -> Result<Bundle> {
+    let content = weights_file(config, tensors, width)?;
+    let code_width = match width {
+        Width::F32 => Precision::F32,
+        Width::Q8 => Precision::Q8,
+        Width::Q4 => Precision::Q4,
+    };
+    let json = serde_json::to_value(config)
+        .map_err(|e| TrainerError::checkpoint("the configuration", e.to_string(), "report this"))?;
+    let file = FileEntry::new(bundle::hashed_name("weights", "safetensors", &content), &content);
+    let vocab = FileEntry::new(bundle::hashed_name("vocab", "txt", vocabulary.as_bytes()), vocabulary.as_bytes());
+    let manifest = Manifest {
+        format: bundle::FORMAT.to_owned(),
+        version: bundle::VERSION,
+        product_version: env!("CARGO_PKG_VERSION").to_owned(),
+        architecture: config.name.clone(),
+        config: json,
+        weights: vec![WeightsEntry { file, code_width }],
+        vocab: VocabularyEntry { file: vocab },
+        gallery: GalleryEntry {
+            count: 0,
+            tokens: config.qformer.query_tokens,
+            width: config.projection,
+            chunks: Vec::new(),
+            metadata: Vec::new(),
+            thumbnails: String::new(),
+            title: String::new(),
+            licence: String::new(),
+        },
+        self_test: None,
+        measured: serde_json::Value::Null,
+        suggestions: Vec::new(),
+    };
+    Ok(Bundle {
+        root: PathBuf::new(),
+        manifest,
+        config: config.clone(),
+        weights: vec![content],
+        vocab: vocabulary,
+        chunks: Vec::new(),
+        metadata: Vec::new(),
+    })
+}
+
+/// A data set's gallery laid out as a folder of photos with a table of titles; removed when dropped.
+pub struct Staged {
+    /// The images under their names.
+    pub folder: tempfile::TempDir,
+    /// CSV: file, title, tags.
+    pub titles: tempfile::NamedTempFile,
+}
+
+/// Lays out the gallery of `table`, at most `limit` images evenly chosen. Titles and tags come from `images.json`, where
+/// the data set has one.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn stage(root: &Path, table: &Table, limit: Option<usize>) -> Result<Staged> {
+    let mend = "check free space in the temporary folder";
+    let failed = |e: std::io::Error| TrainerError::io(&std::env::temp_dir(), "write", e, mend);
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let titles = tempfile::NamedTempFile::new().map_err(failed)?;
+    let described = root.join("images.json");
+    let described: serde_json::Value = match described.is_file() {
+        false => serde_json::Value::Null,
+        true => serde_json::from_str(&fsx::read_text(&described)?).map_err(|e| {
+            TrainerError::data(described.display().to_string(), e.to_string(), "prepare the data set again")
+        })?,
+    };
+    let wrong = |e: csv::Error| TrainerError::data("the table of titles", e.to_string(), mend);
+    let mut rows = csv::Writer::from_path(titles.path()).map_err(wrong)?;
+    rows.write_record(["file", "title", "tags"]).map_err(wrong)?;
+    let every = table.gallery.len().div_ceil(limit.unwrap_or(usize::MAX).max(1)).max(1);
+    for image in table.gallery.iter().step_by(every) {
+        let Some(image) = table.images.get(*image as usize) else { continue };
+        let extension = image.path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = format!("{}.{extension}", image.name.replace('/', "_"));
+        std::fs::copy(&image.path, folder.path().join(&name))
+            .map_err(|e| TrainerError::io(&image.path, "read", e, mend))?;
+        let about = &described[&image.name];
+        if let Some(title) = about["title"].as_str() {
+            let tags: Vec<&str> = about["tags"].as_array().into_iter().flatten().filter_map(|t| t.as_str()).collect();
+            rows.write_record([name.as_str(), title, &tags.join(" ")]).map_err(wrong)?;
+        }
+    }
+    rows.flush().map_err(failed)?;
+    Ok(Staged { folder, titles })
 }

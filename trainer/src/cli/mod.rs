@@ -5,7 +5,11 @@
 
 mod check;
 mod config;
+mod evaluate;
+mod export;
+mod features;
 mod fetch_weights;
+mod finetune;
 mod index;
 mod plot;
 mod prepare;
@@ -28,6 +32,10 @@ enum Command {
     Prepare(prepare::Args),
     Check(check::Args),
     FetchWeights(fetch_weights::Args),
+    Features(features::Args),
+    Finetune(finetune::Args),
+    Evaluate(evaluate::Args),
+    Export(export::Args),
     Index(index::Args),
     Query(query::Args),
     Plot(plot::Args),
@@ -41,12 +49,46 @@ impl Cli {
             Command::Prepare(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::FetchWeights(args) => args.run(),
+            Command::Features(args) => args.run(),
+            Command::Finetune(args) => args.run(),
+            Command::Evaluate(args) => args.run(),
+            Command::Export(args) => args.run(),
             Command::Index(args) => args.run(),
             Command::Query(args) => args.run(),
             Command::Plot(args) => args.run(),
             Command::Config(args) => args.run(),
         }
     }
+}
+
+/// A preset by its name, or a configuration file by its path.
+pub fn preset(name: &str) -> Result<thisbut_model::CirConfig> {
+    let path = std::path::Path::new(name);
+    if path.extension().is_some_and(|e| e == "json") {
+        return Ok(thisbut_model::CirConfig::parse(&thisbut::fsx::read_text(path)?, name)?);
+    }
+    Ok(thisbut_model::CirConfig::preset(name)?)
+}
+
+/// Where the feature cache of a data set lies unless told otherwise.
+pub fn features_path(dataset: &std::path::Path, config: &thisbut_model::CirConfig) -> std::path::PathBuf {
+    dataset.join(format!("{}.features", config.name))
+}
+
+/// A progress bar on standard error with rate and remaining time.
+pub fn progress(unit: &str) -> indicatif::ProgressBar {
+    let bar = indicatif::ProgressBar::new(0);
+    let template = format!("{{bar:30}} {{pos}}/{{len}} {unit}  {{per_sec}}  {{eta}} left  {{msg}}");
+    if let Ok(style) = indicatif::ProgressStyle::with_template(&template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Moves a progress bar.
+pub fn advance(bar: &indicatif::ProgressBar, done: usize, all: usize) {
+    bar.set_length(all as u64);
+    bar.set_position(done.min(all) as u64);
 }
 
 /// Prints an answer on standard output. A reader that went away (`thisbut … | head`) is not an error.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use thisbut_model::CirConfig;
 use thisbut_model::cir::{Cir, similarity};
-use thisbut_model::nn::{Noise, TextBatch};
+use thisbut_model::nn::Noise;
 use thisbut_model::text::WordPiece;
 use thisbut_model::weights::{self, Tensors};
 
@@ -42,14 +42,36 @@ pub struct Inputs<'a> {
     pub start: Tensors,
     /// The run's folder.
     pub run: &'a Path,
+    /// Stop after this step, although the schedule goes on; a later call resumes there.
+    pub until: Option<usize>,
 }
 
 /// What the loop tells while it runs.
 pub enum Event {
     /// A step is done.
-    Step { step: usize, steps: usize, loss: f64, triplets_per_second: f64, left: Duration },
-    /// A validation is done: R@1, R@10 (percent) on the validation queries, and of each group of them.
-    Validation { step: usize, r1: f64, r10: f64, groups: BTreeMap<String, (f64, f64)> },
+    Step {
+        /// Steps done.
+        step: usize,
+        /// Steps in all.
+        steps: usize,
+        /// Its loss.
+        loss: f64,
+        /// Triplets a second since this process began.
+        triplets_per_second: f64,
+        /// Time that the rest will take.
+        left: Duration,
+    },
+    /// A validation is done.
+    Validation {
+        /// Steps done.
+        step: usize,
+        /// R@1 in percent.
+        r1: f64,
+        /// R@10 in percent.
+        r10: f64,
+        /// Both, of each group of queries.
+        groups: BTreeMap<String, (f64, f64)>,
+    },
     /// Something worth a line.
     Note(String),
 }
@@ -109,7 +131,8 @@ pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Ev
     let mut order = (u64::MAX, Vec::new());
     let started = Instant::now();
     let first = header.step;
-    for step in header.step..settings.steps {
+    let end = inputs.until.unwrap_or(settings.steps).min(settings.steps);
+    for step in header.step..end {
         let epoch = (step / per_epoch) as u64;
         if order.0 != epoch {
             order = (epoch, batches::epoch_order(inputs.train, settings.seed, epoch, settings.group));
@@ -136,7 +159,7 @@ pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Ev
             triplets_per_second: speed * settings.batch as f64,
             left: Duration::from_secs_f64((settings.steps - header.step) as f64 / speed),
         });
-        let last = header.step == settings.steps;
+        let last = header.step == end;
         if header.step % settings.validate_every == 0 || last {
             let (r1, r10, groups) = validate(&model, settings, &inputs, &plain)?;
             let by_group: serde_json::Map<_, _> =
@@ -160,6 +183,9 @@ pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Ev
             checkpoint::save(&path, &header, &weights::collect(&model, "")?, &state)?;
             checkpoint::prune(inputs.run, KEPT);
         }
+    }
+    if end < settings.steps {
+        return Ok(inputs.run.join(format!("step-{:08}.safetensors", header.step)));
     }
     let path = inputs.run.join("final.safetensors");
     checkpoint::save(&path, &header, &weights::collect(&model, "")?, &Tensors::new())?;

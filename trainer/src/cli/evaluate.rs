@@ -1,0 +1,152 @@
+//! `thisbut evaluate`: recall of a checkpoint or a bundle, beside its baselines.
+
+use anyhow::{Result, bail};
+use std::path::{Path, PathBuf};
+use thisbut::bundle_io::{Bundle, MANIFEST};
+use thisbut::data::{LoadOptions, Split, Table, cirr};
+use thisbut::device::{DeviceKind, choose};
+use thisbut::evaluate::{Encoded, Scorer, Subject, cached_tokens, evaluate, target_tokens};
+use thisbut::features::Features;
+use thisbut::report::Report;
+use thisbut::train::checkpoint;
+use thisbut::{embed, fsx};
+use thisbut_model::bundle::Manifest;
+use thisbut_model::cir::Cir;
+use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
+use thisbut_model::text::WordPiece;
+use thisbut_model::weights;
+
+/// Print R@1/5/10/50, R_subset@1/2/3 and their average as CIRR does, beside image-only, text-only and averaged queries.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The data set's folder, in CIRR's layout.
+    dataset: PathBuf,
+    /// Which queries.
+    #[arg(long, value_enum, default_value = "test")]
+    split: Split,
+    /// A checkpoint: f32 weights and tokens.
+    #[arg(long, conflicts_with = "bundle")]
+    checkpoint: Option<PathBuf>,
+    /// A bundle: its quantized weights and int8 gallery codes, through the engine that visitors use.
+    #[arg(long)]
+    bundle: Option<PathBuf>,
+    /// The cache of `thisbut features`, for a checkpoint.
+    #[arg(long)]
+    features: Option<PathBuf>,
+    /// The folder of `fetch-weights`, for a checkpoint's vocabulary.
+    #[arg(long, default_value = "data/weights")]
+    weights: PathBuf,
+    /// Only queries between people.
+    #[arg(long)]
+    people: bool,
+    /// Leave out queries of these kinds (comma-separated).
+    #[arg(long, value_delimiter = ',')]
+    without: Vec<String>,
+    /// Every n-th query only.
+    #[arg(long, default_value_t = 1)]
+    every: usize,
+    /// Write the figures here as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Write the figures into the bundle's `measured` under this name.
+    #[arg(long, requires = "bundle")]
+    record: Option<String>,
+    /// What to compute on.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceKind,
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let (mut table, complaints) = cirr::load(&self.dataset, self.split, &LoadOptions::default())?;
+        super::complain(&complaints, 20);
+        let mut at = 0;
+        table.triplets.retain(|t| {
+            at += 1;
+            let unwanted = t.kind.as_ref().is_some_and(|k| self.without.contains(k));
+            (t.people || !self.people) && !unwanted && (at - 1) % self.every.max(1) == 0
+        });
+        let report = match (&self.checkpoint, &self.bundle) {
+            (Some(path), _) => self.of_checkpoint(path, &table)?,
+            (None, Some(root)) => self.of_bundle(root, &table)?,
+            (None, None) => bail!("nothing to evaluate; give --checkpoint FILE or --bundle FOLDER"),
+        };
+        if let Some(path) = &self.json {
+            fsx::write_atomic(path, serde_json::to_string_pretty(&report)?.as_bytes())?;
+        }
+        if let (Some(name), Some(root)) = (&self.record, &self.bundle) {
+            record(root, name, &report)?;
+        }
+        super::print(&report)?;
+        match report.margin() {
+            Some(margin) => super::print(format_args!("composed R@1 is {margin:+.1} points from the best baseline")),
+            None => Ok(()),
+        }
+    }
+
+    fn title(&self, what: &Path) -> String {
+        let people = if self.people { ", people only" } else { "" };
+        let without =
+            if self.without.is_empty() { String::new() } else { format!(", without {}", self.without.join(", ")) };
+        format!("{} on {} {}{people}{without}", what.display(), self.dataset.display(), self.split.name())
+    }
+
+    fn of_checkpoint(&self, path: &Path, table: &Table) -> Result<Report> {
+        let device = choose(self.device)?;
+        let checkpoint::Checkpoint { header, model: mut tensors, .. } = checkpoint::load(path)?;
+        let config = header.config;
+        let model = weights::load(Cir::new(&config, &device), "", &mut tensors)?;
+        let words = WordPiece::from_vocab(&fsx::read_text(&self.weights.join("vocab.txt"))?)?;
+        let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, &config));
+        let features = Features::open(&cache, None)?;
+        let rows = embed::rows(table, &features)?;
+        let tokens = cached_tokens(&features, &rows, &device);
+        let subject = Subject { model: &model, config: &config, words: &words, device: &device, tokens: &tokens };
+        let bar = super::progress("images");
+        let targets = target_tokens(&subject, &table.gallery, &mut |done, all| super::advance(&bar, done, all))?;
+        let scorer = Scorer::Exact(targets, config.qformer.query_tokens, config.projection);
+        bar.finish_and_clear();
+        self.score(&subject, table, &scorer, path)
+    }
+
+    fn of_bundle(&self, root: &Path, table: &Table) -> Result<Report> {
+        let device = choose(self.device)?;
+        let engine = Bundle::read_model(root)?.engine(&device)?;
+        let bar = super::progress("images");
+        let encoded = Encoded::new(&engine, table, &device, &mut |done, all| super::advance(&bar, done, all))?;
+        let tokens = |images: &[u32]| Ok(encoded.tokens(images, &device));
+        let subject = Subject {
+            model: engine.model(),
+            config: engine.config(),
+            words: engine.words(),
+            device: &device,
+            tokens: &tokens,
+        };
+        let targets = target_tokens(&subject, &table.gallery, &mut |_, _| {})?;
+        bar.finish_and_clear();
+        let mut gallery = Gallery::new();
+        let (n, p) = (engine.config().qformer.query_tokens, engine.config().projection);
+        gallery.push(Chunk::parse(&encode_chunk(&targets, n, p)?)?)?;
+        self.score(&subject, table, &Scorer::Shipped(gallery), root)
+    }
+
+    fn score(&self, subject: &Subject, table: &Table, scorer: &Scorer, what: &Path) -> Result<Report> {
+        let bar = super::progress("queries");
+        let (report, _) =
+            evaluate(subject, table, scorer, &self.title(what), &mut |done, all| super::advance(&bar, done, all))?;
+        bar.finish_and_clear();
+        Ok(report)
+    }
+}
+
+/// Writes a report into a bundle's manifest, which is replaced whole.
+fn record(root: &Path, name: &str, report: &Report) -> Result<()> {
+    let path = root.join(MANIFEST);
+    let mut manifest = Manifest::parse(&fsx::read(&path)?)?;
+    if !manifest.measured.is_object() {
+        manifest.measured = serde_json::json!({});
+    }
+    manifest.measured[name] = serde_json::to_value(report)?;
+    Ok(fsx::write_atomic(&path, manifest.to_json()?.as_bytes())?)
+}

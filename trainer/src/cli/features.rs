@@ -1,0 +1,59 @@
+//! `thisbut features`: the frozen encoder over a data set's images, once.
+
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use thisbut::data::{LoadOptions, Table, cirr};
+use thisbut::device::{DeviceKind, choose};
+use thisbut::{features, import};
+
+/// Compute the image tokens of a data set in CIRR's layout and keep them in a memory-mapped cache.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The data set's folder.
+    dataset: PathBuf,
+    /// A preset or a configuration file.
+    #[arg(long, default_value = "web-s")]
+    preset: String,
+    /// The folder of `fetch-weights`.
+    #[arg(long, default_value = "data/weights")]
+    weights: PathBuf,
+    /// The file to write (default: `<preset>.features` in the data set's folder).
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// What to compute on.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceKind,
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let config = super::preset(&self.preset)?;
+        let out = self.out.unwrap_or_else(|| super::features_path(&self.dataset, &config));
+        let mut files = BTreeMap::new();
+        for split in cirr::splits(&self.dataset) {
+            let (Table { images, .. }, complaints) = cirr::load(&self.dataset, split, &LoadOptions::default())?;
+            super::complain(&complaints, 20);
+            files.extend(images.into_iter().map(|image| (image.name, image.path)));
+        }
+        let files: Vec<(String, PathBuf)> = files.into_iter().collect();
+        let device = choose(self.device)?;
+        let tensors = import::image_encoder(&config, &self.weights)?;
+        let fingerprint = features::fingerprint(&config, &tensors)?;
+        let encoder = import::load_image_encoder(&config, &self.weights, &device)?;
+        let bar = super::progress("images");
+        features::build(
+            &out,
+            &files,
+            &config,
+            fingerprint,
+            &encoder,
+            &device,
+            &mut |done, all| super::advance(&bar, done, all),
+            &mut |complaint| super::note(complaint),
+        )?;
+        bar.finish_and_clear();
+        super::print(format_args!("{}: {} images", out.display(), files.len()))
+    }
+}
