@@ -9,6 +9,9 @@ use thisbut_model::nn::ImageEncoder;
 use thisbut_model::weights::{self, Tensors};
 use thisbut_model::{CirConfig, config::ImageEncoderConfig};
 
+/// Width of all-MiniLM-L6-v2.
+const MINILM_WIDTH: usize = 384;
+
 /// Reads the float tensors of a `.safetensors`, `.pth` or `.pt` file.
 ///
 /// # Errors
@@ -96,9 +99,12 @@ pub fn load_image_encoder(
 /// # Errors
 /// When the file cannot be read.
 pub fn language_start(config: &CirConfig, weights_dir: &Path) -> Result<Tensors> {
-    let (mut tensors, _) = weights::from_upstream(read(&weights_dir.join("minilm.safetensors"))?);
     let q = &config.qformer;
     let words = q.word_width.unwrap_or(q.width);
+    if words != MINILM_WIDTH {
+        return Ok(Tensors::new());
+    }
+    let (mut tensors, _) = weights::from_upstream(read(&weights_dir.join("minilm.safetensors"))?);
     let fits = |dims: &[usize], rows: usize, width: usize| matches!(dims, [r, w] if *r >= rows && *w == width);
     let Some((dims, values)) = tensors.remove("qformer.word").filter(|(dims, _)| fits(dims, q.vocabulary, words))
     else {
