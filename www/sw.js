@@ -35,12 +35,21 @@ async function pictures(request) {
   return answer;
 }
 
+/** Keeps an answer, and lets go of the same file under an older `?v=`. */
+async function store(cache, request, answer) {
+  await cache.put(request, answer);
+  const { pathname, search } = new URL(request.url);
+  if (!search) return;
+  const others = (await cache.keys()).filter(({ url }) => new URL(url).pathname === pathname && new URL(url).search !== search);
+  await Promise.all(others.map((other) => cache.delete(other)));
+}
+
 async function shell(event) {
   const { request } = event;
   const cache = await caches.open(SHELL);
   try {
     const answer = await fetch(request);
-    if (answer.status === 200) event.waitUntil(cache.put(request, answer.clone()).catch(() => {}));
+    if (answer.status === 200) event.waitUntil(store(cache, request, answer.clone()).catch(() => {}));
     return answer;
   } catch (reason) {
     const kept = (await cache.match(request)) ?? (request.mode === "navigate" ? await cache.match("./") : undefined);
@@ -49,14 +58,25 @@ async function shell(event) {
   }
 }
 
+const PICTURE = /^bundle\/.*\.(webp|png|jpe?g|avif)$/;
+const local = (url) => new URL(url).pathname.slice(new URL(registration.scope).pathname.length);
+
+self.addEventListener("message", (event) => {
+  const keep = async (url) => {
+    const request = new Request(url);
+    if (PICTURE.test(local(url))) return pictures(request);
+    if (local(url).startsWith("bundle/")) return;
+    const cache = await caches.open(SHELL);
+    if (await cache.match(request)) return;
+    const answer = await fetch(request);
+    if (answer.status === 200) await store(cache, request, answer);
+  };
+  event.waitUntil(Promise.allSettled((event.data?.keep ?? []).map(keep)));
+});
+
 self.addEventListener("fetch", (event) => {
   const { request } = event;
-  const url = new URL(request.url);
-  if (request.method !== "GET" || url.origin !== location.origin) return;
-  const path = url.pathname.slice(new URL(registration.scope).pathname.length);
-  if (path.startsWith("bundle/")) {
-    if (/\.(webp|png|jpe?g|avif)$/.test(path)) event.respondWith(pictures(request));
-    return;
-  }
-  event.respondWith(shell(event));
+  if (request.method !== "GET" || new URL(request.url).origin !== location.origin) return;
+  if (PICTURE.test(local(request.url))) event.respondWith(pictures(request));
+  else if (!local(request.url).startsWith("bundle/")) event.respondWith(shell(event));
 });

@@ -12,7 +12,9 @@
 
 import { acquire } from "./element/client.js";
 import { decode, inspect } from "./element/decode.js";
+import { calm, h } from "./element/dom.js";
 import { ThisButError } from "./element/errors.js";
+import { Steps } from "./element/steps.js";
 import { define, translator } from "./element/strings.js";
 import { bare, describe, suggest } from "./element/suggest.js";
 import { TEXT_LIMIT, build } from "./element/view.js";
@@ -21,9 +23,6 @@ const PICKER = 18;
 const TYPING_PAUSE = 280;
 let uploads = 0;
 
-/** What one step holds: an image or none, words or none, and the answer once there is one. */
-const step = (reference = null, text = "") => ({ reference, text, hits: null, timings: null });
-
 export class ThisBut extends HTMLElement {
   static observedAttributes = ["bundle", "lang", "device"];
   static define = define;
@@ -31,8 +30,7 @@ export class ThisBut extends HTMLElement {
   #view = null;
   #client = null;
   #t = translator("en");
-  #steps = [step()];
-  #now = 0;
+  #steps = new Steps();
   #asked = 0;
   #limit = 24;
   #timer = 0;
@@ -107,7 +105,7 @@ export class ThisBut extends HTMLElement {
   }
 
   get #step() {
-    return this.#steps[this.#now];
+    return this.#steps.current;
   }
 
   #attach() {
@@ -131,12 +129,10 @@ export class ThisBut extends HTMLElement {
     this.#client.removeEventListener("progress", this.#progressed);
     this.#client.removeEventListener("device", this.#facts);
     this.#client.release();
-    this.#forget(this.#steps);
+    this.#steps.reset();
     this.#view.slot.destroy();
     this.#view = null;
     this.#client = null;
-    this.#steps = [step()];
-    this.#now = 0;
     this.#used = false;
     this.#asked += 1;
   }
@@ -241,19 +237,12 @@ export class ThisBut extends HTMLElement {
     this.#refer({ key: `item:${item.index}`, title: item.title, image: item.image, soft: true, item: item.index, about: item, pixels }, text);
     // The sentence is where the next words go; on a phone it is above the fold that was scrolled away.
     const top = this.getBoundingClientRect().top;
-    if (top < 0) this.scrollIntoView({ behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth", block: "start" });
+    if (top < 0) this.scrollIntoView({ behavior: calm() ? "auto" : "smooth", block: "start" });
     if (typing) this.#view.input.focus({ preventScroll: true });
   }
 
   #refer(reference, text) {
-    const answered = this.#step.hits && (this.#step.reference || this.#step.text);
-    this.#forget(this.#steps.splice(this.#now + 1));
-    if (answered) {
-      this.#steps.push(step(reference, text));
-      this.#now += 1;
-    } else {
-      this.#steps[this.#now] = step(reference, text);
-    }
+    this.#steps.put(reference, text);
     this.#view.input.value = text;
     this.#resetLimit();
     this.#render();
@@ -262,23 +251,8 @@ export class ThisBut extends HTMLElement {
     this.#answer();
   }
 
-  /** Lets go of the pictures that dropped steps alone held. */
-  #forget(dropped) {
-    const kept = new Set(this.#steps.filter((one) => !dropped.includes(one)).map((one) => one.reference?.image));
-    for (const { reference } of dropped) {
-      if (reference?.owned && !kept.has(reference.image)) URL.revokeObjectURL(reference.image);
-    }
-  }
-
   #clear() {
-    const { text } = this.#step;
-    this.#steps.splice(this.#now + 1);
-    if (this.#step.hits) {
-      this.#steps.push(step(null, text));
-      this.#now += 1;
-    } else {
-      this.#steps[this.#now] = step(null, text);
-    }
+    this.#steps.put(null, this.#step.text);
     this.#view.error.show(null);
     this.#render();
     this.#view.live.say(this.#t("announceCleared"));
@@ -288,9 +262,7 @@ export class ThisBut extends HTMLElement {
 
   /** Back to the beginning: no image, no words. */
   restart() {
-    this.#forget(this.#steps);
-    this.#steps = [step()];
-    this.#now = 0;
+    this.#steps.reset();
     this.#view.input.value = "";
     this.#view.error.show(null);
     this.#resetLimit();
@@ -300,7 +272,7 @@ export class ThisBut extends HTMLElement {
   }
 
   #back(position) {
-    this.#now = position;
+    this.#steps.go(position);
     this.#asked += 1;
     this.#view.input.value = this.#step.text;
     this.#view.error.show(null);
@@ -339,7 +311,7 @@ export class ThisBut extends HTMLElement {
   }
 
   get #browsing() {
-    return !this.#step.reference && !this.#step.text;
+    return this.#steps.browsing;
   }
 
   async #answer() {
@@ -411,27 +383,21 @@ export class ThisBut extends HTMLElement {
   }
 
   #chips() {
-    const { chips, input } = this.#view;
+    const { chips } = this.#view;
     const about = describe(this.#step.reference?.about ?? this.#step.reference);
     const said = new Set([this.#step.text.toLowerCase()]);
     const fitting = this.#step.reference ? suggest(this.info?.suggestions, about, 7) : this.#examples;
     const texts = fitting.filter((text) => !said.has(text.toLowerCase())).slice(0, 6);
-    chips.replaceChildren(
-      ...texts.map((text) => {
-        const chip = document.createElement("button");
-        chip.type = "button";
-        chip.className = "chip";
-        chip.part = "suggestion";
-        chip.textContent = text;
-        chip.addEventListener("click", () => {
-          input.value = text;
-          this.#typed();
-          this.#submit();
-          input.focus({ preventScroll: true });
-        });
-        return chip;
-      }),
-    );
+    chips.replaceChildren(...texts.map((text) => h("button.chip", { type: "button", part: "suggestion", onclick: () => this.#say(text) }, text)));
+  }
+
+  /** Takes a suggestion as if it had been typed. */
+  #say(text) {
+    const { input } = this.#view;
+    input.value = text;
+    this.#typed();
+    this.#submit();
+    input.focus({ preventScroll: true });
   }
 
   /** Brings everything but the pictures in line with the present step. */
@@ -441,16 +407,12 @@ export class ThisBut extends HTMLElement {
     const { reference, text, hits } = this.#step;
     const browsing = this.#browsing;
     slot.show(reference);
-    trail.show(this.#steps, this.#now);
+    trail.show(this.#steps.list, this.#steps.now);
     label.textContent = t(reference ? "fieldLabel" : "fieldLabelText");
     input.placeholder = reference ? this.#example() : t("placeholderText");
     const words = browsing ? t("pick") : !reference ? t("resultsText", { text }) : text ? t("resultsBut", { text: bare(text) }) : t("resultsSimilar");
     heading.textContent = words;
-    if (!browsing && this.info && hits) {
-      const count = document.createElement("small");
-      count.textContent = t("count", { n: hits.length, total: this.info.count });
-      heading.append(count);
-    }
+    if (!browsing && this.info && hits) heading.append(h("small", {}, t("count", { n: hits.length, total: this.info.count })));
     grid.node.setAttribute("aria-label", words);
     scores.hidden = browsing;
     shuffle.hidden = !browsing || !hits;

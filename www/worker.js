@@ -44,7 +44,9 @@ function promised(text) {
 }
 
 async function load({ id, bundle, device, fresh }) {
-  const { glue, wasm, bytes } = runtime[device === "webgpu" ? "webgpu" : "cpu"];
+  const built = runtime[device];
+  if (!built) throw failure("device", `this site has no module for ${device}`, "use the CPU");
+  const { glue, wasm, bytes } = built;
   const began = performance.now();
   const progress = { loaded: 0, total: null, stage: "runtime" };
   const report = () => post({ event: "progress", id, ...progress });

@@ -180,7 +180,7 @@ impl CirConfig {
                 return wrong(field, format!("{value} is not between 1 and {}", 1 << 20));
             }
         }
-        if q.width % q.heads != 0 {
+        if !q.width.is_multiple_of(q.heads) {
             return wrong("qformer.heads", format!("{} heads do not divide a width of {}", q.heads, q.width));
         }
         if self.text_length < 2 || q.positions < q.query_tokens + self.text_length {
@@ -200,7 +200,7 @@ impl CirConfig {
                 wrong("image_encoder.variant", format!("there is no EfficientNet-Lite{variant} here, only 0, 1 and 2"))
             }
             ImageEncoderConfig::Patch { patch, width }
-                if patch == 0 || width == 0 || self.preprocess.size % patch != 0 =>
+                if patch == 0 || width == 0 || !self.preprocess.size.is_multiple_of(patch) =>
             {
                 wrong("image_encoder.patch", format!("{patch} does not divide {}", self.preprocess.size))
             }

@@ -4,6 +4,9 @@
 //! Dimension letters, the same everywhere: `B` batch, `N` query tokens, `T` image tokens, `L` text tokens,
 //! `C` image token width, `D` Q-Former width, `P` projection width, `H` heads.
 
+// The backward passes of the kernels are for training; a build that only answers (the browser's) has no use for them.
+#![cfg_attr(not(feature = "autodiff"), allow(dead_code))]
+
 pub mod bundle;
 pub mod cir;
 pub mod config;

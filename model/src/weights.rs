@@ -29,6 +29,7 @@ pub fn collect<M: Module>(module: &M, prefix: &str) -> Result<Tensors> {
         fn exit_module(&mut self, _: &str, _: &str) {
             self.path.pop();
         }
+        #[allow(clippy::disallowed_methods, reason = "only training and export collect weights, and they may block")]
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let name = self.path.join(".");
             let value = param.val();

@@ -199,6 +199,7 @@ on("two elements share a worker, the last one ends it", {}, async (page) => {
 
 on("everything can be done with the keyboard", {}, async (page) => {
   await ready(page);
+  await page.locator("this-but [role=option]").first().waitFor();
   const press = async (...keys) => {
     for (const key of keys) await page.keyboard.press(key);
   };
@@ -207,11 +208,10 @@ on("everything can be done with the keyboard", {}, async (page) => {
   for (let i = 0; i < 12; i++) {
     await press("Tab");
     seen.push(await focused(page));
-    if (/circle|square|triangle|ring|cross/.test(seen.at(-1))) break;
+    if (await page.evaluate(() => document.activeElement.shadowRoot?.activeElement?.role === "option")) break;
   }
   assert.match(seen[0], /Add an image/);
-  assert.ok(seen.some((name) => name === "Search"), seen.join(" | "));
-  assert.ok(seen.some((name) => name === "Search"));
+  assert.ok(seen.includes("Search"), seen.join(" | "));
   const first = await focused(page);
   await press("ArrowRight");
   const right = await focused(page);

@@ -176,11 +176,13 @@ test("the second visit works without a network", { timeout: 120_000 }, async () 
   const { page, context, problems } = await open(browser, visit.address, { workers: "allow" });
   try {
     await ready(page);
-    await page.evaluate(() => navigator.serviceWorker.ready);
-    // The first load began before the service worker was there; a reload hands it every file of the page.
-    await page.reload();
-    await ready(page);
     const before = await say(page, "blue ring");
+    // The first load began before the service worker was there: the page hands it what it has loaded.
+    await page.waitForFunction(async () => {
+      const cache = await caches.open("thisbut-shell-v1");
+      const kept = (await cache.keys()).map(({ url }) => url);
+      return ["/runtime/cpu_bg.wasm", "/element/client.js", "/this-but.js"].every((path) => kept.some((url) => url.includes(path)));
+    });
     await page.waitForTimeout(500);
     await visit.close();
     await page.reload();

@@ -61,6 +61,19 @@ impl Store {
         JsFuture::from(cache.delete_with_str(url)).await.ok();
     }
 
+    /// Lets go of what is stored from `folder` and not in `wanted`: files of an older version of the bundle.
+    pub async fn prune(&self, folder: &str, wanted: &[String]) {
+        let Some(cache) = &self.0 else { return };
+        let Ok(keys) = JsFuture::from(cache.keys()).await else { return };
+        for key in js_sys::Array::from(&keys).iter() {
+            let Ok(request) = key.dyn_into::<web_sys::Request>() else { continue };
+            let url = request.url();
+            if url.starts_with(folder) && !wanted.contains(&url) {
+                self.forget(&url).await;
+            }
+        }
+    }
+
     /// A text that must be fresh: from the network, never from HTTP's cache; the stored copy only when there is no
     /// network. Gives the text and whether it is the stored one.
     ///

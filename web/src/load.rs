@@ -116,6 +116,9 @@ pub async fn files(
     let vocab = take(1).pop().unwrap_or_default();
     let chunks = take(manifest.gallery.chunks.len());
     let metadata = take(manifest.gallery.metadata.len());
+    let mut wanted: Vec<String> = manifest.files().map(|file| format!("{bundle}{}", file.path)).collect();
+    wanted.push(index);
+    store.prune(bundle, &wanted).await;
     let suggestions = suggestions(&text, &manifest);
     let files = Files { manifest, suggestions, weights, vocab, chunks, metadata, bytes: total, fetched: fetched.get() };
     Ok((files, progress))

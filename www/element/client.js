@@ -171,11 +171,6 @@ export class Client extends EventTarget {
     });
   }
 
-  /** Reads an image ahead of the words. Errors wait for the query. */
-  prepare(image) {
-    return this.robust((link) => this.encode(link, image)).catch(() => 0);
-  }
-
   async encode(link, image) {
     if (this.encoded.has(image.key)) return 0;
     const { width, height, rgba } = await image.pixels();

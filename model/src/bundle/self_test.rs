@@ -74,7 +74,7 @@ impl SelfTest {
             return Err(manifest_error(field, &format!("there is no image {index} in a gallery of {images}")));
         }
         let finite = self.expected.iter().all(|(_, score)| score.is_finite());
-        if !finite || !(self.score_tolerance > 0.0 && self.score_tolerance <= 1.0) {
+        if !(finite && self.score_tolerance > 0.0 && self.score_tolerance <= 1.0) {
             return Err(manifest_error(field, "a score or the tolerance is out of range"));
         }
         Ok(())

@@ -34,7 +34,7 @@ pub struct Chunk {
 /// [`ModelError::Format`] when the values aren't whole images of N · P finite numbers, or too many.
 pub fn encode_chunk(tokens: &[f32], n: usize, p: usize) -> Result<Vec<u8>> {
     check_dimensions(n, p)?;
-    if tokens.len() % (n * p) != 0 {
+    if !tokens.len().is_multiple_of(n * p) {
         return Err(error(&format!("{} values aren't whole images of {n} tokens of width {p}", tokens.len())));
     }
     let count = tokens.len() / (n * p);

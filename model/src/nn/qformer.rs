@@ -200,7 +200,7 @@ impl QFormer {
             }
         };
         let n = x.dims()[1];
-        let x = x + self.position.val().slice([0..n]).unsqueeze::<3>();
+        let x = x + self.position.val().narrow(0, 0, n).unsqueeze::<3>();
         self.run(x, bias, Paths::Text, noise, trace)
     }
 
@@ -221,7 +221,7 @@ impl QFormer {
     /// Word and position embeddings, positions from `first`.
     fn embed_text(&self, text: &TextBatch, first: usize) -> Tensor<3> {
         let l = text.ids.dims()[1];
-        self.embed_words(text) + self.position.val().slice([first..first + l]).unsqueeze::<3>()
+        self.embed_words(text) + self.position.val().narrow(0, first, l).unsqueeze::<3>()
     }
 
     fn run(&self, x: Tensor<3>, bias: Tensor<2>, paths: Paths, noise: &Noise, mut trace: Trace) -> Tensor<3> {
