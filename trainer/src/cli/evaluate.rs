@@ -45,6 +45,9 @@ pub struct Args {
     /// Every n-th query only.
     #[arg(long, default_value_t = 1)]
     every: usize,
+    /// Compare with the first so many target tokens only: what a gallery with fewer tokens an image would answer.
+    #[arg(long)]
+    tokens: Option<usize>,
     /// Write the figures here as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -85,6 +88,16 @@ impl Args {
         }
     }
 
+    /// The first `--tokens` of each image's `n` target tokens, and how many they are.
+    fn keep(&self, targets: Vec<f32>, n: usize, p: usize) -> (Vec<f32>, usize) {
+        match self.tokens {
+            Some(kept) if (1..n).contains(&kept) => {
+                (targets.chunks_exact(n * p).flat_map(|image| &image[..kept * p]).copied().collect(), kept)
+            }
+            _ => (targets, n),
+        }
+    }
+
     fn title(&self, what: &Path) -> String {
         let people = if self.people { ", people only" } else { "" };
         let without =
@@ -105,7 +118,8 @@ impl Args {
         let subject = Subject { model: &model, config: &config, words: &words, device: &device, tokens: &tokens };
         let bar = super::progress("images");
         let targets = target_tokens(&subject, &table.gallery, &mut |done, all| super::advance(&bar, done, all))?;
-        let scorer = Scorer::Exact(targets, config.qformer.query_tokens, config.projection);
+        let (targets, kept) = self.keep(targets, config.qformer.query_tokens, config.projection);
+        let scorer = Scorer::Exact(targets, kept, config.projection);
         bar.finish_and_clear();
         self.score(&subject, table, &scorer, path)
     }
@@ -126,7 +140,8 @@ impl Args {
         let targets = target_tokens(&subject, &table.gallery, &mut |_, _| {})?;
         bar.finish_and_clear();
         let mut gallery = Gallery::new();
-        let (n, p) = (engine.config().qformer.query_tokens, engine.config().projection);
+        let p = engine.config().projection;
+        let (targets, n) = self.keep(targets, engine.config().qformer.query_tokens, p);
         gallery.push(Chunk::parse(&encode_chunk(&targets, n, p)?)?)?;
         self.score(&subject, table, &Scorer::Shipped(gallery), root)
     }
