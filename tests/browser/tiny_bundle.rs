@@ -5,6 +5,8 @@
 //! node tests/browser/lib/shapes.mjs tests/browser/fixtures/tiny/thumbs
 //! cargo run --release -p thisbut-tests --example tiny_bundle -- tests/browser/fixtures/tiny
 //! ```
+//!
+//! A second argument names another preset: a bundle that answers nonsense, but takes as long as a trained one.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -92,7 +94,7 @@ fn main() -> Result<()> {
         fs::remove_file(old.path())?;
     }
     let device = Device::flex();
-    let config = CirConfig::preset("tiny")?;
+    let config = CirConfig::preset(&std::env::args().nth(2).unwrap_or_else(|| "tiny".into()))?;
     let width = |_: &str, dims: &[usize]| (!stays_plain(dims)).then_some(CodeWidth::Q8);
     let meta = BTreeMap::from([("architecture".to_owned(), config.name.clone())]);
     let weights = write_weights(&tensors(&config, &device)?, width, &meta)?;
