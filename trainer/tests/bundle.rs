@@ -1,4 +1,5 @@
 //! `index` and `query` from outside, on a bundle of the tiny model with random weights.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use image::{Rgba, RgbaImage};
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
 //! The command line from outside: right answers, one clear sentence for each wrong input, nothing half-written.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::process::{Command, Output};

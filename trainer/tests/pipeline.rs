@@ -1,4 +1,5 @@
 //! The whole path on a small data set: features, fine-tuning, evaluation, export, query.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
 
