@@ -1,9 +1,16 @@
-// Which of the bundle's suggestions suit the image at hand. A suggestion is a text, or `{text, when: [words]}`: then
-// it is offered only where one of the words describes the reference.
+// Which of the bundle's suggestions suit the image at hand. A suggestion is a text; `woman, girl > but a man` or
+// `{text, when: [words]}` is offered only where one of the words describes the reference.
 
 const FILLER = new Set("a an the but with in as and of same this it is make".split(" "));
 
 const words = (text) => new Set(String(text).toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []);
+
+/** `woman, girl > but a man` → its words and its text. */
+function read(line) {
+  const at = line.indexOf(" > ");
+  if (at < 0) return { text: line.trim() };
+  return { text: line.slice(at + 3).trim(), when: line.slice(0, at).split(",").map((word) => word.trim()).filter(Boolean) };
+}
 
 /**
  * @param {(string | {text: string, when?: string[]})[]} all
@@ -16,7 +23,7 @@ export function suggest(all, about, count) {
   const fitting = [];
   const general = [];
   for (const one of all ?? []) {
-    const { text, when } = typeof one === "string" ? { text: one } : one;
+    const { text, when } = typeof one === "string" ? read(one) : one;
     // What the image already is need not be asked for.
     const told = [...words(text)].filter((word) => !FILLER.has(word));
     if (!text || (told.length && told.every((word) => known.has(word)))) continue;
