@@ -119,17 +119,7 @@ pub async fn files(
     let mut wanted: Vec<String> = manifest.files().map(|file| format!("{bundle}{}", file.path)).collect();
     wanted.push(index);
     store.prune(bundle, &wanted).await;
-    let suggestions = suggestions(&text, &manifest);
+    let suggestions = manifest.suggestions.iter().cloned().map(serde_json::Value::String).collect();
     let files = Files { manifest, suggestions, weights, vocab, chunks, metadata, bytes: total, fetched: fetched.get() };
     Ok((files, progress))
-}
-
-/// The manifest's suggestions, and those of its optional `suggestion_rules`: `{"text": …, "when": [word, …]}`, offered
-/// where one of the words describes the reference. Readers that don't know the field ignore it.
-fn suggestions(text: &str, manifest: &Manifest) -> serde_json::Value {
-    let rules =
-        serde_json::from_str::<serde_json::Value>(text).ok().and_then(|value| value.get("suggestion_rules").cloned());
-    let mut all: Vec<_> = rules.and_then(|rules| rules.as_array().cloned()).unwrap_or_default();
-    all.extend(manifest.suggestions.iter().cloned().map(serde_json::Value::String));
-    serde_json::Value::Array(all)
 }
