@@ -3,10 +3,10 @@
 use super::series::{Run, Series};
 use std::fmt::Write;
 
-const WIDTH: f64 = 960.0;
+const WIDTH: f64 = 1000.0;
 const PANEL: f64 = 270.0;
 const LEFT: f64 = 72.0;
-const RIGHT: f64 = 200.0;
+const RIGHT: f64 = 240.0;
 const TOP: f64 = 64.0;
 const INNER: f64 = 190.0;
 /// Points a drawn line has at most; more are averaged in buckets.
@@ -38,10 +38,9 @@ pub fn draw(title: &str, run: &Run) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" \
          role=\"img\"><title>Training curves of {title}</title><style>{STYLE}</style>\
          <rect width=\"100%\" height=\"100%\" fill=\"var(--back)\"/>\
-         <text class=\"title\" x=\"24\" y=\"34\">{title}</text><text class=\"soft\" x=\"24\" y=\"52\">{} {} {}</text>",
+         <text class=\"title\" x=\"24\" y=\"34\">{title}</text><text class=\"soft\" x=\"24\" y=\"52\">to {} {}</text>",
+        escape(&run.axis),
         number(last),
-        if run.axis == "line" { "lines" } else { "as the last" },
-        if run.axis == "line" { "" } else { &run.axis },
         title = escape(title),
     );
     for (at, (name, series)) in panels.iter().enumerate() {
@@ -119,7 +118,8 @@ fn panel(out: &mut String, top: f64, name: &str, series: &[&Series], axis: &str,
         let colour = at % COLOURS;
         // A second round through the colours is told apart by dashes.
         let dash = if at >= COLOURS { " stroke-dasharray=\"5 3\"" } else { "" };
-        let smooth = one.points.len() > SMOOTH_FROM;
+        // A schedule has no noise to smooth.
+        let smooth = one.points.len() > SMOOTH_FROM && one.name != "lr";
         let mut line = |points: &[(f64, f64)], class: &str| {
             let path: Vec<String> = points.iter().map(|(x, y)| format!("{:.1},{:.1}", px(*x), py(*y))).collect();
             let _ = match (path.as_slice(), points.first()) {
@@ -140,6 +140,7 @@ fn panel(out: &mut String, top: f64, name: &str, series: &[&Series], axis: &str,
         let (x, y) = (LEFT + wide + 16.0, top + 42.0 + 18.0 * at as f64);
         let shown = one.points.last().map_or(0.0, |p| p.1);
         let label = one.name.split_once('.').map_or(one.name.as_str(), |(_, tail)| tail);
+        let label = label.strip_prefix("groups.").unwrap_or(label);
         let _ = write!(
             out,
             "<line class=\"line\" x1=\"{x:.1}\" x2=\"{:.1}\" y1=\"{:.1}\" y2=\"{:.1}\" stroke=\"var(--c{colour})\"{dash}/>\
@@ -172,18 +173,14 @@ fn ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
     (from..=to.max(from + 1).min(from + 64)).map(|i| i as f64 * step).collect()
 }
 
-/// An exponential average whose reach grows with the length of the series, corrected for its start.
+/// The mean over a window around each point, a fortieth of the series wide; centred, so that it does not lag.
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let keep = 1.0 - 1.0 / (points.len() as f64 / 25.0).max(2.0);
-    let (mut sum, mut weight) = (0.0, 0.0);
-    points
-        .iter()
-        .map(|(x, y)| {
-            sum = sum * keep + y * (1.0 - keep);
-            weight = weight * keep + (1.0 - keep);
-            (*x, sum / weight)
-        })
-        .collect()
+    let half = (points.len() / 80).max(3);
+    let mean = |at: usize| {
+        let window = points.get(at.saturating_sub(half)..(at + half + 1).min(points.len())).unwrap_or_default();
+        window.iter().map(|p| p.1).sum::<f64>() / window.len().max(1) as f64
+    };
+    points.iter().enumerate().map(|(at, (x, _))| (*x, mean(at))).collect()
 }
 
 /// At most [`POINTS`] points, each the mean of its bucket.
