@@ -8,6 +8,7 @@ use crate::features::Features;
 use crate::report::Report;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use thisbut_model::CirConfig;
 use thisbut_model::cir::Cir;
 use thisbut_model::gallery::Gallery;
@@ -122,16 +123,18 @@ pub fn evaluate(
                 ranks.insert(triplet.id, rank);
             }
             let by_text = scorer.scores(&text_only[i * p..(i + 1) * p])?;
-            if !image_scores.contains_key(&triplet.reference) {
-                let mut sum = vec![0.0f32; by_text.len()];
-                for token in targets[i * n * p..(i + 1) * n * p].chunks_exact(p) {
-                    for (s, v) in sum.iter_mut().zip(scorer.scores(token)?) {
-                        *s += v / n as f32;
+            let by_image = match image_scores.entry(triplet.reference) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => {
+                    let mut sum = vec![0.0f32; by_text.len()];
+                    for token in targets[i * n * p..(i + 1) * n * p].chunks_exact(p) {
+                        for (s, v) in sum.iter_mut().zip(scorer.scores(token)?) {
+                            *s += v / n as f32;
+                        }
                     }
+                    place.insert(sum)
                 }
-                image_scores.insert(triplet.reference, sum);
-            }
-            let Some(by_image) = image_scores.get(&triplet.reference) else { continue };
+            };
             comparison.add(Method::ImageOnly, by_image, &query)?;
             comparison.add(Method::TextOnly, &by_text, &query)?;
             let both: Vec<f32> = by_image.iter().zip(&by_text).map(|(a, b)| 0.5 * (a + b)).collect();

@@ -57,6 +57,7 @@ pub fn fingerprint(config: &CirConfig, encoder: &thisbut_model::weights::Tensors
 ///
 /// # Errors
 /// When nothing can be read or the file cannot be written.
+#[allow(clippy::too_many_arguments)] // a file, its content's source, and two listeners
 pub fn build(
     path: &Path,
     images: &[(String, PathBuf)],

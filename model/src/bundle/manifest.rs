@@ -296,7 +296,8 @@ mod tests {
 
     #[test]
     fn senseless_manifests_are_errors() {
-        let breaks: [(&str, fn(&mut Manifest)); 17] = [
+        type Break = fn(&mut Manifest);
+        let breaks: [(&str, Break); 17] = [
             ("config", |m| m.config = Value::Null),
             ("weights", |m| m.weights.clear()),
             ("weights[0]", |m| m.weights[0].file.path = "../x".into()),

@@ -25,10 +25,11 @@ pub struct Thumb {
 /// The thumbnail of a picture; `original` is the content of its file.
 pub fn make(original: &[u8], picture: RgbaImage) -> Result<Thumb> {
     let small = picture.width.max(picture.height) <= MAX_SIDE;
-    if small && original.len() <= KEEP_BYTES {
-        if let Some(ext) = keepable(original) {
-            return Ok(Thumb { ext, bytes: original.to_vec() });
-        }
+    if small
+        && original.len() <= KEEP_BYTES
+        && let Some(ext) = keepable(original)
+    {
+        return Ok(Thumb { ext, bytes: original.to_vec() });
     }
     let opaque = picture.is_opaque();
     let (width, height) = (picture.width, picture.height);

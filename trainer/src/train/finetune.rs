@@ -160,7 +160,7 @@ pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Ev
             left: Duration::from_secs_f64((settings.steps - header.step) as f64 / speed),
         });
         let last = header.step == end;
-        if header.step % settings.validate_every == 0 || last {
+        if header.step.is_multiple_of(settings.validate_every) || last {
             let (r1, r10, groups) = validate(&model, settings, &inputs, &plain)?;
             let by_group: serde_json::Map<_, _> =
                 groups.iter().map(|(name, (r1, r10))| (name.clone(), json!({"r1": r1, "r10": r10}))).collect();
@@ -176,7 +176,7 @@ pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Ev
                 )?;
             }
         }
-        if header.step % settings.checkpoint_every == 0 || last {
+        if header.step.is_multiple_of(settings.checkpoint_every) || last {
             let (state, steps) = optimizer.state()?;
             header.optimizer_steps = steps;
             let path = inputs.run.join(format!("step-{:08}.safetensors", header.step));
