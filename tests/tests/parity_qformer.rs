@@ -99,6 +99,7 @@ fn padding_changes_nothing() -> Outcome {
             mask.data[at].iter().map(|x| *x > 0.5).collect::<Vec<_>>(),
         );
         let text = TextBatch::new(&[one], &device);
+        #[allow(clippy::single_range_in_vec_init)] // a slice of one dimension
         let keys = model.qformer.image_keys(images.clone().slice([row..row + 1]));
         let query = model.compose(model.fuse(&keys, &text, &off), &text, &off);
         let expected = &golden.get("out.f_q.cls.real")?.data[row * 16..(row + 1) * 16];

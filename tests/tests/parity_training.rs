@@ -103,7 +103,8 @@ fn compare_gradients(
             table.relative(format!("gradient of {name}"), got, &expected, 1e-4);
         }
     }
-    let (mut norm_off, mut sum_off): (Vec<(f32, String)>, Vec<(f32, String)>) = Default::default();
+    type Named = Vec<(f32, String)>;
+    let (mut norm_off, mut sum_off): (Named, Named) = Default::default();
     for (key, value) in norms.as_object().into_iter().flatten() {
         let name = weights::upstream_name(key).ok_or_else(|| format!("{key} has no place"))?;
         let (_, got) = found.remove(&name).ok_or_else(|| format!("no gradient of {name}"))?;

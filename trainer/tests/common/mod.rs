@@ -40,6 +40,7 @@ fn picture(shape: usize, colour: [u8; 3]) -> image::RgbImage {
     })
 }
 
+#[allow(clippy::needless_range_loop)] // shape and colour are numbers here, not only their names
 /// Writes the data set and a vocabulary under `root`; returns (data set, weights folder).
 pub fn shapes(root: &Path) -> (PathBuf, PathBuf) {
     let (data, weights) = (root.join("shapes"), root.join("weights"));
