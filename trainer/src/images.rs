@@ -139,7 +139,11 @@ fn explain(place: &str, error: &ImageError) -> TrainerError {
         ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
             refuse(place, "the image data breaks off before its end", "copy it again from its source")
         }
-        e => refuse(place, format!("the image is damaged ({e})"), RESAVE),
+        e => {
+            // Decoders' messages may span lines; ours are one sentence.
+            let said = e.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            refuse(place, format!("the image is damaged ({said})"), RESAVE)
+        }
     }
 }
 
@@ -242,6 +246,28 @@ mod tests {
         !bytes.iter().fold(!0u32, |crc, byte| {
             (0..8).fold(crc ^ u32::from(*byte), |c, _| if c & 1 == 1 { 0xedb8_8320 ^ (c >> 1) } else { c >> 1 })
         })
+    }
+
+    #[test]
+    fn altered_files_are_decoded_or_refused_in_one_line() {
+        let names = ["cmyk.jpg", "progressive.jpg", "turned.jpg", "palette.png", "animated.gif", "animated.webp"];
+        for name in names {
+            let whole = fixture(name);
+            for at in 0..whole.len() {
+                for change in [0x01, 0x80, 0xff] {
+                    let mut bytes = whole.clone();
+                    bytes[at] ^= change;
+                    if let Err(e) = decode_bytes(&bytes, "x") {
+                        let text = e.to_string();
+                        assert!(!text.contains('\n') && !text.contains("gave up"), "{name} {at}: {text}");
+                    }
+                }
+                assert!(
+                    decode_bytes(&whole[..at], "x").is_err() || name.ends_with("gif") || name.ends_with("webp"),
+                    "{name} {at}"
+                );
+            }
+        }
     }
 
     #[test]
