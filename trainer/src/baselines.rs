@@ -15,7 +15,7 @@ pub enum Method {
     ImageOnly,
     /// The text without an image.
     TextOnly,
-    /// The normalised sum of the image-only and the text-only vector.
+    /// Both baselines together: [`crate::evaluate`] takes the mean of their scores.
     Averaged,
 }
 

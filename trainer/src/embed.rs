@@ -1,6 +1,6 @@
 //! Embeds whole tables: gallery targets, composed queries, single-modality baselines.
 
-use crate::data::table::{Table, Triplet};
+use crate::data::table::Table;
 use crate::error::{Result, TrainerError};
 use crate::features::Features;
 use burn::module::Module;
@@ -123,23 +123,4 @@ pub fn read<const R: usize>(x: Tensor<R>) -> Result<Vec<f32>> {
     x.into_data().convert::<f32>().try_to_vec().map_err(|e| {
         TrainerError::checkpoint("the device", format!("values cannot be read back ({e:?})"), "try another --device")
     })
-}
-
-/// How many gallery images rank before the best right target of `triplet`, the reference removed; ties go to the lower
-/// index. The gallery's length where no target is in it.
-pub fn rank(scores: &[f32], gallery: &[u32], triplet: &Triplet) -> usize {
-    let right = |image: &u32| triplet.targets.contains(image) && *image != triplet.reference;
-    let best = gallery
-        .iter()
-        .zip(scores)
-        .enumerate()
-        .filter(|(_, (image, _))| right(image))
-        .max_by(|(i, (_, a)), (j, (_, b))| a.total_cmp(b).then(j.cmp(i)));
-    let Some((at, (_, score))) = best else { return gallery.len() };
-    gallery
-        .iter()
-        .zip(scores)
-        .enumerate()
-        .filter(|(i, (image, s))| **image != triplet.reference && (*s > score || (*s == score && *i < at)))
-        .count()
 }

@@ -87,7 +87,7 @@ pub fn target_tokens(subject: &Subject, images: &[u32], progress: &mut dyn FnMut
 /// The composed query of every triplet beside image only, text only and their average.
 ///
 /// Image only: the mean, over the reference's own target tokens, of their scores. Averaged: the mean of the image's and the
-/// text's scores. Both are at least as strong as averaging vectors, and the reference is never in the ranking.
+/// text's scores. The reference is never in the ranking.
 ///
 /// # Errors
 /// When an image or the device fails.

@@ -1,9 +1,9 @@
 //! Files: whole reads with a good message, atomic writes (temporary file, sync, rename), content hashes.
 
 use crate::error::{Result, TrainerError};
-use sha2::{Digest, Sha256};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+pub use thisbut_model::bundle::sha256_hex;
 
 /// Reads a whole file.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
@@ -50,9 +50,4 @@ pub fn write_atomic_with(
     temporary.as_file().sync_all().map_err(|e| TrainerError::io(path, "write", e, mend))?;
     temporary.persist(path).map_err(|e| TrainerError::io(path, "write", e.error, mend))?;
     Ok(())
-}
-
-/// Lower-case hex SHA-256.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -92,18 +92,27 @@ pub fn dropout(x: &[f32], p: f32, seed: u32) -> Vec<f32> {
     out
 }
 
+/// Sum of `f` over `x`, in sixteen partial sums: independent, so they vectorise, and more exact than one running sum.
 #[inline(always)]
-fn sum(x: &[f32]) -> f32 {
-    // Sixteen partial sums: independent, so they vectorise, and more exact than one running sum.
-    let mut lanes = [0.0f32; 16];
-    let chunks = x.chunks_exact(16);
-    let rest: f32 = chunks.remainder().iter().sum();
+fn sum_of(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let chunks = x.chunks_exact(LANES);
+    let rest: f32 = chunks.remainder().iter().map(|&v| f(v)).sum();
     for chunk in chunks {
         for (l, &v) in lanes.iter_mut().zip(chunk) {
-            *l += v;
+            *l += f(v);
         }
     }
     lanes.iter().sum::<f32>() + rest
+}
+
+#[inline(always)]
+fn sum(x: &[f32]) -> f32 {
+    sum_of(
+        x,
+        #[inline(always)]
+        |v| v,
+    )
 }
 
 #[inline(always)]
@@ -123,15 +132,11 @@ fn dot(x: &[f32], y: &[f32]) -> f32 {
 fn moments(x: &[f32], eps: f32) -> (f32, f32) {
     let n = x.len() as f32;
     let mean = sum(x) / n;
-    let mut lanes = [0.0f32; 16];
-    let chunks = x.chunks_exact(16);
-    let rest: f32 = chunks.remainder().iter().map(|v| (v - mean) * (v - mean)).sum();
-    for chunk in chunks {
-        for (l, &v) in lanes.iter_mut().zip(chunk) {
-            *l += (v - mean) * (v - mean);
-        }
-    }
-    let variance = (lanes.iter().sum::<f32>() + rest) / n;
+    let variance = sum_of(
+        x,
+        #[inline(always)]
+        |v| (v - mean) * (v - mean),
+    ) / n;
     (mean, 1.0 / (variance + eps).sqrt())
 }
 

@@ -207,14 +207,12 @@ impl QFormer {
     /// Word embeddings `[B, L, D]`.
     fn embed_words(&self, text: &TextBatch) -> Tensor<3> {
         let [b, l] = text.ids.dims();
-        let table = self.word.val();
-        let width = table.dims()[1];
-        let words = table.select(0, text.ids.clone().reshape([b * l]));
+        let words = self.word.val().select(0, text.ids.clone().reshape([b * l]));
         let words = match &self.word_projection {
             Some(map) => map.forward(words),
             None => words,
         };
-        let d = if self.word_projection.is_some() { words.dims()[1] } else { width };
+        let d = words.dims()[1];
         words.reshape([b, l, d])
     }
 

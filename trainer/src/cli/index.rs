@@ -1,7 +1,6 @@
 //! `thisbut index`: a gallery from a folder of images.
 
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use thisbut::bundle_io::Bundle;
 use thisbut::device::{DeviceKind, choose};
@@ -53,14 +52,8 @@ impl Args {
             licence: self.licence,
             suggestions: self.suggest,
         };
-        let bar = ProgressBar::new(0);
-        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} images  {per_sec}  {eta} left") {
-            bar.set_style(style);
-        }
-        let done = index(&options, &bundle, &mut encoder, &mut |at, all| {
-            bar.set_length(all as u64);
-            bar.set_position(at.min(all) as u64);
-        });
+        let bar = super::progress("images");
+        let done = index(&options, &bundle, &mut encoder, &mut |at, all| super::advance(&bar, at, all));
         bar.finish_and_clear();
         let outcome = done?;
         super::complain(&outcome.complaints, self.limit);

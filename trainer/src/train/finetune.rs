@@ -8,6 +8,7 @@ use crate::embed::{self, Tokenized};
 use crate::error::{Result, TrainerError};
 use crate::features::Features;
 use crate::fsx;
+use crate::metrics::Accumulator;
 use burn::tensor::{Device, Tensor};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -327,6 +328,8 @@ fn validate(model: &Cir, settings: &Settings, inputs: &Inputs, device: &Device) 
     // Every n-th query: the file is ordered by group.
     let every = table.triplets.len().div_ceil(settings.validate_queries.max(1)).max(1);
     let chosen: Vec<u32> = (0..table.triplets.len() as u32).step_by(every).collect();
+    let positions = table.gallery_positions();
+    let mut ranks = Accumulator::new();
     // Hits at 1, hits at 10, queries; the whole under the empty name.
     let mut counts: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
     for batch in chosen.chunks(128) {
@@ -334,7 +337,8 @@ fn validate(model: &Cir, settings: &Settings, inputs: &Inputs, device: &Device) 
         let scores = embed::read(similarity(queries, gallery.clone()))?;
         for (scores, triplet) in scores.chunks(table.gallery.len()).zip(batch) {
             let triplet = &table.triplets[*triplet as usize];
-            let rank = embed::rank(scores, &table.gallery, triplet);
+            // A query without a right target in the gallery is a miss.
+            let rank = ranks.add(scores, &table.query(&positions, triplet, false))?.unwrap_or(usize::MAX);
             for name in ["", triplet.group.as_deref().unwrap_or("other")] {
                 let [first, tenth, all] = counts.entry(name).or_default();
                 *first += usize::from(rank < 1);
