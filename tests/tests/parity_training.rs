@@ -150,6 +150,7 @@ fn adamw_steps_match() -> Outcome {
         label_smoothing: 0.0,
         t2t: 0.4,
         p2p: 0.4,
+        unchanged: 0.0,
         group: 1,
         keep_false_negatives: true,
         freeze_words: false,

@@ -92,6 +92,7 @@ fn settings() -> Settings {
         label_smoothing: 0.1,
         t2t: 0.4,
         p2p: 0.5,
+        unchanged: 0.0,
         group: 1,
         keep_false_negatives: true,
         freeze_words: false,

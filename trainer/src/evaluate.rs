@@ -1,10 +1,11 @@
 //! Evaluation as CIRR does it, of a checkpoint or of a bundle through the engine that visitors use.
 
 use crate::baselines::{Comparison, Method};
-use crate::data::table::Table;
+use crate::data::table::{Table, Triplet};
 use crate::embed::{self, Tokenized};
 use crate::error::Result;
 use crate::features::Features;
+use crate::metrics::Query;
 use crate::report::Report;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::HashMap;
@@ -84,6 +85,55 @@ pub fn target_tokens(subject: &Subject, images: &[u32], progress: &mut dyn FnMut
     Ok(out)
 }
 
+/// How many of a query's top images [`Answer`] keeps.
+const TOP: usize = 10;
+
+/// One composed query's outcome, for per-query files.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Answer {
+    /// The triplet's id in its file.
+    pub id: u64,
+    /// Reference image.
+    pub reference: String,
+    /// Modifier.
+    pub text: String,
+    /// Right targets.
+    pub targets: Vec<String>,
+    /// Group that it is reported under.
+    pub group: Option<String>,
+    /// Kind of change, where the data set names one.
+    pub kind: Option<String>,
+    /// Zero-based rank of the best right target; `None` when the gallery has none.
+    pub rank: Option<usize>,
+    /// The best images and their scores, without the reference.
+    pub top: Vec<(String, f32)>,
+}
+
+impl Answer {
+    fn new(table: &Table, triplet: &Triplet, scores: &[f32], query: &Query, rank: Option<usize>) -> Self {
+        let name = |image: u32| table.images.get(image as usize).map(|i| i.name.clone()).unwrap_or_default();
+        let mut order: Vec<u32> = (0..scores.len() as u32).filter(|at| query.exclude != Some(*at)).collect();
+        let score = |at: &u32| scores.get(*at as usize).copied().unwrap_or(f32::NEG_INFINITY);
+        let falling = |a: &u32, b: &u32| score(b).total_cmp(&score(a)).then(a.cmp(b));
+        if order.len() > TOP {
+            order.select_nth_unstable_by(TOP, falling);
+            order.truncate(TOP);
+        }
+        order.sort_unstable_by(falling);
+        let image = |at: &u32| name(table.gallery.get(*at as usize).copied().unwrap_or(u32::MAX));
+        Self {
+            id: triplet.id,
+            reference: name(triplet.reference),
+            text: triplet.text.clone(),
+            targets: triplet.targets.iter().map(|t| name(*t)).collect(),
+            group: triplet.group.clone(),
+            kind: triplet.kind.clone(),
+            rank,
+            top: order.iter().map(|at| (image(at), score(at))).collect(),
+        }
+    }
+}
+
 /// The composed query of every triplet beside image only, text only and their average.
 ///
 /// Image only: the mean, over the reference's own target tokens, of their scores. Averaged: the mean of the image's and the
@@ -97,12 +147,12 @@ pub fn evaluate(
     scorer: &Scorer,
     title: &str,
     progress: &mut dyn FnMut(usize, usize),
-) -> Result<(Report, HashMap<u64, usize>)> {
+) -> Result<(Report, Vec<Answer>)> {
     let texts = Tokenized::new(subject.words, table, subject.config.text_length);
     let positions = table.gallery_positions();
     let noise = Noise::off();
     let mut comparison = Comparison::new();
-    let mut ranks = HashMap::new();
+    let mut answers = Vec::with_capacity(table.triplets.len());
     // The same reference serves many queries; its own scores are computed once.
     let mut image_scores: HashMap<u32, Vec<f32>> = HashMap::new();
     let all: Vec<u32> = (0..table.triplets.len() as u32).collect();
@@ -119,9 +169,8 @@ pub fn evaluate(
             let triplet = &table.triplets[*triplet as usize];
             let query = table.query(&positions, triplet, false);
             let scores = scorer.scores(&composed[i * p..(i + 1) * p])?;
-            if let Some(rank) = comparison.add(Method::Composed, &scores, &query)? {
-                ranks.insert(triplet.id, rank);
-            }
+            let rank = comparison.add(Method::Composed, &scores, &query)?;
+            answers.push(Answer::new(table, triplet, &scores, &query, rank));
             let by_text = scorer.scores(&text_only[i * p..(i + 1) * p])?;
             let by_image = match image_scores.entry(triplet.reference) {
                 Entry::Occupied(known) => known.into_mut(),
@@ -142,7 +191,7 @@ pub fn evaluate(
         }
         progress((done + 1) * BATCH, all.len());
     }
-    Ok((comparison.report(title), ranks))
+    Ok((comparison.report(title), answers))
 }
 
 /// Tokens of preprocessed pictures kept in memory, for bundles whose quantized encoder has no cache.

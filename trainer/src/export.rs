@@ -1,9 +1,10 @@
 //! A checkpoint and the frozen encoder as one quantized weights file, and as a bundle that indexing completes.
 
 use crate::bundle_io::Bundle;
+use crate::data::described;
 use crate::data::table::Table;
 use crate::error::{Result, TrainerError};
-use crate::{fsx, import, train::checkpoint};
+use crate::{import, train::checkpoint};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use thisbut_model::CirConfig;
@@ -122,13 +123,7 @@ pub fn stage(root: &Path, table: &Table, limit: Option<usize>) -> Result<Staged>
     let failed = |e: std::io::Error| TrainerError::io(&std::env::temp_dir(), "write", e, mend);
     let folder = tempfile::tempdir().map_err(failed)?;
     let titles = tempfile::NamedTempFile::new().map_err(failed)?;
-    let described = root.join("images.json");
-    let described: serde_json::Value = match described.is_file() {
-        false => serde_json::Value::Null,
-        true => serde_json::from_str(&fsx::read_text(&described)?).map_err(|e| {
-            TrainerError::data(described.display().to_string(), e.to_string(), "prepare the data set again")
-        })?,
-    };
+    let described = described::load(root)?.unwrap_or_default();
     let wrong = |e: csv::Error| TrainerError::data("the table of titles", e.to_string(), mend);
     let mut rows = csv::Writer::from_path(titles.path()).map_err(wrong)?;
     rows.write_record(["file", "title", "tags"]).map_err(wrong)?;
@@ -139,10 +134,9 @@ pub fn stage(root: &Path, table: &Table, limit: Option<usize>) -> Result<Staged>
         let name = format!("{}.{extension}", image.name.replace('/', "_"));
         std::fs::copy(&image.path, folder.path().join(&name))
             .map_err(|e| TrainerError::io(&image.path, "read", e, mend))?;
-        let about = &described[&image.name];
-        if let Some(title) = about["title"].as_str() {
-            let tags: Vec<&str> = about["tags"].as_array().into_iter().flatten().filter_map(|t| t.as_str()).collect();
-            rows.write_record([name.as_str(), title, &tags.join(" ")]).map_err(wrong)?;
+        let about = described.get(&image.name);
+        if let Some((title, about)) = about.and_then(|about| Some((about.title.as_deref()?, about))) {
+            rows.write_record([name.as_str(), title, &about.tags.join(" ")]).map_err(wrong)?;
         }
     }
     rows.flush().map_err(failed)?;

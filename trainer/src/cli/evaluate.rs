@@ -51,6 +51,9 @@ pub struct Args {
     /// Write the figures here as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Write every query's rank and top images here, one JSON object a line.
+    #[arg(long)]
+    per_query: Option<PathBuf>,
     /// Write the figures into the bundle's `measured` under this name.
     #[arg(long, requires = "bundle")]
     record: Option<String>,
@@ -148,9 +151,13 @@ impl Args {
 
     fn score(&self, subject: &Subject, table: &Table, scorer: &Scorer, what: &Path) -> Result<Report> {
         let bar = super::progress("queries");
-        let (report, _) =
+        let (report, answers) =
             evaluate(subject, table, scorer, &self.title(what), &mut |done, all| super::advance(&bar, done, all))?;
         bar.finish_and_clear();
+        if let Some(path) = &self.per_query {
+            let lines: Result<Vec<String>, _> = answers.iter().map(serde_json::to_string).collect();
+            fsx::write_atomic(path, (lines?.join("\n") + "\n").as_bytes())?;
+        }
         Ok(report)
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use std::path::PathBuf;
-use thisbut::data::{LoadOptions, Split, cirr};
+use thisbut::data::{LoadOptions, Split, cirr, derive, described};
 use thisbut::device::DeviceKind;
 use thisbut::features::{self, Features};
 use thisbut::train::finetune::{Event, Inputs, finetune};
@@ -75,6 +75,9 @@ pub struct Args {
     /// Triplets with similar targets that share a batch; 1 shuffles freely.
     #[arg(long, default_value_t = 4)]
     group: usize,
+    /// Share of rows whose text changes nothing ("the same") and whose target is the reference.
+    #[arg(long, default_value_t = 0.0)]
+    unchanged: f64,
     /// Count other right targets in a batch as negatives, as the published code does.
     #[arg(long)]
     keep_false_negatives: bool,
@@ -109,6 +112,7 @@ impl Args {
             label_smoothing: self.label_smoothing,
             t2t: self.t2t,
             p2p: self.p2p,
+            unchanged: self.unchanged,
             group: self.group,
             keep_false_negatives: self.keep_false_negatives,
             freeze_words: !self.train_words,
@@ -127,10 +131,17 @@ impl Args {
         }
         let settings = self.settings();
         settings.check()?;
-        let (train, complaints) = cirr::load(&self.dataset, Split::Train, &LoadOptions::default())?;
+        let (mut train, complaints) = cirr::load(&self.dataset, Split::Train, &LoadOptions::default())?;
         super::complain(&complaints, 20);
-        let (validation, complaints) = cirr::load(&self.dataset, Split::Val, &LoadOptions::default())?;
+        let (mut validation, complaints) = cirr::load(&self.dataset, Split::Val, &LoadOptions::default())?;
         super::complain(&complaints, 20);
+        if settings.recipe == Recipe::Captions {
+            let described = described::load(&self.dataset)?.unwrap_or_default();
+            train = derive::captions(&train, &described)?;
+            validation = derive::captions(&validation, &described)?;
+        } else if settings.unchanged > 0.0 {
+            derive::add_unchanged(&mut train, settings.unchanged, settings.seed);
+        }
         let expected = features::fingerprint(&config, &import::image_encoder(&config, &self.weights)?)?;
         let path = self.features.unwrap_or_else(|| super::features_path(&self.dataset, &config));
         let features = Features::open(&path, Some(&expected))?;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 /// left to the next epoch's shuffle.
 ///
 /// With `group` > 1, each triplet brings up to `group − 1` others along whose target is among its image set's members,
-/// so that a batch holds negatives that look like the target.
+/// then among those members' own sets, so that a batch holds negatives that look like the target.
 pub fn epoch_order(table: &Table, seed: u64, epoch: u64, group: usize) -> Vec<u32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ epoch);
     let mut order: Vec<u32> = (0..table.triplets.len() as u32).collect();
@@ -31,17 +31,22 @@ pub fn epoch_order(table: &Table, seed: u64, epoch: u64, group: usize) -> Vec<u3
             continue;
         }
         let mut members = vec![seed_triplet];
-        for image in &table.triplets[seed_triplet as usize].subset {
-            if members.len() >= group {
-                break;
-            }
-            let Some(waiting) = by_target.get_mut(image) else { continue };
-            while let Some(candidate) = waiting.pop() {
-                if !std::mem::replace(&mut used[candidate as usize], true) {
-                    members.push(candidate);
+        // Breadth first through the image sets: the target's own set, then the sets of the members found.
+        let mut next = 0;
+        while let Some(&from) = members.get(next).filter(|_| members.len() < group) {
+            for image in &table.triplets[from as usize].subset {
+                if members.len() >= group {
                     break;
                 }
+                let Some(waiting) = by_target.get_mut(image) else { continue };
+                while let Some(candidate) = waiting.pop() {
+                    if !std::mem::replace(&mut used[candidate as usize], true) {
+                        members.push(candidate);
+                        break;
+                    }
+                }
             }
+            next += 1;
         }
         groups.push(members);
     }

@@ -261,10 +261,14 @@ fn train_step(
     let noise = Noise::new(inputs.config.qformer.dropout, settings.seed.wrapping_add((step as u64) << 20));
     let references = triplets.iter().map(|t| rows[t.reference as usize]);
     let targets = triplets.iter().map(|t| rows[t.targets[0] as usize]);
-    let images: Vec<usize> = references.chain(targets).collect();
+    let composed = settings.recipe != Recipe::Captions;
+    let images: Vec<usize> = references.filter(|_| composed).chain(targets).collect();
     let tokens = inputs.features.tokens(&images, device);
     let keys = model.image_keys(tokens);
-    let (reference, target) = (keys.slice(0..b), keys.slice(b..2 * b));
+    let (reference, target) = match composed {
+        true => (keys.slice(0..b), keys.slice(b..2 * b)),
+        false => (keys.clone(), keys),
+    };
     let embedded = model.target(&target, b, &noise);
     let frozen = embed::without_gradient(&model);
     let zero = || Tensor::<1>::zeros([1], device);
@@ -272,6 +276,10 @@ fn train_step(
     for (at, part) in batch.chunks(PART).enumerate() {
         let range = at * PART..at * PART + part.len();
         let text = texts.batch(part, inputs.config, device);
+        if !composed {
+            text_only.push(model.text_only(&text, &noise));
+            continue;
+        }
         let prompt = model.fuse(&reference.slice(range.clone()), &text, &noise);
         queries.push(model.compose(prompt.clone(), &text, &noise));
         if settings.t2t > 0.0 {
@@ -280,7 +288,7 @@ fn train_step(
         if settings.p2p > 0.0 {
             let distance = match settings.recipe {
                 Recipe::Sprc => losses::align(prompt, model.prompt_tokens.val()),
-                Recipe::Ptha => {
+                Recipe::Ptha | Recipe::Captions => {
                     let reverse = texts.reverse_batch(part, inputs.config, &device.clone().inner())?;
                     // The reverse side gets no gradient (eq. 8), so its graph is never built.
                     let towards = frozen.fuse(&target.slice(range).inner(), &reverse, &noise);
@@ -297,13 +305,22 @@ fn train_step(
         Tensor::from_data(losses::false_negatives(&right), device)
     };
     let tau = model.temperature.val();
-    let scores = similarity(Tensor::cat(queries, 0), embedded.clone());
-    let q2t = losses::contrastive(scores, tau.clone(), ignored.clone(), settings.label_smoothing);
-    let t2t = match text_only.is_empty() {
-        true => zero(),
-        false => losses::contrastive(similarity(Tensor::cat(text_only, 0), embedded), tau, ignored, 0.0),
+    let contrast = |queries: Vec<Tensor<2>>, smoothing: f64| {
+        let scores = similarity(Tensor::cat(queries, 0), embedded.clone());
+        let forward = losses::contrastive(scores.clone(), tau.clone(), ignored.clone(), smoothing);
+        match composed {
+            true => forward,
+            false => {
+                (forward + losses::contrastive(scores.transpose(), tau.clone(), ignored.clone().transpose(), smoothing)) / 2.0
+            }
+        }
     };
-    let total = q2t.clone() + t2t.clone() * settings.t2t + p2p.clone() * settings.p2p;
+    let q2t = if queries.is_empty() { zero() } else { contrast(queries, settings.label_smoothing) };
+    let t2t = if text_only.is_empty() { zero() } else { contrast(text_only, 0.0) };
+    let total = match composed {
+        true => q2t.clone() + t2t.clone() * settings.t2t + p2p.clone() * settings.p2p,
+        false => t2t.clone(),
+    };
     let mut values = Losses::default();
     let mut parts = vec![q2t, t2t, p2p];
     let grads = total.backward();
@@ -333,12 +350,19 @@ fn validate(model: &Cir, settings: &Settings, inputs: &Inputs, device: &Device) 
     // Hits at 1, hits at 10, queries; the whole under the empty name.
     let mut counts: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
     for batch in chosen.chunks(128) {
-        let queries = embed::queries(&model, inputs.config, inputs.features, table, &rows, &texts, batch, device);
+        let queries = match settings.recipe {
+            Recipe::Captions => model.text_only(&texts.batch(batch, inputs.config, device), &Noise::off()),
+            _ => embed::queries(&model, inputs.config, inputs.features, table, &rows, &texts, batch, device),
+        };
         let scores = embed::read(similarity(queries, gallery.clone()))?;
         for (scores, triplet) in scores.chunks(table.gallery.len()).zip(batch) {
             let triplet = &table.triplets[*triplet as usize];
             // A query without a right target in the gallery is a miss.
-            let rank = ranks.add(scores, &table.query(&positions, triplet, false))?.unwrap_or(usize::MAX);
+            let mut query = table.query(&positions, triplet, false);
+            if triplet.targets == [triplet.reference] {
+                query.exclude = None;
+            }
+            let rank = ranks.add(scores, &query)?.unwrap_or(usize::MAX);
             for name in ["", triplet.group.as_deref().unwrap_or("other")] {
                 let [first, tenth, all] = counts.entry(name).or_default();
                 *first += usize::from(rank < 1);

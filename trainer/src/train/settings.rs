@@ -11,6 +11,8 @@ pub enum Recipe {
     /// q2t + λ·t2t + α·p2p with reverse modifiers (paper, eq. 9).
     #[default]
     Ptha,
+    /// Text-only query against target, in both directions: image–text contrast (BLIP-2's ITC) on captions.
+    Captions,
     /// q2t + λ·t2t + α·align: the fusion tokens' mean towards the learned prompt tokens' mean (SPRC).
     Sprc,
 }
@@ -46,6 +48,9 @@ pub struct Settings {
     pub t2t: f64,
     /// α, weight of p2p or align.
     pub p2p: f64,
+    /// Share of rows whose text changes nothing and whose target is the reference.
+    #[serde(default)]
+    pub unchanged: f64,
     /// Triplets with similar targets that go into one batch together; 1 shuffles freely.
     pub group: usize,
     /// Whether other right targets of a query count as negatives when a batch holds them (published code: yes).
@@ -79,6 +84,9 @@ impl Settings {
         }
         if !(0.0..1.0).contains(&self.label_smoothing) {
             return wrong("--label-smoothing", format!("{} is not in [0, 1)", self.label_smoothing));
+        }
+        if !(0.0..=0.9).contains(&self.unchanged) {
+            return wrong("--unchanged", format!("{} is not in [0, 0.9]", self.unchanged));
         }
         if self.group == 0 || self.checkpoint_every == 0 || self.validate_every == 0 {
             return wrong("--group, --checkpoint-every, --validate-every", "must be at least 1".into());
