@@ -4,9 +4,9 @@
 use crate::config::{CirConfig, ReadOut, SecondPassMask};
 use crate::nn::basic::{Norm, fold, linear, table};
 use crate::nn::{ImageKeys, Noise, QFormer, TextBatch};
-use burn::module::{Module, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 
 /// Epsilon of `ln_vision`.
 const IMAGE_NORM_EPS: f64 = 1e-5;
@@ -49,6 +49,20 @@ impl Cir {
             mean_read_out: config.read_out == ReadOut::MeanPromptCls,
             attend_padding: config.second_pass_mask == SecondPassMask::AllOnes,
         }
+    }
+
+    /// The same model computing in `precision`, τ apart. Under autodiff the gradients arrive at this model's own f32
+    /// parameters: mixed precision with f32 master weights. Norms, softmax and everything after the projections stay in
+    /// f32.
+    pub fn in_precision(&self, precision: FloatDType) -> Self {
+        struct Cast(FloatDType);
+        impl ModuleMapper for Cast {
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                param.map(|x| x.cast(self.0))
+            }
+        }
+        let temperature = self.temperature.clone();
+        Self { temperature, ..self.clone().map(&mut Cast(precision)) }
     }
 
     /// Keys and values of image tokens `[B, T, C]`, straight from E_I.
@@ -100,8 +114,9 @@ impl Cir {
     }
 }
 
-/// L2-normalises the rows of `[R, P]`.
+/// L2-normalises the rows of `[R, P]`, in f32.
 pub fn normalise(x: Tensor<2>) -> Tensor<2> {
+    let x = x.cast(FloatDType::F32);
     let norm = x.clone().square().sum_dim(1).sqrt().clamp_min(NORMALISE_EPS);
     x / norm
 }
@@ -112,4 +127,43 @@ pub fn similarity(query: Tensor<2>, targets: Tensor<3>) -> Tensor<2> {
     let [m, n, p] = targets.dims();
     let b = query.dims()[0];
     query.matmul(targets.reshape([m * n, p]).transpose()).reshape([b, m, n]).max_dim(2).reshape([b, m])
+}
+
+#[cfg(all(test, feature = "flex", feature = "autodiff"))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use burn::tensor::{DType, TensorData};
+
+    #[test]
+    fn bfloat16_passes_give_f32_gradients_of_the_same_direction() {
+        let config = CirConfig::preset("tiny").unwrap();
+        let device = Device::flex();
+        device.seed(3);
+        let device = device.autodiff();
+        let model = Cir::new(&config, &device);
+        let count = 2 * config.image_tokens() * config.image_width();
+        let pixels: Vec<f32> = (0..count).map(|i| (i * 7919 % 1013) as f32 / 500.0 - 1.0).collect();
+        let tokens = TensorData::new(pixels, [2, config.image_tokens(), config.image_width()]);
+        let rows = [(vec![2, 9, 5, 3], vec![true; 4]), (vec![2, 7, 3, 0], vec![true, true, true, false])];
+        let text = TextBatch::new(&rows, &device);
+        let run = |computing: &Cir| {
+            let keys = computing.image_keys(Tensor::from_data(tokens.clone(), &device));
+            let noise = Noise::off();
+            let query = computing.compose(computing.fuse(&keys, &text, &noise), &text, &noise);
+            assert_eq!(query.dtype(), DType::F32);
+            let scores = similarity(query, computing.target(&keys, 2, &noise));
+            let loss = (scores.clone().slice([0..1, 0..1]) - scores.slice([0..1, 1..2])).sum();
+            let grads = loss.clone().backward();
+            let grad = model.text_projection.weight.val().grad(&grads).unwrap();
+            assert_eq!(grad.dtype(), DType::F32, "master weights get f32 gradients");
+            (loss.into_scalar::<f32>(), grad.into_data().try_to_vec::<f32>().unwrap())
+        };
+        let (exact, rough) = (run(&model), run(&model.in_precision(FloatDType::BF16)));
+        assert_ne!(exact.1, rough.1, "the passes did run in another precision");
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+        let cosine = dot(&exact.1, &rough.1) / (dot(&exact.1, &exact.1) * dot(&rough.1, &rough.1)).sqrt();
+        assert!((exact.0 - rough.0).abs() < 0.02 && cosine > 0.99, "loss {} {}, cosine {cosine}", exact.0, rough.0);
+    }
 }

@@ -151,6 +151,7 @@ fn adamw_steps_match() -> Outcome {
         t2t: 0.4,
         p2p: 0.4,
         unchanged: 0.0,
+        precision: Default::default(),
         group: 1,
         keep_false_negatives: true,
         freeze_words: false,

@@ -34,28 +34,6 @@ impl Method {
     }
 }
 
-/// The normalised sum of two vectors `[P]`, each normalised first so that neither outweighs the other.
-pub fn averaged(image: &[f32], text: &[f32]) -> Vec<f32> {
-    let (a, b) = (unit(image), unit(text));
-    unit(&a.iter().zip(&b).map(|(x, y)| x + y).collect::<Vec<_>>())
-}
-
-/// One unit vector `[P]` for an image: the normalised mean of its target tokens `[N, P]`.
-pub fn pooled(tokens: &[f32], width: usize) -> Vec<f32> {
-    let mut sum = vec![0.0; width];
-    for token in tokens.chunks_exact(width.max(1)) {
-        for (s, x) in sum.iter_mut().zip(token) {
-            *s += x;
-        }
-    }
-    unit(&sum)
-}
-
-fn unit(v: &[f32]) -> Vec<f32> {
-    let norm = v.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt().max(1e-12);
-    v.iter().map(|x| (f64::from(*x) / norm) as f32).collect()
-}
-
 /// Collects the scores of every method over the same queries.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
@@ -103,18 +81,5 @@ impl Comparison {
         }
         let without_target = self.sums.iter().map(Accumulator::without_target).max().unwrap_or(0);
         Report { title: title.into(), without_target, sections }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn averaging_weighs_both_sides_alike() {
-        let got = averaged(&[10.0, 0.0], &[0.0, 0.1]);
-        assert!((got[0] - got[1]).abs() < 1e-6 && (got[0] - 0.5f32.sqrt()).abs() < 1e-6, "{got:?}");
-        assert_eq!(pooled(&[1.0, 0.0, 3.0, 0.0], 2), [1.0, 0.0]);
-        assert!(averaged(&[0.0, 0.0], &[0.0, 0.0]).iter().all(|x| x.is_finite()));
     }
 }

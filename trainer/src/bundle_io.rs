@@ -75,7 +75,8 @@ impl Bundle {
         let config = CirConfig::parse(&manifest.config.to_string(), &format!("{}: config", path.display()))?;
         let (shape, model) =
             ((manifest.gallery.tokens, manifest.gallery.width), (config.qformer.query_tokens, config.projection));
-        if shape != model {
+        // A gallery may keep fewer tokens an image than the model makes.
+        if shape.0 > model.0 || shape.1 != model.1 {
             return Err(TrainerError::data(
                 path.display().to_string(),
                 format!("gallery of {shape:?} (tokens, width) for a model of {model:?}"),

@@ -4,7 +4,7 @@ use crate::bundle_io::Bundle;
 use crate::data::described;
 use crate::data::table::Table;
 use crate::error::{Result, TrainerError};
-use crate::{import, train::checkpoint};
+use crate::{compress, import, train::checkpoint};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use thisbut_model::CirConfig;
@@ -30,7 +30,7 @@ pub enum Width {
 /// When a file cannot be read.
 pub fn gather(checkpoint_path: &Path, weights_dir: &Path) -> Result<(CirConfig, Tensors)> {
     let checkpoint = checkpoint::load(checkpoint_path)?;
-    let config = checkpoint.header.config;
+    let mut config = checkpoint.header.config;
     let mut tensors = Tensors::new();
     for (name, value) in checkpoint.model {
         tensors.insert(format!("{MODEL_PREFIX}.{name}"), value);
@@ -38,6 +38,7 @@ pub fn gather(checkpoint_path: &Path, weights_dir: &Path) -> Result<(CirConfig, 
     for (name, value) in import::image_encoder(&config, weights_dir)? {
         tensors.insert(format!("{ENCODER_PREFIX}.{name}"), value);
     }
+    compress::fold_words(&mut config, &mut tensors, MODEL_PREFIX)?;
     Ok((config, tensors))
 }
 
@@ -57,11 +58,17 @@ pub fn weights_file(config: &CirConfig, tensors: &Tensors, width: Width) -> Resu
     Ok(write_weights(tensors, choose, &meta)?)
 }
 
-/// A bundle in memory with `tensors` as its model and no gallery yet.
+/// A bundle in memory with `tensors` as its model and no gallery yet, which will hold `tokens` target tokens an image.
 ///
 /// # Errors
 /// When the weights cannot be written.
-pub fn bundle(config: &CirConfig, tensors: &Tensors, width: Width, vocabulary: String) -> Result<Bundle> {
+pub fn bundle(
+    config: &CirConfig,
+    tensors: &Tensors,
+    width: Width,
+    tokens: usize,
+    vocabulary: String,
+) -> Result<Bundle> {
     let content = weights_file(config, tensors, width)?;
     let code_width = match width {
         Width::F32 => Precision::F32,
@@ -82,7 +89,7 @@ pub fn bundle(config: &CirConfig, tensors: &Tensors, width: Width, vocabulary: S
         vocab: VocabularyEntry { file: vocab },
         gallery: GalleryEntry {
             count: 0,
-            tokens: config.qformer.query_tokens,
+            tokens,
             width: config.projection,
             chunks: Vec::new(),
             metadata: Vec::new(),

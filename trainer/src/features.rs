@@ -198,6 +198,18 @@ impl Features {
         })
     }
 
+    /// The mean of a row's tokens, `[C]`.
+    pub fn mean(&self, row: usize) -> Vec<f32> {
+        let (t, c) = self.shape();
+        let from = self.start + row * t * c * 2;
+        let halves: &[f16] = bytemuck::cast_slice(self.map.get(from..from + t * c * 2).unwrap_or_default());
+        let mut mean = vec![0.0f32; c];
+        for token in halves.chunks_exact(c.max(1)) {
+            mean.iter_mut().zip(token).for_each(|(sum, x)| *sum += x.to_f32() / t as f32);
+        }
+        mean
+    }
+
     /// Tokens of several rows, `[rows, T, C]`, on `device`.
     pub fn tokens(&self, rows: &[usize], device: &Device) -> Tensor<3> {
         let (t, c) = self.shape();

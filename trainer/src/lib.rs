@@ -2,6 +2,7 @@
 
 pub mod baselines;
 pub mod bundle_io;
+pub mod compress;
 pub mod data;
 pub mod device;
 pub mod embed;
@@ -14,6 +15,7 @@ pub mod images;
 pub mod import;
 pub mod index;
 pub mod metrics;
+pub mod pairs;
 pub mod plot;
 pub mod prepare;
 pub mod query;

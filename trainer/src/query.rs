@@ -55,7 +55,8 @@ impl Asker {
         &self.bundle
     }
 
-    /// The `k` best images. Without a text: images like the reference; without a reference: what the text says.
+    /// The `k` best images. Without a text: images like the reference; without a reference: what the text says. With both,
+    /// the reference itself is not an answer, wherever the gallery has it.
     ///
     /// Fails when there is neither, when the text has no words, and when the reference cannot be used.
     pub fn ask(&self, reference: Option<Reference>, text: Option<&str>, k: usize) -> Result<Vec<Answer>> {
@@ -87,7 +88,10 @@ impl Asker {
             None => None,
         };
         let query = block_on(self.engine.compose(encoded.as_ref(), text.unwrap_or_default()))?;
-        let exclude: Vec<u32> = exclude.into_iter().collect();
+        let mut exclude: Vec<u32> = exclude.into_iter().collect();
+        if let (Some(image), Some(_)) = (&encoded, text) {
+            exclude.extend(block_on(self.engine.same_images(image))?);
+        }
         let hits = self.engine.search(&query, k, &exclude)?;
         Ok((1..)
             .zip(hits)

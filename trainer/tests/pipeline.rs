@@ -80,6 +80,72 @@ fn a_trained_bundle_answers_better_than_either_side_alone() {
 }
 
 #[test]
+fn captions_come_first_and_a_smaller_gallery_answers_too() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, weights) = shapes(root.path());
+    let titles: serde_json::Map<String, serde_json::Value> = std::fs::read_dir(data.join("images"))
+        .unwrap()
+        .flatten()
+        .map(|e| e.path().file_stem().unwrap().to_string_lossy().into_owned())
+        .map(|name| (name.clone(), serde_json::json!({"title": name.replace('-', " "), "tags": ["shape"]})))
+        .collect();
+    let (data, weights) = (data.to_string_lossy().into_owned(), weights.to_string_lossy().into_owned());
+    let path = |name: &str| root.path().join(name).to_string_lossy().into_owned();
+    let (captions, triplets, bundle) = (path("captions"), path("triplets"), path("bundle"));
+    run(&["features", &data, "--preset", "tiny", "--weights", &weights]);
+    let train = |out: &str, more: &[&str]| {
+        let base = ["finetune", &data, "--preset", "tiny", "--weights", &weights, "--out", out, "--batch", "24"];
+        let settings = ["--learning-rate", "4e-3", "--warmup", "20", "--dropout", "0", "--validate-every", "1000"];
+        run(&[&base[..], &settings, more].concat())
+    };
+    let refused = thisbut()
+        .args([
+            "finetune",
+            &data,
+            "--preset",
+            "tiny",
+            "--weights",
+            &weights,
+            "--out",
+            &captions,
+            "--recipe",
+            "captions",
+        ])
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no image of the split has a title"));
+    std::fs::write(format!("{data}/images.json"), serde_json::to_vec(&titles).unwrap()).unwrap();
+    let said = train(&captions, &["--recipe", "captions", "--steps", "300"]);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    let r10: f64 = said.split("R@10 ").nth(1).and_then(|s| s.split(' ').next()).unwrap().parse().unwrap();
+    assert!(r10 > 80.0, "titles find their images: {said}");
+    let start = format!("{captions}/final.safetensors");
+    train(
+        &triplets,
+        &["--start", &start, "--t2t", "0", "--p2p", "0", "--unchanged", "0.1", "--group", "8", "--steps", "300"],
+    );
+
+    let checkpoint = format!("{triplets}/final.safetensors");
+    let recall = |more: &[&str]| {
+        let json = path("report.json");
+        run(&[&["evaluate", &data, "--weights", &weights, "--json", &json], more].concat());
+        let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+        report["sections"][0]["rows"][0]["recall"]["r1"].as_f64().unwrap()
+    };
+    let lines = path("queries.jsonl");
+    let whole = recall(&["--checkpoint", &checkpoint, "--per-query", &lines]);
+    let lines = std::fs::read_to_string(&lines).unwrap();
+    let hits = lines.lines().filter(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["rank"] == 0).count();
+    assert!((100.0 * hits as f64 / lines.lines().count() as f64 - whole).abs() < 1e-9 && whole > 60.0, "{whole}");
+    let narrow = recall(&["--checkpoint", &checkpoint, "--tokens", "1", "--width", "12"]);
+    assert!(narrow > whole - 25.0, "one token of 12 of 16 principal dimensions: {narrow} beside {whole}");
+    run(&["export", &checkpoint, "--dataset", &data, "--weights", &weights, "--out", &bundle, "--tokens", "1"]);
+    let manifest = std::fs::read_to_string(format!("{bundle}/bundle.json")).unwrap();
+    assert!(serde_json::from_str::<serde_json::Value>(&manifest).unwrap()["gallery"]["tokens"] == 1);
+    assert!(recall(&["--bundle", &bundle]) > whole - 25.0);
+}
+
+#[test]
 fn a_run_is_not_resumed_with_other_settings_and_a_damaged_checkpoint_is_passed_over() {
     let root = tempfile::tempdir().unwrap();
     let (data, weights) = shapes(root.path());

@@ -27,12 +27,19 @@ const MOST: usize = 500;
 /// Rounds of [`Session::measure`]; the first warms up.
 const ROUNDS: usize = 4;
 
+/// A picture that the visitor showed or chose.
+struct Shown {
+    image: EncodedImages,
+    /// Gallery images that are this picture.
+    same: Vec<u32>,
+}
+
 /// The engine with the texts and pictures around it.
 pub struct Session {
     engine: Engine,
     items: Vec<ImageMeta>,
     pictures: String,
-    kept: RefCell<VecDeque<(String, Rc<EncodedImages>)>>,
+    kept: RefCell<VecDeque<(String, Rc<Shown>)>>,
 }
 
 impl Session {
@@ -82,15 +89,15 @@ impl Session {
         Some(Item { index, title: meta.title.clone(), image, tags: meta.tags.clone(), score })
     }
 
-    fn tokens(&self, key: &str) -> WebResult<Rc<EncodedImages>> {
+    fn shown(&self, key: &str) -> WebResult<Rc<Shown>> {
         let mut kept = self.kept.borrow_mut();
         let at = kept.iter().position(|(known, _)| known == key);
         let found = at.and_then(|at| kept.remove(at)).ok_or_else(|| {
             WebError::new("runtime", format!("image {key} is not encoded"), "send an encode message first")
         })?;
-        let tokens = Rc::clone(&found.1);
+        let shown = Rc::clone(&found.1);
         kept.push_back(found);
-        Ok(tokens)
+        Ok(shown)
     }
 
     /// Reads an image and keeps its tokens under its key.
@@ -99,10 +106,11 @@ impl Session {
     /// Kind `image` for pixels that do not fit their size.
     pub async fn encode(&self, image: Encode) -> WebResult<Encoded> {
         let began = now();
-        let tokens = self.engine.encode_image(&Rgba::new(image.width, image.height, &image.rgba)?)?;
+        let encoded = self.engine.encode_image(&Rgba::new(image.width, image.height, &image.rgba)?)?;
+        let same = self.engine.same_images(&encoded).await?;
         let mut kept = self.kept.borrow_mut();
         kept.retain(|(key, _)| *key != image.key);
-        kept.push_back((image.key, Rc::new(tokens)));
+        kept.push_back((image.key, Rc::new(Shown { image: encoded, same })));
         let mut dropped = Vec::new();
         while kept.len() > KEPT {
             dropped.extend(kept.pop_front().map(|(key, _)| key));
@@ -116,10 +124,13 @@ impl Session {
     /// Kind `query` without either; `device` where the device stopped answering.
     pub async fn query(&self, query: Query) -> WebResult<Found> {
         let began = now();
-        let tokens = query.key.as_deref().map(|key| self.tokens(key)).transpose()?;
-        let vector = self.engine.compose(tokens.as_deref(), &query.text).await?;
+        let shown = query.key.as_deref().map(|key| self.shown(key)).transpose()?;
+        let vector = self.engine.compose(shown.as_ref().map(|shown| &shown.image), &query.text).await?;
         let composed = now();
-        let exclude: Vec<u32> = query.exclude.and_then(|index| u32::try_from(index).ok()).into_iter().collect();
+        let mut exclude: Vec<u32> = query.exclude.and_then(|index| u32::try_from(index).ok()).into_iter().collect();
+        if let Some(shown) = shown.filter(|_| !query.text.trim().is_empty()) {
+            exclude.extend(&shown.same);
+        }
         let hits = self.engine.search(&vector, query.limit.min(MOST), &exclude)?;
         let hits = hits.iter().filter_map(|Hit { index, score }| self.item(*index as usize, Some(*score))).collect();
         Ok(Found { hits, timings: QueryTimings { compose: composed - began, search: now() - composed } })

@@ -131,6 +131,20 @@ impl Gallery {
         Ok(scores)
     }
 
+    /// The images whose score for a query `[P]` is at least `least`, in order of their numbers.
+    ///
+    /// # Errors
+    /// As [`Gallery::search`].
+    pub fn search_above(&self, query: &[f32], least: f32) -> Result<Vec<u32>> {
+        let mut found = Vec::new();
+        self.scan(query, |hit| {
+            if hit.score >= least {
+                found.push(hit.index);
+            }
+        })?;
+        Ok(found)
+    }
+
     fn scan(&self, query: &[f32], mut each: impl FnMut(Hit)) -> Result<()> {
         let Some((_, width)) = self.shape() else { return Ok(()) };
         if query.len() != width {

@@ -13,18 +13,19 @@ mod portable;
 
 use burn::tensor::Tensor;
 
-/// Whether `device` runs the fused CPU kernels.
+/// Whether the fused CPU kernels, which know f32 only, can take `x`.
 #[cfg(feature = "flex")]
-fn fused(device: &burn::tensor::Device) -> bool {
+fn fused<const R: usize>(x: &Tensor<R>) -> bool {
+    let device = x.device();
     #[cfg(feature = "autodiff")]
-    let device = &device.clone().inner();
-    matches!(device.as_dispatch(), burn::backend::DispatchDevice::Flex(_))
+    let device = device.inner();
+    x.dtype() == burn::tensor::DType::F32 && matches!(device.as_dispatch(), burn::backend::DispatchDevice::Flex(_))
 }
 
 /// Exact GELU, `x · Φ(x)`, element by element (BERT's `gelu`; not the tanh form).
 pub fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
     #[cfg(feature = "flex")]
-    if fused(&x.device()) {
+    if fused(&x) {
         return extension::gelu(x);
     }
     portable::gelu(x)
@@ -33,16 +34,16 @@ pub fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
 /// Layer normalisation over the last dimension, `(x − mean) / sqrt(var + eps) · gamma + beta`.
 ///
 /// # Shapes
-/// - x `[R, D]`; gamma, beta `[D]`; result `[R, D]`
+/// - x `[R, D]`; gamma, beta `[D]`; result `[R, D]` in gamma's precision, computed in f32
 pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> Tensor<2> {
     #[cfg(feature = "flex")]
-    if fused(&x.device()) {
+    if fused(&x) && fused(&gamma) {
         return extension::layer_norm(x, gamma, beta, eps as f32);
     }
     portable::layer_norm(x, gamma, beta, eps)
 }
 
-/// Multi-head scaled dot-product attention without dropout on the weights.
+/// Multi-head scaled dot-product attention without dropout on the weights; the softmax is computed in f32.
 ///
 /// # Shapes
 /// - query `[B, n, D]`; key, value `[B, m, D]` with the heads side by side in D
@@ -50,7 +51,7 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> 
 /// - result `[B, n, D]`
 pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, bias: Tensor<2>, heads: usize) -> Tensor<3> {
     #[cfg(feature = "flex")]
-    if fused(&query.device()) {
+    if fused(&query) {
         return extension::attention(query, key, value, bias, heads);
     }
     portable::attention(query, key, value, bias, heads)
@@ -65,7 +66,7 @@ pub fn dropout<const R: usize>(x: Tensor<R>, p: f64, seed: u64) -> Tensor<R> {
         return x;
     }
     #[cfg(feature = "flex")]
-    if fused(&x.device()) {
+    if fused(&x) {
         return extension::dropout(x, p as f32, seed);
     }
     let _ = seed;

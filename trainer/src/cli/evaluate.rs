@@ -9,12 +9,13 @@ use thisbut::evaluate::{Encoded, Scorer, Subject, cached_tokens, evaluate, targe
 use thisbut::features::Features;
 use thisbut::report::Report;
 use thisbut::train::checkpoint;
-use thisbut::{embed, fsx};
+use thisbut::{compress, embed, fsx};
+use thisbut_model::CirConfig;
 use thisbut_model::bundle::Manifest;
 use thisbut_model::cir::Cir;
 use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
 use thisbut_model::text::WordPiece;
-use thisbut_model::weights;
+use thisbut_model::weights::{self, Tensors};
 
 /// Print R@1/5/10/50, R_subset@1/2/3 and their average as CIRR does, beside image-only, text-only and averaged queries.
 #[derive(clap::Args)]
@@ -48,6 +49,9 @@ pub struct Args {
     /// Compare with the first so many target tokens only: what a gallery with fewer tokens an image would answer.
     #[arg(long)]
     tokens: Option<usize>,
+    /// Keep so many dimensions of query and target tokens, the principal ones: what a narrower gallery would answer.
+    #[arg(long, conflicts_with = "bundle")]
+    width: Option<usize>,
     /// Write the figures here as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -91,16 +95,6 @@ impl Args {
         }
     }
 
-    /// The first `--tokens` of each image's `n` target tokens, and how many they are.
-    fn keep(&self, targets: Vec<f32>, n: usize, p: usize) -> (Vec<f32>, usize) {
-        match self.tokens {
-            Some(kept) if (1..n).contains(&kept) => {
-                (targets.chunks_exact(n * p).flat_map(|image| &image[..kept * p]).copied().collect(), kept)
-            }
-            _ => (targets, n),
-        }
-    }
-
     fn title(&self, what: &Path) -> String {
         let people = if self.people { ", people only" } else { "" };
         let without =
@@ -111,25 +105,41 @@ impl Args {
     fn of_checkpoint(&self, path: &Path, table: &Table) -> Result<Report> {
         let device = choose(self.device)?;
         let checkpoint::Checkpoint { header, model: mut tensors, .. } = checkpoint::load(path)?;
-        let config = header.config;
-        let model = weights::load(Cir::new(&config, &device), "", &mut tensors)?;
+        let mut config = header.config;
         let words = WordPiece::from_vocab(&fsx::read_text(&self.weights.join("vocab.txt"))?)?;
         let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, &config));
         let features = Features::open(&cache, None)?;
         let rows = embed::rows(table, &features)?;
         let tokens = cached_tokens(&features, &rows, &device);
-        let subject = Subject { model: &model, config: &config, words: &words, device: &device, tokens: &tokens };
         let bar = super::progress("images");
-        let targets = target_tokens(&subject, &table.gallery, &mut |done, all| super::advance(&bar, done, all))?;
-        let (targets, kept) = self.keep(targets, config.qformer.query_tokens, config.projection);
-        let scorer = Scorer::Exact(targets, kept, config.projection);
+        let load =
+            |config: &CirConfig, tensors: &Tensors| weights::load(Cir::new(config, &device), "", &mut tensors.clone());
+        let targets_of = |model: &Cir, config: &CirConfig| {
+            let subject = Subject { model, config, words: &words, device: &device, tokens: &tokens };
+            target_tokens(&subject, &table.gallery, &mut |done, all| super::advance(&bar, done, all))
+        };
+        let mut model = load(&config, &tensors)?;
+        let mut targets = targets_of(&model, &config)?;
+        if let Some(width) = self.width {
+            if !(1..config.projection).contains(&width) {
+                bail!("--width {width} for a model of {}; give less, and at least 1", config.projection);
+            }
+            let axes = compress::principal_axes(&targets, config.projection, width);
+            compress::narrow(&mut config, &mut tensors, "", &axes, width)?;
+            model = load(&config, &tensors)?;
+            targets = targets_of(&model, &config)?;
+        }
         bar.finish_and_clear();
+        let (targets, kept) = keep(self.tokens, targets, config.qformer.query_tokens, config.projection);
+        let scorer = Scorer::Exact(targets, kept, config.projection);
+        let subject = Subject { model: &model, config: &config, words: &words, device: &device, tokens: &tokens };
         self.score(&subject, table, &scorer, path)
     }
 
     fn of_bundle(&self, root: &Path, table: &Table) -> Result<Report> {
         let device = choose(self.device)?;
-        let engine = Bundle::read_model(root)?.engine(&device)?;
+        let bundle = Bundle::read_model(root)?;
+        let engine = bundle.engine(&device)?;
         let bar = super::progress("images");
         let encoded = Encoded::new(&engine, table, &device, &mut |done, all| super::advance(&bar, done, all))?;
         let tokens = |images: &[u32]| Ok(encoded.tokens(images, &device));
@@ -144,7 +154,9 @@ impl Args {
         bar.finish_and_clear();
         let mut gallery = Gallery::new();
         let p = engine.config().projection;
-        let (targets, n) = self.keep(targets, engine.config().qformer.query_tokens, p);
+        let all = engine.config().qformer.query_tokens;
+        let kept = self.tokens.or(Some(bundle.manifest.gallery.tokens));
+        let (targets, n) = keep(kept, targets, all, p);
         gallery.push(Chunk::parse(&encode_chunk(&targets, n, p)?)?)?;
         self.score(&subject, table, &Scorer::Shipped(gallery), root)
     }
@@ -159,6 +171,16 @@ impl Args {
             fsx::write_atomic(path, (lines?.join("\n") + "\n").as_bytes())?;
         }
         Ok(report)
+    }
+}
+
+/// The first `kept` of each image's `n` target tokens, and how many they are.
+fn keep(kept: Option<usize>, targets: Vec<f32>, n: usize, p: usize) -> (Vec<f32>, usize) {
+    match kept {
+        Some(kept) if (1..n).contains(&kept) => {
+            (targets.chunks_exact(n * p).flat_map(|image| &image[..kept * p]).copied().collect(), kept)
+        }
+        _ => (targets, n),
     }
 }
 

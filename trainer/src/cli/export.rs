@@ -1,6 +1,6 @@
 //! `thisbut export`: a checkpoint and a data set's images as a bundle that a page can use.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thisbut::bundle_io::Bundle;
 use thisbut::data::{LoadOptions, Split, cirr};
@@ -24,6 +24,9 @@ pub struct Args {
     /// How weights are stored.
     #[arg(long, value_enum, default_value = "q8")]
     width: Width,
+    /// Target tokens an image that the gallery keeps, the first of the model's N (default: all).
+    #[arg(long)]
+    tokens: Option<usize>,
     /// The folder of `fetch-weights`.
     #[arg(long, default_value = "data/weights")]
     weights: PathBuf,
@@ -49,7 +52,12 @@ impl Args {
     pub fn run(self) -> Result<()> {
         let (config, tensors) = gather(&self.checkpoint, &self.weights)?;
         let vocabulary = fsx::read_text(&self.weights.join("vocab.txt"))?;
-        let made: Bundle = bundle(&config, &tensors, self.width, vocabulary)?;
+        let all = config.qformer.query_tokens;
+        let kept = self.tokens.unwrap_or(all);
+        if !(1..=all).contains(&kept) {
+            bail!("--tokens {kept} for a model of {all}; give 1 to {all}");
+        }
+        let made: Bundle = bundle(&config, &tensors, self.width, kept, vocabulary)?;
         let (table, complaints) = cirr::load(&self.dataset, Split::Test, &LoadOptions::default())?;
         super::complain(&complaints, 20);
         let staged = stage(&self.dataset, &table, self.limit)?;

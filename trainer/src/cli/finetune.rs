@@ -6,7 +6,7 @@ use thisbut::data::{LoadOptions, Split, cirr, derive, described};
 use thisbut::device::DeviceKind;
 use thisbut::features::{self, Features};
 use thisbut::train::finetune::{Event, Inputs, finetune};
-use thisbut::train::settings::{Recipe, Settings};
+use thisbut::train::settings::{Precision, Recipe, Settings};
 use thisbut::{fsx, import};
 use thisbut_model::text::WordPiece;
 
@@ -39,6 +39,9 @@ pub struct Args {
     /// What to compute on.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceKind,
+    /// What the passes compute in; master weights stay f32.
+    #[arg(long, value_enum, default_value_t)]
+    precision: Precision,
     /// Triplets a step.
     #[arg(long, default_value_t = 128)]
     batch: usize,
@@ -101,6 +104,7 @@ impl Args {
             recipe: self.recipe,
             seed: self.seed,
             device: self.device,
+            precision: self.precision,
             batch: self.batch,
             steps: self.steps,
             learning_rate: self.learning_rate,

@@ -11,6 +11,7 @@ mod features;
 mod fetch_weights;
 mod finetune;
 mod index;
+mod pairs;
 mod plot;
 mod prepare;
 mod query;
@@ -38,6 +39,7 @@ enum Command {
     Export(export::Args),
     Index(index::Args),
     Query(query::Args),
+    Pairs(pairs::Args),
     Plot(plot::Args),
     Config(config::Args),
 }
@@ -55,6 +57,7 @@ impl Cli {
             Command::Export(args) => args.run(),
             Command::Index(args) => args.run(),
             Command::Query(args) => args.run(),
+            Command::Pairs(args) => args.run(),
             Command::Plot(args) => args.run(),
             Command::Config(args) => args.run(),
         }

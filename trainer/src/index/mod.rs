@@ -81,7 +81,8 @@ pub fn index(
         found.complaints.extend(titles::apply(csv, &mut found.photos)?);
     }
     let (n, p) = (bundle.config.qformer.query_tokens, bundle.config.projection);
-    let mut gallery = GalleryWriter::new(Writer::new(&options.out)?, n, p);
+    let stored = bundle.manifest.gallery.tokens.min(n);
+    let mut gallery = GalleryWriter::new(Writer::new(&options.out)?, stored, p);
     let all = found.photos.len();
     for (batch, photos) in found.photos.chunks(BATCH).enumerate() {
         progress(batch * BATCH, all);
@@ -109,7 +110,7 @@ pub fn index(
             ));
         }
         for ((photo, thumb, width, height), tokens) in kept.into_iter().zip(tokens.chunks_exact(n * p)) {
-            gallery.image(photo, &thumb, (width, height), tokens)?;
+            gallery.image(photo, &thumb, (width, height), tokens.get(..stored * p).unwrap_or_default())?;
         }
     }
     progress(all, all);
@@ -244,7 +245,10 @@ impl GalleryWriter {
             },
             self_test: Some(self_test),
             // The numbers were measured on the collection that the model came with, not on this gallery.
-            measured: serde_json::json!({ "model_bundle": old.measured }),
+            measured: match &old.measured {
+                serde_json::Value::Null => serde_json::Value::Null,
+                figures => serde_json::json!({ "model_bundle": figures }),
+            },
             suggestions: options.suggestions.clone(),
             ..old.clone()
         };

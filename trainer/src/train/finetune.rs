@@ -1,6 +1,6 @@
 //! The fine-tuning loop: PTHA, or SPRC with a switch.
 
-use super::settings::{Recipe, Settings};
+use super::settings::{Precision, Recipe, Settings};
 use super::{batches, checkpoint, losses, optimizer::AdamW, schedule};
 use crate::data::table::{Table, Triplet};
 use crate::device;
@@ -9,7 +9,7 @@ use crate::error::{Result, TrainerError};
 use crate::features::Features;
 use crate::fsx;
 use crate::metrics::Accumulator;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, FloatDType, Tensor};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -102,6 +102,10 @@ pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Ev
     }
     let plain = device::choose(settings.device)?;
     let device = plain.clone().autodiff();
+    if settings.precision == Precision::Bf16 && !plain.supports_dtype(DType::BF16) {
+        let problem = "the device does not compute in bfloat16";
+        return Err(TrainerError::settings("--precision", problem, "use f32, or another --device"));
+    }
     let data = fingerprint(inputs.train);
     let mut header = checkpoint::Header::new(settings.clone(), inputs.config.clone(), data);
     let mut optimizer = AdamW::new(settings);
@@ -264,6 +268,11 @@ fn train_step(
     let composed = settings.recipe != Recipe::Captions;
     let images: Vec<usize> = references.filter(|_| composed).chain(targets).collect();
     let tokens = inputs.features.tokens(&images, device);
+    let master = model;
+    let model = match settings.precision {
+        Precision::F32 => master.clone(),
+        Precision::Bf16 => master.in_precision(FloatDType::BF16),
+    };
     let keys = model.image_keys(tokens);
     let (reference, target) = match composed {
         true => (keys.slice(0..b), keys.slice(b..2 * b)),
@@ -311,7 +320,8 @@ fn train_step(
         match composed {
             true => forward,
             false => {
-                (forward + losses::contrastive(scores.transpose(), tau.clone(), ignored.clone().transpose(), smoothing)) / 2.0
+                (forward + losses::contrastive(scores.transpose(), tau.clone(), ignored.clone().transpose(), smoothing))
+                    / 2.0
             }
         }
     };
@@ -329,7 +339,8 @@ fn train_step(
     if let [q2t, t2t, p2p, total] = read[..] {
         values = Losses { total: total.into(), q2t: q2t.into(), t2t: t2t.into(), p2p: p2p.into() };
     }
-    let (model, norm) = optimizer.step(model, &grads, rate)?;
+    drop(model);
+    let (model, norm) = optimizer.step(master, &grads, rate)?;
     Ok((model, values, norm))
 }
 

@@ -1,6 +1,6 @@
 //! The losses of PTHA and SPRC.
 
-use burn::tensor::{Int, Tensor, TensorData, activation};
+use burn::tensor::{FloatDType, Int, Tensor, TensorData, activation};
 
 /// Logit of an entry that must not count.
 const MASKED: f32 = -1e4;
@@ -45,7 +45,7 @@ pub fn contrastive(similarity: Tensor<2>, temperature: Tensor<1>, ignored: Tenso
 /// # Shapes
 /// - prompt `[B, N, D]`, towards `[B, N, D]`; result `[1]`
 pub fn prototype(prompt: Tensor<3>, towards: Tensor<3>) -> Tensor<1> {
-    (prompt.mean_dim(1) - towards.detach().mean_dim(1)).square().mean()
+    (mean(prompt) - mean(towards.detach())).square().mean()
 }
 
 /// SPRC's alignment: the fusion tokens' mean towards the learned prompt tokens' mean.
@@ -53,6 +53,10 @@ pub fn prototype(prompt: Tensor<3>, towards: Tensor<3>) -> Tensor<1> {
 /// # Shapes
 /// - prompt `[B, N, D]`, learned `[N, D]`; result `[1]`
 pub fn align(prompt: Tensor<3>, learned: Tensor<2>) -> Tensor<1> {
-    let learned = learned.detach().unsqueeze::<3>();
-    (prompt.mean_dim(1) - learned.mean_dim(1)).square().mean()
+    (mean(prompt) - mean(learned.detach().unsqueeze::<3>())).square().mean()
+}
+
+/// The tokens' mean `[B, 1, D]`, in f32.
+fn mean(tokens: Tensor<3>) -> Tensor<3> {
+    tokens.cast(FloatDType::F32).mean_dim(1)
 }

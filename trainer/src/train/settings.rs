@@ -17,6 +17,17 @@ pub enum Recipe {
     Sprc,
 }
 
+/// What the forward and backward passes compute in. Master weights and the optimiser's moments are f32 always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// bfloat16; norms, softmax and losses in f32.
+    Bf16,
+}
+
 /// All settings of a fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
@@ -26,6 +37,9 @@ pub struct Settings {
     pub seed: u64,
     /// Where it runs.
     pub device: DeviceKind,
+    /// What it computes in.
+    #[serde(default)]
+    pub precision: Precision,
     /// Triplets a step.
     pub batch: usize,
     /// Steps in all; the schedule ends there.

@@ -1,0 +1,172 @@
+//! Exact and nearly exact ways to make a trained model smaller before it is quantized.
+
+use crate::error::{Result, TrainerError};
+use rayon::prelude::*;
+use thisbut_model::CirConfig;
+use thisbut_model::weights::Tensors;
+
+/// Sweeps of Jacobi's method; 128 dimensions need about eight.
+const SWEEPS: usize = 30;
+
+/// Stores the word embeddings at the model's width: `word · word_projection` `[V, D]` in the place of `[V, words]` and
+/// the map. Computes the same, and halves the table of a model of half the language model's width.
+///
+/// # Errors
+/// When a tensor is missing or has another shape.
+pub fn fold_words(config: &mut CirConfig, tensors: &mut Tensors, prefix: &str) -> Result<()> {
+    if config.qformer.word_width.is_none_or(|width| width <= config.qformer.width) {
+        return Ok(());
+    }
+    let name = |rest: &str| format!("{prefix}.qformer.{rest}");
+    let (dims, words) = take(tensors, &name("word"))?;
+    let (shape, map) = take(tensors, &name("word_projection.weight"))?;
+    let (_, bias) = take(tensors, &name("word_projection.bias"))?;
+    let ([rows, inner], [from, to]) = (square(&dims)?, square(&shape)?);
+    if inner != from || bias.len() != to {
+        return Err(misfit(format!("{dims:?} · {shape:?} + [{}]", bias.len())));
+    }
+    let folded = product(&words, &map, inner, to, Some(&bias));
+    tensors.insert(name("word"), (vec![rows, to], folded));
+    config.qformer.word_width = None;
+    Ok(())
+}
+
+/// Turns query and target space to `axes` `[P, p]` and keeps these p dimensions.
+///
+/// # Errors
+/// When a tensor is missing or has another shape.
+pub fn narrow(config: &mut CirConfig, tensors: &mut Tensors, prefix: &str, axes: &[f32], kept: usize) -> Result<()> {
+    let width = config.projection;
+    if axes.len() != width * kept {
+        return Err(misfit(format!("{} values for {width} × {kept} axes", axes.len())));
+    }
+    for map in ["text_projection", "vision_projection"] {
+        let dot = if prefix.is_empty() { "" } else { "." };
+        for part in ["weight", "bias"] {
+            let name = format!("{prefix}{dot}{map}.{part}");
+            let (mut dims, values) = take(tensors, &name)?;
+            if dims.last() != Some(&width) {
+                return Err(misfit(format!("{name} of {dims:?} for a width of {width}")));
+            }
+            if let Some(last) = dims.last_mut() {
+                *last = kept;
+            }
+            tensors.insert(name, (dims, product(&values, axes, width, kept, None)));
+        }
+    }
+    config.projection = kept;
+    Ok(())
+}
+
+/// The `kept` directions `[P, kept]` in which vectors `[·, P]` are largest (uncentred principal axes), by Jacobi's method.
+pub fn principal_axes(vectors: &[f32], width: usize, kept: usize) -> Vec<f32> {
+    let p = width;
+    let mut a = vec![0.0f64; p * p];
+    for v in vectors.chunks_exact(p.max(1)) {
+        for (row, x) in a.chunks_exact_mut(p).zip(v) {
+            for (sum, y) in row.iter_mut().zip(v) {
+                *sum += f64::from(*x) * f64::from(*y);
+            }
+        }
+    }
+    let mut axes: Vec<f64> = (0..p * p).map(|i| f64::from(u8::from(i / p == i % p))).collect();
+    let scale: f64 = (0..p).map(|i| a[i * p + i]).sum::<f64>().max(f64::MIN_POSITIVE);
+    for _ in 0..SWEEPS {
+        let mut off = 0.0f64;
+        for i in 0..p {
+            for j in i + 1..p {
+                let between = a[i * p + j];
+                off = off.max(between.abs());
+                if between.abs() < 1e-15 * scale {
+                    continue;
+                }
+                let theta = (a[j * p + j] - a[i * p + i]) / (2.0 * between);
+                let t = theta.signum() / (theta.abs() + theta.hypot(1.0));
+                let c = 1.0 / t.hypot(1.0);
+                let s = t * c;
+                for k in 0..p {
+                    let (x, y) = (a[k * p + i], a[k * p + j]);
+                    (a[k * p + i], a[k * p + j]) = (c * x - s * y, s * x + c * y);
+                }
+                for k in 0..p {
+                    let (x, y) = (a[i * p + k], a[j * p + k]);
+                    (a[i * p + k], a[j * p + k]) = (c * x - s * y, s * x + c * y);
+                    let (x, y) = (axes[k * p + i], axes[k * p + j]);
+                    (axes[k * p + i], axes[k * p + j]) = (c * x - s * y, s * x + c * y);
+                }
+            }
+        }
+        if off < 1e-12 * scale {
+            break;
+        }
+    }
+    let mut order: Vec<usize> = (0..p).collect();
+    order.sort_by(|i, j| a[j * p + j].total_cmp(&a[i * p + i]));
+    order.truncate(kept);
+    (0..p).flat_map(|row| order.iter().map(move |column| (row, *column))).map(|(r, c)| axes[r * p + c] as f32).collect()
+}
+
+/// `x [·, inner] · map [inner, to] + bias`.
+fn product(x: &[f32], map: &[f32], inner: usize, to: usize, bias: Option<&[f32]>) -> Vec<f32> {
+    let mut out = vec![0.0f32; x.len() / inner * to];
+    out.par_chunks_exact_mut(to).zip(x.par_chunks_exact(inner)).for_each(|(out, x)| {
+        if let Some(bias) = bias {
+            out.copy_from_slice(bias);
+        }
+        for (x, row) in x.iter().zip(map.chunks_exact(to)) {
+            for (sum, w) in out.iter_mut().zip(row) {
+                *sum += x * w;
+            }
+        }
+    });
+    out
+}
+
+fn take(tensors: &mut Tensors, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+    tensors.remove(name).ok_or_else(|| misfit(format!("there is no tensor {name}")))
+}
+
+fn square(dims: &[usize]) -> Result<[usize; 2]> {
+    dims.try_into().map_err(|_| misfit(format!("a matrix of {dims:?}")))
+}
+
+fn misfit(problem: String) -> TrainerError {
+    TrainerError::checkpoint("the model", problem, "train it again with this version")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_of_a_stretched_cloud() {
+        // Three directions of length 3, 2 and 1, turned by a rotation.
+        let (c, s) = (0.6f32, 0.8f32);
+        let turn = |v: [f32; 3]| [c * v[0] - s * v[1], s * v[0] + c * v[1], v[2]];
+        let cloud: Vec<f32> = [[0.0, 2.0, 0.0], [3.0, 0.0, 0.0], [0.0, 0.0, 1.0]].into_iter().flat_map(turn).collect();
+        let axes = principal_axes(&cloud, 3, 2);
+        let column = |i: usize| [axes[i], axes[2 + i], axes[4 + i]];
+        let along = |a: [f32; 3], b: [f32; 3]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>().abs();
+        assert!((along(column(0), turn([1.0, 0.0, 0.0])) - 1.0).abs() < 1e-6, "{axes:?}");
+        assert!((along(column(1), turn([0.0, 1.0, 0.0])) - 1.0).abs() < 1e-6, "{axes:?}");
+    }
+
+    #[test]
+    fn folded_words_are_the_mapped_ones() {
+        let mut config = CirConfig::preset("web-xs").unwrap();
+        config.qformer.width = 2;
+        config.qformer.word_width = Some(3);
+        let mut tensors = Tensors::from([
+            ("model.qformer.word".into(), (vec![2, 3], vec![1.0, 2.0, 3.0, 0.0, 0.0, 1.0])),
+            ("model.qformer.word_projection.weight".into(), (vec![3, 2], vec![1.0, 0.0, 0.0, 1.0, 2.0, 2.0])),
+            ("model.qformer.word_projection.bias".into(), (vec![2], vec![0.5, -0.5])),
+        ]);
+        fold_words(&mut config, &mut tensors, "model").unwrap();
+        assert_eq!(config.qformer.word_width, None);
+        assert_eq!(tensors["model.qformer.word"], (vec![2, 2], vec![7.5, 7.5, 2.5, 1.5]));
+        assert_eq!(tensors.len(), 1);
+        fold_words(&mut config, &mut tensors, "model").unwrap();
+        config.qformer.word_width = Some(3);
+        assert!(fold_words(&mut config, &mut tensors, "model").is_err());
+    }
+}

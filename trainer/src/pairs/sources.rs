@@ -1,0 +1,124 @@
+//! Where groups come from: CIRR captions, FashionIQ attribute labels, a CSV of one's own.
+
+use super::near::Item;
+use crate::error::{Result, TrainerError};
+use crate::features::Features;
+use crate::fsx;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+#[derive(Deserialize)]
+struct CirrRow {
+    reference: String,
+    target_hard: Option<String>,
+    img_set: Option<ImageSet>,
+}
+
+#[derive(Deserialize)]
+struct ImageSet {
+    id: u64,
+    members: Vec<String>,
+}
+
+/// A CIRR captions file's image sets by id, and its annotated (reference, target) pairs.
+pub type CirrSets = (BTreeMap<u64, Vec<String>>, Vec<(String, String)>);
+
+/// Reads a CIRR captions file (`cap.rc2.*.json`).
+///
+/// # Errors
+/// When the file cannot be read, or two rows give a set different members.
+pub fn cirr_sets(path: &Path) -> Result<CirrSets> {
+    let rows: Vec<CirrRow> = json(path)?;
+    let (mut sets, mut known) = (BTreeMap::<u64, Vec<String>>::new(), Vec::new());
+    for row in rows {
+        if let Some(set) = row.img_set {
+            let members = sets.entry(set.id).or_insert_with(|| set.members.clone());
+            if members.iter().collect::<BTreeSet<_>>() != set.members.iter().collect() {
+                let problem = format!("image set {} has other members in another row", set.id);
+                return Err(TrainerError::data(path.display().to_string(), problem, "mend the captions file"));
+            }
+        }
+        if let Some(target) = row.target_hard {
+            known.push((row.reference, target));
+        }
+    }
+    Ok((sets, known))
+}
+
+/// Images by label from a FashionIQ attribute file (`asin2attr.*.json`: image → six lists of labels). A label that an
+/// image has in several lists counts once.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn labels(path: &Path) -> Result<BTreeMap<String, Vec<String>>> {
+    let images: BTreeMap<String, Vec<Vec<String>>> = json(path)?;
+    let mut by_label: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (image, lists) in images {
+        for label in lists.into_iter().flatten().collect::<BTreeSet<_>>() {
+            by_label.entry(label).or_default().push(image.clone());
+        }
+    }
+    Ok(by_label)
+}
+
+/// A row of a CSV of one's own: `image,category` and, for the rules that use them, `source` and `product`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Row {
+    /// The image's name.
+    pub image: String,
+    /// Its category or group.
+    pub category: String,
+    /// Where it came from.
+    #[serde(default)]
+    pub source: String,
+    /// The product that it shows.
+    #[serde(default)]
+    pub product: String,
+}
+
+/// Reads the CSV.
+///
+/// # Errors
+/// With file and line, when a row does not fit.
+pub fn table(path: &Path) -> Result<Vec<Row>> {
+    let text = fsx::read_text(path)?;
+    let mut reader = csv::ReaderBuilder::new()
+        .trim(csv::Trim::All)
+        .from_reader(text.strip_prefix('\u{feff}').unwrap_or(&text).as_bytes());
+    let mut rows = Vec::new();
+    for row in reader.deserialize() {
+        rows.push(row.map_err(|e: csv::Error| {
+            let line = e.position().map_or(1, csv::Position::line);
+            let mend = "give the columns image and category, and if need be source and product";
+            TrainerError::data(format!("{}, line {line}", path.display()), e.to_string(), mend)
+        })?);
+    }
+    Ok(rows)
+}
+
+/// Rows with their features: the normalised mean of an image's tokens.
+///
+/// # Errors
+/// When the cache lacks an image.
+pub fn items(rows: &[Row], features: &Features) -> Result<Vec<Item>> {
+    rows.iter()
+        .map(|row| {
+            let mut feature = features.mean(features.row(&row.image)?);
+            let norm = feature.iter().map(|x| x * x).sum::<f32>().sqrt().max(f32::MIN_POSITIVE);
+            feature.iter_mut().for_each(|x| *x /= norm);
+            Ok(Item {
+                name: row.image.clone(),
+                category: row.category.clone(),
+                source: row.source.clone(),
+                product: row.product.clone(),
+                feature,
+            })
+        })
+        .collect()
+}
+
+fn json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
+    serde_json::from_str(&fsx::read_text(path)?)
+        .map_err(|e| TrainerError::data(path.display().to_string(), e.to_string(), "check that it is the right file"))
+}
