@@ -3,7 +3,7 @@
 use anyhow::Result;
 use std::path::PathBuf;
 use thisbut::bundle_io::Bundle;
-use thisbut::data::{LoadOptions, Split, cirr};
+use thisbut::data::{DataSet, Format, LoadOptions, Split};
 use thisbut::device::{DeviceKind, choose};
 use thisbut::export::{Width, bundle, gather, stage};
 use thisbut::fsx;
@@ -18,6 +18,9 @@ pub struct Args {
     /// The data set whose test gallery becomes the bundle's gallery.
     #[arg(long)]
     dataset: PathBuf,
+    /// The data set's layout (default: told from its files).
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// The folder to write.
     #[arg(long, default_value = "exported")]
     out: PathBuf,
@@ -50,7 +53,8 @@ impl Args {
         let (config, tensors) = gather(&self.checkpoint, &self.weights)?;
         let vocabulary = fsx::read_text(&self.weights.join("vocab.txt"))?;
         let made: Bundle = bundle(&config, &tensors, self.width, vocabulary)?;
-        let (table, complaints) = cirr::load(&self.dataset, Split::Test, &LoadOptions::default())?;
+        let (table, complaints) =
+            DataSet::open(&self.dataset, self.format)?.load(Split::Test, &LoadOptions::default())?;
         super::complain(&complaints, 20);
         let staged = stage(&self.dataset, &table, self.limit)?;
         let mut encoder = EngineEncoder(made.engine(&choose(self.device)?)?);
