@@ -97,8 +97,8 @@ mod tests {
     fn the_table_has_every_method_group_and_the_margin() {
         let mut all = Comparison::new();
         for (i, group) in ["seen", "seen", "unseen"].into_iter().enumerate() {
-            let query =
-                Query { exclude: Some(0), right: vec![2], subset: vec![1, 2, 3], group: Some(group.to_owned()) };
+            let (right, subset, group) = (vec![2], vec![1, 2, 3], Some(group.to_owned()));
+            let query = Query { exclude: Some(0), right, subset, group, ..Query::default() };
             for method in Method::ALL {
                 let high = if method == Method::Composed && i < 2 { 1.0 } else { 0.1 };
                 all.add(method, &[0.9, 0.5, high, 0.0], &query).unwrap();
