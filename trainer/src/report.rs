@@ -61,7 +61,7 @@ impl fmt::Display for Report {
                 }
             }
             let name = format!("{} ({n} queries)", section.name);
-            let columns: String = heads.iter().map(|head| format!("{head:>13}")).collect();
+            let columns: String = heads.iter().map(|head| format!("{head:>15}")).collect();
             writeln!(f, "\n{name:<34}{columns}")?;
             for row in &section.rows {
                 write!(f, "  {:<32}", row.method.label())?;
@@ -71,7 +71,7 @@ impl fmt::Display for Report {
                         (Some(v), None) => format!("{v:.2}"),
                         (None, _) => "–".to_owned(),
                     };
-                    write!(f, "{cell:>13}")?;
+                    write!(f, "{cell:>15}")?;
                 }
                 writeln!(f)?;
             }

@@ -96,11 +96,6 @@ impl Args {
             (None, Some(root)) => self.of_bundle(root, &table)?,
             (None, None) => bail!("nothing to evaluate; give --checkpoint FILE or --bundle FOLDER"),
         };
-        if let Some(folder) = &self.submission {
-            for path in submission::write(folder, data.format, self.split, &table, &answers)? {
-                super::note(format_args!("written: {}", path.display()));
-            }
-        }
         if let Some(path) = &self.json {
             fsx::write_atomic(path, serde_json::to_string_pretty(&report)?.as_bytes())?;
         }
@@ -108,10 +103,12 @@ impl Args {
             record(root, name, &report)?;
         }
         super::print(&report)?;
-        match report.margin() {
-            Some(margin) => super::print(format_args!("composed R@1 is {margin:+.1} points from the best baseline")),
-            None => Ok(()),
+        if let Some(folder) = &self.submission {
+            for path in submission::write(folder, data.format, self.split, &table, &answers)? {
+                super::note(format_args!("written: {}", path.display()));
+            }
         }
+        Ok(())
     }
 
     /// The first `--tokens` of each image's `n` target tokens, and how many they are.

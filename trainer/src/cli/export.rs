@@ -15,12 +15,15 @@ use thisbut::index::{Options, index};
 pub struct Args {
     /// The checkpoint.
     checkpoint: PathBuf,
-    /// The data set whose test gallery becomes the bundle's gallery.
+    /// The data set whose gallery becomes the bundle's gallery.
     #[arg(long)]
     dataset: PathBuf,
     /// The data set's layout (default: told from its files).
     #[arg(long, value_enum)]
     format: Option<Format>,
+    /// The split whose gallery it is.
+    #[arg(long, value_enum, default_value = "test")]
+    split: Split,
     /// The folder to write.
     #[arg(long, default_value = "exported")]
     out: PathBuf,
@@ -54,7 +57,7 @@ impl Args {
         let vocabulary = fsx::read_text(&self.weights.join("vocab.txt"))?;
         let made: Bundle = bundle(&config, &tensors, self.width, vocabulary)?;
         let (table, complaints) =
-            DataSet::open(&self.dataset, self.format)?.load(Split::Test, &LoadOptions::default())?;
+            DataSet::open(&self.dataset, self.format)?.load(self.split, &LoadOptions::default())?;
         super::complain(&complaints, 20);
         let staged = stage(&self.dataset, &table, self.limit)?;
         let mut encoder = EngineEncoder(made.engine(&choose(self.device)?)?);

@@ -109,7 +109,7 @@ impl Builder {
             return Err(TrainerError::data(
                 captions.display().to_string(),
                 format!("no usable triplet ({first})"),
-                "check the data set's images and files",
+                "check the data set's files, and that its images lie where its layout has them",
             ));
         }
         Ok((self.table, self.complaints))

@@ -160,7 +160,8 @@ impl Accumulator {
 /// `found` holds their zero-based ranks, ascending.
 fn average_precision(found: &[usize], relevant: usize, k: usize) -> f64 {
     let hits = found.iter().take_while(|rank| **rank < k);
-    let sum: f64 = hits.enumerate().map(|(before, rank)| (before + 1) as f64 / (rank + 1) as f64).sum();
+    // `sum` would give -0 where nothing hits.
+    let sum = hits.enumerate().fold(0.0, |sum, (before, rank)| sum + (before + 1) as f64 / (rank + 1) as f64);
     sum / relevant.max(found.len()).min(k).max(1) as f64
 }
 

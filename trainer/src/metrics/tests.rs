@@ -100,6 +100,7 @@ fn ground_truths_outside_the_gallery_still_divide() {
     assert_eq!(sums.add(&[0.5, 1.0], &query).unwrap(), Some(1));
     let got = sums.overall().unwrap();
     assert_eq!((got.map5, got.r5, got.r1), (Some(12.5), 100.0, 0.0), "precision 1/2 over 4; a double counts once");
+    assert!(average_precision(&[], 3, 5).is_sign_positive() && average_precision(&[], 0, 5) == 0.0);
 }
 
 #[test]
