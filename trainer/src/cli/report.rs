@@ -47,6 +47,13 @@ impl Args {
             super::complain(&complaints, 20);
             runs.push(run);
         }
+        if let [first, second] = runs.as_mut_slice()
+            && first.name == second.name
+        {
+            // Files of the same name in two runs' folders.
+            first.name = self.run.display().to_string();
+            second.name = self.other.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        }
         let options = LoadOptions { images_required: false, strict: false };
         let (table, complaints) = DataSet::open(&self.dataset, self.format)?.load(self.split, &options)?;
         super::complain(&complaints, 20);
