@@ -2,7 +2,7 @@
 //! Many queries are solvable from one side, so every report stands these beside the composed one.
 
 use crate::error::Result;
-use crate::metrics::{Accumulator, Query};
+use crate::metrics::{Accumulator, Protocol, Query};
 use crate::report::{Report, Row, Section};
 
 /// How a query vector is made.
@@ -37,13 +37,19 @@ impl Method {
 /// Collects the scores of every method over the same queries.
 #[derive(Clone, Debug, Default)]
 pub struct Comparison {
+    protocol: Protocol,
     sums: [Accumulator; 4],
 }
 
 impl Comparison {
-    /// Nothing collected yet.
+    /// Nothing collected yet, by CIRR's protocol.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Nothing collected yet.
+    pub fn with(protocol: Protocol) -> Self {
+        Self { protocol, sums: std::array::from_fn(|_| Accumulator::with(protocol)) }
     }
 
     /// Adds one method's scores over the gallery for one query; returns the rank of its best right target.
@@ -69,9 +75,10 @@ impl Comparison {
                 None => sections.push(Section { name: name.to_owned(), rows: vec![row] }),
             }
         };
+        let total = if self.protocol.averages_groups() { "mean of groups" } else { "all" };
         for (method, sums) in methods() {
             if let Some(recall) = sums.overall() {
-                push("all", method, recall);
+                push(total, method, recall);
             }
         }
         for (method, sums) in methods() {

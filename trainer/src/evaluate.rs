@@ -1,11 +1,11 @@
-//! Evaluation as CIRR does it, of a checkpoint or of a bundle through the engine that visitors use.
+//! Evaluation by the data set's own protocol, of a checkpoint or of a bundle through the engine that visitors use.
 
 use crate::baselines::{Comparison, Method};
 use crate::data::table::{Table, Triplet};
 use crate::embed::{self, Tokenized};
 use crate::error::Result;
 use crate::features::Features;
-use crate::metrics::Query;
+use crate::metrics::{Query, rank};
 use crate::report::Report;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::HashMap;
@@ -85,11 +85,12 @@ pub fn target_tokens(subject: &Subject, images: &[u32], progress: &mut dyn FnMut
     Ok(out)
 }
 
-/// How many of a query's top images [`Answer`] keeps.
+/// How many of a query's top images [`Answer`] names, and how many it keeps for submissions.
 const TOP: usize = 10;
+const KEPT: usize = 50;
 
 /// One composed query's outcome, for per-query files.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Answer {
     /// The triplet's id in its file.
     pub id: u64,
@@ -105,22 +106,26 @@ pub struct Answer {
     pub kind: Option<String>,
     /// Zero-based rank of the best right target; `None` when the gallery has none.
     pub rank: Option<usize>,
-    /// The best images and their scores, without the reference.
+    /// The best images and their scores, without the reference where the protocol removes it.
     pub top: Vec<(String, f32)>,
+    /// The 50 best images, as indices into the table; not in per-query files.
+    #[serde(skip)]
+    pub ranking: Vec<u32>,
+    /// The best members of the query's subset, likewise.
+    #[serde(skip)]
+    pub subset: Vec<u32>,
 }
 
 impl Answer {
     fn new(table: &Table, triplet: &Triplet, scores: &[f32], query: &Query, rank: Option<usize>) -> Self {
         let name = |image: u32| table.images.get(image as usize).map(|i| i.name.clone()).unwrap_or_default();
-        let mut order: Vec<u32> = (0..scores.len() as u32).filter(|at| query.exclude != Some(*at)).collect();
+        let images = |positions: Vec<u32>| -> Vec<u32> {
+            positions.iter().filter_map(|at| table.gallery.get(*at as usize).copied()).collect()
+        };
+        let best = rank::best(scores, query, KEPT);
         let score = |at: &u32| scores.get(*at as usize).copied().unwrap_or(f32::NEG_INFINITY);
-        let falling = |a: &u32, b: &u32| score(b).total_cmp(&score(a)).then(a.cmp(b));
-        if order.len() > TOP {
-            order.select_nth_unstable_by(TOP, falling);
-            order.truncate(TOP);
-        }
-        order.sort_unstable_by(falling);
-        let image = |at: &u32| name(table.gallery.get(*at as usize).copied().unwrap_or(u32::MAX));
+        let top: Vec<f32> = best.iter().take(TOP).map(score).collect();
+        let ranking = images(best);
         Self {
             id: triplet.id,
             reference: name(triplet.reference),
@@ -129,7 +134,9 @@ impl Answer {
             group: triplet.group.clone(),
             kind: triplet.kind.clone(),
             rank,
-            top: order.iter().map(|at| (image(at), score(at))).collect(),
+            top: ranking.iter().map(|image| name(*image)).zip(top).collect(),
+            ranking,
+            subset: images(rank::best_of_subset(scores, query, KEPT)),
         }
     }
 }
@@ -137,7 +144,7 @@ impl Answer {
 /// The composed query of every triplet beside image only, text only and their average.
 ///
 /// Image only: the mean, over the reference's own target tokens, of their scores. Averaged: the mean of the image's and the
-/// text's scores. The reference is never in the ranking.
+/// text's scores. The ranking follows the table's protocol.
 ///
 /// # Errors
 /// When an image or the device fails.
@@ -151,7 +158,7 @@ pub fn evaluate(
     let texts = Tokenized::new(subject.words, table, subject.config.text_length);
     let positions = table.gallery_positions();
     let noise = Noise::off();
-    let mut comparison = Comparison::new();
+    let mut comparison = Comparison::with(table.protocol);
     let mut answers = Vec::with_capacity(table.triplets.len());
     // The same reference serves many queries; its own scores are computed once.
     let mut image_scores: HashMap<u32, Vec<f32>> = HashMap::new();

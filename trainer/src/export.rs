@@ -138,7 +138,10 @@ pub fn stage(root: &Path, table: &Table, limit: Option<usize>) -> Result<Staged>
     for image in table.gallery.iter().step_by(every) {
         let Some(image) = table.images.get(*image as usize) else { continue };
         let extension = image.path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
-        let name = format!("{}.{extension}", image.name.replace('/', "_"));
+        let ending = format!(".{extension}");
+        // Some data sets name an image by its file, ending and all.
+        let bare = image.name.strip_suffix(&ending).unwrap_or(&image.name);
+        let name = format!("{}{ending}", bare.replace('/', "_"));
         std::fs::copy(&image.path, folder.path().join(&name))
             .map_err(|e| TrainerError::io(&image.path, "read", e, mend))?;
         let about = described.get(&image.name);

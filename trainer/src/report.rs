@@ -13,10 +13,10 @@ pub struct Row {
     pub recall: Recall,
 }
 
-/// All queries ("all"), or one group of them.
+/// All queries ("all"; "mean of groups" where the data set's total is that), or one group of them.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Section {
-    /// "all" or the group's name.
+    /// "all", "mean of groups", or the group's name.
     pub name: String,
     /// One row a method.
     pub rows: Vec<Row>,
@@ -29,7 +29,7 @@ pub struct Report {
     pub title: String,
     /// Queries that have no right target in the gallery and so count nowhere.
     pub without_target: usize,
-    /// "all" first, then the groups by name.
+    /// The published total first, then the groups by name.
     pub sections: Vec<Section>,
 }
 
@@ -47,32 +47,36 @@ impl Report {
     }
 }
 
-const HEADS: [&str; 8] = ["R@1", "R@5", "R@10", "R@50", "Rs@1", "Rs@2", "Rs@3", "Avg"];
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.title)?;
         for section in &self.sections {
             let n = section.rows.iter().map(|r| r.recall.n).max().unwrap_or(0);
             // A column is shown when some row has it.
-            let shown: Vec<bool> = (0..HEADS.len())
-                .map(|i| section.rows.iter().any(|r| r.recall.figures().get(i).is_some_and(|(_, v)| v.is_some())))
-                .collect();
-            let columns = |cells: Vec<String>| -> String {
-                cells.into_iter().zip(&shown).filter(|(_, s)| **s).map(|(c, _)| format!("{c:>13}")).collect()
-            };
+            let mut heads: Vec<&str> = Vec::new();
+            for figure in section.rows.first().iter().flat_map(|row| row.recall.figures()) {
+                let has = |row: &Row| row.recall.figures().iter().any(|f| f.key == figure.key && f.value.is_some());
+                if section.rows.iter().any(has) {
+                    heads.push(figure.head);
+                }
+            }
             let name = format!("{} ({n} queries)", section.name);
-            writeln!(f, "\n{name:<34}{}", columns(HEADS.map(str::to_owned).to_vec()))?;
+            let columns: String = heads.iter().map(|head| format!("{head:>15}")).collect();
+            writeln!(f, "\n{name:<34}{columns}")?;
             for row in &section.rows {
-                let cells = row.recall.figures().map(|(key, value)| match (value, row.recall.ci.get(key)) {
-                    (Some(v), Some([low, high])) => format!("{v:.2} ±{:.2}", (high - low) / 2.0),
-                    (Some(v), None) => format!("{v:.2}"),
-                    (None, _) => "–".to_owned(),
-                });
-                writeln!(f, "  {:<32}{}", row.method.label(), columns(cells.to_vec()))?;
+                write!(f, "  {:<32}", row.method.label())?;
+                for figure in row.recall.figures().iter().filter(|figure| heads.contains(&figure.head)) {
+                    let cell = match (figure.value, row.recall.ci.get(figure.key)) {
+                        (Some(v), Some([low, high])) => format!("{v:.2} ±{:.2}", (high - low) / 2.0),
+                        (Some(v), None) => format!("{v:.2}"),
+                        (None, _) => "–".to_owned(),
+                    };
+                    write!(f, "{cell:>15}")?;
+                }
+                writeln!(f)?;
             }
         }
-        writeln!(f, "\nPercent of queries; ± is half of the 95 % interval over queries.")?;
+        writeln!(f, "\nPercent; ± is half of the 95 % interval over queries.")?;
         if let Some(margin) = self.margin() {
             writeln!(f, "Composed R@1 against the best baseline: {margin:+.2} points.")?;
         }
@@ -93,8 +97,8 @@ mod tests {
     fn the_table_has_every_method_group_and_the_margin() {
         let mut all = Comparison::new();
         for (i, group) in ["seen", "seen", "unseen"].into_iter().enumerate() {
-            let query =
-                Query { exclude: Some(0), right: vec![2], subset: vec![1, 2, 3], group: Some(group.to_owned()) };
+            let (right, subset, group) = (vec![2], vec![1, 2, 3], Some(group.to_owned()));
+            let query = Query { exclude: Some(0), right, subset, group, ..Query::default() };
             for method in Method::ALL {
                 let high = if method == Method::Composed && i < 2 { 1.0 } else { 0.1 };
                 all.add(method, &[0.9, 0.5, high, 0.0], &query).unwrap();

@@ -90,6 +90,54 @@ fn check_counts_complains_and_refuses() {
 }
 
 #[test]
+fn check_holds_other_layouts_against_their_published_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    std::fs::write(root.join("split.dress.val.json"), "[\"A1\", \"A2\"]").unwrap();
+    let rows = "[\n {\"candidate\": \"A1\", \"target\": \"A2\", \"captions\": [\"is red\", \"\"]}]";
+    std::fs::write(root.join("cap.dress.val.json"), rows).unwrap();
+    let out = thisbut(&["check", path(root), "--no-images"]);
+    let (answer, complaints) = (text(&out.stdout), text(&out.stderr));
+    assert!(answer.contains("val: 1 triplets") && answer.contains("dress gallery 3817"), "{answer}");
+    assert!(complaints.contains("cap.dress.val.json, line 2, row 1: one of the captions is empty"), "{complaints}");
+    assert!(complaints.contains("2017 are published for dress queries, 1 were loaded"), "{complaints}");
+    assert!(refused(&["check", path(root), "--no-images", "--strict"]).contains("complaints"));
+    assert!(refused(&["check", path(root), "--format", "lasco"]).contains("has no lasco_train.json"));
+    std::fs::write(root.join("val.csv"), "reference,target,caption\n").unwrap();
+    assert!(refused(&["check", path(root)]).contains("choose one with --format"));
+}
+
+#[test]
+fn report_writes_a_page_or_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    data_set(root);
+    let (run, page) = (root.join("web-s.jsonl"), root.join("page.html"));
+    let answer = |id: u64, rank: u64| {
+        serde_json::json!({"id": id, "reference": "a", "text": "in red", "targets": ["b"], "group": null, "kind": null,
+            "rank": rank, "top": [["c", 0.5], ["b", 0.25]]})
+    };
+    std::fs::write(&run, format!("{}\n{}\n", answer(1, 1), answer(2, 0))).unwrap();
+    let report = |second: &[&str]| {
+        let mut args = vec!["report", path(&run)];
+        args.extend_from_slice(second);
+        args.extend(["--dataset", path(root), "--split", "val", "--out", path(&page)]);
+        thisbut(&args)
+    };
+    let out = report(&[]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert_eq!(html.matches("data:image/jpeg;base64,").count(), 3, "a, b and c once each");
+    assert!(html.contains("Worst queries") && html.contains("target at rank 2"));
+    let out = report(&[path(&run)]);
+    assert!(out.status.success() && std::fs::read_to_string(&page).unwrap().contains("answers better than"));
+    std::fs::remove_file(&page).unwrap();
+    std::fs::write(&run, "nonsense\n").unwrap();
+    let out = report(&[]);
+    assert!(!out.status.success() && text(&out.stderr).contains("has no answers") && !page.exists());
+}
+
+#[test]
 fn plot_draws_and_names_bad_lines() {
     let folder = tempfile::tempdir().unwrap();
     let metrics = folder.path().join("metrics.jsonl");

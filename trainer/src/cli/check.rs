@@ -1,16 +1,20 @@
-//! `thisbut check`: a data set's counts and complaints.
+//! `thisbut check`: a data set's counts, beside the published ones, and complaints.
 
 use anyhow::{Result, bail};
 use rayon::prelude::*;
 use std::path::PathBuf;
-use thisbut::data::{LoadOptions, Split, Table, cirr};
+use thisbut::data::{DataSet, Format, LoadOptions, Split, Table, published};
 use thisbut::images;
 
-/// Load a data set in CIRR's layout and print its counts and everything that is wrong with it.
+/// Load a data set and print its counts, beside the published ones, and everything that is wrong with it: missing and
+/// unreadable images, double ids, empty captions, rows that cannot be used.
 #[derive(clap::Args)]
 pub struct Args {
     /// The data set's folder.
     dataset: PathBuf,
+    /// The data set's layout (default: told from its files).
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Only this split (default: each that is there).
     #[arg(long)]
     split: Option<Split>,
@@ -34,24 +38,38 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
+        let data = DataSet::open(&self.dataset, self.format)?;
         let splits = match self.split {
             Some(split) => vec![split],
-            None => cirr::splits(&self.dataset),
+            None => data.splits(),
         };
-        // Without any split the loader's own message says what is missing.
+        // A format that was told may find no split; the loader's own message then says what is missing.
         let splits = if splits.is_empty() { vec![Split::Train] } else { splits };
         let options = LoadOptions { images_required: !self.no_images, strict: false };
         let (mut total, mut answers) = (0, serde_json::Map::new());
         for split in splits {
-            let (table, complaints) = cirr::load(&self.dataset, split, &options)?;
+            let (table, complaints) = data.load(split, &options)?;
             let mut complaints: Vec<String> = complaints.iter().map(ToString::to_string).collect();
             if self.decode {
                 complaints.extend(undecodable(&table));
+            }
+            let published = published::counts(data.format, split, &table);
+            for count in published.iter().filter(|count| count.loaded != count.published) {
+                complaints.push(format!(
+                    "{} {}: {} are published for {}, {} were loaded",
+                    data.format.name(),
+                    split.name(),
+                    count.published,
+                    count.what,
+                    count.loaded
+                ));
             }
             let counts = table.statistics();
             if self.json {
                 let mut value = serde_json::to_value(&counts)?;
                 value["complaints"] = complaints.len().into();
+                value["format"] = data.format.name().into();
+                value["published"] = serde_json::to_value(&published)?;
                 answers.insert(split.name().to_owned(), value);
             } else {
                 super::print(format_args!(
@@ -68,11 +86,19 @@ impl Args {
                     counts.people,
                     counts.without_targets
                 ))?;
-                for (what, named) in [("groups", &counts.groups), ("kinds", &counts.kinds)] {
+                for (what, named) in [
+                    ("groups", &counts.groups),
+                    ("images a group is ranked against", &counts.pools),
+                    ("kinds", &counts.kinds),
+                ] {
                     if !named.is_empty() {
                         let list: Vec<String> = named.iter().map(|(name, n)| format!("{name} {n}")).collect();
                         super::print(format_args!("  {what}: {}", list.join(", ")))?;
                     }
+                }
+                if !published.is_empty() {
+                    let list: Vec<String> = published.iter().map(|c| format!("{} {}", c.what, c.published)).collect();
+                    super::print(format_args!("  published ({}): {}", data.format.name(), list.join(", ")))?;
                 }
                 super::print(format_args!("  {} complaints", complaints.len()))?;
             }

@@ -3,13 +3,13 @@
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use thisbut::bundle_io::{Bundle, MANIFEST};
-use thisbut::data::{LoadOptions, Split, Table, cirr};
+use thisbut::data::{DataSet, Format, LoadOptions, Split, Table, circo};
 use thisbut::device::{DeviceKind, choose};
-use thisbut::evaluate::{Encoded, Scorer, Subject, cached_tokens, evaluate, target_tokens};
+use thisbut::evaluate::{Answer, Encoded, Scorer, Subject, cached_tokens, evaluate, target_tokens};
 use thisbut::features::Features;
 use thisbut::report::Report;
 use thisbut::train::checkpoint;
-use thisbut::{compress, embed, fsx};
+use thisbut::{compress, embed, fsx, submission};
 use thisbut_model::CirConfig;
 use thisbut_model::bundle::Manifest;
 use thisbut_model::cir::Cir;
@@ -17,11 +17,15 @@ use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
 use thisbut_model::text::WordPiece;
 use thisbut_model::weights::{self, Tensors};
 
-/// Print R@1/5/10/50, R_subset@1/2/3 and their average as CIRR does, beside image-only, text-only and averaged queries.
+/// Print the data set's own figures (CIRR: R@K, R_subset@K, Avg; FashionIQ: R@10/50 a category; CIRCO: mAP@K; GeneCIS:
+/// R@1/2/3 a task) beside those of image-only, text-only and averaged queries.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The data set's folder, in CIRR's layout.
+    /// The data set's folder.
     dataset: PathBuf,
+    /// The data set's layout (default: told from its files).
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// Which queries.
     #[arg(long, value_enum, default_value = "test")]
     split: Split,
@@ -46,6 +50,13 @@ pub struct Args {
     /// Every n-th query only.
     #[arg(long, default_value_t = 1)]
     every: usize,
+    /// Put each text into this template of {relative_caption} and {shared_concept}; "circo" stands for "Find a picture that
+    /// also {shared_concept}, but {relative_caption}".
+    #[arg(long)]
+    prompt: Option<String>,
+    /// Write the files for the data set's test server into this folder (CIRR, CIRCO).
+    #[arg(long)]
+    submission: Option<PathBuf>,
     /// Compare with the first so many target tokens only: what a gallery with fewer tokens an image would answer.
     #[arg(long)]
     tokens: Option<usize>,
@@ -66,18 +77,25 @@ pub struct Args {
     device: DeviceKind,
 }
 
+/// The figures, and each composed query's outcome.
+type Evaluated = (Report, Vec<Answer>);
+
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let (mut table, complaints) = cirr::load(&self.dataset, self.split, &LoadOptions::default())?;
+        let data = DataSet::open(&self.dataset, self.format)?;
+        let (mut table, complaints) = data.load(self.split, &LoadOptions::default())?;
         super::complain(&complaints, 20);
+        if let Some(prompt) = &self.prompt {
+            table.prompt(if prompt == "circo" { circo::PROMPT } else { prompt })?;
+        }
         let mut at = 0;
         table.triplets.retain(|t| {
             at += 1;
             let unwanted = t.kind.as_ref().is_some_and(|k| self.without.contains(k));
             (t.people || !self.people) && !unwanted && (at - 1) % self.every.max(1) == 0
         });
-        let report = match (&self.checkpoint, &self.bundle) {
+        let (report, answers) = match (&self.checkpoint, &self.bundle) {
             (Some(path), _) => self.of_checkpoint(path, &table)?,
             (None, Some(root)) => self.of_bundle(root, &table)?,
             (None, None) => bail!("nothing to evaluate; give --checkpoint FILE or --bundle FOLDER"),
@@ -89,10 +107,12 @@ impl Args {
             record(root, name, &report)?;
         }
         super::print(&report)?;
-        match report.margin() {
-            Some(margin) => super::print(format_args!("composed R@1 is {margin:+.1} points from the best baseline")),
-            None => Ok(()),
+        if let Some(folder) = &self.submission {
+            for path in submission::write(folder, data.format, self.split, &table, &answers)? {
+                super::note(format_args!("written: {}", path.display()));
+            }
         }
+        Ok(())
     }
 
     fn title(&self, what: &Path) -> String {
@@ -102,7 +122,7 @@ impl Args {
         format!("{} on {} {}{people}{without}", what.display(), self.dataset.display(), self.split.name())
     }
 
-    fn of_checkpoint(&self, path: &Path, table: &Table) -> Result<Report> {
+    fn of_checkpoint(&self, path: &Path, table: &Table) -> Result<Evaluated> {
         let device = choose(self.device)?;
         let checkpoint::Checkpoint { header, model: mut tensors, .. } = checkpoint::load(path)?;
         let mut config = header.config;
@@ -136,7 +156,7 @@ impl Args {
         self.score(&subject, table, &scorer, path)
     }
 
-    fn of_bundle(&self, root: &Path, table: &Table) -> Result<Report> {
+    fn of_bundle(&self, root: &Path, table: &Table) -> Result<Evaluated> {
         let device = choose(self.device)?;
         let bundle = Bundle::read_model(root)?;
         let engine = bundle.engine(&device)?;
@@ -161,7 +181,7 @@ impl Args {
         self.score(&subject, table, &Scorer::Shipped(gallery), root)
     }
 
-    fn score(&self, subject: &Subject, table: &Table, scorer: &Scorer, what: &Path) -> Result<Report> {
+    fn score(&self, subject: &Subject, table: &Table, scorer: &Scorer, what: &Path) -> Result<Evaluated> {
         let bar = super::progress("queries");
         let (report, answers) =
             evaluate(subject, table, scorer, &self.title(what), &mut |done, all| super::advance(&bar, done, all))?;
@@ -170,7 +190,7 @@ impl Args {
             let lines: Result<Vec<String>, _> = answers.iter().map(serde_json::to_string).collect();
             fsx::write_atomic(path, (lines?.join("\n") + "\n").as_bytes())?;
         }
-        Ok(report)
+        Ok((report, answers))
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thisbut::bundle_io::Bundle;
-use thisbut::data::{LoadOptions, Split, cirr};
+use thisbut::data::{DataSet, Format, LoadOptions, Split};
 use thisbut::device::{DeviceKind, choose};
 use thisbut::export::{Width, bundle, gather, stage};
 use thisbut::fsx;
@@ -15,9 +15,15 @@ use thisbut::index::{Options, index};
 pub struct Args {
     /// The checkpoint.
     checkpoint: PathBuf,
-    /// The data set whose test gallery becomes the bundle's gallery.
+    /// The data set whose gallery becomes the bundle's gallery.
     #[arg(long)]
     dataset: PathBuf,
+    /// The data set's layout (default: told from its files).
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// The split whose gallery it is.
+    #[arg(long, value_enum, default_value = "test")]
+    split: Split,
     /// The folder to write.
     #[arg(long, default_value = "exported")]
     out: PathBuf,
@@ -58,7 +64,8 @@ impl Args {
             bail!("--tokens {kept} for a model of {all}; give 1 to {all}");
         }
         let made: Bundle = bundle(&config, &tensors, self.width, kept, vocabulary)?;
-        let (table, complaints) = cirr::load(&self.dataset, Split::Test, &LoadOptions::default())?;
+        let (table, complaints) =
+            DataSet::open(&self.dataset, self.format)?.load(self.split, &LoadOptions::default())?;
         super::complain(&complaints, 20);
         let staged = stage(&self.dataset, &table, self.limit)?;
         let mut encoder = EngineEncoder(made.engine(&choose(self.device)?)?);

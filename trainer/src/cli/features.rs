@@ -3,15 +3,18 @@
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use thisbut::data::{LoadOptions, Table, cirr};
+use thisbut::data::{DataSet, Format, LoadOptions, Table};
 use thisbut::device::{DeviceKind, choose};
 use thisbut::{features, import};
 
-/// Compute the image tokens of a data set in CIRR's layout and keep them in a memory-mapped cache.
+/// Compute the image tokens of a data set and keep them in a memory-mapped cache.
 #[derive(clap::Args)]
 pub struct Args {
     /// The data set's folder.
     dataset: PathBuf,
+    /// The data set's layout (default: told from its files).
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// A preset or a configuration file.
     #[arg(long, default_value = "web-s")]
     preset: String,
@@ -32,8 +35,9 @@ impl Args {
         let config = super::preset(&self.preset)?;
         let out = self.out.unwrap_or_else(|| super::features_path(&self.dataset, &config));
         let mut files = BTreeMap::new();
-        for split in cirr::splits(&self.dataset) {
-            let (Table { images, .. }, complaints) = cirr::load(&self.dataset, split, &LoadOptions::default())?;
+        let data = DataSet::open(&self.dataset, self.format)?;
+        for split in data.splits() {
+            let (Table { images, .. }, complaints) = data.load(split, &LoadOptions::default())?;
             super::complain(&complaints, 20);
             files.extend(images.into_iter().map(|image| (image.name, image.path)));
         }

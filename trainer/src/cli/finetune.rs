@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use std::path::PathBuf;
-use thisbut::data::{LoadOptions, Split, cirr, derive, described};
+use thisbut::data::{DataSet, Format, LoadOptions, Split, derive, described};
 use thisbut::device::DeviceKind;
 use thisbut::features::{self, Features};
 use thisbut::train::finetune::{Event, Inputs, finetune};
@@ -13,8 +13,11 @@ use thisbut_model::text::WordPiece;
 /// Fine-tune on triplets; a run that was stopped goes on where its newest checkpoint stands.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The data set's folder, in CIRR's layout.
+    /// The data set's folder.
     dataset: PathBuf,
+    /// The data set's layout (default: told from its files).
+    #[arg(long, value_enum)]
+    format: Option<Format>,
     /// A preset or a configuration file.
     #[arg(long, default_value = "web-s")]
     preset: String,
@@ -135,16 +138,20 @@ impl Args {
         }
         let settings = self.settings();
         settings.check()?;
-        let (mut train, complaints) = cirr::load(&self.dataset, Split::Train, &LoadOptions::default())?;
+        let data = DataSet::open(&self.dataset, self.format)?;
+        let (mut train, complaints) = data.load(Split::Train, &LoadOptions::default())?;
         super::complain(&complaints, 20);
-        let (mut validation, complaints) = cirr::load(&self.dataset, Split::Val, &LoadOptions::default())?;
+        let (mut validation, complaints) = data.load(Split::Val, &LoadOptions::default())?;
         super::complain(&complaints, 20);
         if settings.recipe == Recipe::Captions {
             let described = described::load(&self.dataset)?.unwrap_or_default();
             train = derive::captions(&train, &described)?;
             validation = derive::captions(&validation, &described)?;
-        } else if settings.unchanged > 0.0 {
-            derive::add_unchanged(&mut train, settings.unchanged, settings.seed);
+        } else {
+            derive::spread_wordings(&mut train);
+            if settings.unchanged > 0.0 {
+                derive::add_unchanged(&mut train, settings.unchanged, settings.seed);
+            }
         }
         let expected = features::fingerprint(&config, &import::image_encoder(&config, &self.weights)?)?;
         let path = self.features.unwrap_or_else(|| super::features_path(&self.dataset, &config));

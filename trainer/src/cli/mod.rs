@@ -15,6 +15,7 @@ mod pairs;
 mod plot;
 mod prepare;
 mod query;
+mod report;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -36,6 +37,7 @@ enum Command {
     Features(features::Args),
     Finetune(finetune::Args),
     Evaluate(evaluate::Args),
+    Report(report::Args),
     Export(export::Args),
     Index(index::Args),
     Query(query::Args),
@@ -54,6 +56,7 @@ impl Cli {
             Command::Features(args) => args.run(),
             Command::Finetune(args) => args.run(),
             Command::Evaluate(args) => args.run(),
+            Command::Report(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Index(args) => args.run(),
             Command::Query(args) => args.run(),

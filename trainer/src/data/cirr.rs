@@ -5,9 +5,11 @@
 //! Extra fields that CIRR itself lacks: `group`, `kind`, `people`. Reverse texts come from `modifier_generated` of
 //! `captions/cap.rc2.train_rev.jsonl` (MTST's file), joined by `pairid`.
 
+use super::builder::{Builder, Finder, first_file, lacks};
 use super::json_rows::{self, Row};
-use super::table::{Complaint, ImageEntry, LoadOptions, Split, Table, Triplet, refuse_complaints};
-use crate::error::{Result, TrainerError};
+use super::table::{Complaint, LoadOptions, Split, Table, Triplet};
+use crate::error::Result;
+use crate::metrics::Protocol;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -50,15 +52,13 @@ fn file_word(split: Split) -> &'static str {
     }
 }
 
-/// The captions file and the image split file of `split`, wherever this layout has them.
-fn find(root: &Path, folder: &str, file: &str) -> Option<PathBuf> {
-    [root.join(folder).join(file), root.join("cirr").join(folder).join(file), root.join(file)]
-        .into_iter()
-        .find(|p| p.is_file())
+/// A file of this layout, wherever it lies.
+fn find(root: &Path, folder: &str, file: String) -> Option<PathBuf> {
+    first_file(root, &[folder, &format!("cirr/{folder}"), ""], &[file])
 }
 
 fn captions_file(root: &Path, split: Split) -> Option<PathBuf> {
-    find(root, "captions", &format!("cap.rc2.{}.json", file_word(split)))
+    find(root, "captions", format!("cap.rc2.{}.json", file_word(split)))
 }
 
 /// The splits that `root` has captions of.
@@ -71,150 +71,86 @@ pub fn splits(root: &Path) -> Vec<Split> {
 /// Rows that cannot be used are left out and named in the complaints, never silently. Fails when a file is missing or
 /// is not JSON, when nothing usable is left, and in strict mode on any complaint.
 pub fn load(root: &Path, split: Split, options: &LoadOptions) -> Result<(Table, Vec<Complaint>)> {
-    let place = root.display().to_string();
     let layout = "a CIRR data set has captions/cap.rc2.*.json and image_splits/split.rc2.*.json";
-    if !root.is_dir() {
-        return Err(TrainerError::data(place, "is not a folder", "give the data set's folder"));
-    }
     let word = file_word(split);
-    let missing = |file: String| TrainerError::data(&place, format!("has no {file}"), layout);
+    let missing = |file: String| lacks(root, &file, layout);
     let captions = captions_file(root, split).ok_or_else(|| missing(format!("captions/cap.rc2.{word}.json")))?;
     let split_file = format!("split.rc2.{word}.json");
     let images =
-        find(root, "image_splits", &split_file).ok_or_else(|| missing(format!("image_splits/{split_file}")))?;
+        find(root, "image_splits", split_file.clone()).ok_or_else(|| missing(format!("image_splits/{split_file}")))?;
 
-    let mut loader = Loader { split, ..Loader::default() };
-    loader.images(root, &images, options.images_required)?;
-    let reverse = match find(root, "captions", &format!("cap.rc2.{word}_rev.jsonl")) {
+    let mut loader = Loader { split, out: Builder::new(split, Protocol::Cirr, options) };
+    loader.images(root, &images)?;
+    let reverse_files = [format!("cap.rc2.{word}_rev.jsonl"), format!("cirr_{word}_modifier_rev_long.json")];
+    let reverse = match reverse_files.into_iter().find_map(|file| find(root, "captions", file)) {
         Some(path) => loader.reverse_texts(&path)?,
         None => HashMap::new(),
     };
     loader.rows(&captions, json_rows::array(&captions)?, reverse);
-    if options.strict {
-        refuse_complaints(&loader.complaints)?;
-    }
-    if loader.table.triplets.is_empty() {
-        let first = loader.complaints.first().map_or_else(|| "it has no rows".to_owned(), ToString::to_string);
-        let place = captions.display().to_string();
-        return Err(TrainerError::data(
-            place,
-            format!("no usable triplet ({first})"),
-            "check the data set's images and files",
-        ));
-    }
-    Ok((loader.table, loader.complaints))
+    loader.out.finish(&captions)
 }
 
 struct Loader {
     split: Split,
-    table: Table,
-    index: HashMap<String, u32>,
-    absent: HashSet<String>,
-    complaints: Vec<Complaint>,
-}
-
-impl Default for Loader {
-    fn default() -> Self {
-        Self {
-            split: Split::Train,
-            table: Table::default(),
-            index: HashMap::new(),
-            absent: HashSet::new(),
-            complaints: Vec::new(),
-        }
-    }
+    out: Builder,
 }
 
 impl Loader {
-    fn complain(&mut self, place: impl Into<String>, problem: impl Into<String>) {
-        self.complaints.push(Complaint { place: place.into(), problem: problem.into() });
-    }
-
     /// Fills the table's images from the split file, sorted by name so that the order is the same on every machine.
-    fn images(&mut self, root: &Path, file: &Path, required: bool) -> Result<()> {
+    fn images(&mut self, root: &Path, file: &Path) -> Result<()> {
         let names: BTreeMap<String, String> = json_rows::whole(file)?;
         let mut bases = vec![root.to_path_buf(), root.join("img_raw"), root.join("cirr"), root.join("cirr/img_raw")];
         if root.file_name().is_some_and(|name| name == "cirr") {
             bases.push(root.join(".."));
             bases.push(root.join("../img_raw"));
         }
+        let (mut files, place) = (Finder::new(bases, &[""]), file.display().to_string());
         for (name, path) in names {
-            let path = path.trim_start_matches("./");
-            let found = bases.iter().position(|base| base.join(path).is_file());
-            let Some(base) = bases.get(found.unwrap_or(0)) else { continue };
-            if found.is_none() && required {
-                self.complain(
-                    file.display().to_string(),
-                    format!("image '{name}': there is no file {}; left out", base.join(path).display()),
-                );
-                self.absent.insert(name);
-                continue;
-            }
-            let entry = ImageEntry { name: name.clone(), path: base.join(path) };
-            // The next image most likely lies in the same place.
-            bases.swap(0, found.unwrap_or(0));
-            let at = self.table.images.len() as u32;
-            self.table.images.push(entry);
-            self.table.gallery.push(at);
-            self.index.insert(name, at);
+            self.out.add_to_gallery(&place, &name, &mut files, &path);
         }
         Ok(())
     }
 
     fn reverse_texts(&mut self, path: &Path) -> Result<HashMap<u64, String>> {
         let mut texts = HashMap::new();
-        for (line, row) in json_rows::lines::<ReverseRow>(path)? {
-            let place = format!("{}, line {line}", path.display());
+        for (at, row) in json_rows::lines::<ReverseRow>(path)? {
+            let place = format!("{}, {at}", path.display());
             match row {
                 Ok(row) if row.modifier_generated.trim().is_empty() => {
-                    self.complain(place, format!("pairid {}: the reverse text is empty; left out", row.pairid));
+                    self.out.complain(place, format!("pairid {}: the reverse text is empty; left out", row.pairid));
                 }
                 Ok(row) => {
                     if texts.insert(row.pairid, row.modifier_generated).is_some() {
-                        self.complain(place, format!("pairid {} occurs again; this one is used", row.pairid));
+                        self.out.complain(place, format!("pairid {} occurs again; this one is used", row.pairid));
                     }
                 }
-                Err(problem) => self.complain(place, format!("{problem}; left out")),
+                Err(problem) => self.out.complain(place, format!("{problem}; left out")),
             }
         }
         Ok(texts)
     }
 
     fn rows(&mut self, file: &Path, rows: Vec<Row<CaptionRow>>, mut reverse: HashMap<u64, String>) {
-        let mut seen = HashSet::new();
-        for (number, row) in rows {
+        let mut known = HashSet::new();
+        for (at, row) in rows {
             let place = match &row {
-                Ok(row) => format!("{}, row {number} (pairid {})", file.display(), row.pairid),
-                Err(_) => format!("{}, row {number}", file.display()),
+                Ok(row) => format!("{}, {at} (pairid {})", file.display(), row.pairid),
+                Err(_) => format!("{}, {at}", file.display()),
             };
             let built = row.and_then(|row| {
-                if !seen.insert(row.pairid) {
-                    return Err(format!("pairid {} occurs twice", row.pairid));
-                }
+                self.out.fresh("pairid", row.pairid)?;
+                known.insert(row.pairid);
                 let back = reverse.remove(&row.pairid);
-                self.triplet(&place, number, row, back)
+                self.triplet(&place, at.row, row, back)
             });
-            match built {
-                Ok(triplet) => self.table.triplets.push(triplet),
-                Err(problem) => self.complain(place, format!("{problem}; left out")),
-            }
+            self.out.push(&place, built);
         }
-        let mut unused: Vec<u64> = reverse.into_keys().filter(|id| !seen.contains(id)).collect();
+        let mut unused: Vec<u64> = reverse.into_keys().filter(|id| !known.contains(id)).collect();
         unused.sort_unstable();
         if let Some(first) = unused.first() {
             let problem = format!("{} reverse texts belong to no row, the first to pairid {first}", unused.len());
-            self.complain(file.display().to_string(), problem);
+            self.out.complain(file.display().to_string(), problem);
         }
-    }
-
-    fn image(&self, role: &str, name: &str) -> std::result::Result<u32, String> {
-        self.index.get(name).copied().ok_or_else(|| {
-            if self.absent.contains(name) {
-                format!("the image of {role} '{name}' is missing")
-            } else {
-                format!("{role} '{name}' is not in the image split")
-            }
-        })
     }
 
     /// Builds a triplet, or says why the row is of no use.
@@ -225,10 +161,10 @@ impl Loader {
         row: CaptionRow,
         reverse: Option<String>,
     ) -> std::result::Result<Triplet, String> {
-        let reference = self.image("reference", &row.reference)?;
+        let reference = self.out.image("reference", &row.reference)?;
         let mut targets = Vec::new();
         if let Some(name) = &row.target_hard {
-            targets.push(self.image("target_hard", name)?);
+            targets.push(self.out.image("target_hard", name)?);
             if name == &row.reference {
                 return Err("the target is the reference itself".into());
             }
@@ -240,23 +176,18 @@ impl Loader {
                 // A reference that is marked as right is never ranked, so it cannot be found either.
                 continue;
             }
-            match self.image("target_soft", name) {
+            match self.out.image("target_soft", name) {
                 Ok(image) if !targets.contains(&image) => targets.push(image),
                 Ok(_) => {}
-                Err(problem) => self.complain(place, format!("{problem}; this target is left out")),
+                Err(problem) => self.out.complain(place, format!("{problem}; this target is left out")),
             }
         }
-        if row.caption.trim().is_empty() {
-            if self.split == Split::Train {
-                return Err("the caption is empty".into());
-            }
-            self.complain(place, "the caption is empty; kept, so that counts stay comparable");
-        }
+        self.out.check_text(place, &row.caption)?;
         let mut subset = Vec::new();
         for name in row.img_set.iter().flat_map(|set| &set.members) {
-            match self.image("subset member", name) {
+            match self.out.image("subset member", name) {
                 Ok(image) => subset.push(image),
-                Err(problem) => self.complain(place, format!("{problem}; the subset goes without it")),
+                Err(problem) => self.out.complain(place, format!("{problem}; the subset goes without it")),
             }
         }
         Ok(Triplet {
@@ -270,6 +201,7 @@ impl Loader {
             kind: row.kind,
             people: row.people,
             row: row_number,
+            ..Triplet::default()
         })
     }
 }

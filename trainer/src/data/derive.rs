@@ -79,6 +79,25 @@ pub fn add_unchanged(table: &mut Table, share: f64, seed: u64) {
     }
 }
 
+/// Gives each wording of a triplet a row of its own, so that an epoch reads every wording once: over the pairs, each is
+/// drawn equally often. Ids become those of the pair times the largest number of wordings, plus the wording's place.
+pub fn spread_wordings(table: &mut Table) {
+    let most = table.triplets.iter().map(|t| t.wordings.len()).max().unwrap_or(0).max(1) as u64;
+    if most == 1 {
+        return;
+    }
+    let spread = |triplet: Triplet| {
+        let texts = if triplet.wordings.is_empty() { vec![triplet.text.clone()] } else { triplet.wordings.clone() };
+        (0..).zip(texts).map(move |(at, text)| Triplet {
+            id: triplet.id * most + at,
+            text,
+            wordings: Vec::new(),
+            ..triplet.clone()
+        })
+    };
+    table.triplets = std::mem::take(&mut table.triplets).into_iter().flat_map(spread).collect();
+}
+
 fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
@@ -86,16 +105,11 @@ fn capitalised(text: &str) -> String {
 
 fn itself(image: u32, text: String, subsets: &HashMap<u32, Vec<u32>>) -> Triplet {
     Triplet {
-        id: 0,
         reference: image,
         targets: vec![image],
         text,
-        reverse: None,
         subset: subsets.get(&image).cloned().unwrap_or_default(),
-        group: None,
-        kind: None,
-        people: false,
-        row: 0,
+        ..Triplet::default()
     }
 }
 
@@ -124,11 +138,8 @@ mod tests {
             ..itself(target, "but blue".into(), &HashMap::new())
         };
         let t = |id, reference, target| Triplet { reference, ..t(id, reference, target) };
-        Table {
-            images: ["a", "b", "c"].map(image).to_vec(),
-            triplets: vec![t(7, 0, 1), t(9, 1, 2)],
-            gallery: vec![0, 1, 2],
-        }
+        let images = ["a", "b", "c"].map(image).to_vec();
+        Table { images, triplets: vec![t(7, 0, 1), t(9, 1, 2)], gallery: vec![0, 1, 2], ..Table::default() }
     }
 
     #[test]
@@ -153,5 +164,18 @@ mod tests {
         assert!(made.triplets[2..].iter().all(|t| t.targets == [t.reference] && t.id > 9 && t.reverse.is_some()));
         assert_eq!(made, make(1));
         assert_ne!(made, make(2));
+    }
+
+    #[test]
+    fn every_wording_becomes_a_row() {
+        let mut made = table();
+        made.triplets[1].wordings = ["A and b", "B and a", "A", "B"].map(str::to_owned).to_vec();
+        spread_wordings(&mut made);
+        let rows: Vec<_> = made.triplets.iter().map(|t| (t.id, t.text.as_str(), t.reference)).collect();
+        let expected = [(28, "but blue", 0), (36, "A and b", 1), (37, "B and a", 1), (38, "A", 1), (39, "B", 1)];
+        assert_eq!(rows, expected);
+        let mut alone = table();
+        spread_wordings(&mut alone);
+        assert_eq!(alone, table());
     }
 }

@@ -1,7 +1,7 @@
 //! The internal triplet table that every data set becomes, and the complaints about rows that could not join it.
 
 use crate::error::{Result, TrainerError};
-use crate::metrics::Query;
+use crate::metrics::{Protocol, Query};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ pub struct ImageEntry {
 }
 
 /// One query with its answers. Images are indices into [`Table::images`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Triplet {
     /// The data set's own number (CIRR: `pairid`).
     pub id: u64,
@@ -24,12 +24,18 @@ pub struct Triplet {
     pub reference: u32,
     /// Right answers: the hard target first, then others equally right. Empty where the data set keeps them secret.
     pub targets: Vec<u32>,
-    /// The modification text as written.
+    /// The modification text as evaluation reads it.
     pub text: String,
+    /// Other wordings that training may read instead, `text` among them; empty when there is only `text`.
+    pub wordings: Vec<String>,
+    /// What reference and targets have in common (CIRCO's shared concept), for prompts.
+    pub concept: Option<String>,
     /// The text that leads from the target back to the reference.
     pub reverse: Option<String>,
     /// Members of the subset for `R_subset`, the reference among them; may be empty.
     pub subset: Vec<u32>,
+    /// The part of the gallery that this query is ranked against: an index into [`Table::pools`]. `None`: all of it.
+    pub pool: Option<u32>,
     /// A part of the split that is reported apart ("unseen-role").
     pub group: Option<String>,
     /// What kind of change it is ("colour", "addition").
@@ -49,6 +55,11 @@ pub struct Table {
     pub triplets: Vec<Triplet>,
     /// The images that evaluation ranks: indices into `images`.
     pub gallery: Vec<u32>,
+    /// Parts of the gallery that some queries have to themselves, in their data set's order: a category (FashionIQ) or
+    /// a query's own candidates (GeneCIS). Indices into `images`.
+    pub pools: Vec<Vec<u32>>,
+    /// How the data set ranks and counts.
+    pub protocol: Protocol,
 }
 
 /// Which part of a data set.
@@ -134,18 +145,47 @@ impl Table {
     pub fn query(&self, positions: &[Option<u32>], triplet: &Triplet, hard_only: bool) -> Query {
         let at = |image: &u32| positions.get(*image as usize).copied().flatten();
         let count = if hard_only { 1 } else { triplet.targets.len() };
+        let pool = triplet.pool.and_then(|pool| self.pools.get(pool as usize));
         Query {
-            exclude: at(&triplet.reference),
+            exclude: if self.protocol.keeps_reference() { None } else { at(&triplet.reference) },
+            pool: pool.map(|images| images.iter().filter_map(at).collect()),
+            relevant: triplet.targets.len(),
             right: triplet.targets.iter().take(count).filter_map(at).collect(),
             subset: triplet.subset.iter().filter(|m| **m != triplet.reference).filter_map(at).collect(),
             group: triplet.group.clone(),
         }
     }
 
+    /// Rewrites each text by a prompt template, in which `{relative_caption}` stands for the text and
+    /// `{shared_concept}` for what the images have in common.
+    ///
+    /// # Errors
+    /// When the template leaves the text out, or asks for a concept that a query does not have.
+    pub fn prompt(&mut self, template: &str) -> Result<()> {
+        let (text, concept) = ("{relative_caption}", "{shared_concept}");
+        if !template.contains(text) {
+            let mend = format!("write {text} where the modification text goes");
+            return Err(TrainerError::settings("--prompt", format!("'{template}' leaves the text out"), mend));
+        }
+        for triplet in &mut self.triplets {
+            if template.contains(concept) && triplet.concept.is_none() {
+                let problem = format!("query {} has no shared concept", triplet.id);
+                return Err(TrainerError::settings("--prompt", problem, format!("leave {concept} out")));
+            }
+            let shared = triplet.concept.as_deref().unwrap_or_default();
+            // In this order a caption that holds braces is not read as a template.
+            let (before, after) = template.split_once(text).unwrap_or((template, ""));
+            let [before, after] = [before, after].map(|part| part.replace(concept, shared));
+            triplet.text = format!("{before}{}{after}", triplet.text);
+        }
+        Ok(())
+    }
+
     /// Counts for people and for a paper's table.
     pub fn statistics(&self) -> Statistics {
         let mut words = HashSet::new();
         let (mut length, mut groups, mut kinds) = (0usize, BTreeMap::new(), BTreeMap::new());
+        let mut pools: BTreeMap<String, usize> = BTreeMap::new();
         for triplet in &self.triplets {
             for word in triplet.text.split_whitespace() {
                 let word = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
@@ -153,6 +193,10 @@ impl Table {
                 if !word.is_empty() {
                     words.insert(word);
                 }
+            }
+            if let (Some(group), Some(pool)) = (&triplet.group, triplet.pool.and_then(|p| self.pools.get(p as usize))) {
+                let largest = pools.entry(group.clone()).or_default();
+                *largest = pool.len().max(*largest);
             }
             for (counts, name) in [(&mut groups, &triplet.group), (&mut kinds, &triplet.kind)] {
                 if let Some(name) = name {
@@ -173,6 +217,7 @@ impl Table {
             with_subset: count(&|t| !t.subset.is_empty()),
             people: count(&|t| t.people),
             groups,
+            pools,
             kinds,
         }
     }
@@ -203,6 +248,9 @@ pub struct Statistics {
     pub people: usize,
     /// Queries a group.
     pub groups: BTreeMap<String, usize>,
+    /// Images that a group's queries are ranked against, where that isn't the whole gallery: the largest of their pools.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub pools: BTreeMap<String, usize>,
     /// Queries a kind of change.
     pub kinds: BTreeMap<String, usize>,
 }

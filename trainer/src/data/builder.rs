@@ -1,0 +1,163 @@
+//! What every loader does alike: find image files, number images, refuse double ids, and collect complaints.
+
+use super::table::{Complaint, ImageEntry, LoadOptions, Split, Table, Triplet, refuse_complaints};
+use crate::error::{Result, TrainerError};
+use crate::metrics::Protocol;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+/// A table in the making.
+pub(super) struct Builder {
+    pub table: Table,
+    pub complaints: Vec<Complaint>,
+    split: Split,
+    options: LoadOptions,
+    index: HashMap<String, u32>,
+    absent: HashSet<String>,
+    ids: HashSet<u64>,
+}
+
+impl Builder {
+    pub fn new(split: Split, protocol: Protocol, options: &LoadOptions) -> Self {
+        Self {
+            table: Table { protocol, ..Table::default() },
+            complaints: Vec::new(),
+            split,
+            options: *options,
+            index: HashMap::new(),
+            absent: HashSet::new(),
+            ids: HashSet::new(),
+        }
+    }
+
+    pub fn complain(&mut self, place: impl Into<String>, problem: impl Into<String>) {
+        self.complaints.push(Complaint { place: place.into(), problem: problem.into() });
+    }
+
+    /// The image's number, given when it is first met. `None` when its file is missing and files are required; the
+    /// first time that is a complaint.
+    pub fn add(&mut self, place: &str, name: &str, files: &mut Finder, file: &str) -> Option<u32> {
+        if let Some(at) = self.index.get(name) {
+            return Some(*at);
+        }
+        if self.absent.contains(name) {
+            return None;
+        }
+        let (path, found) = files.find(file);
+        if !found && self.options.images_required {
+            self.complain(place, format!("image '{name}': there is no file {}; left out", path.display()));
+            self.absent.insert(name.to_owned());
+            return None;
+        }
+        let at = self.table.images.len() as u32;
+        self.table.images.push(ImageEntry { name: name.to_owned(), path });
+        self.index.insert(name.to_owned(), at);
+        Some(at)
+    }
+
+    /// As [`Builder::add`], and the image belongs to the gallery.
+    pub fn add_to_gallery(&mut self, place: &str, name: &str, files: &mut Finder, file: &str) -> Option<u32> {
+        let known = self.index.contains_key(name);
+        let at = self.add(place, name, files, file)?;
+        if !known {
+            self.table.gallery.push(at);
+        }
+        Some(at)
+    }
+
+    /// The number of an image that was added before, or what is wrong with it.
+    pub fn image(&self, role: &str, name: &str) -> std::result::Result<u32, String> {
+        self.index.get(name).copied().ok_or_else(|| {
+            if self.absent.contains(name) {
+                format!("the image of {role} '{name}' is missing")
+            } else {
+                format!("{role} '{name}' is not in the image split")
+            }
+        })
+    }
+
+    /// Refuses an id that a row before had.
+    pub fn fresh(&mut self, what: &str, id: u64) -> std::result::Result<(), String> {
+        if self.ids.insert(id) { Ok(()) } else { Err(format!("{what} {id} occurs twice")) }
+    }
+
+    /// An empty text is of no use in training; elsewhere it is kept, so that counts stay comparable.
+    pub fn check_text(&mut self, place: &str, text: &str) -> std::result::Result<(), String> {
+        if text.trim().is_empty() {
+            if self.split == Split::Train {
+                return Err("the caption is empty".into());
+            }
+            self.complain(place, "the caption is empty; kept, so that counts stay comparable");
+        }
+        Ok(())
+    }
+
+    pub fn push(&mut self, place: &str, built: std::result::Result<Triplet, String>) {
+        match built {
+            Ok(triplet) => self.table.triplets.push(triplet),
+            Err(problem) => self.complain(place, format!("{problem}; left out")),
+        }
+    }
+
+    /// The table, unless it is empty, or strictness forbids its complaints.
+    pub fn finish(self, captions: &Path) -> Result<(Table, Vec<Complaint>)> {
+        if self.options.strict {
+            refuse_complaints(&self.complaints)?;
+        }
+        if self.table.triplets.is_empty() {
+            let first = self.complaints.first().map_or_else(|| "it has no rows".to_owned(), ToString::to_string);
+            return Err(TrainerError::data(
+                captions.display().to_string(),
+                format!("no usable triplet ({first})"),
+                "check the data set's files, and that its images lie where its layout has them",
+            ));
+        }
+        Ok((self.table, self.complaints))
+    }
+}
+
+/// Looks image files up in the places where a data set's releases keep them.
+pub(super) struct Finder {
+    bases: Vec<PathBuf>,
+    endings: Vec<&'static str>,
+}
+
+impl Finder {
+    /// `endings` are tried after each name; "" stands for names that have their own.
+    pub fn new(bases: Vec<PathBuf>, endings: &[&'static str]) -> Self {
+        Self { bases, endings: endings.to_vec() }
+    }
+
+    /// The file and whether it exists; if it does not, the path is the most likely one.
+    pub fn find(&mut self, name: &str) -> (PathBuf, bool) {
+        let name = name.trim_start_matches("./");
+        for (b, base) in self.bases.iter().enumerate() {
+            for (e, ending) in self.endings.iter().enumerate() {
+                let path = base.join(format!("{name}{ending}"));
+                if path.is_file() {
+                    // The next image most likely lies in the same place.
+                    self.bases.swap(0, b);
+                    self.endings.swap(0, e);
+                    return (path, true);
+                }
+            }
+        }
+        let base = self.bases.first().cloned().unwrap_or_default();
+        (base.join(format!("{name}{}", self.endings.first().copied().unwrap_or_default())), false)
+    }
+}
+
+/// The first of `files` that exists under `root` or one of its `folders`.
+pub(super) fn first_file(root: &Path, folders: &[&str], files: &[String]) -> Option<PathBuf> {
+    files.iter().flat_map(|file| folders.iter().map(move |folder| root.join(folder).join(file))).find(|p| p.is_file())
+}
+
+/// The error of a layout that lacks a file.
+pub(super) fn lacks(root: &Path, file: &str, layout: &str) -> TrainerError {
+    let place = root.display().to_string();
+    if root.is_dir() {
+        TrainerError::data(place, format!("has no {file}"), layout)
+    } else {
+        TrainerError::data(place, "is not a folder", "give the data set's folder")
+    }
+}

@@ -1,0 +1,151 @@
+//! The metrics against the data sets' published evaluators, and at their edges.
+
+use super::*;
+
+#[derive(serde::Deserialize)]
+struct Case {
+    scores: Vec<f32>,
+    reference: u32,
+    targets: Vec<u32>,
+    #[serde(default)]
+    members: Vec<u32>,
+    #[serde(default)]
+    pool: Option<Vec<u32>>,
+    #[serde(default)]
+    group: Option<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct Cirr {
+    queries: Vec<Case>,
+    recall: BTreeMap<String, f64>,
+}
+
+type Figures = BTreeMap<String, f64>;
+
+#[derive(serde::Deserialize)]
+struct Golden {
+    pools: BTreeMap<String, Vec<u32>>,
+    queries: Vec<Case>,
+    figures: BTreeMap<String, Figures>,
+    total: Figures,
+}
+
+fn value(recall: &Recall, key: &str) -> f64 {
+    recall.figures().iter().find(|f| f.key == key).and_then(|f| f.value).unwrap()
+}
+
+fn agree(got: &Recall, golden: &Figures) {
+    for (key, expected) in golden {
+        let value = value(got, key);
+        assert!((value - expected).abs() < 1e-9, "{key}: {value} instead of {expected}");
+        let [low, high] = got.ci[key];
+        assert!(low <= value && value <= high && high - low < 40.0, "{key}: {value} in {low} … {high}");
+    }
+}
+
+#[test]
+fn cirrs_published_evaluator_gives_the_same_figures() {
+    let golden: Cirr = serde_json::from_str(include_str!("../../tests/golden/metrics.json")).unwrap();
+    let mut sums = Accumulator::new();
+    for case in &golden.queries {
+        let subset = case.members.iter().copied().filter(|m| *m != case.reference).collect();
+        let query = Query { exclude: Some(case.reference), right: case.targets.clone(), subset, ..Query::default() };
+        sums.add(&case.scores, &query).unwrap();
+    }
+    let got = sums.overall().unwrap();
+    agree(&got, &golden.recall);
+    assert_eq!(got.figures().iter().filter(|f| f.value.is_some()).count(), golden.recall.len());
+    let seven = ["r1", "r5", "r10", "r50", "rs1", "rs2", "rs3"].map(|key| golden.recall[key]);
+    assert!((got.selection(Protocol::Cirr) - seven.iter().sum::<f64>() / 7.0).abs() < 1e-9);
+}
+
+#[test]
+fn the_other_published_evaluators_give_the_same_figures() {
+    let golden: BTreeMap<String, Golden> =
+        serde_json::from_str(include_str!("../../../tests/golden/evaluators.json")).unwrap();
+    for (name, protocol, selected) in [
+        ("fashioniq", Protocol::FashionIq, "avg"),
+        ("circo", Protocol::Circo, "map5"),
+        ("genecis", Protocol::GeneCis, "r1"),
+    ] {
+        let golden = &golden[name];
+        let mut sums = Accumulator::with(protocol);
+        for case in &golden.queries {
+            let category = case.group.as_ref().and_then(|group| golden.pools.get(group));
+            let query = Query {
+                exclude: (!protocol.keeps_reference()).then_some(case.reference),
+                right: case.targets.clone(),
+                relevant: case.targets.len(),
+                pool: case.pool.clone().or(category.cloned()),
+                group: case.group.clone(),
+                ..Query::default()
+            };
+            sums.add(&case.scores, &query).unwrap();
+        }
+        let total = sums.overall().unwrap();
+        agree(&total, &golden.total);
+        assert_eq!(total.n, golden.queries.len());
+        assert_eq!(total.selection(protocol), value(&total, selected));
+        let groups = sums.groups();
+        assert_eq!(groups.len(), golden.figures.len());
+        golden.figures.iter().for_each(|(group, figures)| agree(&groups[group], figures));
+    }
+}
+
+#[test]
+fn ground_truths_outside_the_gallery_still_divide() {
+    let mut sums = Accumulator::with(Protocol::Circo);
+    let query = Query { right: vec![0, 0], relevant: 4, ..Query::default() };
+    assert_eq!(sums.add(&[0.5, 1.0], &query).unwrap(), Some(1));
+    let got = sums.overall().unwrap();
+    assert_eq!((got.map5, got.r5, got.r1), (Some(12.5), 100.0, 0.0), "precision 1/2 over 4; a double counts once");
+    assert!(average_precision(&[], 3, 5).is_sign_positive() && average_precision(&[], 0, 5) == 0.0);
+}
+
+#[test]
+fn the_best_are_in_the_order_that_is_counted() {
+    let scores = [0.5, 1.0, 1.0, f32::NAN, 0.5, -0.0, 0.0];
+    let query = Query { exclude: Some(1), subset: vec![6, 5, 1, 3], ..Query::default() };
+    assert_eq!(rank::best(&scores, &query, 4), [2, 0, 4, 5], "-0 equals 0");
+    assert_eq!(rank::best(&scores, &query, 99), [2, 0, 4, 5, 6, 3]);
+    assert_eq!(rank::best_of_subset(&scores, &query, 3), [5, 6, 3]);
+    let pooled = Query { pool: Some(vec![4, 0, 1]), ..Query::default() };
+    assert_eq!(rank::best(&scores, &pooled, 2), [1, 4], "ties stand in the pool's order");
+    assert!(rank::best(&scores, &pooled, 0).is_empty());
+}
+
+fn query(right: &[u32]) -> Query {
+    Query {
+        exclude: Some(0),
+        right: right.to_vec(),
+        subset: vec![1, 2, 3],
+        group: Some("g".into()),
+        ..Query::default()
+    }
+}
+
+#[test]
+fn ties_references_and_nan() {
+    let mut sums = Accumulator::new();
+    assert_eq!(sums.add(&[9.0, 1.0, 1.0, 0.0], &query(&[2])).unwrap(), Some(1), "a tie stands in gallery order");
+    assert_eq!(sums.add(&[9.0, 1.0, 1.0, 0.0], &query(&[2, 1])).unwrap(), Some(0), "any right target");
+    assert_eq!(sums.add(&[9.0, 1.0, f32::NAN, -1.0], &query(&[2])).unwrap(), Some(2), "no number is the lowest");
+    assert_eq!(sums.add(&[9.0, 1.0, 1.0, 0.0], &query(&[0])).unwrap(), None, "the reference is never found");
+    assert_eq!(sums.without_target(), 1);
+    assert!(sums.add(&[1.0, 2.0], &query(&[1])).is_err(), "positions outside the gallery");
+    assert_eq!(sums.overall().unwrap().n, 3);
+    assert_eq!(sums.groups()["g"].n, 3);
+    assert!((sums.overall().unwrap().r1 - 100.0 / 3.0).abs() < 1e-9);
+}
+
+#[test]
+fn without_subsets_there_are_no_subset_figures() {
+    let mut sums = Accumulator::new();
+    sums.add(&[0.1, 0.2], &Query { right: vec![1], ..Query::default() }).unwrap();
+    let got = sums.overall().unwrap();
+    assert_eq!((got.r1, got.rs1, got.avg, got.selection(Protocol::Cirr)), (100.0, None, None, 100.0));
+    assert!(Accumulator::new().overall().is_none());
+    let [low, high] = wilson(50, 100);
+    assert!((low - 40.383).abs() < 1e-3 && (high - 59.617).abs() < 1e-3, "{low} {high}");
+}

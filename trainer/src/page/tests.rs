@@ -1,0 +1,100 @@
+//! The page from made-up answers.
+
+use super::*;
+
+fn answer(id: u64, rank: Option<usize>, lead: f32) -> Answer {
+    Answer {
+        id,
+        reference: "a".into(),
+        text: format!("<b>\"query\" {id} & more"),
+        targets: ["t1", "t2", "t3", "t4"].map(str::to_owned).to_vec(),
+        group: Some("dress".into()),
+        rank,
+        top: vec![("t1".into(), 0.5 + lead), ("gone".into(), 0.5), ("third".into(), 0.25)],
+        ..Answer::default()
+    }
+}
+
+fn run(name: &str, answers: Vec<Answer>) -> Run {
+    Run { name: name.into(), answers }
+}
+
+const OPTIONS: Options = Options { title: "Model <x>", count: 2, top: 2 };
+
+#[test]
+fn one_run_shows_its_worst_and_best_with_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.png");
+    image::RgbaImage::from_pixel(300, 200, image::Rgba([200, 0, 0, 128])).save(&file).unwrap();
+    let files = HashMap::from([("a".to_owned(), file.clone()), ("t1".to_owned(), folder.path().join("no.png"))]);
+    let answers = vec![
+        answer(1, Some(0), 0.1),
+        answer(2, Some(70), 0.1),
+        answer(3, Some(0), 0.3),
+        answer(4, Some(9), 0.1),
+        answer(5, None, 0.1),
+    ];
+    let html = page(&[run("first", answers)], &files, &OPTIONS).unwrap();
+    let order: Vec<&str> = html
+        .match_indices("&quot;query&quot; ")
+        .filter_map(|(at, m)| html.get(at + m.len()..at + m.len() + 1))
+        .collect();
+    assert_eq!(order, ["2", "4", "3", "1"], "worst first, then best; a query without a target is neither");
+    assert!(
+        html.contains("target at rank 71") && html.contains("and 1 more targets") && html.contains("Model &lt;x&gt;")
+    );
+    assert!(!html.contains("<b>") && !html.contains("third"), "escaped, and two images a ranking");
+    assert_eq!(html.matches("data:image/jpeg;base64,/9j/").count(), 1, "the reference's picture stands once");
+    assert_eq!(html.matches("<div class=\"pic p0\"").count(), 4, "and is worn by each query");
+    assert!(html.contains("<div class=\"pic\">gone</div>") && html.contains("<td>50.00 %</td>"));
+    assert!(!html.contains("http"), "nothing from outside");
+}
+
+#[test]
+fn two_runs_stand_side_by_side() {
+    let first = run(
+        "old",
+        vec![answer(1, Some(9), 0.1), answer(2, Some(800), 0.1), answer(3, Some(0), 0.1), answer(4, Some(3), 0.1)],
+    );
+    let second = run(
+        "new",
+        vec![
+            answer(3, Some(5), 0.1),
+            answer(2, Some(700), 0.1),
+            answer(1, Some(0), 0.1),
+            answer(4, Some(3), 0.1),
+            answer(9, Some(1), 0.1),
+        ],
+    );
+    let html = page(&[first.clone(), second], &HashMap::new(), &OPTIONS).unwrap();
+    let better = html.find("new answers better than old").unwrap();
+    let worse = html.find("new answers worse than old").unwrap();
+    let at = |text: &str| html.find(text).unwrap();
+    assert!(better < at("query 1 dress") && at("query 1 dress") < at("query 2 dress") && at("query 2 dress") < worse);
+    assert!(worse < at("query 3 dress") && !html.contains("query 4 dress") && !html.contains("query 9 dress"));
+    assert!(html.contains("old: target at rank 10") && html.contains("new: target at rank 1<"));
+    let other = run("other", vec![answer(77, Some(1), 0.1)]);
+    assert!(
+        page(&[first.clone(), other], &HashMap::new(), &OPTIONS).unwrap_err().to_string().contains("share no query")
+    );
+    assert!(page(&[], &HashMap::new(), &OPTIONS).is_err());
+}
+
+#[test]
+fn runs_are_read_line_by_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("web-s.jsonl");
+    let line = serde_json::to_string(&answer(1, Some(3), 0.1)).unwrap();
+    std::fs::write(&path, format!("{line}\noops\n")).unwrap();
+    let (run, complaints) = Run::read(&path).unwrap();
+    assert_eq!((run.name.as_str(), run.answers.len(), run.answers[0].rank), ("web-s", 1, Some(3)));
+    assert!(complaints[0].to_string().contains("web-s.jsonl, line 2"), "{complaints:?}");
+    std::fs::write(&path, "").unwrap();
+    assert!(Run::read(&path).unwrap_err().to_string().contains("the file is empty"));
+}
+
+#[test]
+fn base64_pads() {
+    let pairs = [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foobar", "Zm9vYmFy")];
+    pairs.iter().for_each(|(text, code)| assert_eq!(pictures::base64(text.as_bytes()), *code));
+}
