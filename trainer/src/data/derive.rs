@@ -70,12 +70,7 @@ pub fn add_unchanged(table: &mut Table, share: f64, seed: u64) {
         let (Some(image), Some(text)) = (order.pop(), SAME.choose(&mut rng)) else { return };
         let text = if rng.random_bool(0.3) { capitalised(text) } else { (*text).to_owned() };
         let row = itself(image, text.clone(), &subsets);
-        table.triplets.push(Triplet {
-            id: next + at as u64,
-            reverse: Some(text),
-            kind: Some("unchanged".into()),
-            ..row
-        });
+        table.triplets.push(Triplet { id: next + at as u64, reverse: Some(text), kind: Some("unchanged".into()), ..row });
     }
 }
 
@@ -124,11 +119,7 @@ mod tests {
             ..itself(target, "but blue".into(), &HashMap::new())
         };
         let t = |id, reference, target| Triplet { reference, ..t(id, reference, target) };
-        Table {
-            images: ["a", "b", "c"].map(image).to_vec(),
-            triplets: vec![t(7, 0, 1), t(9, 1, 2)],
-            gallery: vec![0, 1, 2],
-        }
+        Table { images: ["a", "b", "c"].map(image).to_vec(), triplets: vec![t(7, 0, 1), t(9, 1, 2)], gallery: vec![0, 1, 2] }
     }
 
     #[test]

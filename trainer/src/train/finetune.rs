@@ -311,8 +311,7 @@ fn train_step(
         match composed {
             true => forward,
             false => {
-                (forward + losses::contrastive(scores.transpose(), tau.clone(), ignored.clone().transpose(), smoothing))
-                    / 2.0
+                (forward + losses::contrastive(scores.transpose(), tau.clone(), ignored.clone().transpose(), smoothing)) / 2.0
             }
         }
     };
