@@ -45,6 +45,8 @@ pub enum ImageEncoderConfig {
         /// 0, 1 or 2.
         variant: usize,
     },
+    /// A vision transformer of BLIP-2: T = 257 tokens of C = 1408 (EVA ViT-g/14) or 1024 (CLIP ViT-L/14).
+    Vit(VitConfig),
     /// One convolution of `patch` × `patch` pixels; for tests, which need an encoder that runs in microseconds.
     Patch {
         /// Side of a patch in pixels; `preprocess.size` is a multiple of it.
@@ -52,6 +54,44 @@ pub enum ImageEncoderConfig {
         /// C.
         width: usize,
     },
+}
+
+/// A vision transformer whose every token is kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VitConfig {
+    /// Which of the two.
+    pub family: VitFamily,
+    /// Side of a patch in pixels; `preprocess.size` is a multiple of it.
+    pub patch: usize,
+    /// C.
+    pub width: usize,
+    /// Blocks.
+    pub layers: usize,
+    /// Attention heads; divide C.
+    pub heads: usize,
+    /// Width of the feed-forward networks.
+    pub intermediate: usize,
+}
+
+/// Where two pre-norm vision transformers differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VitFamily {
+    /// EVA: biased patches, keys without a bias, exact GELU, epsilon 1e-6.
+    Eva,
+    /// CLIP: patches without a bias, a norm before the first block, QuickGELU, epsilon 1e-5.
+    Clip,
+}
+
+impl VitFamily {
+    /// Epsilon of the blocks' norms.
+    pub fn layer_norm_eps(self) -> f64 {
+        match self {
+            Self::Eva => 1e-6,
+            Self::Clip => 1e-5,
+        }
+    }
 }
 
 /// The Q-Former.
@@ -120,10 +160,12 @@ pub enum SecondPassMask {
 
 impl CirConfig {
     /// The presets that ship with the crate: name and JSON text.
-    pub const PRESETS: [(&'static str, &'static str); 3] = [
+    pub const PRESETS: [(&'static str, &'static str); 5] = [
         ("tiny", include_str!("../configs/tiny.json")),
         ("web-s", include_str!("../configs/web-s.json")),
         ("web-xs", include_str!("../configs/web-xs.json")),
+        ("blip2-vit-g", include_str!("../configs/blip2-vit-g.json")),
+        ("blip2-vit-l", include_str!("../configs/blip2-vit-l.json")),
     ];
 
     /// The preset called `name`.
@@ -195,14 +237,30 @@ impl CirConfig {
         if !(0.0..1.0).contains(&q.dropout) {
             return wrong("qformer.dropout", format!("{} is not in [0, 1)", q.dropout));
         }
-        match self.image_encoder {
-            ImageEncoderConfig::EfficientnetLite { variant } if variant > 2 => {
+        match &self.image_encoder {
+            ImageEncoderConfig::EfficientnetLite { variant } if *variant > 2 => {
                 wrong("image_encoder.variant", format!("there is no EfficientNet-Lite{variant} here, only 0, 1 and 2"))
             }
             ImageEncoderConfig::Patch { patch, width }
-                if patch == 0 || width == 0 || !self.preprocess.size.is_multiple_of(patch) =>
+                if *patch == 0 || *width == 0 || !self.preprocess.size.is_multiple_of(*patch) =>
             {
                 wrong("image_encoder.patch", format!("{patch} does not divide {}", self.preprocess.size))
+            }
+            ImageEncoderConfig::Vit(vit) => {
+                let counts = [vit.patch, vit.width, vit.layers, vit.heads, vit.intermediate];
+                if let Some(count) = counts.iter().find(|count| !(1..=1 << 16).contains(*count)) {
+                    return wrong("image_encoder", format!("{count} is not between 1 and {}", 1 << 16));
+                }
+                if !self.preprocess.size.is_multiple_of(vit.patch) {
+                    return wrong(
+                        "image_encoder.patch",
+                        format!("{} does not divide {}", vit.patch, self.preprocess.size),
+                    );
+                }
+                if !vit.width.is_multiple_of(vit.heads) {
+                    return wrong("image_encoder.heads", format!("{} do not divide {}", vit.heads, vit.width));
+                }
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -210,18 +268,20 @@ impl CirConfig {
 
     /// T, the image tokens of one image.
     pub fn image_tokens(&self) -> usize {
-        let side = match self.image_encoder {
-            ImageEncoderConfig::EfficientnetLite { .. } => self.preprocess.size.div_ceil(32),
-            ImageEncoderConfig::Patch { patch, .. } => self.preprocess.size / patch,
+        let (side, class) = match &self.image_encoder {
+            ImageEncoderConfig::EfficientnetLite { .. } => (self.preprocess.size.div_ceil(32), 0),
+            ImageEncoderConfig::Vit(vit) => (self.preprocess.size / vit.patch, 1),
+            ImageEncoderConfig::Patch { patch, .. } => (self.preprocess.size / patch, 0),
         };
-        side * side
+        side * side + class
     }
 
     /// C, the width of an image token.
     pub fn image_width(&self) -> usize {
-        match self.image_encoder {
+        match &self.image_encoder {
             ImageEncoderConfig::EfficientnetLite { .. } => crate::nn::efficientnet::HEAD_WIDTH,
-            ImageEncoderConfig::Patch { width, .. } => width,
+            ImageEncoderConfig::Vit(vit) => vit.width,
+            ImageEncoderConfig::Patch { width, .. } => *width,
         }
     }
 }
@@ -240,12 +300,22 @@ mod tests {
         }
         let web = CirConfig::preset("web-s").unwrap();
         assert_eq!((web.image_tokens(), web.image_width()), (49, 1280));
+        let paper = CirConfig::preset("blip2-vit-g").unwrap();
+        assert_eq!((paper.image_tokens(), paper.image_width()), (257, 1408));
+        assert_eq!(paper.preprocess, PreprocessConfig::CLIP);
     }
 
     #[test]
     fn a_wrong_field_is_named() {
         let json = CirConfig::PRESETS[0].1.replace("\"heads\": 4", "\"heads\": 5");
         assert!(CirConfig::parse(&json, "x.json").unwrap_err().to_string().contains("qformer.heads"));
+        let vit = include_str!("../configs/blip2-vit-l.json");
+        for (from, to, field) in
+            [("16", "15", "heads"), ("\"patch\": 14", "\"patch\": 15", "patch"), ("23", "0", "between")]
+        {
+            let problem = CirConfig::parse(&vit.replace(from, to), "x.json").unwrap_err().to_string();
+            assert!(problem.contains("image_encoder") && problem.contains(field), "{problem}");
+        }
         assert!(CirConfig::parse("{", "x.json").unwrap_err().to_string().contains("x.json"));
         assert!(CirConfig::preset("nano").unwrap_err().to_string().contains("web-s"));
     }

@@ -18,6 +18,7 @@ pub mod kernels;
 pub mod nn;
 pub mod quant;
 pub mod text;
+pub mod upstream;
 pub mod weights;
 
 pub use config::CirConfig;

@@ -12,6 +12,27 @@ use std::collections::BTreeMap;
 /// Tensors by name: dimensions and row-major values.
 pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
+/// Names and dimensions of the module's parameters, each name behind `prefix`. Parameters that were not given values yet
+/// stay so: a model of any size costs no memory here.
+pub fn shapes<M: Module>(module: &M, prefix: &str) -> BTreeMap<String, Vec<usize>> {
+    struct Shapes(Vec<String>, BTreeMap<String, Vec<usize>>);
+    impl ModuleVisitor for Shapes {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.0.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.1.insert(self.0.join("."), param.lazy_shape().iter().copied().collect());
+        }
+    }
+    let path = if prefix.is_empty() { vec![] } else { vec![prefix.to_owned()] };
+    let mut shapes = Shapes(path, BTreeMap::new());
+    module.visit(&mut shapes);
+    shapes.1
+}
+
 /// The module's parameters under their paths, each name behind `prefix`.
 ///
 /// # Errors
@@ -61,7 +82,15 @@ pub fn collect<M: Module>(module: &M, prefix: &str) -> Result<Tensors> {
 /// # Errors
 /// [`ModelError::Weights`] that names the first tensor that is missing or has another shape.
 pub fn load<M: Module>(module: M, prefix: &str, tensors: &mut Tensors) -> Result<M> {
-    load_where(module, prefix, tensors, |name| {
+    load_from(module, prefix, &mut |name| Ok(tensors.remove(name)))
+}
+
+/// As [`load`], one tensor at a time from `fetch`, so that the values are never all in memory beside the module.
+///
+/// # Errors
+/// As [`load`], and what `fetch` fails with.
+pub fn load_from<M: Module, E: From<ModelError>>(module: M, prefix: &str, fetch: &mut Fetch<E>) -> Result<M, E> {
+    load_where(module, prefix, fetch, |name| {
         Err(ModelError::Weights {
             place: name.to_owned(),
             problem: "the tensor is missing".into(),
@@ -70,27 +99,30 @@ pub fn load<M: Module>(module: M, prefix: &str, tensors: &mut Tensors) -> Result
     })
 }
 
+/// Gives a tensor by its name: dimensions and row-major values, or `None` when there is none.
+pub type Fetch<'a, E> = dyn FnMut(&str) -> Result<Option<(Vec<usize>, Vec<f32>)>, E> + 'a;
+
 /// As [`load`], but parameters that are not in `tensors` keep their values.
 ///
 /// # Errors
 /// [`ModelError::Weights`] that names the first tensor that has another shape.
 pub fn load_partial<M: Module>(module: M, prefix: &str, tensors: &mut Tensors) -> Result<M> {
-    load_where(module, prefix, tensors, |_| Ok(()))
+    load_where(module, prefix, &mut |name| Ok(tensors.remove(name)), |_| Ok(()))
 }
 
-fn load_where<M: Module>(
+fn load_where<M: Module, E: From<ModelError>>(
     module: M,
     prefix: &str,
-    tensors: &mut Tensors,
+    fetch: &mut Fetch<E>,
     missing: impl Fn(&str) -> Result<()>,
-) -> Result<M> {
-    struct Load<'a, F> {
+) -> Result<M, E> {
+    struct Load<'a, 'b, F, E> {
         path: Vec<String>,
-        tensors: &'a mut Tensors,
+        fetch: &'a mut Fetch<'b, E>,
         missing: F,
-        problem: Option<ModelError>,
+        problem: Option<E>,
     }
-    impl<F: Fn(&str) -> Result<()>> ModuleMapper for Load<'_, F> {
+    impl<F: Fn(&str) -> Result<()>, E: From<ModelError>> ModuleMapper for Load<'_, '_, F, E> {
         fn enter_module(&mut self, name: &str, _: &str) {
             self.path.push(name.to_owned());
         }
@@ -98,9 +130,19 @@ fn load_where<M: Module>(
             self.path.pop();
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if self.problem.is_some() {
+                return param;
+            }
             let name = self.path.join(".");
             let wanted: Vec<usize> = param.lazy_shape().iter().copied().collect();
-            match self.tensors.remove(&name) {
+            let found = match (self.fetch)(&name) {
+                Ok(found) => found,
+                Err(e) => {
+                    self.problem = Some(e);
+                    return param;
+                }
+            };
+            match found {
                 Some((dims, values)) if dims == wanted && values.len() == dims.iter().product::<usize>() => {
                     let value = Tensor::from_data(TensorData::new(values, dims), &param.lazy_device());
                     // The parameter's own way in: it keeps its identity and gradient setting, and a lazy one is
@@ -117,16 +159,14 @@ fn load_where<M: Module>(
                         }),
                         None => (self.missing)(&name),
                     };
-                    if self.problem.is_none() {
-                        self.problem = problem.err();
-                    }
+                    self.problem = problem.err().map(E::from);
                     param
                 }
             }
         }
     }
     let path = if prefix.is_empty() { vec![] } else { vec![prefix.to_owned()] };
-    let mut load = Load { path, tensors, missing, problem: None };
+    let mut load = Load { path, fetch, missing, problem: None };
     let module = module.map(&mut load);
     match load.problem {
         Some(problem) => Err(problem),
@@ -135,7 +175,7 @@ fn load_where<M: Module>(
 }
 
 /// PyTorch's `[out, in]` to ours, `[in, out]`.
-fn transpose((dims, values): (Vec<usize>, Vec<f32>)) -> (Vec<usize>, Vec<f32>) {
+pub(crate) fn transpose((dims, values): (Vec<usize>, Vec<f32>)) -> (Vec<usize>, Vec<f32>) {
     match dims[..] {
         [rows, columns] => {
             let mut out = Vec::with_capacity(values.len());

@@ -1,6 +1,7 @@
 //! The frozen image encoder E_I, whichever it is.
 
 use super::efficientnet::{Conv, EfficientNetLite};
+use super::vit::Vit;
 use crate::config::{CirConfig, ImageEncoderConfig};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -10,6 +11,8 @@ use burn::tensor::{Device, Tensor};
 pub struct ImageEncoder {
     /// EfficientNet-Lite.
     pub efficientnet: Option<EfficientNetLite>,
+    /// BLIP-2's vision transformers; checkpoint keys `visual_encoder`, `vision_model`.
+    pub vit: Option<Vit>,
     /// The test presets' single convolution.
     pub patch: Option<Conv>,
 }
@@ -17,18 +20,24 @@ pub struct ImageEncoder {
 impl ImageEncoder {
     /// The configured encoder with random weights.
     pub fn new(config: &CirConfig, device: &Device) -> Self {
-        match config.image_encoder {
+        let mut encoder = Self { efficientnet: None, vit: None, patch: None };
+        match &config.image_encoder {
             ImageEncoderConfig::EfficientnetLite { variant } => {
-                Self { efficientnet: Some(EfficientNetLite::new(variant, device)), patch: None }
+                encoder.efficientnet = Some(EfficientNetLite::new(*variant, device));
             }
+            ImageEncoderConfig::Vit(vit) => encoder.vit = Some(Vit::new(vit, config.preprocess.size, device)),
             ImageEncoderConfig::Patch { patch, width } => {
-                Self { efficientnet: None, patch: Some(Conv::new(3, width, patch, patch, false, device)) }
+                encoder.patch = Some(Conv::new(3, *width, *patch, *patch, false, device));
             }
         }
+        encoder
     }
 
-    /// Normalised pixels `[B, 3, S, S]` → image tokens `[B, T, C]`, row by row of the grid.
+    /// Normalised pixels `[B, 3, S, S]` → image tokens `[B, T, C]`, row by row of the grid (after the class token where there is one).
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<3> {
+        if let Some(vit) = &self.vit {
+            return vit.forward(pixels, None);
+        }
         let grid = match (&self.efficientnet, &self.patch) {
             (Some(network), _) => network.forward(pixels, None),
             (None, Some(patch)) => patch.forward(pixels),

@@ -5,6 +5,7 @@ pub mod efficientnet;
 pub mod encoder;
 pub mod noise;
 pub mod qformer;
+pub mod vit;
 
 pub use encoder::ImageEncoder;
 pub use noise::Noise;

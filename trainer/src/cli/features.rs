@@ -45,6 +45,8 @@ impl Args {
         let device = choose(self.device)?;
         let tensors = import::image_encoder(&config, &self.weights)?;
         let fingerprint = features::fingerprint(&config, &tensors)?;
+        // Only its hash was wanted: the encoder is read again, tensor by tensor where it is large.
+        drop(tensors);
         let encoder = import::load_image_encoder(&config, &self.weights, &device)?;
         let bar = super::progress("images");
         features::build(

@@ -10,6 +10,7 @@ mod export;
 mod features;
 mod fetch_weights;
 mod finetune;
+mod import;
 mod index;
 mod pairs;
 mod plot;
@@ -35,6 +36,7 @@ enum Command {
     Check(check::Args),
     FetchWeights(fetch_weights::Args),
     Features(features::Args),
+    Import(import::Args),
     Finetune(finetune::Args),
     Evaluate(evaluate::Args),
     Report(report::Args),
@@ -54,6 +56,7 @@ impl Cli {
             Command::Check(args) => args.run(),
             Command::FetchWeights(args) => args.run(),
             Command::Features(args) => args.run(),
+            Command::Import(args) => args.run(),
             Command::Finetune(args) => args.run(),
             Command::Evaluate(args) => args.run(),
             Command::Report(args) => args.run(),

@@ -1,10 +1,17 @@
 //! Reads weights that others made: PyTorch and safetensors checkpoints into named f32 tensors.
 
+pub mod blip2;
+mod pickle;
+pub mod source;
+mod torch;
+
+#[cfg(test)]
+mod tests;
+
 use crate::error::{Result, TrainerError};
-use crate::fsx;
-use burn::store::{ModuleStore, PytorchStore};
-use burn::tensor::{DType, TensorData};
-use std::path::Path;
+pub use pickle::Kind;
+use source::Source;
+use std::path::{Path, PathBuf};
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::weights::{self, Tensors};
 use thisbut_model::{CirConfig, config::ImageEncoderConfig};
@@ -17,58 +24,52 @@ const MINILM_WIDTH: usize = 384;
 /// # Errors
 /// [`TrainerError::Checkpoint`] or an I/O error that names the file.
 pub fn read(path: &Path) -> Result<Tensors> {
-    let place = path.display().to_string();
-    if path.extension().is_some_and(|e| e == "safetensors") {
-        return Ok(weights::read_safetensors(&fsx::read(path)?, &place)?);
-    }
-    if !path.is_file() {
-        return Err(TrainerError::checkpoint(
-            place,
-            "there is no such file",
-            "run `thisbut fetch-weights`, or check the path",
-        ));
-    }
-    let broken = |problem: String| {
-        TrainerError::checkpoint(
-            place.clone(),
-            format!("not a readable PyTorch checkpoint ({problem})"),
-            "download it again",
-        )
-    };
-    let mut store = PytorchStore::from_file(path).map_indices_contiguous(false);
-    let tensors = store.get_all_tensors().map_err(|e| broken(e.to_string()))?;
-    let mut out = Tensors::new();
-    for (name, tensor) in tensors {
-        if !matches!(tensor.dtype, DType::F32 | DType::F16 | DType::BF16 | DType::F64) {
-            continue;
-        }
-        let bytes = tensor.to_bytes().map_err(|e| broken(e.to_string()))?;
-        let values = TensorData::from_bytes(bytes, tensor.shape.clone(), tensor.dtype)
-            .convert::<f32>()
-            .try_to_vec::<f32>()
-            .map_err(|e| broken(format!("{e:?}")))?;
-        out.insert(name.clone(), (tensor.shape.iter().copied().collect(), values));
-    }
-    Ok(out)
+    read_all(&mut Source::open(&[path.to_path_buf()])?)
 }
 
-/// The frozen image encoder's weights under our names (`efficientnet.…` or `patch.…`).
+fn read_all(source: &mut Source) -> Result<Tensors> {
+    let floats = source.entries().iter().filter(|(_, entry)| !matches!(entry.kind, Kind::Whole(_)));
+    let names: Vec<String> = floats.map(|(name, _)| name.clone()).collect();
+    names.into_iter().map(|name| source.read(&name).map(|value| (name, value))).collect()
+}
+
+/// The file of a vision transformer that `thisbut import` wrote.
+pub fn encoder_path(config: &CirConfig, weights_dir: &Path) -> PathBuf {
+    weights_dir.join(format!("{}-encoder.safetensors", config.name))
+}
+
+/// The imported encoder's file, or a message that says how to get it.
+fn open_encoder(config: &CirConfig, weights_dir: &Path) -> Result<Source> {
+    let path = encoder_path(config, weights_dir);
+    if !path.is_file() {
+        return Err(TrainerError::checkpoint(
+            path.display().to_string(),
+            "the image encoder is not there",
+            format!("run `thisbut import --preset {} FILES` on a published checkpoint", config.name),
+        ));
+    }
+    Source::open(&[path])
+}
+
+/// The frozen image encoder's weights under our names (`efficientnet.…`, `vit.…` or `patch.…`).
 ///
 /// # Errors
 /// When the file cannot be read or lacks a tensor.
 pub fn image_encoder(config: &CirConfig, weights_dir: &Path) -> Result<Tensors> {
-    match config.image_encoder {
+    match &config.image_encoder {
         ImageEncoderConfig::EfficientnetLite { variant } => {
             let file = [
                 "efficientnet-lite0-57934424.pth",
                 "efficientnet-lite1-77cc7160.pth",
                 "efficientnet-lite2-9656183e.pth",
             ];
-            let name = file.get(variant).copied().unwrap_or(file[0]);
+            let name = file.get(*variant).copied().unwrap_or(file[0]);
             Ok(weights::efficientnet_from_upstream(&read(&weights_dir.join(name))?, config)?)
         }
+        ImageEncoderConfig::Vit(_) => read_all(&mut open_encoder(config, weights_dir)?),
         // The test presets' encoder is not trained by anybody: a fixed pattern, the same everywhere.
         ImageEncoderConfig::Patch { patch, width } => {
+            let (patch, width) = (*patch, *width);
             let count = width * 3 * patch * patch;
             let values = (0..count as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32 / 16_777_216.0 - 0.5);
             let scale = 2.0 / (patch as f32);
@@ -80,7 +81,7 @@ pub fn image_encoder(config: &CirConfig, weights_dir: &Path) -> Result<Tensors> 
     }
 }
 
-/// The frozen image encoder on `device`.
+/// The frozen image encoder on `device`. A vision transformer is loaded tensor by tensor.
 ///
 /// # Errors
 /// As [`image_encoder`].
@@ -89,6 +90,14 @@ pub fn load_image_encoder(
     weights_dir: &Path,
     device: &burn::tensor::Device,
 ) -> Result<ImageEncoder> {
+    if matches!(config.image_encoder, ImageEncoderConfig::Vit(_)) {
+        let mut source = open_encoder(config, weights_dir)?;
+        let mut fetch = |name: &str| match source.entries().contains_key(name) {
+            true => source.read(name).map(Some),
+            false => Ok(None),
+        };
+        return weights::load_from(ImageEncoder::new(config, device), "", &mut fetch);
+    }
     let mut tensors = image_encoder(config, weights_dir)?;
     Ok(weights::load(ImageEncoder::new(config, device), "", &mut tensors)?)
 }

@@ -1,0 +1,324 @@
+//! `thisbut import`: published BLIP-2, SPRC and MTST_PTHA checkpoints into an image encoder's file and a checkpoint to start
+//! from.
+//!
+//! The image encoder is written tensor by tensor; the Q-Former, which is a fifth of it or less, goes through memory as
+//! every checkpoint does.
+
+use super::pickle::shown;
+use super::source::Source;
+use crate::device::DeviceKind;
+use crate::error::{Result, TrainerError};
+use crate::fsx;
+use crate::train::checkpoint::{self, Header};
+use crate::train::settings::{Recipe, Settings};
+use half::{bf16, f16};
+use rand::{RngCore, SeedableRng};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::Path;
+use thisbut_model::cir::Cir;
+use thisbut_model::config::{CirConfig, ImageEncoderConfig, VitFamily};
+use thisbut_model::nn::ImageEncoder;
+use thisbut_model::upstream::{self, Rule};
+use thisbut_model::weights::{Tensors, shapes};
+
+/// Parameters that BLIP-2 does not have: SPRC's prompts, and a temperature that Hugging Face's classes leave out. A load
+/// without them is whole.
+const FRESH: [&str; 2] = ["prompt_tokens", "temperature"];
+/// BERT's initial spread of weights.
+const SPREAD: f32 = 0.02;
+
+/// How the image encoder's numbers are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Precision {
+    /// 4 bytes a number.
+    F32,
+    /// 2 bytes a number, as LAVIS runs its image encoder.
+    #[default]
+    F16,
+    /// 2 bytes a number, with f32's range.
+    Bf16,
+}
+
+impl Precision {
+    fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::Bf16 => "BF16",
+        }
+    }
+
+    fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
+
+    fn encode(self, values: &[f32]) -> Vec<u8> {
+        match self {
+            Self::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Self::F16 => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
+            Self::Bf16 => values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
+        }
+    }
+}
+
+/// What would be made of a checkpoint.
+pub struct Plan {
+    /// Our parameter: the upstream tensor that makes it, and how.
+    made: BTreeMap<String, (String, Rule)>,
+    encoder: BTreeMap<String, Vec<usize>>,
+    model: BTreeMap<String, Vec<usize>>,
+    /// Upstream tensors that are used.
+    pub used: Vec<String>,
+    /// Upstream tensors that have no place here.
+    pub left: Vec<String>,
+    /// Our parameters that nothing makes and that BLIP-2 should have.
+    pub missing: Vec<String>,
+    /// Our parameters that start afresh because the checkpoint's kind does not have them.
+    pub fresh: Vec<String>,
+}
+
+/// Matches the tensors of `source` with the parameters of `config`, without reading one.
+///
+/// # Errors
+/// When the preset has no BLIP-2 image encoder, a shape does not fit, two tensors claim one parameter, or parameters
+/// overlap in the file.
+pub fn plan(source: &Source, config: &CirConfig) -> Result<Plan> {
+    let ImageEncoderConfig::Vit(vit) = &config.image_encoder else {
+        return Err(TrainerError::settings(
+            format!("--preset {}", config.name),
+            "its image encoder is not one of BLIP-2's",
+            "use blip2-vit-g or blip2-vit-l",
+        ));
+    };
+    let device = crate::device::choose(DeviceKind::Cpu)?;
+    let encoder = shapes(&ImageEncoder::new(config, &device), "");
+    let model = shapes(&Cir::new(config, &device), "");
+    let mut plan = Plan {
+        made: BTreeMap::new(),
+        encoder,
+        model,
+        used: Vec::new(),
+        left: Vec::new(),
+        missing: Vec::new(),
+        fresh: Vec::new(),
+    };
+    for (key, entry) in source.entries() {
+        let mut taken = false;
+        for piece in upstream::pieces(key, vit.family) {
+            let Some(wanted) = plan.encoder.get(&piece.name).or_else(|| plan.model.get(&piece.name)) else { continue };
+            if !piece.rule.fits(&entry.dims, wanted) {
+                return Err(upstream::misfit(
+                    &format!("{}, {}", source.path(entry).display(), shown(key)),
+                    &entry.dims,
+                    wanted,
+                )
+                .into());
+            }
+            taken = true;
+            if let Some((other, _)) = plan.made.insert(piece.name.clone(), (key.clone(), piece.rule)) {
+                return Err(TrainerError::checkpoint(
+                    source.path(entry).display().to_string(),
+                    format!("{} and {} both make {}", shown(&other), shown(key), piece.name),
+                    "leave out one of the files",
+                ));
+            }
+        }
+        if taken { &mut plan.used } else { &mut plan.left }.push(key.clone());
+    }
+    for name in plan.encoder.keys().chain(plan.model.keys()) {
+        if !plan.made.contains_key(name) {
+            let fresh = FRESH.contains(&name.as_str());
+            if fresh { &mut plan.fresh } else { &mut plan.missing }.push(name.clone());
+        }
+    }
+    source.check_overlaps(plan.used.iter().map(String::as_str))?;
+    other_family(source, &plan, vit.family)?;
+    Ok(plan)
+}
+
+/// A checkpoint with the other family's image encoder gets a message that says so, instead of a list of missing blocks.
+fn other_family(source: &Source, plan: &Plan, family: VitFamily) -> Result<()> {
+    let (other, preset) = match family {
+        VitFamily::Eva => (VitFamily::Clip, "blip2-vit-l"),
+        VitFamily::Clip => (VitFamily::Eva, "blip2-vit-g"),
+    };
+    let has_own = plan.made.keys().any(|name| name.starts_with("vit.blocks."));
+    let of_other =
+        |key: &&String| upstream::pieces(key, other).iter().any(|piece| piece.name.starts_with("vit.blocks."));
+    match plan.left.iter().find(of_other).filter(|_| !has_own).and_then(|key| Some((key, source.entries().get(key)?))) {
+        None => Ok(()),
+        Some((key, entry)) => Err(TrainerError::checkpoint(
+            source.path(entry).display().to_string(),
+            format!("{} belongs to the other kind of image encoder", shown(key)),
+            format!("choose --preset {preset}"),
+        )),
+    }
+}
+
+impl Plan {
+    /// Refuses a plan with missing parameters.
+    ///
+    /// # Errors
+    /// [`TrainerError::Checkpoint`] that counts them and names the first.
+    pub fn check_whole(&self, place: &str) -> Result<()> {
+        let Some(first) = self.missing.first() else { return Ok(()) };
+        let mend = if first.starts_with("vit.") && !self.has_encoder() {
+            "give the image encoder's file too (LAVIS keeps it in eva_vit_g.pth or clip_vit_L.pth), or load with --partial"
+        } else {
+            "choose the preset that the checkpoint was made for, or load what there is with --partial"
+        };
+        let count = self.missing.len();
+        Err(TrainerError::checkpoint(place, format!("{count} parameters are missing, the first is {first}"), mend))
+    }
+
+    /// Whether any of the image encoder's parameters are made.
+    pub fn has_encoder(&self) -> bool {
+        self.encoder.keys().any(|name| self.made.contains_key(name))
+    }
+
+    /// The values of one of our parameters; what nothing makes starts as in BERT, drawn from its name.
+    fn value(&self, source: &mut Source, name: &str, wanted: &[usize], config: &CirConfig) -> Result<Vec<f32>> {
+        match self.made.get(name) {
+            Some((key, rule)) => {
+                let (dims, values) = source.read(key)?;
+                if *rule == Rule::Same && values.len() == wanted.iter().product::<usize>() {
+                    return Ok(values);
+                }
+                Ok(rule.apply(key, &dims, &values, wanted)?)
+            }
+            None => Ok(start(name, wanted, config)),
+        }
+    }
+
+    /// Writes the image encoder to `path` as safetensors under our names, one tensor in memory at a time. `progress` is told
+    /// bytes done and bytes in all.
+    ///
+    /// # Errors
+    /// When a tensor cannot be read, does not fit `precision`, or the file cannot be written; then there is no file.
+    pub fn write_encoder(
+        &self,
+        source: &mut Source,
+        config: &CirConfig,
+        precision: Precision,
+        path: &Path,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<()> {
+        let size = |dims: &[usize]| (dims.iter().product::<usize>() * precision.bytes()) as u64;
+        let all: u64 = self.encoder.values().map(|dims| size(dims)).sum();
+        let mut header = serde_json::Map::new();
+        let mut end = 0;
+        for (name, dims) in &self.encoder {
+            let start = end;
+            end += size(dims);
+            let about = serde_json::json!({"dtype": precision.name(), "shape": dims, "data_offsets": [start, end]});
+            header.insert(name.clone(), about);
+        }
+        let mut header = serde_json::Value::Object(header).to_string().into_bytes();
+        header.resize(header.len().next_multiple_of(8), b' ');
+        let mut problem = None;
+        let written = fsx::write_atomic_with(path, |out| {
+            out.write_all(&(header.len() as u64).to_le_bytes())?;
+            out.write_all(&header)?;
+            let mut done = 0;
+            for (name, dims) in &self.encoder {
+                let values = self.value(source, name, dims, config).and_then(|values| {
+                    let largest = values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+                    if precision == Precision::F16 && largest > f16::MAX.to_f32() {
+                        let problem = format!("it holds {largest:e}, more than f16 can");
+                        return Err(TrainerError::checkpoint(name, problem, "choose --precision bf16 or f32"));
+                    }
+                    Ok(values)
+                });
+                match values {
+                    Ok(values) => out.write_all(&precision.encode(&values))?,
+                    Err(e) => {
+                        problem = Some(e);
+                        return Err(std::io::Error::other("a tensor cannot be read"));
+                    }
+                }
+                done += size(dims);
+                progress(done, all);
+            }
+            Ok(())
+        });
+        match problem {
+            Some(problem) => Err(problem),
+            None => written,
+        }
+    }
+
+    /// Writes what trains to `path` as a checkpoint (f32).
+    ///
+    /// # Errors
+    /// When a tensor cannot be read or the file cannot be written.
+    pub fn write_checkpoint(&self, source: &mut Source, config: &CirConfig, path: &Path) -> Result<()> {
+        let mut tensors = Tensors::new();
+        for (name, dims) in &self.model {
+            tensors.insert(name.clone(), (dims.clone(), self.value(source, name, dims, config)?));
+        }
+        let header = Header::new(settings(), config.clone(), String::new());
+        checkpoint::save(path, &header, &tensors, &Tensors::new())
+    }
+}
+
+/// SPRC's settings for CIRR: a checkpoint carries settings, and an imported one was trained by nobody here.
+fn settings() -> Settings {
+    Settings {
+        recipe: Recipe::Sprc,
+        seed: 0,
+        device: DeviceKind::Cpu,
+        batch: 128,
+        steps: 1,
+        learning_rate: 1e-5,
+        warmup: 0,
+        betas: (0.9, 0.98),
+        epsilon: 1e-7,
+        weight_decay: 0.05,
+        clip: 1.0,
+        label_smoothing: 0.0,
+        t2t: 0.4,
+        p2p: 0.4,
+        unchanged: 0.0,
+        group: 1,
+        keep_false_negatives: true,
+        freeze_words: false,
+        validate_every: 1,
+        validate_queries: 1,
+        checkpoint_every: 1,
+    }
+}
+
+/// The start of a parameter that no checkpoint gives: norms and biases neutral, the rest normal with BERT's spread.
+fn start(name: &str, dims: &[usize], config: &CirConfig) -> Vec<f32> {
+    let count = dims.iter().product();
+    let leaf = name.rsplit('.').next().unwrap_or(name);
+    match leaf {
+        "temperature" => vec![config.temperature as f32; count],
+        "gamma" => vec![1.0; count],
+        "beta" | "bias" => vec![0.0; count],
+        _ => {
+            let seed =
+                name.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+            let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+            let mut uniform = move || (f64::from(random.next_u32()) + 0.5) / (f64::from(u32::MAX) + 1.0);
+            // Box–Muller.
+            let normal = || ((-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()) as f32;
+            std::iter::repeat_with(normal).take(count).map(|v| v * SPREAD).collect()
+        }
+    }
+}
+
+/// Names with their numbers taken out, each with how often it came: `blocks.*.norm1.bias (39)`.
+pub fn grouped(names: &[String]) -> Vec<String> {
+    let mut groups: BTreeMap<String, usize> = BTreeMap::new();
+    for name in names {
+        let parts = name.split('.').map(|part| if part.bytes().all(|b| b.is_ascii_digit()) { "*" } else { part });
+        *groups.entry(shown(&parts.collect::<Vec<_>>().join("."))).or_default() += 1;
+    }
+    let written = |(name, count): (String, usize)| if count == 1 { name } else { format!("{name} ({count})") };
+    groups.into_iter().map(written).collect::<BTreeSet<_>>().into_iter().collect()
+}

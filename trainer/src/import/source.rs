@@ -1,0 +1,251 @@
+//! Checkpoints of others as one list of named tensors, read one at a time: safetensors, sharded or not, and PyTorch files.
+//!
+//! Opening a file reads its description only. Every length in it is checked against the file's own before anything is
+//! allocated, so that a tensor never takes more memory than the file has bytes (twice that when it is stored in half
+//! precision).
+
+use super::pickle::{Kind, shown};
+use super::torch;
+use crate::error::{Result, TrainerError};
+use crate::fsx;
+use half::{bf16, f16};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+/// Longest description of a safetensors file (the format's own limit).
+const MAX_HEADER: u64 = 100_000_000;
+/// Longest index of a sharded checkpoint.
+const MAX_INDEX: u64 = 32 << 20;
+/// Bytes that are read and converted together; a multiple of every number's size.
+const PIECE: usize = 1 << 20;
+
+/// A tensor and where it lies.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Sizes, outermost first; their product fits the file.
+    pub dims: Vec<usize>,
+    /// How its numbers are stored.
+    pub kind: Kind,
+    /// First byte in the file.
+    pub start: u64,
+    /// Whether its numbers lie one after another.
+    pub contiguous: bool,
+    /// Which file, by its number.
+    pub file: usize,
+}
+
+/// Open checkpoints.
+pub struct Source {
+    files: Vec<(PathBuf, File)>,
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Source {
+    /// Opens checkpoint files: `.safetensors`, `.safetensors.index.json`, `.bin.index.json`, `.pth`, `.pt`, `.bin`, or a
+    /// folder that holds a Hugging Face model. What a file is, its first bytes say, not its name.
+    ///
+    /// # Errors
+    /// [`TrainerError::Checkpoint`] that names the file when it is damaged or not a checkpoint, or when two files hold
+    /// a tensor of the same name.
+    pub fn open(paths: &[PathBuf]) -> Result<Self> {
+        let mut source = Self { files: Vec::new(), entries: BTreeMap::new() };
+        for path in paths {
+            let path = if path.is_dir() { model_of(path)? } else { path.clone() };
+            if path.extension().is_some_and(|e| e == "json") {
+                for shard in shards(&path)? {
+                    source.add(&shard)?;
+                }
+            } else {
+                source.add(&path)?;
+            }
+        }
+        Ok(source)
+    }
+
+    fn add(&mut self, path: &Path) -> Result<()> {
+        let mut file = File::open(path)
+            .map_err(|e| TrainerError::io(path, "read", e, "run `thisbut fetch-weights`, or check the path"))?;
+        let mut start = [0; 16];
+        let count = file.read(&mut start).map_err(|e| TrainerError::io(path, "read", e, "check the file"))?;
+        let start = start.get(..count).unwrap_or_default();
+        let found = if start.starts_with(b"PK") {
+            torch::read_zip(&mut file)
+        } else if start.starts_with(torch::LEGACY_START) {
+            torch::read_legacy(&mut file)
+        } else {
+            safetensors(&mut file)
+        };
+        let wrong = |problem: String| damaged(path, problem);
+        for (name, entry) in found.map_err(wrong)? {
+            if let Some(other) = self.entries.get(&name) {
+                let other = self.files.get(other.file).map_or(path, |(path, _)| path).display().to_string();
+                return Err(wrong(format!("{} is also in {other}", shown(&name))));
+            }
+            self.entries.insert(name, Entry { file: self.files.len(), ..entry });
+        }
+        self.files.push((path.to_path_buf(), file));
+        Ok(())
+    }
+
+    /// Every tensor by name.
+    pub fn entries(&self) -> &BTreeMap<String, Entry> {
+        &self.entries
+    }
+
+    /// The file that holds an entry.
+    pub fn path(&self, entry: &Entry) -> &Path {
+        self.files.get(entry.file).map_or(Path::new(""), |(path, _)| path)
+    }
+
+    /// Refuses tensors among `names` that share a part of their numbers: views of one another cannot both be
+    /// parameters. The same tensor under two names is allowed.
+    ///
+    /// # Errors
+    /// [`TrainerError::Checkpoint`] that names both.
+    pub fn check_overlaps<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<()> {
+        let mut ranges: Vec<(usize, u64, u64, &str)> = names
+            .filter_map(|name| {
+                let entry = self.entries.get(name)?;
+                let bytes = entry.dims.iter().product::<usize>() * entry.kind.bytes();
+                (bytes > 0).then(|| (entry.file, entry.start, entry.start + bytes as u64, name))
+            })
+            .collect();
+        ranges.sort_unstable();
+        for pair in ranges.windows(2) {
+            let [(file, start, end, one), (file_2, start_2, end_2, other)] = pair else { continue };
+            if file == file_2 && start_2 < end && (start, end) != (start_2, end_2) {
+                let path = self.files.get(*file).map_or(Path::new(""), |(path, _)| path);
+                return Err(damaged(path, format!("{} and {} overlap", shown(one), shown(other))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Dimensions and values of a tensor.
+    ///
+    /// # Errors
+    /// [`TrainerError::Checkpoint`] when it is not there, is not made of floating-point numbers, or holds one that is
+    /// not finite.
+    pub fn read(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+        let entry = self.entries.get(name).cloned();
+        let entry =
+            entry.ok_or_else(|| TrainerError::checkpoint(shown(name), "there is no such tensor", "report this"))?;
+        let Some((path, file)) = self.files.get_mut(entry.file) else { return Ok((Vec::new(), Vec::new())) };
+        let wrong = |problem: String| damaged(path, format!("{}: {problem}", shown(name)));
+        if !entry.contiguous {
+            return Err(wrong("its numbers do not lie one after another".into()));
+        }
+        let size = entry.kind.bytes();
+        let count: usize = entry.dims.iter().product();
+        file.seek(SeekFrom::Start(entry.start)).map_err(|e| wrong(e.to_string()))?;
+        let mut values: Vec<f32> = Vec::with_capacity(count);
+        let mut buffer = vec![0; PIECE.min(count * size)];
+        while values.len() < count {
+            let part = ((count - values.len()) * size).min(PIECE);
+            let bytes = buffer.get_mut(..part).unwrap_or_default();
+            file.read_exact(bytes).map_err(|e| wrong(format!("it cannot be read ({e})")))?;
+            match entry.kind {
+                Kind::F32 => values.extend(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
+                Kind::F16 => values.extend(bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())),
+                Kind::Bf16 => values.extend(bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())),
+                Kind::F64 => values.extend(
+                    bytes
+                        .chunks_exact(8)
+                        .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32),
+                ),
+                Kind::Whole(_) => return Err(wrong("it holds whole numbers, not parameters".into())),
+            }
+        }
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(wrong("it holds a value that is not a finite number".into()));
+        }
+        Ok((entry.dims, values))
+    }
+}
+
+fn damaged(path: &Path, problem: String) -> TrainerError {
+    TrainerError::checkpoint(
+        path.display().to_string(),
+        format!("not a usable checkpoint: {problem}"),
+        "download it again, or check that it is the right file",
+    )
+}
+
+/// The file of a Hugging Face model's folder that leads to all its weights.
+fn model_of(folder: &Path) -> Result<PathBuf> {
+    let names =
+        ["model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin"];
+    names.iter().map(|name| folder.join(name)).find(|path| path.is_file()).ok_or_else(|| {
+        TrainerError::checkpoint(
+            folder.display().to_string(),
+            format!("the folder has none of {}", names.join(", ")),
+            "give the checkpoint files themselves",
+        )
+    })
+}
+
+/// The shards that an index names, each a file beside it.
+fn shards(index: &Path) -> Result<Vec<PathBuf>> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let wrong = |problem: String| damaged(index, problem);
+    let length = std::fs::metadata(index).map_err(|e| TrainerError::io(index, "read", e, "check the path"))?.len();
+    if length > MAX_INDEX {
+        return Err(wrong(format!("an index of {length} bytes is too long")));
+    }
+    let Index { weight_map } =
+        serde_json::from_slice(&fsx::read(index)?).map_err(|e| wrong(format!("it is no index of shards ({e})")))?;
+    let folder = index.parent().unwrap_or(Path::new(""));
+    let names: BTreeSet<String> = weight_map.into_values().collect();
+    names
+        .into_iter()
+        .map(|name| {
+            // A shard is a plain name: an index cannot lead anywhere else on the disk.
+            if Path::new(&name).file_name().is_none_or(|file| file != name.as_str()) {
+                return Err(wrong(format!("{} is not the name of a file beside it", shown(&name))));
+            }
+            Ok(folder.join(name))
+        })
+        .collect()
+}
+
+/// The tensors of a safetensors file: the header's length (u64), a JSON header, the numbers.
+fn safetensors(file: &mut File) -> Result<Vec<(String, Entry)>, String> {
+    use safetensors::tensor::{Dtype, Metadata};
+    let read = |e: std::io::Error| format!("it cannot be read ({e})");
+    let length = file.metadata().map_err(read)?.len();
+    let mut start = [0; 8];
+    file.seek(SeekFrom::Start(0))
+        .and_then(|_| file.read_exact(&mut start))
+        .map_err(|_| "it is empty or cut short".to_owned())?;
+    let header = u64::from_le_bytes(start);
+    if header > MAX_HEADER || header + 8 > length {
+        return Err("it is neither a safetensors nor a PyTorch file".into());
+    }
+    let mut json = vec![0; header as usize];
+    file.read_exact(&mut json).map_err(read)?;
+    let metadata: Metadata =
+        serde_json::from_slice(&json).map_err(|e| format!("its header is damaged ({})", shown(&e.to_string())))?;
+    let mut end = 0;
+    let mut out = Vec::new();
+    for (name, info) in metadata.tensors() {
+        let kind = match info.dtype {
+            Dtype::F32 => Kind::F32,
+            Dtype::F16 => Kind::F16,
+            Dtype::BF16 => Kind::Bf16,
+            Dtype::F64 => Kind::F64,
+            other => Kind::Whole((other.bitsize() / 8).max(1)),
+        };
+        end = end.max(info.data_offsets.1);
+        let start = (header + 8).checked_add(info.data_offsets.0 as u64).ok_or("a tensor lies beyond any file")?;
+        out.push((name, Entry { dims: info.shape.clone(), kind, start, contiguous: true, file: 0 }));
+    }
+    if (header + 8).checked_add(end as u64) != Some(length) {
+        return Err(format!("its tensors end at byte {end} of {}: it is cut short or damaged", length - header - 8));
+    }
+    Ok(out)
+}
