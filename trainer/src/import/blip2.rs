@@ -283,6 +283,7 @@ fn settings() -> Settings {
         t2t: 0.4,
         p2p: 0.4,
         unchanged: 0.0,
+        precision: Default::default(),
         group: 1,
         keep_false_negatives: true,
         freeze_words: false,
