@@ -30,8 +30,8 @@ pub struct Entry {
     pub kind: Kind,
     /// First byte in the file.
     pub start: u64,
-    /// Whether its numbers lie one after another.
-    pub contiguous: bool,
+    /// Steps between neighbours along each dimension, where the numbers do not lie in row-major order.
+    pub strides: Option<Vec<usize>>,
     /// Which file, by its number.
     pub file: usize,
 }
@@ -134,11 +134,17 @@ impl Source {
             entry.ok_or_else(|| TrainerError::checkpoint(shown(name), "there is no such tensor", "report this"))?;
         let Some((path, file)) = self.files.get_mut(entry.file) else { return Ok((Vec::new(), Vec::new())) };
         let wrong = |problem: String| damaged(path, format!("{}: {problem}", shown(name)));
-        if !entry.contiguous {
-            return Err(wrong("its numbers do not lie one after another".into()));
-        }
         let size = entry.kind.bytes();
         let count: usize = entry.dims.iter().product();
+        let reach = entry
+            .strides
+            .iter()
+            .flatten()
+            .zip(&entry.dims)
+            .try_fold(0usize, |sum, (stride, dim)| sum.checked_add(stride.checked_mul(dim.saturating_sub(1))?));
+        if reach.is_none_or(|last| last > 0 && last >= count) {
+            return Err(wrong("it is a part of a larger tensor".into()));
+        }
         file.seek(SeekFrom::Start(entry.start)).map_err(|e| wrong(e.to_string()))?;
         let mut values: Vec<f32> = Vec::with_capacity(count);
         let mut buffer = vec![0; PIECE.min(count * size)];
@@ -161,8 +167,20 @@ impl Source {
         if values.iter().any(|v| !v.is_finite()) {
             return Err(wrong("it holds a value that is not a finite number".into()));
         }
+        if let Some(strides) = &entry.strides {
+            values = row_major(&values, &entry.dims, strides);
+        }
         Ok((entry.dims, values))
     }
+}
+
+/// A permuted tensor's values in row-major order; every place lies inside `values`.
+fn row_major(values: &[f32], dims: &[usize], strides: &[usize]) -> Vec<f32> {
+    let mut places = vec![0usize];
+    for (dim, stride) in dims.iter().zip(strides) {
+        places = places.iter().flat_map(|at| (0..*dim).map(move |i| at + i * stride)).collect();
+    }
+    places.into_iter().filter_map(|at| values.get(at).copied()).collect()
 }
 
 fn damaged(path: &Path, problem: String) -> TrainerError {
@@ -242,7 +260,7 @@ fn safetensors(file: &mut File) -> Result<Vec<(String, Entry)>, String> {
         };
         end = end.max(info.data_offsets.1);
         let start = (header + 8).checked_add(info.data_offsets.0 as u64).ok_or("a tensor lies beyond any file")?;
-        out.push((name, Entry { dims: info.shape.clone(), kind, start, contiguous: true, file: 0 }));
+        out.push((name, Entry { dims: info.shape.clone(), kind, start, strides: None, file: 0 }));
     }
     if (header + 8).checked_add(end as u64) != Some(length) {
         return Err(format!("its tensors end at byte {end} of {}: it is cut short or damaged", length - header - 8));

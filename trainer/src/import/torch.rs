@@ -82,7 +82,8 @@ pub fn read_legacy(file: &mut File) -> Result<Vec<(String, Entry)>, String> {
         return Err("it does not start as PyTorch's files do".into());
     }
     // Protocol version and system: little-endian machines write the same, whatever stands there.
-    (next()?, next()?);
+    next()?;
+    next()?;
     let (object, keys) = (next()?, next()?);
     let state = object.state_dict()?;
     let mut storages: BTreeMap<Rc<str>, (Kind, usize)> = BTreeMap::new();
@@ -137,13 +138,14 @@ fn entry(name: &str, tensor: &Tensor, extent: Option<&Extent>) -> Result<(String
         return Err(beyond());
     }
     let mut expected = 1usize;
-    let contiguous = tensor.dims.iter().zip(&tensor.strides).rev().all(|(dim, stride)| {
+    let row_major = tensor.dims.iter().zip(&tensor.strides).rev().all(|(dim, stride)| {
         let fits = *dim == 1 || *stride == expected;
         expected = expected.saturating_mul(*dim);
         fits
     });
+    let strides = (!row_major).then(|| tensor.strides.clone());
     let start = extent.start + (tensor.offset * size) as u64;
-    Ok((name.to_owned(), Entry { dims: tensor.dims.clone(), kind: storage.kind, start, contiguous, file: 0 }))
+    Ok((name.to_owned(), Entry { dims: tensor.dims.clone(), kind: storage.kind, start, strides, file: 0 }))
 }
 
 fn read_at(file: &mut File, start: u64, bytes: u64, limit: usize) -> Result<Vec<u8>, String> {
