@@ -153,8 +153,13 @@ mod tests {
             let noise = Noise::off();
             let query = computing.compose(computing.fuse(&keys, &text, &noise), &text, &noise);
             assert_eq!(query.dtype(), DType::F32);
-            let scores = similarity(query, computing.target(&keys, 2, &noise));
-            let loss = (scores.clone().slice([0..1, 0..1]) - scores.slice([0..1, 1..2])).sum();
+            let targets = computing.target(&keys, 2, &noise);
+            assert_eq!(targets.dtype(), DType::F32);
+            let weigh = Tensor::<1, burn::tensor::Int>::arange(0..config.projection as i64, &device)
+                .float()
+                .sin()
+                .unsqueeze::<2>();
+            let loss = (query * weigh).sum() + targets.slice([0..1, 0..1, 0..1]).sum();
             let grads = loss.clone().backward();
             let grad = model.text_projection.weight.val().grad(&grads).unwrap();
             assert_eq!(grad.dtype(), DType::F32, "master weights get f32 gradients");

@@ -212,7 +212,11 @@ fn hostile_pickles_are_refused() {
     refused(&state(&[("temp", -1, &[2], &[1])], 16), "negative");
     refused(&state(&[("temp", 0, &[-2], &[1])], 16), "size");
     refused(&state(&[("temp", 0, &[2], &[1])], i32::MAX), "two different sizes");
-    refused(&state(&[("temp", 0, &[2, 2], &[1, 2])], 16), "one after another");
+    refused(&state(&[("temp", 0, &[2, 2], &[1, 3])], 16), "part of a larger tensor");
+    // A transposed matrix, as TensorFlow's conversions leave them, is read in row-major order.
+    let numbers: Vec<u8> = (0..16).flat_map(|i| (i as f32).to_le_bytes()).collect();
+    archive(&path, &state(&[("temp", 1, &[2, 3], &[1, 2])], 16), &numbers);
+    assert_eq!(read(&path).unwrap()["temp"], (vec![2, 3], vec![1.0, 3.0, 5.0, 2.0, 4.0, 6.0]));
     refused(&state(&[("temp", 0, &[2, 2], &[2])], 16), "different number");
     // Parameters that are partly one another.
     archive(&path, &state(&[("vision_proj.bias", 0, &[4], &[1]), ("text_proj.bias", 2, &[4], &[1])], 16), &[0; 64]);

@@ -49,10 +49,10 @@ fn repeats_across_rules_and_known_pairs_are_left_out() {
     assert_eq!((counts["sets"].named, counts["sets"].new, counts["labels"].new), (3, 1, 1));
 }
 
-fn items(count: usize) -> Vec<Item> {
+fn items(count: usize, step: f32) -> Vec<Item> {
     (0..count)
         .map(|i| {
-            let angle = i as f32 * 0.07;
+            let angle = i as f32 * step;
             Item {
                 name: format!("i{i}"),
                 category: if i % 2 == 0 { "even" } else { "odd" }.into(),
@@ -66,7 +66,7 @@ fn items(count: usize) -> Vec<Item> {
 
 #[test]
 fn neighbours_are_near_of_the_category_and_other_products() {
-    let items = items(120);
+    let items = items(120, 0.01);
     let pairs = neighbours(&items, &mut generator(5, ""));
     assert_eq!(pairs.len(), 120);
     for (a, b) in &pairs {
@@ -79,7 +79,7 @@ fn neighbours_are_near_of_the_category_and_other_products() {
 
 #[test]
 fn subgroups_keep_their_distances_and_give_nine_pairs() {
-    let mut items = items(30);
+    let mut items = items(30, 0.07);
     // A copy of an image: too near to its twin.
     items[1].feature = items[0].feature.clone();
     let groups = subgroups(&items);

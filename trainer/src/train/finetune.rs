@@ -24,6 +24,9 @@ use thisbut_model::weights::{self, Tensors};
 /// Triplets of a batch that go through the text passes together.
 const PART: usize = 64;
 
+/// Where τ stays (BLIP's own limits): an easy batch drives it to zero and beyond, where the ranking turns round.
+const TEMPERATURES: std::ops::Range<f64> = 0.001..0.5;
+
 /// Checkpoints that a run keeps.
 const KEPT: usize = 2;
 
@@ -340,7 +343,10 @@ fn train_step(
         values = Losses { total: total.into(), q2t: q2t.into(), t2t: t2t.into(), p2p: p2p.into() };
     }
     drop(model);
-    let (model, norm) = optimizer.step(master, &grads, rate)?;
+    let (mut model, norm) = optimizer.step(master, &grads, rate)?;
+    model.temperature = model
+        .temperature
+        .map(|tau| Tensor::from_inner(tau.inner().clamp(TEMPERATURES.start, TEMPERATURES.end)).require_grad());
     Ok((model, values, norm))
 }
 
