@@ -116,6 +116,9 @@ pub struct Pickle {
     storages: Vec<Rc<Storage>>,
 }
 
+/// Names and tensors in the order of the file.
+pub type StateDict = Vec<(Rc<str>, Rc<Tensor>)>;
+
 impl Pickle {
     /// Every storage that the pickle names.
     pub fn storages(&self) -> &[Rc<Storage>] {
@@ -154,7 +157,7 @@ impl Pickle {
 
     /// The state dict: the root itself, or the one entry of the root that is one (`model`, or the class name that SPRC and
     /// MTST_PTHA write). The error says what was there instead.
-    pub fn state_dict(&self) -> Result<Vec<(Rc<str>, Rc<Tensor>)>, String> {
+    pub fn state_dict(&self) -> Result<StateDict, String> {
         let own = self.state(&self.root);
         if !own.is_empty() {
             return Ok(own);
