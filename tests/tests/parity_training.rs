@@ -4,10 +4,9 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
-use thisbut::device::DeviceKind;
 use thisbut::train::losses;
 use thisbut::train::optimizer::AdamW;
-use thisbut::train::settings::{Recipe, Settings};
+use thisbut::train::settings::Settings;
 use thisbut_model::cir::{Cir, similarity};
 use thisbut_model::nn::Noise;
 use thisbut_model::weights::{self, Tensors};
@@ -136,28 +135,13 @@ fn adamw_steps_match() -> Outcome {
     let number = |key: &str| expected[key].as_f64().ok_or_else(|| format!("no {key}"));
     let steps = number("steps")? as usize;
     let settings = Settings {
-        recipe: Recipe::Sprc,
-        seed: 0,
-        device: DeviceKind::Cpu,
         batch: 3,
         steps,
         learning_rate: number("rate")?,
-        warmup: 0,
-        betas: (0.9, 0.98),
         epsilon: number("epsilon")?,
         weight_decay: number("weight_decay")?,
         clip: number("clip")?,
-        label_smoothing: 0.0,
-        t2t: 0.4,
-        p2p: 0.4,
-        unchanged: 0.0,
-        precision: Default::default(),
-        group: 1,
-        keep_false_negatives: true,
-        freeze_words: false,
-        validate_every: 1,
-        validate_queries: 1,
-        checkpoint_every: 1,
+        ..Settings::sprc()
     };
     let device = Device::flex().autodiff();
     let mut model = model(&golden, &config("cls", "padding")?, &device)?;

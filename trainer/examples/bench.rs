@@ -7,7 +7,6 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use thisbut::device::DeviceKind;
 use thisbut::train::losses;
 use thisbut::train::optimizer::AdamW;
 use thisbut::train::settings::{Recipe, Settings};
@@ -77,30 +76,7 @@ fn text(count: usize, length: usize, device: &Device) -> TextBatch {
 }
 
 fn settings() -> Settings {
-    Settings {
-        recipe: Recipe::Ptha,
-        seed: 1,
-        device: DeviceKind::Cpu,
-        batch: 32,
-        steps: 1,
-        learning_rate: 1e-5,
-        warmup: 0,
-        betas: (0.9, 0.98),
-        epsilon: 1e-7,
-        weight_decay: 0.05,
-        clip: 1.0,
-        label_smoothing: 0.1,
-        t2t: 0.4,
-        p2p: 0.5,
-        unchanged: 0.0,
-        precision: Default::default(),
-        group: 1,
-        keep_false_negatives: true,
-        freeze_words: false,
-        validate_every: 1,
-        validate_queries: 1,
-        checkpoint_every: 1,
-    }
+    Settings { recipe: Recipe::Ptha, seed: 1, batch: 32, label_smoothing: 0.1, p2p: 0.5, ..Settings::sprc() }
 }
 
 /// q2t + 0.4 t2t + 0.5 p2p of a batch, as the fine-tuning loop computes it on cached image tokens, and one AdamW step.

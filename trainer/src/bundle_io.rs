@@ -2,7 +2,7 @@
 //! or the whole new one. The formats themselves are the model crate's (`docs/format.md`).
 
 use crate::error::{Result, TrainerError};
-use crate::fsx;
+use crate::{fsx, partial};
 use burn::tensor::Device;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -140,7 +140,7 @@ fn at(root: &Path, entry: &FileEntry, error: ModelError) -> TrainerError {
 #[derive(Debug)]
 pub struct Writer {
     root: PathBuf,
-    staging: tempfile::TempDir,
+    staging: partial::Folder,
     files: BTreeSet<String>,
 }
 
@@ -156,10 +156,7 @@ impl Writer {
             _ => PathBuf::from("."),
         };
         fsx::create_dir(&parent)?;
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".partial-");
-        let staging = builder
-            .tempdir_in(&parent)
+        let staging = partial::Folder::new_in(&parent)
             .map_err(|e| TrainerError::io(root, "write", e, "check free space and the folder's permissions"))?;
         Ok(Self { root: root.to_path_buf(), staging, files: BTreeSet::new() })
     }

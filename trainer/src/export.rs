@@ -4,7 +4,7 @@ use crate::bundle_io::Bundle;
 use crate::data::described;
 use crate::data::table::Table;
 use crate::error::{Result, TrainerError};
-use crate::{compress, import, train::checkpoint};
+use crate::{compress, import, partial, train::checkpoint};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use thisbut_model::CirConfig;
@@ -115,9 +115,10 @@ pub fn bundle(
 /// A data set's gallery laid out as a folder of photos with a table of titles; removed when dropped.
 pub struct Staged {
     /// The images under their names.
-    pub folder: tempfile::TempDir,
+    pub photos: PathBuf,
     /// CSV: file, title, tags.
-    pub titles: tempfile::NamedTempFile,
+    pub titles: PathBuf,
+    _folder: partial::Folder,
 }
 
 /// Lays out the gallery of `table`, at most `limit` images evenly chosen. Titles and tags come from `images.json`, where
@@ -128,11 +129,12 @@ pub struct Staged {
 pub fn stage(root: &Path, table: &Table, limit: Option<usize>) -> Result<Staged> {
     let mend = "check free space in the temporary folder";
     let failed = |e: std::io::Error| TrainerError::io(&std::env::temp_dir(), "write", e, mend);
-    let folder = tempfile::tempdir().map_err(failed)?;
-    let titles = tempfile::NamedTempFile::new().map_err(failed)?;
+    let folder = partial::Folder::new_in(&std::env::temp_dir()).map_err(failed)?;
+    let (photos, titles) = (folder.path().join("photos"), folder.path().join("titles.csv"));
+    std::fs::create_dir(&photos).map_err(failed)?;
     let described = described::load(root)?.unwrap_or_default();
     let wrong = |e: csv::Error| TrainerError::data("the table of titles", e.to_string(), mend);
-    let mut rows = csv::Writer::from_path(titles.path()).map_err(wrong)?;
+    let mut rows = csv::Writer::from_path(&titles).map_err(wrong)?;
     rows.write_record(["file", "title", "tags"]).map_err(wrong)?;
     let every = table.gallery.len().div_ceil(limit.unwrap_or(usize::MAX).max(1)).max(1);
     for image in table.gallery.iter().step_by(every) {
@@ -142,13 +144,12 @@ pub fn stage(root: &Path, table: &Table, limit: Option<usize>) -> Result<Staged>
         // Some data sets name an image by its file, ending and all.
         let bare = image.name.strip_suffix(&ending).unwrap_or(&image.name);
         let name = format!("{}{ending}", bare.replace('/', "_"));
-        std::fs::copy(&image.path, folder.path().join(&name))
-            .map_err(|e| TrainerError::io(&image.path, "read", e, mend))?;
+        std::fs::copy(&image.path, photos.join(&name)).map_err(|e| TrainerError::io(&image.path, "read", e, mend))?;
         let about = described.get(&image.name);
         if let Some((title, about)) = about.and_then(|about| Some((about.title.as_deref()?, about))) {
             rows.write_record([name.as_str(), title, &about.tags.join(" ")]).map_err(wrong)?;
         }
     }
     rows.flush().map_err(failed)?;
-    Ok(Staged { folder, titles })
+    Ok(Staged { photos, titles, _folder: folder })
 }

@@ -1,6 +1,7 @@
 //! Files: whole reads with a good message, atomic writes (temporary file, sync, rename), content hashes.
 
 use crate::error::{Result, TrainerError};
+use crate::partial;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 pub use thisbut_model::bundle::sha256_hex;
@@ -37,17 +38,10 @@ pub fn write_atomic_with(
     let parent =
         path.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     create_dir(&parent)?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".partial-");
-    // Temporary files are private by default; a bundle is for a web server to read, so the user's umask decides.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut temporary = builder.tempfile_in(&parent).map_err(|e| TrainerError::io(path, "write", e, mend))?;
+    let mut temporary = partial::File::new_in(&parent).map_err(|e| TrainerError::io(path, "write", e, mend))?;
     {
         let mut buffered = std::io::BufWriter::with_capacity(1 << 20, temporary.as_file_mut());
         fill(&mut buffered).and_then(|()| buffered.flush()).map_err(|e| TrainerError::io(path, "write", e, mend))?;
     }
-    temporary.as_file().sync_all().map_err(|e| TrainerError::io(path, "write", e, mend))?;
-    temporary.persist(path).map_err(|e| TrainerError::io(path, "write", e.error, mend))?;
-    Ok(())
+    temporary.persist(path).map_err(|e| TrainerError::io(path, "write", e, mend))
 }

@@ -17,6 +17,7 @@ pub mod index;
 pub mod metrics;
 pub mod page;
 pub mod pairs;
+pub mod partial;
 pub mod plot;
 pub mod prepare;
 pub mod query;

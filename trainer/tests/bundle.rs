@@ -218,3 +218,33 @@ fn bad_images_and_bundles_get_one_sentence() {
         assert!(line.contains("--device cuda"), "{line}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    let shop = Shop::new();
+    let picture = std::fs::read(shop.at("photos/photo-00.png")).unwrap();
+    for i in 0..4000 {
+        std::fs::write(shop.at(&format!("photos/copy-{i}.png")), &picture).unwrap();
+    }
+    let unfinished = || {
+        let names = std::fs::read_dir(shop.folder.path()).unwrap().map(|e| e.unwrap().file_name());
+        names.filter(|n| n.to_string_lossy().starts_with(thisbut::partial::PREFIX)).count()
+    };
+    for signal in ["-INT", "-TERM"] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_thisbut"))
+            .args(["index", &shop.path("photos"), "--bundle", &shop.path("model"), "--out", &shop.path("shop")])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        while unfinished() == 0 {
+            assert!(child.try_wait().unwrap().is_none(), "ended before it wrote anything");
+            std::thread::yield_now();
+        }
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}");
+        assert_eq!(unfinished(), 0, "{signal}");
+        assert!(!shop.at("shop").exists(), "{signal}");
+    }
+}

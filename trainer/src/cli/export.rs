@@ -70,9 +70,9 @@ impl Args {
         let staged = stage(&self.dataset, &table, self.limit)?;
         let mut encoder = EngineEncoder(made.engine(&choose(self.device)?)?);
         let options = Options {
-            photos: staged.folder.path().to_path_buf(),
+            photos: staged.photos.clone(),
             out: self.out,
-            csv: Some(staged.titles.path().to_path_buf()),
+            csv: Some(staged.titles.clone()),
             title: self.title,
             licence: self.licence,
             suggestions: self.suggest,

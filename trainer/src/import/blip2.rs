@@ -10,7 +10,7 @@ use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use crate::fsx;
 use crate::train::checkpoint::{self, Header};
-use crate::train::settings::{Recipe, Settings};
+use crate::train::settings::Settings;
 use half::{bf16, f16};
 use rand::{RngCore, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
@@ -260,36 +260,9 @@ impl Plan {
         for (name, dims) in &self.model {
             tensors.insert(name.clone(), (dims.clone(), self.value(source, name, dims, config)?));
         }
-        let header = Header::new(settings(), config.clone(), String::new());
+        // A checkpoint carries settings, and an imported one was trained by nobody here.
+        let header = Header::new(Settings::sprc(), config.clone(), String::new());
         checkpoint::save(path, &header, &tensors, &Tensors::new())
-    }
-}
-
-/// SPRC's settings for CIRR: a checkpoint carries settings, and an imported one was trained by nobody here.
-fn settings() -> Settings {
-    Settings {
-        recipe: Recipe::Sprc,
-        seed: 0,
-        device: DeviceKind::Cpu,
-        batch: 128,
-        steps: 1,
-        learning_rate: 1e-5,
-        warmup: 0,
-        betas: (0.9, 0.98),
-        epsilon: 1e-7,
-        weight_decay: 0.05,
-        clip: 1.0,
-        label_smoothing: 0.0,
-        t2t: 0.4,
-        p2p: 0.4,
-        unchanged: 0.0,
-        precision: Default::default(),
-        group: 1,
-        keep_false_negatives: true,
-        freeze_words: false,
-        validate_every: 1,
-        validate_queries: 1,
-        checkpoint_every: 1,
     }
 }
 

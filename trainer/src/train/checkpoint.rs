@@ -2,7 +2,7 @@
 
 use super::settings::Settings;
 use crate::error::{Result, TrainerError};
-use crate::fsx;
+use crate::{fsx, partial};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -129,7 +129,7 @@ pub fn prune(run: &Path, keep: usize) {
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.starts_with("step-") {
             files.push(entry.path());
-        } else if name.starts_with(".partial-") {
+        } else if name.starts_with(partial::PREFIX) {
             // Nothing depends on these files; one that cannot be removed only takes space.
             let _ = std::fs::remove_file(entry.path());
         }

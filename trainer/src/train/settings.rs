@@ -80,6 +80,34 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// SPRC's published settings for CIRR, one step long: where an imported checkpoint, a test or a benchmark starts from.
+    pub fn sprc() -> Self {
+        Self {
+            recipe: Recipe::Sprc,
+            seed: 0,
+            device: DeviceKind::Cpu,
+            batch: 128,
+            steps: 1,
+            learning_rate: 1e-5,
+            warmup: 0,
+            betas: (0.9, 0.98),
+            epsilon: 1e-7,
+            weight_decay: 0.05,
+            clip: 1.0,
+            label_smoothing: 0.0,
+            t2t: 0.4,
+            p2p: 0.4,
+            unchanged: 0.0,
+            precision: Precision::F32,
+            group: 1,
+            keep_false_negatives: true,
+            freeze_words: false,
+            validate_every: 1,
+            validate_queries: 1,
+            checkpoint_every: 1,
+        }
+    }
+
     /// Checks every field.
     ///
     /// # Errors

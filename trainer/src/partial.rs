@@ -1,0 +1,114 @@
+//! Files and folders that are being written: under a `.partial-` name until they are whole, and gone if they never are, also
+//! when the process is told to stop.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How the name of everything unfinished begins.
+pub const PREFIX: &str = ".partial-";
+
+/// What a shell expects of a program that an interrupt ended.
+const INTERRUPTED: i32 = 130;
+
+static OPEN: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// The set stays right whatever a panicking holder did: it only ever adds or removes one path.
+fn open() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(PREFIX);
+    builder
+}
+
+/// From here on an interrupt (Ctrl-C) or a termination signal removes everything unfinished and ends the process.
+///
+/// # Errors
+/// When the system refuses the handler, or one is installed already.
+pub fn remove_on_stop() -> Result<(), ctrlc::Error> {
+    ctrlc::set_handler(|| {
+        // Held until the process is gone, so that no other thread begins or finishes a file behind this one's back.
+        let open = open();
+        for path in open.iter() {
+            // There is nobody left to tell about a file that will not go.
+            let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+        }
+        std::process::exit(INTERRUPTED);
+    })
+}
+
+/// A path in the set of what is open, for as long as this lives.
+#[derive(Debug)]
+struct Entry(PathBuf);
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        open().remove(&self.0);
+    }
+}
+
+/// A file under a temporary name; removed when dropped before [`File::persist`].
+#[derive(Debug)]
+pub struct File {
+    file: tempfile::NamedTempFile,
+    entry: Entry,
+}
+
+impl File {
+    /// Creates one in `folder`.
+    pub fn new_in(folder: &Path) -> io::Result<Self> {
+        let mut builder = builder();
+        // Temporary files are private by default; what we write is for others to read, so the user's umask decides.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut open = open();
+        let file = builder.tempfile_in(folder)?;
+        let entry = Entry(file.path().to_owned());
+        open.insert(entry.0.clone());
+        Ok(Self { file, entry })
+    }
+
+    /// The open file.
+    pub fn as_file_mut(&mut self) -> &mut std::fs::File {
+        self.file.as_file_mut()
+    }
+
+    /// Gives the file its name, replacing what had it: in one step, after its bytes are on the disk.
+    pub fn persist(self, path: &Path) -> io::Result<()> {
+        let Self { file, entry } = self;
+        file.as_file().sync_all()?;
+        let open = open();
+        let done = file.persist(path);
+        drop(open);
+        drop(entry);
+        done.map(drop).map_err(|e| e.error)
+    }
+}
+
+/// A folder under a temporary name; removed with all it holds when dropped.
+#[derive(Debug)]
+pub struct Folder {
+    folder: tempfile::TempDir,
+    /// Dropped after `folder`: an interrupt while the folder is being removed finishes the removal.
+    _entry: Entry,
+}
+
+impl Folder {
+    /// Creates one in `parent`.
+    pub fn new_in(parent: &Path) -> io::Result<Self> {
+        let mut open = open();
+        let folder = builder().tempdir_in(parent)?;
+        let entry = Entry(folder.path().to_owned());
+        open.insert(entry.0.clone());
+        Ok(Self { folder, _entry: entry })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
