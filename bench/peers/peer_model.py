@@ -47,10 +47,15 @@ class Shape:
 
     @staticmethod
     def from_config(path):
-        """Reads a file of model/configs (EfficientNet-Lite0 presets)."""
+        """Reads a file of model/configs."""
         config = json.loads(pathlib.Path(path).read_text())
-        q = config["qformer"]
+        q, encoder = config["qformer"], config["image_encoder"]
+        tokens = {}
+        if encoder["kind"] == "vit":
+            patches = (config["preprocess"]["size"] // encoder["patch"]) ** 2
+            tokens = {"encoder_width": encoder["width"], "image_tokens": patches + 1}
         return Shape(
+            **tokens,
             width=q["width"],
             heads=q["heads"],
             intermediate=q["intermediate"],

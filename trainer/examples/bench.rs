@@ -1,8 +1,8 @@
 //! Times of encode, fuse, target, scan and a train step on the CPU, one JSON line each, in the form that
 //! `bench/peers/torch_peer.py` prints for the same shapes. `bench/run` runs both in one sitting.
 //!
-//! Built with `cargo build --release -p thisbut-model -p thisbut --example bench`; arguments: preset, threads, seconds
-//! (web-s, 2, 3). Weights are random: time does not depend on them.
+//! Built with `cargo build --release -p thisbut-model -p thisbut --example bench`; arguments: preset, threads, seconds,
+//! training batches (web-s, 2, 3, 32,128). Weights are random: time does not depend on them.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use std::hint::black_box;
@@ -103,6 +103,8 @@ fn main() -> Outcome {
     let preset = arguments.next().unwrap_or_else(|| "web-s".into());
     let threads = arguments.next().map_or(Ok(2), |x| x.parse())?;
     let seconds = arguments.next().map_or(Ok(3.0), |x| x.parse())?;
+    let batches = arguments.next().unwrap_or_else(|| "32,128".into());
+    let batches = batches.split(',').map(str::parse).collect::<Result<Vec<usize>, _>>()?;
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let (bench, device, config) = (Bench { threads, seconds }, Device::flex(), CirConfig::preset(&preset)?);
     let (q, side, tokens) = (&config.qformer, config.preprocess.size, config.image_tokens());
@@ -142,7 +144,7 @@ fn main() -> Outcome {
     })?;
 
     let training = device.clone().autodiff();
-    for b in [32, 128] {
+    for b in batches {
         let mut optimizer = AdamW::new(&settings());
         let mut model = Some(Cir::new(&config, &training));
         let (image, words) =

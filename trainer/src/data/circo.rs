@@ -24,6 +24,8 @@ struct CaptionRow {
     shared_concept: String,
     #[serde(default)]
     gt_img_ids: Vec<u64>,
+    #[serde(default)]
+    semantic_aspects: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -125,7 +127,10 @@ fn triplet(out: &mut Builder, place: &str, split: Split, row: CaptionRow) -> std
     }
     out.check_text(place, &row.relative_caption)?;
     let (text, concept) = (row.relative_caption, Some(row.shared_concept));
-    Ok(Triplet { id: row.id, reference, targets, text, concept, ..Triplet::default() })
+    let mut aspects = row.semantic_aspects;
+    aspects.sort_unstable();
+    aspects.dedup();
+    Ok(Triplet { id: row.id, reference, targets, text, concept, aspects, ..Triplet::default() })
 }
 
 #[cfg(test)]
@@ -172,6 +177,7 @@ mod tests {
             assert_eq!(names, if list { ["123", "9", "8", "7"] } else { ["7", "8", "9", "123"] });
             let query = val.query(&val.gallery_positions(), &val.triplets[0], false);
             assert_eq!((query.exclude, query.right.len(), query.relevant), (None, 3, 3));
+            assert_eq!(query.aspects, ["cardinality"]);
             assert_eq!(val.triplets.len(), 2);
             let text: Vec<String> = complaints.iter().map(ToString::to_string).collect();
             let expected =

@@ -38,6 +38,8 @@ pub struct Triplet {
     pub pool: Option<u32>,
     /// A part of the split that is reported apart ("unseen-role").
     pub group: Option<String>,
+    /// Further parts, which may overlap (CIRCO's semantic aspects).
+    pub aspects: Vec<String>,
     /// What kind of change it is ("colour", "addition").
     pub kind: Option<String>,
     /// True when both images show people.
@@ -153,6 +155,7 @@ impl Table {
             right: triplet.targets.iter().take(count).filter_map(at).collect(),
             subset: triplet.subset.iter().filter(|m| **m != triplet.reference).filter_map(at).collect(),
             group: triplet.group.clone(),
+            aspects: triplet.aspects.clone(),
         }
     }
 

@@ -67,18 +67,8 @@ impl Source {
     fn add(&mut self, path: &Path) -> Result<()> {
         let mut file = File::open(path)
             .map_err(|e| TrainerError::io(path, "read", e, "run `thisbut fetch-weights`, or check the path"))?;
-        let mut start = [0; 16];
-        let count = file.read(&mut start).map_err(|e| TrainerError::io(path, "read", e, "check the file"))?;
-        let start = start.get(..count).unwrap_or_default();
-        let found = if start.starts_with(b"PK") {
-            torch::read_zip(&mut file)
-        } else if start.starts_with(torch::LEGACY_START) {
-            torch::read_legacy(&mut file)
-        } else {
-            safetensors(&mut file)
-        };
         let wrong = |problem: String| damaged(path, problem);
-        for (name, entry) in found.map_err(wrong)? {
+        for (name, entry) in describe(&mut file).map_err(wrong)? {
             if let Some(other) = self.entries.get(&name) {
                 let other = self.files.get(other.file).map_or(path, |(path, _)| path).display().to_string();
                 return Err(wrong(format!("{} is also in {other}", shown(&name))));
@@ -174,6 +164,22 @@ impl Source {
     }
 }
 
+/// The tensors of a checkpoint file and where they lie, whichever kind it is.
+///
+/// # Errors
+/// Half a sentence: what is wrong with the file.
+pub fn describe(file: &mut (impl Read + Seek)) -> Result<Vec<(String, Entry)>, String> {
+    let mut start = Vec::new();
+    file.by_ref().take(16).read_to_end(&mut start).map_err(|e| format!("it cannot be read ({e})"))?;
+    if start.starts_with(b"PK") {
+        torch::read_zip(file)
+    } else if start.starts_with(torch::LEGACY_START) {
+        torch::read_legacy(file)
+    } else {
+        safetensors(file)
+    }
+}
+
 /// A permuted tensor's values in row-major order; every place lies inside `values`.
 fn row_major(values: &[f32], dims: &[usize], strides: &[usize]) -> Vec<f32> {
     let mut places = vec![0usize];
@@ -232,10 +238,10 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The tensors of a safetensors file: the header's length (u64), a JSON header, the numbers.
-fn safetensors(file: &mut File) -> Result<Vec<(String, Entry)>, String> {
+fn safetensors(file: &mut (impl Read + Seek)) -> Result<Vec<(String, Entry)>, String> {
     use safetensors::tensor::{Dtype, Metadata};
     let read = |e: std::io::Error| format!("it cannot be read ({e})");
-    let length = file.metadata().map_err(read)?.len();
+    let length = file.seek(SeekFrom::End(0)).map_err(read)?;
     let mut start = [0; 8];
     file.seek(SeekFrom::Start(0))
         .and_then(|_| file.read_exact(&mut start))

@@ -8,7 +8,6 @@
 use super::pickle::{self, Kind, MAX_BYTES, Pickle, Tensor, Value};
 use super::source::Entry;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::rc::Rc;
 
@@ -26,8 +25,8 @@ struct Extent {
 }
 
 /// The tensors of a zip archive. The error is half a sentence: what is wrong.
-pub fn read_zip(file: &mut File) -> Result<Vec<(String, Entry)>, String> {
-    let length = file.metadata().map_err(|e| e.to_string())?.len();
+pub fn read_zip(file: &mut (impl Read + Seek)) -> Result<Vec<(String, Entry)>, String> {
+    let length = file.seek(SeekFrom::End(0)).map_err(|e| e.to_string())?;
     let mut archive = zip::ZipArchive::new(&mut *file).map_err(|e| format!("its archive is damaged ({e})"))?;
     if archive.len() > MAX_ENTRIES {
         return Err(format!("its archive has more than {MAX_ENTRIES} entries"));
@@ -68,8 +67,8 @@ pub fn read_zip(file: &mut File) -> Result<Vec<(String, Entry)>, String> {
 }
 
 /// The tensors of a file in the layout before 1.6. The error is half a sentence: what is wrong.
-pub fn read_legacy(file: &mut File) -> Result<Vec<(String, Entry)>, String> {
-    let length = file.metadata().map_err(|e| e.to_string())?.len();
+pub fn read_legacy(file: &mut (impl Read + Seek)) -> Result<Vec<(String, Entry)>, String> {
+    let length = file.seek(SeekFrom::End(0)).map_err(|e| e.to_string())?;
     let window = usize::try_from(length).unwrap_or(MAX_BYTES).min(MAX_BYTES);
     let window = read_at(file, 0, window as u64, MAX_BYTES)?;
     let mut at = 0;
@@ -148,7 +147,7 @@ fn entry(name: &str, tensor: &Tensor, extent: Option<&Extent>) -> Result<(String
     Ok((name.to_owned(), Entry { dims: tensor.dims.clone(), kind: storage.kind, start, strides, file: 0 }))
 }
 
-fn read_at(file: &mut File, start: u64, bytes: u64, limit: usize) -> Result<Vec<u8>, String> {
+fn read_at(file: &mut (impl Read + Seek), start: u64, bytes: u64, limit: usize) -> Result<Vec<u8>, String> {
     let count = usize::try_from(bytes)
         .ok()
         .filter(|n| *n <= limit)

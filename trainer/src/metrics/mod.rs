@@ -65,6 +65,8 @@ pub struct Query {
     pub subset: Vec<u32>,
     /// The group that it is also reported under.
     pub group: Option<String>,
+    /// Further groups, which may overlap (CIRCO's semantic aspects).
+    pub aspects: Vec<String>,
 }
 
 /// What one query adds to the figures.
@@ -121,7 +123,7 @@ impl Accumulator {
             (Protocol::Circo, Some(target)) => rank::of_target(scores, query, *target).unwrap_or(usize::MAX),
             _ => best,
         };
-        if let Some(group) = &query.group {
+        for group in query.group.iter().chain(&query.aspects) {
             self.groups.entry(group.clone()).or_default().push(self.ranks.len());
         }
         self.ranks.push(Ranks {

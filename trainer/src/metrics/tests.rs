@@ -104,6 +104,18 @@ fn ground_truths_outside_the_gallery_still_divide() {
 }
 
 #[test]
+fn a_query_counts_in_each_of_its_aspects() {
+    let mut sums = Accumulator::with(Protocol::Circo);
+    for (right, aspects) in [(0, &["addition", "negation"][..]), (1, &["negation"])] {
+        let aspects = aspects.iter().map(|a| (*a).to_owned()).collect();
+        sums.add(&[0.5, 1.0], &Query { right: vec![right], relevant: 1, aspects, ..Query::default() }).unwrap();
+    }
+    let groups = sums.groups();
+    assert_eq!((groups["addition"].map10, groups["negation"].map10), (Some(50.0), Some(75.0)));
+    assert_eq!((groups["negation"].n, sums.overall().unwrap().n), (2, 2));
+}
+
+#[test]
 fn the_best_are_in_the_order_that_is_counted() {
     let scores = [0.5, 1.0, 1.0, f32::NAN, 0.5, -0.0, 0.0];
     let query = Query { exclude: Some(1), subset: vec![6, 5, 1, 3], ..Query::default() };

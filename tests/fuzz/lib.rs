@@ -1,0 +1,129 @@
+//! What the fuzz targets run: every parser of bytes that come from outside. A target fails on a panic, an overflow, a hang, an
+//! allocation out of proportion to its input, or a broken promise of the parser (the asserts).
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::Cursor;
+use thisbut::import::source;
+use thisbut_model::CirConfig;
+use thisbut_model::bundle::Manifest;
+use thisbut_model::gallery::{Chunk, parse_metadata};
+use thisbut_model::quant::{read_metadata, read_weights};
+use thisbut_model::text::{WordPiece, clean_caption};
+
+/// Inputs are a few kilobytes; no parser has a reason to ask for more than this at once.
+const LARGEST: usize = 64 << 20;
+
+/// The system's allocator, which ends the process when asked for more than `LARGEST`.
+pub struct Bounded;
+
+fn bounded(size: usize) {
+    if size > LARGEST {
+        // A message would allocate.
+        std::process::abort();
+    }
+}
+
+// SAFETY: every call goes to the system's allocator with the arguments it came with.
+unsafe impl GlobalAlloc for Bounded {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        bounded(layout.size());
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        bounded(layout.size());
+        // SAFETY: as the caller promised.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+    unsafe fn realloc(&self, at: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        bounded(size);
+        // SAFETY: as the caller promised.
+        unsafe { System.realloc(at, layout, size) }
+    }
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        // SAFETY: as the caller promised.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+/// Checkpoints of others: safetensors and both of PyTorch's layouts. No tensor reaches beyond the file.
+pub fn checkpoint(bytes: &[u8]) {
+    for (name, entry) in source::describe(&mut Cursor::new(bytes)).unwrap_or_default() {
+        let count = entry.dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).expect("a product that fits");
+        let size = count.checked_mul(entry.kind.bytes()).expect("a size that fits") as u64;
+        let end = entry.start.checked_add(size).expect("an end that fits");
+        assert!(end <= bytes.len() as u64, "{name} ends at {end} of {}", bytes.len());
+    }
+}
+
+/// What a browser downloads: the first byte chooses the part.
+pub fn bundle(bytes: &[u8]) {
+    let Some((part, bytes)) = bytes.split_first() else { return };
+    let text = String::from_utf8_lossy(bytes);
+    match part % 6 {
+        0 => {
+            if let Ok(manifest) = Manifest::parse(bytes) {
+                let again = manifest.to_json().expect("what was read can be written");
+                assert!(Manifest::parse(again.as_bytes()).is_ok(), "what was written can be read");
+                assert!(manifest.files().all(|f| !f.path.starts_with('/') && !f.path.contains("..")));
+            }
+        }
+        1 => {
+            if let Ok(chunk) = Chunk::parse(bytes) {
+                let image = chunk.count().checked_sub(1).and_then(|last| chunk.image(last));
+                let tokens = chunk.tokens() * chunk.width();
+                assert!(image.is_none_or(|i| i.len() == tokens && i.iter().all(|v| v.is_finite())));
+                assert!(chunk.image(chunk.count()).is_none());
+            }
+        }
+        2 => {
+            let Some((count, bytes)) = bytes.split_first() else { return };
+            if let Ok(images) = parse_metadata(bytes, usize::from(*count)) {
+                assert_eq!(images.len(), usize::from(*count));
+            }
+        }
+        3 => {
+            let _ = read_metadata(bytes);
+            for (name, (dims, values)) in read_weights(bytes).unwrap_or_default() {
+                assert_eq!(dims.iter().product::<usize>(), values.len(), "{name}");
+                assert!(values.iter().all(|v| v.is_finite()), "{name}");
+            }
+        }
+        4 => {
+            if let Ok(words) = WordPiece::from_vocab(&text) {
+                check_encoding(&words, &text);
+            }
+        }
+        _ => {
+            let _ = CirConfig::parse(&text, "here");
+        }
+    }
+}
+
+/// A visitor's words.
+pub fn text(bytes: &[u8]) {
+    use std::sync::LazyLock;
+    static WORDS: LazyLock<WordPiece> = LazyLock::new(|| {
+        let letters = ('!'..='~').chain('à'..='ÿ').chain(['中', '😀', '\u{301}']);
+        let lines = letters.flat_map(|c| [c.to_string(), format!("##{c}")]);
+        let vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "but", "with", "##out", "red"].map(str::to_owned);
+        WordPiece::from_vocab(&vocabulary.into_iter().chain(lines).collect::<Vec<_>>().join("\n"))
+            .expect("a vocabulary")
+    });
+    let text = String::from_utf8_lossy(bytes);
+    let clean = clean_caption(&text);
+    assert_eq!(clean_caption(&clean), clean, "cleaning twice is cleaning once");
+    check_encoding(&WORDS, &text);
+    check_encoding(&WORDS, &clean);
+}
+
+fn check_encoding(words: &WordPiece, text: &str) {
+    let encoded = words.encode(text, 32);
+    assert_eq!((encoded.ids.len(), encoded.mask.len()), (32, 32));
+    assert!(encoded.ids.iter().all(|id| (*id as usize) < words.vocab_size()));
+    assert_eq!(encoded.ids.first(), Some(&words.cls_id()));
+    let real = encoded.mask.iter().filter(|real| **real).count();
+    assert!(real >= 2 && encoded.mask.iter().take(real).all(|real| *real), "padding comes last");
+    assert_eq!(encoded.ids.get(real - 1), Some(&words.sep_id()));
+    assert!(encoded.ids.iter().skip(real).all(|id| *id == words.pad_id()));
+}
