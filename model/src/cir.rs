@@ -20,6 +20,8 @@ pub struct Cir {
     pub image_norm: Norm,
     /// Checkpoint key `Qformer.bert`.
     pub qformer: QFormer,
+    /// The second pass's own Q-Former, where the configuration has one.
+    pub second: Option<QFormer>,
     /// `[N, D]`; checkpoint key `query_tokens`.
     pub query_tokens: Param<Tensor<2>>,
     /// `[N, D]`; checkpoint key `prompt_tokens`.
@@ -41,6 +43,7 @@ impl Cir {
         Self {
             image_norm: Norm::new(config.image_width(), IMAGE_NORM_EPS, device),
             qformer: QFormer::new(config, device),
+            second: config.own_second_pass.then(|| QFormer::new(config, device)),
             query_tokens: table(q.query_tokens, q.width, device),
             prompt_tokens: table(q.query_tokens, q.width, device),
             vision_projection: linear(q.width, config.projection, device),
@@ -88,7 +91,8 @@ impl Cir {
     pub fn compose(&self, prompt: Tensor<3>, text: &TextBatch, noise: &Noise) -> Tensor<2> {
         let [b, n, d] = prompt.dims();
         let bias = if self.attend_padding { text.bias.zeros_like() } else { text.bias.clone() };
-        let hidden = self.qformer.prompt(prompt, text, bias, noise, None);
+        let qformer = self.second.as_ref().unwrap_or(&self.qformer);
+        let hidden = qformer.prompt(prompt, text, bias, noise, None);
         let read = if self.mean_read_out {
             hidden.slice([0..b, 0..n + 1]).mean_dim(1).reshape([b, d])
         } else {

@@ -30,6 +30,10 @@ pub struct CirConfig {
     /// What the second pass attends to.
     #[serde(default)]
     pub second_pass_mask: SecondPassMask,
+    /// Whether the second pass has a Q-Former of its own (SPN4CIR's second stage trains a copy while the first pass stays as
+    /// it is); the papers share one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub own_second_pass: bool,
 }
 
 fn default_temperature() -> f64 {

@@ -14,7 +14,8 @@ const SWEEPS: usize = 30;
 /// # Errors
 /// When a tensor is missing or has another shape.
 pub fn fold_words(config: &mut CirConfig, tensors: &mut Tensors, prefix: &str) -> Result<()> {
-    if config.qformer.word_width.is_none_or(|width| width <= config.qformer.width) {
+    // A second Q-Former of its own has its own map too; such models are as wide as their words.
+    if config.own_second_pass || config.qformer.word_width.is_none_or(|width| width <= config.qformer.width) {
         return Ok(());
     }
     let name = |rest: &str| format!("{prefix}.qformer.{rest}");

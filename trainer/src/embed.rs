@@ -2,7 +2,7 @@
 
 use crate::data::table::Table;
 use crate::error::{Result, TrainerError};
-use crate::features::Features;
+use crate::features::ImageTokens;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use thisbut_model::CirConfig;
@@ -78,41 +78,51 @@ pub fn without_gradient(model: &Cir) -> Cir {
 ///
 /// # Errors
 /// When the cache lacks an image that a triplet or the gallery uses.
-pub fn rows(table: &Table, features: &Features) -> Result<Vec<usize>> {
+pub fn rows(table: &Table, features: &dyn ImageTokens) -> Result<Vec<usize>> {
     table.images.iter().map(|image| features.row(&image.name)).collect()
 }
 
 /// Target embeddings `[M, N, P]` of `images` (indices into the table).
-pub fn gallery(model: &Cir, features: &Features, images: &[u32], rows: &[usize], device: &Device) -> Tensor<3> {
-    let parts = images
-        .chunks(BATCH)
-        .map(|chunk| {
-            let chunk: Vec<usize> = chunk.iter().map(|i| rows[*i as usize]).collect();
-            let keys = model.image_keys(features.tokens(&chunk, device));
-            model.target(&keys, chunk.len(), &Noise::off())
-        })
-        .collect();
-    Tensor::cat(parts, 0)
+///
+/// # Errors
+/// When an image cannot be read.
+pub fn gallery(
+    model: &Cir,
+    features: &dyn ImageTokens,
+    images: &[u32],
+    rows: &[usize],
+    device: &Device,
+) -> Result<Tensor<3>> {
+    let embed = |chunk: &[u32]| {
+        let chunk: Vec<usize> = chunk.iter().map(|i| rows[*i as usize]).collect();
+        let keys = model.image_keys(features.tokens(&chunk, device)?);
+        Ok(model.target(&keys, chunk.len(), &Noise::off()))
+    };
+    let parts: Result<Vec<Tensor<3>>> = images.chunks(BATCH).map(embed).collect();
+    Ok(Tensor::cat(parts?, 0))
 }
 
 /// Composed queries `[triplets, P]`.
+///
+/// # Errors
+/// When an image cannot be read.
 #[allow(clippy::too_many_arguments)] // the whole context of a query, each used once
 pub fn queries(
     model: &Cir,
     config: &CirConfig,
-    features: &Features,
+    features: &dyn ImageTokens,
     table: &Table,
     rows: &[usize],
     texts: &Tokenized,
     triplets: &[u32],
     device: &Device,
-) -> Tensor<2> {
+) -> Result<Tensor<2>> {
     let references: Vec<usize> =
         triplets.iter().map(|t| rows[table.triplets[*t as usize].reference as usize]).collect();
-    let keys = model.image_keys(features.tokens(&references, device));
+    let keys = model.image_keys(features.tokens(&references, device)?);
     let text = texts.batch(triplets, config, device);
     let noise = Noise::off();
-    model.compose(model.fuse(&keys, &text, &noise), &text, &noise)
+    Ok(model.compose(model.fuse(&keys, &text, &noise), &text, &noise))
 }
 
 /// A matrix's values, row by row.

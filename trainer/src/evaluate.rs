@@ -4,7 +4,7 @@ use crate::baselines::{Comparison, Method};
 use crate::data::table::{Table, Triplet};
 use crate::embed::{self, Tokenized};
 use crate::error::Result;
-use crate::features::Features;
+use crate::features::ImageTokens;
 use crate::metrics::{Query, rank};
 use crate::report::Report;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -61,13 +61,13 @@ impl Scorer {
 
 /// A checkpoint's subject reads tokens from the feature cache.
 pub fn cached_tokens<'a>(
-    features: &'a Features,
+    features: &'a dyn ImageTokens,
     rows: &'a [usize],
     device: &'a Device,
 ) -> impl Fn(&[u32]) -> Result<Tensor<3>> {
     move |images: &[u32]| {
         let chosen: Vec<usize> = images.iter().filter_map(|i| rows.get(*i as usize).copied()).collect();
-        Ok(features.tokens(&chosen, device))
+        features.tokens(&chosen, device)
     }
 }
 

@@ -79,3 +79,36 @@ fn ten_kills_change_nothing() {
         .collect();
     assert!(left.is_empty(), "left behind: {left:?}");
 }
+
+/// The same for a batch in pieces that two devices share, with frozen and slower groups from a recipe file.
+#[test]
+fn a_run_in_pieces_on_two_devices_resumes_exactly() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, weights) = shapes(root.path());
+    let (data, weights) = (data.to_string_lossy().into_owned(), weights.to_string_lossy().into_owned());
+    run(&["features", &data, "--preset", "tiny", "--weights", &weights]);
+    let place = |name: &str| root.path().join(name).to_string_lossy().into_owned();
+    let (whole, broken, recipe) = (place("whole"), place("broken"), place("slow.toml"));
+    let text = "preset = \"tiny\"\nlosses = \"ptha\"\nbatch = 18\nsub-batch = 4\ndevices = 2\nsteps = 12\nschedule = \"one-cycle\"\n\
+        warmup = 3\nvalidate-every = 6\nselection = \"mean\"\n[[groups]]\nmatch = \"qformer.blocks.0\"\nrate = 0.0\n\
+        [[groups]]\nmatch = \"qformer.\"\nrate = 0.5\ndecay = 0.0\n";
+    std::fs::write(&recipe, text).unwrap();
+    let train = |out: &str, more: &[&str]| {
+        let base = ["finetune", &data, "--weights", &weights, "--recipe", &recipe, "--out", out];
+        run(&[&base[..], more].concat())
+    };
+    train(&whole, &[]);
+    train(&broken, &["--until", "7"]);
+    train(&broken, &[]);
+    let read = |run: &str, file: &str| std::fs::read(Path::new(run).join(file)).unwrap();
+    assert!(read(&whole, "final.safetensors") == read(&broken, "final.safetensors"), "the weights differ");
+    let metrics = String::from_utf8(read(&whole, "metrics.jsonl")).unwrap();
+    let validation = metrics.lines().find(|line| line.contains("\"val\"")).unwrap();
+    assert!(validation.contains("mean of R@1/5/10/50 and R_subset@1/2/3"), "{validation}");
+    // Another option beside the recipe is another run.
+    let other = thisbut()
+        .args(["finetune", &data, "--weights", &weights, "--recipe", &recipe, "--out", &whole, "--sub-batch", "0"])
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&other.stderr).contains("other settings"));
+}

@@ -73,21 +73,25 @@ pub fn map2(x: &[f32], y: &[f32], f: impl Fn(f32, f32) -> f32 + Sync + Send + Co
     out
 }
 
-/// `out[i] = kept(i) ? x[i] / (1 − p) : 0`. The backward pass is the same map over the gradient.
-pub fn dropout(x: &[f32], p: f32, seed: u32) -> Vec<f32> {
-    let scale = 1.0 / (1.0 - p);
+/// `out[r, i] = kept(first + r, i) ? x[r, i] / (1 − p) : 0` for rows of `row` elements. The backward pass is the same map
+/// over the gradient.
+pub fn dropout(x: &[f32], row: usize, p: f32, seed: u32, first: u32) -> Vec<f32> {
+    let (scale, row) = (1.0 / (1.0 - p), row.max(1));
     let mut out = vec![0.0; x.len()];
-    over_rows(&mut out, 1, |first, chunk| {
-        let source = &x[first..first + chunk.len()];
-        vectorised(
-            #[inline(always)]
-            || {
-                for (i, (o, &v)) in chunk.iter_mut().zip(source).enumerate() {
-                    let keep = if math::uniform((first + i) as u32, seed) >= p { scale } else { 0.0 };
-                    *o = v * keep;
-                }
-            },
-        );
+    over_rows(&mut out, row, |start, chunk| {
+        let source = &x[start * row..start * row + chunk.len()];
+        for (r, (out, source)) in chunk.chunks_mut(row).zip(source.chunks(row)).enumerate() {
+            let own = math::hash(first.wrapping_add((start + r) as u32), seed);
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (i, (o, &v)) in out.iter_mut().zip(source).enumerate() {
+                        let keep = if math::uniform(i as u32, own) >= p { scale } else { 0.0 };
+                        *o = v * keep;
+                    }
+                },
+            );
+        }
     });
     out
 }

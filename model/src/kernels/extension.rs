@@ -45,8 +45,8 @@ pub trait Fused: Backend {
         grad: FloatTensor<Self>,
         heads: usize,
     ) -> FloatTensor<Self>;
-    /// Seeded dropout.
-    fn tb_dropout(x: FloatTensor<Self>, p: f32, seed: u32) -> FloatTensor<Self>;
+    /// Seeded dropout of rows `first…`.
+    fn tb_dropout(x: FloatTensor<Self>, p: f32, seed: u32, first: u32) -> FloatTensor<Self>;
 }
 
 type Primitive = FloatTensor<Flex>;
@@ -148,10 +148,11 @@ impl Fused for Flex {
         primitive(values, [sizes.batch, sizes.n + 2 * sizes.m, sizes.d])
     }
 
-    fn tb_dropout(x: Primitive, p: f32, seed: u32) -> Primitive {
+    fn tb_dropout(x: Primitive, p: f32, seed: u32, first: u32) -> Primitive {
         let shape = dims(&x);
+        let row = shape.iter().skip(1).product();
         elements!(x);
-        primitive(cpu::dropout(x, p, seed), shape)
+        primitive(cpu::dropout(x, row, p, seed, first), shape)
     }
 }
 
@@ -182,9 +183,8 @@ pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, bias: Tenso
 }
 
 /// [`super::dropout`] on the CPU.
-pub fn dropout<const R: usize>(x: Tensor<R>, p: f32, seed: u64) -> Tensor<R> {
-    let folded = (seed ^ (seed >> 32)) as u32;
-    Tensor::from_dispatch(<Dispatch as Fused>::tb_dropout(x.into_dispatch(), p, folded))
+pub fn dropout<const R: usize>(x: Tensor<R>, p: f32, seed: u32, first: u32) -> Tensor<R> {
+    Tensor::from_dispatch(<Dispatch as Fused>::tb_dropout(x.into_dispatch(), p, seed, first))
 }
 
 #[cfg(feature = "autodiff")]
@@ -253,13 +253,13 @@ mod backward {
     }
 
     #[derive(Debug)]
-    struct Dropout(f32, u32);
+    struct Dropout(f32, u32, u32);
     impl<B: Fused> Backward<B, 1> for Dropout {
         type State = ();
         fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
             let grad = grads.consume::<B>(&ops.node);
             if let [Some(node)] = ops.parents {
-                grads.register::<B>(node.id, B::tb_dropout(grad, self.0, self.1));
+                grads.register::<B>(node.id, B::tb_dropout(grad, self.0, self.1, self.2));
             }
         }
     }
@@ -308,10 +308,10 @@ mod backward {
             }
         }
 
-        fn tb_dropout(x: FloatTensor<Self>, p: f32, seed: u32) -> FloatTensor<Self> {
-            match Dropout(p, seed).prepare::<C>([x.node()]).compute_bound().stateful() {
-                OpsKind::Tracked(prep) => prep.finish((), B::tb_dropout(x.into_primitive(), p, seed)),
-                OpsKind::UnTracked(prep) => prep.finish(B::tb_dropout(x.into_primitive(), p, seed)),
+        fn tb_dropout(x: FloatTensor<Self>, p: f32, seed: u32, first: u32) -> FloatTensor<Self> {
+            match Dropout(p, seed, first).prepare::<C>([x.node()]).compute_bound().stateful() {
+                OpsKind::Tracked(prep) => prep.finish((), B::tb_dropout(x.into_primitive(), p, seed, first)),
+                OpsKind::UnTracked(prep) => prep.finish(B::tb_dropout(x.into_primitive(), p, seed, first)),
             }
         }
 

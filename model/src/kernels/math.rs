@@ -46,14 +46,24 @@ pub fn gelu_derivative(x: f32) -> f32 {
     0.5 * (1.0 + erf(x * core::f32::consts::FRAC_1_SQRT_2)) + x * INV_SQRT_2PI * exp(-0.5 * x * x)
 }
 
+/// What separates neighbouring indices in [`hash`].
+pub const SPREAD: u32 = 0x9E37_79B9;
+/// The multipliers of [`hash`] (MurmurHash3's finaliser).
+pub const MIX: [u32; 2] = [0x85EB_CA6B, 0xC2B2_AE35];
+
+/// 32-bit hash of an index under a seed.
+#[inline(always)]
+pub fn hash(index: u32, seed: u32) -> u32 {
+    let mut h = index.wrapping_mul(SPREAD) ^ seed;
+    h ^= h >> 16;
+    h = h.wrapping_mul(MIX[0]);
+    h ^= h >> 13;
+    h = h.wrapping_mul(MIX[1]);
+    h ^ (h >> 16)
+}
+
 /// Uniform 24-bit hash of an index under a seed, in `[0, 1)`.
 #[inline(always)]
 pub fn uniform(index: u32, seed: u32) -> f32 {
-    let mut h = index.wrapping_mul(0x9E37_79B9) ^ seed;
-    h ^= h >> 16;
-    h = h.wrapping_mul(0x85EB_CA6B);
-    h ^= h >> 13;
-    h = h.wrapping_mul(0xC2B2_AE35);
-    h ^= h >> 16;
-    (h >> 8) as f32 * (1.0 / 16_777_216.0)
+    (hash(index, seed) >> 8) as f32 * (1.0 / 16_777_216.0)
 }

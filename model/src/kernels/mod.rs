@@ -57,20 +57,36 @@ pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, bias: Tenso
     portable::attention(query, key, value, bias, heads)
 }
 
+/// Which mask dropout draws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mask {
+    /// Its seed.
+    pub seed: u64,
+    /// The place of `x`'s first row in the batch that it is part of.
+    pub first_row: u32,
+    /// Whether a device other than the CPU draws the CPU's mask too, rather than a faster one from its own generator.
+    pub by_row: bool,
+}
+
 /// Dropout with a seed of its own, so that a resumed run draws the same masks as an unbroken one.
 ///
-/// Every element is kept with probability `1 − p` and scaled by `1 / (1 − p)`. On the CPU the mask is a hash of
-/// `seed` and the element's index; elsewhere it is drawn on the device, whose generator the trainer seeds each step.
-pub fn dropout<const R: usize>(x: Tensor<R>, p: f64, seed: u64) -> Tensor<R> {
+/// Every element is kept with probability `1 − p` and scaled by `1 / (1 − p)`. The mask is a hash of the seed, the row (the
+/// first dimension, counted from `first_row`) and the element's place in the row: it depends neither on how a batch is cut
+/// into pieces nor on how far its rows are padded at their end. Without `by_row`, a device other than the CPU draws its mask
+/// from its own generator, which the trainer seeds each step.
+pub fn dropout<const R: usize>(x: Tensor<R>, p: f64, mask: Mask) -> Tensor<R> {
     if p <= 0.0 {
         return x;
     }
+    let folded = (mask.seed ^ (mask.seed >> 32)) as u32;
     #[cfg(feature = "flex")]
     if fused(&x) {
-        return extension::dropout(x, p as f32, seed);
+        return extension::dropout(x, p as f32, folded, mask.first_row);
     }
-    let _ = seed;
-    portable::dropout(x, p)
+    match mask.by_row {
+        true => portable::dropout_by_row(x, p, folded, mask.first_row),
+        false => portable::dropout(x, p),
+    }
 }
 
 #[cfg(all(test, feature = "flex"))]

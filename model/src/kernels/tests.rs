@@ -78,12 +78,31 @@ fn fused_attention_matches_the_portable_form_and_its_gradients() {
     }
 }
 
+fn mask(seed: u64, first_row: u32) -> Mask {
+    Mask { seed, first_row, by_row: true }
+}
+
+#[test]
+fn dropout_draws_the_same_mask_for_every_cut_of_a_batch_and_in_its_portable_form() {
+    let device = Device::flex();
+    let x = Tensor::<3>::from_data(values([6, 5, 40], 1), &device);
+    let whole = dropout(x.clone(), 0.3, mask(7, 10));
+    let cut = |rows: std::ops::Range<usize>, first| dropout(x.clone().slice([rows]), 0.3, mask(7, first));
+    assert_eq!(largest_difference(whole.clone(), Tensor::cat(vec![cut(0..4, 10), cut(4..6, 14)], 0)), 0.0);
+    // Shorter rows: the same mask as far as they go.
+    let short = dropout(x.clone().slice([0..6, 0..3]), 0.3, mask(7, 10));
+    assert_eq!(largest_difference(whole.clone().slice([0..6, 0..3]), short), 0.0);
+    let folded = (7u64 ^ (7u64 >> 32)) as u32;
+    assert!(largest_difference(whole.clone(), portable::dropout_by_row(x.clone(), 0.3, folded, 10)) < 1e-6);
+    assert!(largest_difference(whole, dropout(x, 0.3, mask(8, 10))) > 0.1);
+}
+
 #[cfg(feature = "autodiff")]
 #[test]
 fn dropout_keeps_the_asked_share_and_its_gradient_uses_the_same_mask() {
     let device = Device::flex().autodiff();
     let x = Tensor::<1>::ones([100_000], &device).require_grad();
-    let y = dropout(x.clone(), 0.1, 42);
+    let y = dropout(x.clone(), 0.1, mask(42, 0));
     let kept: f32 = y.clone().into_data().try_to_vec::<f32>().unwrap().iter().filter(|v| **v > 0.0).count() as f32;
     assert!((kept / 100_000.0 - 0.9).abs() < 0.005, "kept {kept}");
     let g = x.grad(&y.clone().sum().backward()).unwrap();

@@ -1,6 +1,6 @@
 //! Where dropout's randomness comes from.
 
-use crate::kernels;
+use crate::kernels::{self, Mask};
 use burn::tensor::Tensor;
 use std::cell::Cell;
 
@@ -9,17 +9,30 @@ use std::cell::Cell;
 pub struct Noise {
     p: f64,
     next: Cell<u64>,
+    first_row: u32,
+    by_row: bool,
 }
 
 impl Noise {
     /// No dropout: inference.
     pub fn off() -> Self {
-        Self { p: 0.0, next: Cell::new(0) }
+        Self::new(0.0, 0)
     }
 
     /// Dropout with probability `p`, its masks drawn from `seed`.
     pub fn new(p: f64, seed: u64) -> Self {
-        Self { p, next: Cell::new(seed) }
+        Self { p, next: Cell::new(seed), first_row: 0, by_row: false }
+    }
+
+    /// For what is row `first` and on of a batch that is computed in pieces: the masks that these rows would get in the
+    /// whole. So it is on the CPU; other devices need [`Noise::by_row`] too.
+    pub fn from_row(self, first: usize) -> Self {
+        Self { first_row: first as u32, ..self }
+    }
+
+    /// The CPU's masks on every device, which costs more than a device's own generator.
+    pub fn by_row(self) -> Self {
+        Self { by_row: true, ..self }
     }
 
     /// Applies the next mask.
@@ -32,6 +45,7 @@ impl Noise {
         self.next.set(state);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        kernels::dropout(x, self.p, mixed ^ (mixed >> 31))
+        let seed = mixed ^ (mixed >> 31);
+        kernels::dropout(x, self.p, Mask { seed, first_row: self.first_row, by_row: self.by_row })
     }
 }

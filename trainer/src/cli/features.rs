@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use thisbut::data::{DataSet, Format, LoadOptions, Table};
 use thisbut::device::{DeviceKind, choose};
+use thisbut::features::Store;
 use thisbut::{features, import};
 
 /// Compute the image tokens of a data set and keep them in a memory-mapped cache.
@@ -24,6 +25,9 @@ pub struct Args {
     /// The file to write (default: `<preset>.features` in the data set's folder).
     #[arg(long)]
     out: Option<PathBuf>,
+    /// What the tokens are kept as: f32 (4 bytes a value), f16 (2) or int8 (1, with a scale a token).
+    #[arg(long, value_enum, default_value_t)]
+    store: Store,
     /// What to compute on.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceKind,
@@ -53,6 +57,7 @@ impl Args {
             &out,
             &files,
             &config,
+            self.store,
             fingerprint,
             &encoder,
             &device,

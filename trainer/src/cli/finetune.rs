@@ -1,13 +1,16 @@
-//! `thisbut finetune`: PTHA, or SPRC with a switch.
+//! `thisbut finetune`: training by a recipe, on triplets or captions.
 
 use anyhow::Result;
-use std::path::PathBuf;
-use thisbut::data::{DataSet, Format, LoadOptions, Split, derive, described};
-use thisbut::device::DeviceKind;
-use thisbut::features::{self, Features};
+use std::path::{Path, PathBuf};
+use thisbut::data::{DataSet, Format, LoadOptions, Split, Table, derive, described};
+use thisbut::device::{DeviceKind, choose};
+use thisbut::features::{self, Features, ImageTokens, Live};
+use thisbut::train::choices::Choices;
 use thisbut::train::finetune::{Event, Inputs, finetune};
-use thisbut::train::settings::{Precision, Recipe, Settings};
+use thisbut::train::recipes;
+use thisbut::train::settings::Recipe;
 use thisbut::{fsx, import};
+use thisbut_model::CirConfig;
 use thisbut_model::text::WordPiece;
 
 /// Fine-tune on triplets; a run that was stopped goes on where its newest checkpoint stands.
@@ -18,13 +21,11 @@ pub struct Args {
     /// The data set's layout (default: told from its files).
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// A preset or a configuration file.
-    #[arg(long, default_value = "web-s")]
-    preset: String,
     /// The run's folder: checkpoints and metrics.
-    #[arg(long)]
-    out: PathBuf,
-    /// The cache of `thisbut features` (default: `<preset>.features` in the data set's folder).
+    #[arg(long, required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
+    /// The cache of `thisbut features` (default: `<preset>.features` in the data set's folder), or `on-the-fly`: encode the
+    /// images in every step.
     #[arg(long)]
     features: Option<PathBuf>,
     /// The folder of `fetch-weights`.
@@ -33,142 +34,85 @@ pub struct Args {
     /// Start from this checkpoint's weights instead of the language model's.
     #[arg(long)]
     start: Option<PathBuf>,
-    /// Losses.
-    #[arg(long, value_enum, default_value_t)]
-    recipe: Recipe,
-    /// Seed of everything random.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// What to compute on.
-    #[arg(long, value_enum, default_value_t)]
-    device: DeviceKind,
-    /// What the passes compute in; master weights stay f32.
-    #[arg(long, value_enum, default_value_t)]
-    precision: Precision,
-    /// Triplets a step.
-    #[arg(long, default_value_t = 128)]
-    batch: usize,
-    /// Steps in all.
-    #[arg(long, default_value_t = 1500)]
-    steps: usize,
+    /// The losses (ptha, sprc, captions), a recipe (cirr-pretrain, cirr-finetune, fashioniq-pretrain, fashioniq-finetune,
+    /// sprc-cirr, spn4cir-stage2, fluent-captions, fluent) or a recipe file; other options override it.
+    #[arg(long)]
+    recipe: Option<String>,
     /// Stop after this step; the same command without it goes on from there.
     #[arg(long)]
     until: Option<usize>,
-    /// Dropout during training (default: the preset's).
+    /// Print what the run would take (parameters, memory, time), and take none of it.
     #[arg(long)]
-    dropout: Option<f64>,
-    /// Peak learning rate.
-    #[arg(long, default_value_t = 8e-4)]
-    learning_rate: f64,
-    /// Steps of linear warm-up.
-    #[arg(long, default_value_t = 100)]
-    warmup: usize,
-    /// Weight decay on matrices.
-    #[arg(long, default_value_t = 0.05)]
-    weight_decay: f64,
-    /// Largest global gradient norm.
-    #[arg(long, default_value_t = 1.0)]
-    clip: f64,
-    /// Label smoothing of q2t (MTST_PTHA's code: 0.1).
-    #[arg(long, default_value_t = 0.0)]
-    label_smoothing: f64,
-    /// λ, weight of t2t (SPRC: 0.4 for CIRR).
-    #[arg(long, default_value_t = 0.4)]
-    t2t: f64,
-    /// α, weight of p2p (paper: 0.5), or of SPRC's align.
-    #[arg(long, default_value_t = 0.5)]
-    p2p: f64,
-    /// Triplets with similar targets that share a batch; 1 shuffles freely.
-    #[arg(long, default_value_t = 4)]
-    group: usize,
-    /// Share of rows whose text changes nothing ("the same") and whose target is the reference.
-    #[arg(long, default_value_t = 0.0)]
-    unchanged: f64,
-    /// Count other right targets in a batch as negatives, as the published code does.
-    #[arg(long)]
-    keep_false_negatives: bool,
-    /// Train the word embeddings too.
-    #[arg(long)]
-    train_words: bool,
-    /// Steps between validations.
-    #[arg(long, default_value_t = 200)]
-    validate_every: usize,
-    /// Validation queries used on the way.
-    #[arg(long, default_value_t = 600)]
-    validate_queries: usize,
-    /// Steps between checkpoints.
-    #[arg(long, default_value_t = 50)]
-    checkpoint_every: usize,
+    dry_run: bool,
+    #[command(flatten)]
+    choices: Choices,
 }
 
+/// In the place of a cache's path: compute the tokens when they are asked for.
+const ON_THE_FLY: &str = "on-the-fly";
+
 impl Args {
-    fn settings(&self) -> Settings {
-        Settings {
-            recipe: self.recipe,
-            seed: self.seed,
-            device: self.device,
-            precision: self.precision,
-            batch: self.batch,
-            steps: self.steps,
-            learning_rate: self.learning_rate,
-            warmup: self.warmup,
-            betas: (0.9, 0.98),
-            epsilon: 1e-7,
-            weight_decay: self.weight_decay,
-            clip: self.clip,
-            label_smoothing: self.label_smoothing,
-            t2t: self.t2t,
-            p2p: self.p2p,
-            unchanged: self.unchanged,
-            group: self.group,
-            keep_false_negatives: self.keep_false_negatives,
-            freeze_words: !self.train_words,
-            validate_every: self.validate_every,
-            validate_queries: self.validate_queries,
-            checkpoint_every: self.checkpoint_every,
+    /// The image tokens of the tables' images, from the cache or the encoder.
+    fn features(&self, config: &CirConfig, device: DeviceKind, tables: [&Table; 2]) -> Result<Box<dyn ImageTokens>> {
+        if self.features.as_deref().is_some_and(|path| path == Path::new(ON_THE_FLY)) {
+            let device = choose(device)?;
+            let encoder = import::load_image_encoder(config, &self.weights, &device)?;
+            let images = tables.into_iter().flat_map(|table| &table.images);
+            let images = images.map(|image| (image.name.clone(), image.path.clone())).collect();
+            return Ok(Box::new(Live::new(encoder, config, &device, images)));
         }
+        let expected = features::fingerprint(config, &import::image_encoder(config, &self.weights)?)?;
+        let path = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, config));
+        Ok(Box::new(Features::open(&path, Some(&expected))?))
     }
 
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let mut config = super::preset(&self.preset)?;
-        if let Some(dropout) = self.dropout {
-            config.qformer.dropout = dropout;
-            config.check("--dropout")?;
-        }
-        let settings = self.settings();
-        settings.check()?;
+        let recipe = self.recipe.as_deref().map(recipes::find).transpose()?.unwrap_or_default();
+        let choices = self.choices.clone().over(recipe);
+        let config = choices.configure(super::preset(choices.preset.as_deref().unwrap_or("web-s"))?)?;
         let data = DataSet::open(&self.dataset, self.format)?;
         let (mut train, complaints) = data.load(Split::Train, &LoadOptions::default())?;
         super::complain(&complaints, 20);
         let (mut validation, complaints) = data.load(Split::Val, &LoadOptions::default())?;
         super::complain(&complaints, 20);
-        if settings.recipe == Recipe::Captions {
+        let captions = choices.losses == Some(Recipe::Captions);
+        if captions {
             let described = described::load(&self.dataset)?.unwrap_or_default();
             train = derive::captions(&train, &described)?;
             validation = derive::captions(&validation, &described)?;
-        } else {
+        }
+        let settings = choices.settings(train.triplets.len())?;
+        if !captions {
             derive::spread_wordings(&mut train);
             if settings.unchanged > 0.0 {
                 derive::add_unchanged(&mut train, settings.unchanged, settings.seed);
             }
         }
-        let expected = features::fingerprint(&config, &import::image_encoder(&config, &self.weights)?)?;
-        let path = self.features.unwrap_or_else(|| super::features_path(&self.dataset, &config));
-        let features = Features::open(&path, Some(&expected))?;
-        let words = WordPiece::from_vocab(&fsx::read_text(&self.weights.join("vocab.txt"))?)?;
-        let start = match &self.start {
+        let vocabulary = self.weights.join("vocab.txt");
+        if self.dry_run {
+            let words = fsx::read_text(&vocabulary).ok().map(|text| WordPiece::from_vocab(&text)).transpose()?;
+            let cache = self.features.unwrap_or_else(|| super::features_path(&self.dataset, &config));
+            return super::dry_run::dry_run(&settings, &config, &train, words.as_ref(), Some(&cache));
+        }
+        let out = self.out.clone().unwrap_or_default();
+        let features = self.features(&config, settings.device, [&train, &validation])?;
+        let words = WordPiece::from_vocab(&fsx::read_text(&vocabulary)?)?;
+        let mut start = match &self.start {
             Some(path) => thisbut::train::checkpoint::load(path)?.model,
             None => import::language_start(&config, &self.weights)?,
         };
+        if let Some(temperature) = choices.temperature {
+            start.insert("temperature".into(), (vec![1], vec![temperature as f32]));
+        }
         let inputs = Inputs {
             config: &config,
             train: &train,
             validation: &validation,
-            features: &features,
+            features: &*features,
             words: &words,
             start,
-            run: &self.out,
+            run: &out,
             until: self.until,
         };
         let bar = super::progress("steps");
@@ -177,11 +121,17 @@ impl Args {
                 super::advance(&bar, step, steps);
                 bar.set_message(format!("loss {loss:.3}, {triplets_per_second:.0} triplets/s"));
             }
-            Event::Validation { step, r1, r10, groups } => {
+            Event::Validation { step, found } => {
                 let groups: Vec<String> =
-                    groups.iter().map(|(name, (r1, r10))| format!("{name} {r1:.1} / {r10:.1}")).collect();
+                    found.groups.iter().map(|(name, r)| format!("{name} {:.1} / {:.1}", r.r1, r.r10)).collect();
+                let (total, (rule, value)) = (&found.total, found.selection);
                 bar.suspend(|| {
-                    super::note(format_args!("step {step}: R@1 {r1:.1}, R@10 {r10:.1} ({})", groups.join(", ")));
+                    super::note(format_args!(
+                        "step {step}: R@1 {:.1}, R@10 {:.1} ({}); {rule}: {value:.2}",
+                        total.r1,
+                        total.r10,
+                        groups.join(", ")
+                    ));
                 });
             }
             Event::Note(note) => bar.suspend(|| super::note(note)),

@@ -5,6 +5,7 @@
 
 mod check;
 mod config;
+mod dry_run;
 mod evaluate;
 mod export;
 mod features;

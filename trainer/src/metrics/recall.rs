@@ -67,19 +67,23 @@ pub struct Figure {
 }
 
 impl Recall {
-    /// The mean by which a data set's methods choose their checkpoint: CIRR, the figures at hand of R@1/5/10/50 and
-    /// R_subset@1/2/3; FashionIQ, Avg over the categories; CIRCO, mAP@5 and GeneCIS, R@1, their leading figures.
-    pub fn selection(&self, protocol: Protocol) -> f64 {
-        let figures = match protocol {
-            Protocol::Cirr => {
-                vec![Some(self.r1), Some(self.r5), Some(self.r10), Some(self.r50), self.rs1, self.rs2, self.rs3]
+    /// The figure by which a data set's methods choose their checkpoint, and what it is: CIRR, Avg = (R@5 + R_subset@1) / 2
+    /// (`all_of_cirr`: the mean of R@1/5/10/50 and R_subset@1/2/3, as SPRC's code does it); FashionIQ, Avg over the
+    /// categories; CIRCO, mAP@5 and GeneCIS, R@1, their leading figures. What a CIRR-like data set has no subsets for is left
+    /// out of its mean.
+    pub fn selection(&self, protocol: Protocol, all_of_cirr: bool) -> (&'static str, f64) {
+        let recalls = [self.r1, self.r5, self.r10, self.r50];
+        let mean = |figures: &[f64]| figures.iter().sum::<f64>() / figures.len().max(1) as f64;
+        match (protocol, self.avg, [self.rs1, self.rs2, self.rs3]) {
+            (Protocol::Cirr, _, [Some(rs1), Some(rs2), Some(rs3)]) if all_of_cirr => {
+                ("mean of R@1/5/10/50 and R_subset@1/2/3", mean(&[&recalls[..], &[rs1, rs2, rs3]].concat()))
             }
-            Protocol::FashionIq => vec![self.avg],
-            Protocol::Circo => vec![self.map5],
-            Protocol::GeneCis => vec![Some(self.r1)],
-        };
-        let known: Vec<f64> = figures.into_iter().flatten().collect();
-        known.iter().sum::<f64>() / known.len().max(1) as f64
+            (Protocol::Cirr, Some(avg), _) if !all_of_cirr => ("(R@5 + R_subset@1) / 2", avg),
+            (Protocol::Cirr, ..) => ("mean of R@1/5/10/50", mean(&recalls)),
+            (Protocol::FashionIq, ..) => ("mean of (R@10 + R@50) / 2", self.avg.unwrap_or_default()),
+            (Protocol::Circo, ..) => ("mAP@5", self.map5.unwrap_or_default()),
+            (Protocol::GeneCis, ..) => ("R@1", self.r1),
+        }
     }
 
     /// Each figure, in the order of the papers' tables.

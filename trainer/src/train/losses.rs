@@ -8,16 +8,23 @@ const MASKED: f32 = -1e4;
 /// Which entries of a batch's similarity matrix are other right answers: `[B, B]`, 1 where query i's right targets
 /// include image j although i ≠ j. They are neither rewarded nor punished.
 pub fn false_negatives(targets: &[Vec<u32>]) -> TensorData {
-    let b = targets.len();
-    let mut mask = vec![0.0f32; b * b];
-    for (i, right) in targets.iter().enumerate() {
-        for (j, other) in targets.iter().enumerate() {
-            if i != j && other.first().is_some_and(|t| right.contains(t)) {
-                mask[i * b + j] = 1.0;
-            }
-        }
-    }
-    TensorData::new(mask, [b, b])
+    let own: Vec<usize> = (0..targets.len()).collect();
+    let images: Vec<Option<u32>> = targets.iter().map(|right| right.first().copied()).collect();
+    false_negatives_among(targets, &own, &images)
+}
+
+/// As [`false_negatives`], among any images of which `own[i]` is query i's target: `[B, images]`.
+pub fn false_negatives_among(targets: &[Vec<u32>], own: &[usize], images: &[Option<u32>]) -> TensorData {
+    let also_right = |right: &Vec<u32>, image: &Option<u32>| image.is_some_and(|image| right.contains(&image));
+    let mask: Vec<f32> = targets
+        .iter()
+        .zip(own)
+        .flat_map(|(right, own)| {
+            let mark = move |(j, image)| f32::from(u8::from(j != *own && also_right(right, image)));
+            images.iter().enumerate().map(mark)
+        })
+        .collect();
+    TensorData::new(mask, [targets.len(), images.len()])
 }
 
 /// Cross-entropy from query i to target i over the batch (eq. 6), `similarity / τ` with label smoothing.
@@ -25,12 +32,25 @@ pub fn false_negatives(targets: &[Vec<u32>]) -> TensorData {
 /// # Shapes
 /// - similarity `[B, B]` (row: query), temperature `[1]`, ignored `[B, B]` (1: leave out); result `[1]`
 pub fn contrastive(similarity: Tensor<2>, temperature: Tensor<1>, ignored: Tensor<2>, smoothing: f64) -> Tensor<1> {
+    let diagonal = Tensor::<1, Int>::arange(0..similarity.dims()[0] as i64, &similarity.device());
+    contrastive_among(similarity, temperature, ignored, smoothing, diagonal)
+}
+
+/// As [`contrastive`], over any M targets of which `right[i]` is query i's.
+///
+/// # Shapes
+/// - similarity `[B, M]` (row: query), temperature `[1]`, ignored `[B, M]` (1: leave out), right `[B]`; result `[1]`
+pub fn contrastive_among(
+    similarity: Tensor<2>,
+    temperature: Tensor<1>,
+    ignored: Tensor<2>,
+    smoothing: f64,
+    right: Tensor<1, Int>,
+) -> Tensor<1> {
     let [b, _] = similarity.dims();
-    let device = similarity.device();
     let logits = similarity / temperature.unsqueeze::<2>() + ignored.clone() * MASKED;
     let log_p = activation::log_softmax(logits, 1);
-    let diagonal = Tensor::<1, Int>::arange(0..b as i64, &device).reshape([b, 1]);
-    let right = log_p.clone().gather(1, diagonal).mean();
+    let right = log_p.clone().gather(1, right.reshape([b, 1])).mean();
     if smoothing <= 0.0 {
         return right.neg();
     }

@@ -2,8 +2,22 @@
 
 pub mod batches;
 pub mod checkpoint;
+pub mod choices;
+pub mod estimate;
 pub mod finetune;
+pub mod forward;
+pub mod gradients;
+pub mod groups;
+mod journal;
 pub mod losses;
 pub mod optimizer;
+pub mod peers;
+pub mod recipes;
 pub mod schedule;
 pub mod settings;
+mod start;
+pub mod step;
+pub mod validation;
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,12 @@
-//! AdamW with decoupled weight decay, global gradient clipping, and state that is stored by parameter name.
+//! AdamW with decoupled weight decay, groups, global gradient clipping, and state that is stored by parameter name.
 
+use super::gradients::ParameterGradients;
+use super::groups::{self, Group};
+use super::schedule::Point;
 use super::settings::Settings;
 use crate::error::{Result, TrainerError};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 use thisbut_model::weights::Tensors;
 
@@ -19,6 +22,7 @@ pub struct AdamW {
     epsilon: f64,
     weight_decay: f64,
     clip: f64,
+    groups: Vec<Group>,
     steps: u64,
     moments: BTreeMap<String, Moments>,
 }
@@ -31,6 +35,7 @@ impl AdamW {
             epsilon: settings.epsilon,
             weight_decay: settings.weight_decay,
             clip: settings.clip,
+            groups: settings.groups.clone(),
             steps: 0,
             moments: BTreeMap::new(),
         }
@@ -42,8 +47,8 @@ impl AdamW {
     ///
     /// # Errors
     /// [`TrainerError::Checkpoint`] when the gradient is not finite.
-    pub fn step<M: Module>(&mut self, module: M, grads: &Gradients, rate: f64) -> Result<(M, f64)> {
-        let norm = global_norm(&module, grads)?;
+    pub fn step<M: Module>(&mut self, module: M, grads: &ParameterGradients, at: Point) -> Result<(M, f64)> {
+        let norm = grads.norm()?;
         if !norm.is_finite() {
             return Err(TrainerError::checkpoint(
                 "training",
@@ -52,8 +57,8 @@ impl AdamW {
             ));
         }
         self.steps += 1;
-        let scale = if norm > self.clip { self.clip / norm } else { 1.0 };
-        let mut update = Update { path: Vec::new(), optimizer: self, grads, rate, scale };
+        let scale = if self.clip > 0.0 && norm > self.clip { self.clip / norm } else { 1.0 };
+        let mut update = Update { path: Vec::new(), optimizer: self, grads, at, scale };
         Ok((module.map(&mut update), norm))
     }
 
@@ -100,32 +105,11 @@ impl AdamW {
     }
 }
 
-fn global_norm<M: Module>(module: &M, grads: &Gradients) -> Result<f64> {
-    struct Squares<'a> {
-        grads: &'a Gradients,
-        sums: Vec<Tensor<1>>,
-    }
-    impl ModuleVisitor for Squares<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(grad) = param.val().grad(self.grads) {
-                self.sums.push(grad.square().sum());
-            }
-        }
-    }
-    let mut squares = Squares { grads, sums: Vec::new() };
-    module.visit(&mut squares);
-    if squares.sums.is_empty() {
-        return Err(TrainerError::checkpoint("training", "no parameter received a gradient", "unfreeze some weights"));
-    }
-    let sums = Tensor::cat(squares.sums, 0).into_data().try_to_vec::<f32>().unwrap_or_default();
-    Ok(sums.iter().map(|v| f64::from(*v)).sum::<f64>().sqrt())
-}
-
 struct Update<'a> {
     path: Vec<String>,
     optimizer: &'a mut AdamW,
-    grads: &'a Gradients,
-    rate: f64,
+    grads: &'a ParameterGradients,
+    at: Point,
     scale: f64,
 }
 
@@ -139,14 +123,15 @@ impl ModuleMapper for Update<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let Some(grad) = param.val().grad(self.grads) else {
+        let name = self.path.join(".");
+        let Some(grad) = self.grads.get(&name).cloned() else {
             return param;
         };
-        let AdamW { betas: (b1, b2), epsilon, weight_decay, steps, ref mut moments, .. } = *self.optimizer;
-        let n = grad.shape().num_elements();
-        let grad = grad.reshape([n]);
+        let AdamW { betas: (_, b2), epsilon, weight_decay, steps, ref mut moments, .. } = *self.optimizer;
+        let (of_rate, of_decay) = groups::factors(&self.optimizer.groups, &name);
+        let (rate, b1) = (self.at.rate * of_rate, self.at.beta1);
         let grad = if self.scale < 1.0 { grad * self.scale } else { grad };
-        let old = moments.remove(&self.path.join("."));
+        let old = moments.remove(&name);
         let (first, second) = match old {
             Some(Moments { first, second }) => {
                 (first * b1 + grad.clone() * (1.0 - b1), second * b2 + grad.square() * (1.0 - b2))
@@ -154,9 +139,9 @@ impl ModuleMapper for Update<'_> {
             None => (grad.clone() * (1.0 - b1), grad.square() * (1.0 - b2)),
         };
         let (c1, c2) = (1.0 - b1.powi(steps as i32), 1.0 - b2.powi(steps as i32));
-        let delta = first.clone() / ((second.clone() / c2).sqrt() + epsilon) * (self.rate / c1);
-        moments.insert(self.path.join("."), Moments { first, second });
-        let decay = if D > 1 { 1.0 - self.rate * weight_decay } else { 1.0 };
+        let delta = first.clone() / ((second.clone() / c2).sqrt() + epsilon) * (rate / c1);
+        moments.insert(name, Moments { first, second });
+        let decay = if D > 1 { 1.0 - rate * weight_decay * of_decay } else { 1.0 };
         param.map(|value| {
             let shape = value.shape();
             let updated = value.inner() * decay - delta.reshape(shape);

@@ -1,15 +1,88 @@
-//! The learning rate over a run: linear warm-up, then half a cosine down to a hundredth.
+//! The learning rate over a run.
 
-use super::settings::Settings;
+use super::settings::{Schedule, Settings};
+use std::f64::consts::PI;
 
-/// Learning rate of `step` (from 0).
-pub fn learning_rate(settings: &Settings, step: usize) -> f64 {
+/// What the optimiser uses in one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// Learning rate.
+    pub rate: f64,
+    /// AdamW's β₁.
+    pub beta1: f64,
+}
+
+/// Rate and β₁ of `step` (from 0).
+///
+/// A schedule may be longer than the run (`schedule_steps`): SPRC stops after 50 epochs of a schedule made for 80.
+pub fn point(settings: &Settings, step: usize) -> Point {
+    let length = if settings.schedule_steps > 0 { settings.schedule_steps } else { settings.steps };
+    match settings.schedule {
+        Schedule::Cosine => Point { rate: cosine(settings, step, length), beta1: settings.betas.0 },
+        Schedule::OneCycle => one_cycle(settings, step, length),
+    }
+}
+
+/// Linear warm-up, then half a cosine down to a hundredth.
+fn cosine(settings: &Settings, step: usize, length: usize) -> f64 {
     const FLOOR: f64 = 0.01;
     if step < settings.warmup {
         return settings.learning_rate * (step + 1) as f64 / settings.warmup as f64;
     }
-    let span = settings.steps.saturating_sub(settings.warmup).max(1);
+    let span = length.saturating_sub(settings.warmup).max(1);
     let progress = ((step - settings.warmup) as f64 / span as f64).min(1.0);
-    let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
+    let cosine = 0.5 * (1.0 + (PI * progress).cos());
     settings.learning_rate * (FLOOR + (1.0 - FLOOR) * cosine)
+}
+
+/// PyTorch's `OneCycleLR` with its defaults, which the published code relies on: half a cosine up from the peak divided by
+/// `div_factor`, half a cosine down to that divided by 10,000, while β₁ goes from 0.95 to 0.85 and back.
+fn one_cycle(settings: &Settings, step: usize, length: usize) -> Point {
+    const FINAL: f64 = 1e4;
+    const BETAS: (f64, f64) = (0.85, 0.95);
+    let peak = settings.learning_rate;
+    let first = peak / settings.div_factor;
+    let top = (settings.warmup as f64 - 1.0).max(0.0);
+    let end = (length as f64 - 1.0).max(top + 1.0);
+    let at = (step as f64).min(end);
+    let between = |from: f64, to: f64, share: f64| to + (from - to) / 2.0 * (1.0 + (PI * share).cos());
+    if at <= top && top > 0.0 {
+        let share = at / top;
+        return Point { rate: between(first, peak, share), beta1: between(BETAS.1, BETAS.0, share) };
+    }
+    let share = (at - top) / (end - top);
+    Point { rate: between(peak, first / FINAL, share), beta1: between(BETAS.0, BETAS.1, share) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_cycle_matches_pytorch() {
+        // torch.optim.lr_scheduler.OneCycleLR(AdamW, max_lr=1e-5, pct_start=0.1, total_steps=100, div_factor=25)
+        let settings = Settings {
+            steps: 50,
+            schedule_steps: 100,
+            warmup: 10,
+            schedule: Schedule::OneCycle,
+            learning_rate: 1e-5,
+            div_factor: 25.0,
+            ..Settings::sprc()
+        };
+        let near = |a: f64, b: f64| assert!((a / b - 1.0).abs() < 1e-9, "{a} for {b}");
+        for (step, rate, beta1) in ONE_CYCLE {
+            near(point(&settings, step).rate, rate);
+            near(point(&settings, step).beta1, beta1);
+        }
+    }
+
+    /// step, rate, β₁.
+    const ONE_CYCLE: [(usize, f64, f64); 5] = [
+        (0, 3.999_999_999_999_995_6e-7, 0.95),
+        (5, 6.033_511_252_801_266e-6, 0.891_317_591_116_653_4),
+        (9, 1e-5, 0.85),
+        (10, 9.996_954_147_278_94e-6, 0.850_030_458_649_045_1),
+        (49, 5.868_257_415_371_1e-6, 0.891_317_591_116_653_4),
+    ];
 }

@@ -1,5 +1,6 @@
 //! What a training run is asked to do; written into its checkpoints, so that a resumed run is the same run.
 
+use super::groups::Group;
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,29 @@ pub enum Precision {
     Bf16,
 }
 
+/// How the learning rate goes over a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Linear warm-up, then half a cosine down to a hundredth.
+    #[default]
+    Cosine,
+    /// PyTorch's OneCycleLR, which SPRC and MTST_PTHA use.
+    OneCycle,
+}
+
+/// By which figure of a validation the best checkpoint is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Selection {
+    /// The data set's own leading mean: CIRR (R@5 + R_subset@1) / 2, FashionIQ (R@10 + R@50) / 2 over the categories, CIRCO
+    /// mAP@5, GeneCIS R@1.
+    #[default]
+    Own,
+    /// The mean of CIRR's seven figures (SPRC's code); elsewhere as `own`.
+    Mean,
+}
+
 /// All settings of a fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
@@ -40,21 +64,40 @@ pub struct Settings {
     /// What it computes in.
     #[serde(default)]
     pub precision: Precision,
-    /// Triplets a step.
+    /// Triplets a step, over all devices.
     pub batch: usize,
+    /// Triplets encoded together, for batches that do not fit in memory: every piece is encoded twice, the gradients are
+    /// those of the whole batch. 0: all at once.
+    #[serde(default)]
+    pub sub_batch: usize,
+    /// Devices that share each batch.
+    #[serde(default = "one")]
+    pub devices: usize,
     /// Steps in all; the schedule ends there.
     pub steps: usize,
     /// Peak learning rate.
     pub learning_rate: f64,
-    /// Steps of linear warm-up.
+    /// Steps of warm-up.
     pub warmup: usize,
+    /// How the rate goes.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Steps that the schedule is made for, where the run stops before its end; 0: `steps`.
+    #[serde(default)]
+    pub schedule_steps: usize,
+    /// One-cycle: the first rate is the peak divided by this (PyTorch: 25).
+    #[serde(default = "pytorch_div_factor")]
+    pub div_factor: f64,
+    /// Parameters with rates and decays of their own; the first that matches counts.
+    #[serde(default)]
+    pub groups: Vec<Group>,
     /// AdamW's β₁, β₂.
     pub betas: (f64, f64),
     /// AdamW's ε.
     pub epsilon: f64,
     /// Decoupled weight decay on matrices.
     pub weight_decay: f64,
-    /// Largest global gradient norm.
+    /// Largest global gradient norm; 0: any.
     pub clip: f64,
     /// q2t label smoothing (MTST_PTHA's code: 0.1; paper: none).
     pub label_smoothing: f64,
@@ -67,16 +110,32 @@ pub struct Settings {
     pub unchanged: f64,
     /// Triplets with similar targets that go into one batch together; 1 shuffles freely.
     pub group: usize,
+    /// Whether every target image of the training split is a negative, its embedding computed once from the starting
+    /// weights (SPN4CIR's second stage): the target side must be frozen, and the first pass runs without dropout.
+    #[serde(default)]
+    pub bank: bool,
     /// Whether other right targets of a query count as negatives when a batch holds them (published code: yes).
     pub keep_false_negatives: bool,
     /// Whether the word embeddings stay as they were loaded.
     pub freeze_words: bool,
     /// Steps between validations.
     pub validate_every: usize,
-    /// Validation queries used during training.
+    /// Validation queries used during training; 0: all.
     pub validate_queries: usize,
+    /// Which figure chooses the best checkpoint.
+    #[serde(default)]
+    pub selection: Selection,
     /// Steps between checkpoints.
     pub checkpoint_every: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+/// PyTorch's default `div_factor`.
+pub fn pytorch_div_factor() -> f64 {
+    25.0
 }
 
 impl Settings {
@@ -87,9 +146,15 @@ impl Settings {
             seed: 0,
             device: DeviceKind::Cpu,
             batch: 128,
+            sub_batch: 0,
+            devices: 1,
             steps: 1,
             learning_rate: 1e-5,
             warmup: 0,
+            schedule: Schedule::Cosine,
+            schedule_steps: 0,
+            div_factor: pytorch_div_factor(),
+            groups: Vec::new(),
             betas: (0.9, 0.98),
             epsilon: 1e-7,
             weight_decay: 0.05,
@@ -98,12 +163,14 @@ impl Settings {
             t2t: 0.4,
             p2p: 0.4,
             unchanged: 0.0,
+            bank: false,
             precision: Precision::F32,
             group: 1,
             keep_false_negatives: true,
             freeze_words: false,
             validate_every: 1,
             validate_queries: 1,
+            selection: Selection::Own,
             checkpoint_every: 1,
         }
     }
@@ -117,6 +184,19 @@ impl Settings {
             |option: &str, problem: String| Err(TrainerError::settings(option, problem, "choose another value"));
         if self.batch < 2 {
             return wrong("--batch", format!("{} leaves no negatives in a batch", self.batch));
+        }
+        if self.bank && (self.recipe == Recipe::Captions || self.t2t > 0.0 || self.p2p > 0.0) {
+            return wrong("--bank", "it is for q2t alone (--t2t 0 --p2p 0)".into());
+        }
+        if !(1..=self.batch).contains(&self.devices) {
+            return wrong("--devices", format!("{} for a batch of {}", self.devices, self.batch));
+        }
+        if self.schedule_steps > 0 && self.schedule_steps < self.steps {
+            let problem = format!("{} is shorter than the run's {} steps", self.schedule_steps, self.steps);
+            return wrong("--schedule-steps", problem);
+        }
+        if !(self.div_factor >= 1.0 && self.div_factor.is_finite()) {
+            return wrong("--div-factor", format!("{} is not at least 1", self.div_factor));
         }
         if self.steps == 0 {
             return wrong("--steps", "there is nothing to do".into());

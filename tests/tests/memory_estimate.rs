@@ -1,0 +1,140 @@
+//! The dry run's memory against the measured peak of a training step, on a CPU.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use burn::tensor::{Device, Tensor, TensorData};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use thisbut::data::table::{Table, Triplet};
+use thisbut::embed::Tokenized;
+use thisbut::features::ImageTokens;
+use thisbut::train::estimate::memory::{memory, readable};
+use thisbut::train::estimate::{Load, parameters};
+use thisbut::train::forward::{Bank, Context};
+use thisbut::train::optimizer::AdamW;
+use thisbut::train::peers::Alone;
+use thisbut::train::schedule;
+use thisbut::train::settings::{Recipe, Settings};
+use thisbut::train::step::gradients;
+use thisbut_model::CirConfig;
+use thisbut_model::cir::Cir;
+use thisbut_model::text::WordPiece;
+
+/// How far the estimate may be off, either way: what the dry run says of itself.
+const FACTOR: f64 = 1.5;
+
+/// Counts what is allocated now, and the most that was.
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator with the same layout; counting touches no memory of its own.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        PEAK.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
+        // SAFETY: the caller keeps `alloc`'s contract.
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Relaxed);
+        // SAFETY: `at` came from `System` with this layout.
+        unsafe { System.dealloc(at, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const WORDS: [&str; 10] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "but", "in", "red", "blue", "now", "square"];
+const IMAGES: u32 = 40;
+
+struct Same(usize, usize);
+
+impl ImageTokens for Same {
+    fn row(&self, _: &str) -> thisbut::error::Result<usize> {
+        Ok(0)
+    }
+    fn tokens(&self, rows: &[usize], device: &Device) -> thisbut::error::Result<Tensor<3>> {
+        let values: Vec<f32> = (0..rows.len() * self.0 * self.1).map(|i| (i % 97) as f32 / 48.0 - 1.0).collect();
+        Ok(Tensor::from_data(TensorData::new(values, [rows.len(), self.0, self.1]), device))
+    }
+}
+
+/// Bytes that two training steps took at their height.
+fn measured(settings: &Settings, config: &CirConfig, table: &Table, texts: &Tokenized) -> usize {
+    let (device, rows) = (Device::flex(), vec![0; IMAGES as usize]);
+    let features = Same(config.image_tokens(), config.image_width());
+    let context = Context { settings, config, train: table, features: &features, rows: &rows, texts };
+    let batch: Vec<u32> = (0..settings.batch as u32).collect();
+    let before = NOW.load(Relaxed);
+    PEAK.store(before, Relaxed);
+    let autodiff = device.clone().autodiff();
+    let mut model = Cir::new(config, &autodiff);
+    let bank = settings.bank.then(|| Bank::new(&context, &model, &device).unwrap());
+    let mut optimizer = AdamW::new(settings);
+    for step in 0..2 {
+        let (found, losses) = gradients(&context, bank.as_ref(), &model, &batch, step, &Alone, &autodiff).unwrap();
+        assert!(losses.total.is_finite());
+        (model, _) = optimizer.step(model, &found, schedule::point(settings, 0)).unwrap();
+    }
+    PEAK.load(Relaxed) - before
+}
+
+#[test]
+fn the_estimate_is_near_the_measured_peak() {
+    let json = |width: usize, layers: usize, intermediate: usize, vocabulary: usize| {
+        let text = CirConfig::PRESETS[0].1.to_owned();
+        let text = text
+            .replace("\"width\": 32", &format!("\"width\": {width}"))
+            .replace("\"layers\": 2", &format!("\"layers\": {layers}"));
+        let text = text.replace("\"intermediate\": 64", &format!("\"intermediate\": {intermediate}"));
+        CirConfig::parse(&text.replace("\"vocabulary\": 2048", &format!("\"vocabulary\": {vocabulary}")), "test")
+            .unwrap()
+    };
+    let table = Table {
+        triplets: (0..64)
+            .map(|i| Triplet {
+                id: i.into(),
+                reference: i % IMAGES,
+                targets: vec![(i * 5 + 1) % IMAGES],
+                text: WORDS[4..]
+                    .iter()
+                    .cycle()
+                    .skip(i as usize)
+                    .take(3 + i as usize % 9)
+                    .copied()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+                reverse: Some("but in red".into()),
+                ..Triplet::default()
+            })
+            .collect(),
+        ..Table::default()
+    };
+    let words = WordPiece::from_vocab(&WORDS.join("\n")).unwrap();
+    let (deep, heavy) = (json(64, 6, 256, 100), json(192, 2, 768, 6000));
+    let base = Settings { batch: 48, keep_false_negatives: false, ..Settings::sprc() };
+    let ptha = Settings { recipe: Recipe::Ptha, ..base.clone() };
+    let bank = Settings { bank: true, t2t: 0.0, p2p: 0.0, ..ptha.clone() };
+    // Once before it counts: threads and tables that stay.
+    let texts = |config: &CirConfig| Tokenized::new(&words, &table, config.text_length);
+    measured(&Settings { batch: 4, ..base.clone() }, &deep, &table, &texts(&deep));
+    for (name, settings, config) in [
+        ("sprc, deep", base.clone(), &deep),
+        ("ptha, deep", ptha.clone(), &deep),
+        ("ptha, deep, pieces of 8", Settings { sub_batch: 8, ..ptha.clone() }, &deep),
+        ("q2t, deep", Settings { t2t: 0.0, p2p: 0.0, ..ptha.clone() }, &deep),
+        ("captions, deep", Settings { recipe: Recipe::Captions, ..base.clone() }, &deep),
+        ("bank, deep", bank, &deep),
+        ("ptha, heavy, batch 4", Settings { batch: 4, ..ptha.clone() }, &heavy),
+        ("ptha, heavy, pieces of 4", Settings { sub_batch: 4, ..ptha }, &heavy),
+    ] {
+        let texts = texts(config);
+        let load = Load::of(&settings, config, &table, &texts);
+        let estimate = memory(&settings, config, parameters(&settings, config), load, true, IMAGES as usize).total();
+        let peak = measured(&settings, config, &table, &texts);
+        let ratio = estimate as f64 / peak as f64;
+        println!("{name}: estimated {}, measured {}, ratio {ratio:.2}", readable(estimate), readable(peak));
+        assert!((1.0 / FACTOR..FACTOR).contains(&ratio), "{name}: {ratio}");
+    }
+}

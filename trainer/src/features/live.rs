@@ -1,0 +1,58 @@
+//! Image tokens computed when they are asked for: no cache to make or keep, at the price of encoding in every step.
+
+use super::{BATCH, ImageTokens, prepare};
+use crate::error::{Result, TrainerError};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use rayon::prelude::*;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use thisbut_model::CirConfig;
+use thisbut_model::nn::ImageEncoder;
+
+/// The frozen encoder and the files that it may be asked for.
+pub struct Live {
+    encoder: ImageEncoder,
+    config: CirConfig,
+    device: Device,
+    files: Vec<PathBuf>,
+    index: HashMap<String, usize>,
+}
+
+impl Live {
+    /// `encoder` lives on `device`, which is outside autodiff; `images` are names and files.
+    pub fn new(encoder: ImageEncoder, config: &CirConfig, device: &Device, images: BTreeMap<String, PathBuf>) -> Self {
+        let index = images.keys().enumerate().map(|(row, name)| (name.clone(), row)).collect();
+        let files = images.into_values().collect();
+        Self { encoder, config: config.clone(), device: device.clone(), files, index }
+    }
+}
+
+impl ImageTokens for Live {
+    fn row(&self, name: &str) -> Result<usize> {
+        self.index.get(name).copied().ok_or_else(|| {
+            TrainerError::data(name, "the data set has no file of this name", "check its image list and folder")
+        })
+    }
+
+    fn tokens(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>> {
+        // An image may be several triplets' reference or target; it is encoded once.
+        let mut different = rows.to_vec();
+        different.sort_unstable();
+        different.dedup();
+        let side = self.config.preprocess.size;
+        let mut parts = Vec::new();
+        for chunk in different.chunks(BATCH) {
+            let pixels: Result<Vec<Vec<f32>>> = chunk
+                .par_iter()
+                .filter_map(|row| self.files.get(*row))
+                .map(|file| prepare(file, &self.config.preprocess))
+                .collect();
+            let pixels = TensorData::new(pixels?.concat(), [chunk.len(), 3, side, side]);
+            parts.push(self.encoder.forward(Tensor::from_data(pixels, &self.device)));
+        }
+        let places: Vec<i32> = rows.iter().filter_map(|row| Some(different.binary_search(row).ok()? as i32)).collect();
+        let places = Tensor::<1, Int>::from_data(TensorData::new(places, [rows.len()]), &self.device);
+        let tokens = Tensor::cat(parts, 0).select(0, places).to_device(&device.clone().inner());
+        Ok(if device.is_autodiff() { Tensor::from_inner(tokens) } else { tokens })
+    }
+}

@@ -1,0 +1,88 @@
+//! Image tokens of the frozen encoder: kept in a memory-mapped file ([`Features`]), or computed when they are asked for
+//! ([`Live`]).
+
+mod build;
+mod live;
+mod store;
+
+pub use build::build;
+pub use live::Live;
+pub use store::{Features, Store};
+
+use crate::error::{Result, TrainerError};
+use crate::images;
+use burn::tensor::{Device, Tensor, TensorData};
+use std::path::Path;
+use thisbut_model::CirConfig;
+use thisbut_model::image::{self, PreprocessConfig, Rgba};
+use thisbut_model::nn::ImageEncoder;
+
+/// Images that go through the encoder together.
+const BATCH: usize = 8;
+
+/// Where image tokens come from, a row an image.
+pub trait ImageTokens: Sync {
+    /// The row of an image.
+    ///
+    /// # Errors
+    /// When there is none.
+    fn row(&self, name: &str) -> Result<usize>;
+
+    /// Tokens of several rows, `[rows, T, C]`, on `device`.
+    ///
+    /// # Errors
+    /// When an image cannot be read.
+    fn tokens(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>>;
+}
+
+/// What the tokens of a configuration depend on, as one short text.
+///
+/// # Errors
+/// When the configuration cannot be written as JSON.
+pub fn fingerprint(config: &CirConfig, encoder: &thisbut_model::weights::Tensors) -> Result<String> {
+    use sha2::{Digest, Sha256};
+    let parts = serde_json::to_vec(&(&config.preprocess, &config.image_encoder))
+        .map_err(|e| TrainerError::checkpoint("the configuration", e.to_string(), "report this"))?;
+    let mut hash = Sha256::new();
+    hash.update(parts);
+    for (name, (_, values)) in encoder {
+        hash.update(name.as_bytes());
+        hash.update(bytemuck::cast_slice::<f32, u8>(values));
+    }
+    Ok(hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect())
+}
+
+/// Reads and preprocesses one image file: `[3, S, S]`.
+///
+/// # Errors
+/// When the file is not a usable image.
+pub fn prepare(file: &Path, config: &PreprocessConfig) -> Result<Vec<f32>> {
+    let decoded = images::decode_file(file)?;
+    let rgba = Rgba::new(decoded.width, decoded.height, &decoded.data)?;
+    Ok(image::preprocess(&rgba, config)?)
+}
+
+/// Image tokens `[count · T · C]` of `count` preprocessed images.
+///
+/// # Errors
+/// When the device does not give them back.
+pub fn encode(
+    encoder: &ImageEncoder,
+    pixels: Vec<f32>,
+    count: usize,
+    config: &CirConfig,
+    device: &Device,
+) -> Result<Vec<f32>> {
+    let side = config.preprocess.size;
+    let tokens = encoder.forward(Tensor::from_data(TensorData::new(pixels, [count, 3, side, side]), device));
+    tokens.into_data().convert::<f32>().try_to_vec().map_err(|e| {
+        TrainerError::checkpoint(
+            "the image encoder",
+            format!("its output cannot be read back ({e:?})"),
+            "try another --device",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

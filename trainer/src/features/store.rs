@@ -1,0 +1,219 @@
+//! The file that image tokens are kept in.
+//!
+//! Layout: magic, zeros to byte 64, a record an image in the header's order of names, JSON header, its length (u64,
+//! little-endian). A record is `[T, C]` f32 or f16, or for int8 T scales (f32) and then `[T, C]` codes; all little-endian.
+//! Files of the layout before (`TBUTFEA1`: header first, f16 only) are read too.
+
+use super::ImageTokens;
+use crate::error::{Result, TrainerError};
+use burn::tensor::{Device, Tensor, TensorData};
+use half::f16;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::path::Path;
+
+pub(super) const MAGIC: &[u8; 8] = b"TBUTFEA2";
+const MAGIC_BEFORE: &[u8; 8] = b"TBUTFEA1";
+/// Where the records begin.
+pub(super) const START: usize = 64;
+/// Largest int8 code.
+const CODES: f32 = 127.0;
+
+/// What a value is kept as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Store {
+    /// 4 bytes: exact.
+    F32,
+    /// 2 bytes.
+    #[default]
+    F16,
+    /// 1 byte, with a scale a token.
+    Int8,
+}
+
+impl Store {
+    /// Bytes of an image's record.
+    pub fn record(self, tokens: usize, width: usize) -> usize {
+        match self {
+            Self::F32 => tokens * width * 4,
+            Self::F16 => tokens * width * 2,
+            Self::Int8 => tokens * (4 + width),
+        }
+    }
+
+    /// The records of images' tokens `[images · T · C]`.
+    pub fn pack(self, values: &[f32], tokens: usize, width: usize) -> Vec<u8> {
+        match self {
+            Self::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            Self::F16 => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
+            Self::Int8 => values.chunks_exact((tokens * width).max(1)).flat_map(|image| int8(image, width)).collect(),
+        }
+    }
+
+    /// A record's tokens into `out`, `[T · C]`. A record that is too short leaves the rest as it was.
+    fn unpack(self, record: &[u8], tokens: usize, width: usize, out: &mut [f32]) {
+        match self {
+            Self::F32 => {
+                for (out, bytes) in out.iter_mut().zip(record.as_chunks::<4>().0) {
+                    *out = f32::from_le_bytes(*bytes);
+                }
+            }
+            Self::F16 => {
+                let halves: &[f16] = bytemuck::try_cast_slice(record).unwrap_or_default();
+                let count = halves.len().min(out.len());
+                half::slice::HalfFloatSliceExt::convert_to_f32_slice(&halves[..count], &mut out[..count]);
+            }
+            Self::Int8 => {
+                let (scales, codes) = record.split_at(record.len().min(tokens * 4));
+                let tokens = out.chunks_exact_mut(width.max(1)).zip(codes.chunks_exact(width.max(1)));
+                for ((out, codes), scale) in tokens.zip(scales.as_chunks::<4>().0) {
+                    let scale = f32::from_le_bytes(*scale);
+                    for (out, code) in out.iter_mut().zip(codes) {
+                        *out = scale * f32::from(*code as i8);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn int8(image: &[f32], width: usize) -> Vec<u8> {
+    let (mut scales, mut codes) = (Vec::new(), Vec::with_capacity(image.len()));
+    for token in image.chunks_exact(width.max(1)) {
+        let scale = token.iter().fold(0.0f32, |m, v| m.max(v.abs())) / CODES;
+        scales.extend(scale.to_le_bytes());
+        let code = |v: &f32| if scale > 0.0 { (v / scale).round().clamp(-CODES, CODES) as i8 as u8 } else { 0 };
+        codes.extend(token.iter().map(code));
+    }
+    scales.extend(codes);
+    scales
+}
+
+/// What the file says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Header {
+    /// What the tokens depend on: preprocessing, encoder kind and weights.
+    pub encoder: String,
+    pub tokens: usize,
+    pub width: usize,
+    #[serde(default)]
+    pub store: Store,
+    pub names: Vec<String>,
+}
+
+/// An open cache.
+pub struct Features {
+    map: memmap2::Mmap,
+    start: usize,
+    header: Header,
+    index: HashMap<String, usize>,
+}
+
+impl Features {
+    /// Opens a cache.
+    ///
+    /// # Errors
+    /// [`TrainerError::Checkpoint`] when the file is damaged, or was made by another encoder than `expected`.
+    pub fn open(path: &Path, expected: Option<&str>) -> Result<Self> {
+        let place = path.display().to_string();
+        let broken = |problem: &str| TrainerError::checkpoint(place.clone(), problem, "run `thisbut features` again");
+        let file =
+            std::fs::File::open(path).map_err(|e| TrainerError::io(path, "read", e, "run `thisbut features` first"))?;
+        // SAFETY: the file is private to this tool, which replaces it by renaming and never writes to it in place; a
+        // program that truncates it under us would be at fault.
+        let map =
+            unsafe { memmap2::Mmap::map(&file) }.map_err(|e| TrainerError::io(path, "read", e, "check the file"))?;
+        let number = |bytes: Option<&[u8]>| {
+            bytes.and_then(|b| b.try_into().ok()).map(u64::from_le_bytes).and_then(|n| usize::try_from(n).ok())
+        };
+        let cut = || broken("it is cut short");
+        let (json, start, end) = match map.get(..8).map(|magic| (magic == MAGIC, magic == MAGIC_BEFORE)) {
+            Some((true, _)) => {
+                let tail = map.len().checked_sub(8).ok_or_else(cut)?;
+                let length = number(map.get(tail..)).filter(|l| *l < tail).ok_or_else(cut)?;
+                (tail - length..tail, START, tail - length)
+            }
+            Some((_, true)) => {
+                let length = number(map.get(8..16)).filter(|l| *l < map.len()).ok_or_else(cut)?;
+                (16..16 + length, (16 + length).div_ceil(64) * 64, map.len())
+            }
+            _ => return Err(broken("it is not a feature cache")),
+        };
+        let json = map.get(json).ok_or_else(cut)?;
+        let header: Header = serde_json::from_slice(json).map_err(|_| broken("its header is damaged"))?;
+        if expected.is_some_and(|e| e != header.encoder) {
+            return Err(broken("it was made by another image encoder or preprocessing"));
+        }
+        let size = header.tokens.checked_mul(header.width).filter(|size| *size < 1 << 32);
+        let size = size.and_then(|_| header.store.record(header.tokens, header.width).checked_mul(header.names.len()));
+        if size.and_then(|size| size.checked_add(start)) != Some(end) {
+            return Err(cut());
+        }
+        let index = header.names.iter().enumerate().map(|(i, n)| (n.clone(), i)).collect();
+        Ok(Self { map, start, header, index })
+    }
+
+    /// T and C.
+    pub fn shape(&self) -> (usize, usize) {
+        (self.header.tokens, self.header.width)
+    }
+
+    /// What the tokens are kept as.
+    pub fn store(&self) -> Store {
+        self.header.store
+    }
+
+    /// Size of the file.
+    pub fn bytes(&self) -> usize {
+        self.map.len()
+    }
+
+    /// The row of an image's tokens.
+    ///
+    /// # Errors
+    /// When the cache lacks the image.
+    pub fn row(&self, name: &str) -> Result<usize> {
+        self.index.get(name).copied().ok_or_else(|| {
+            TrainerError::data(name, "the feature cache lacks this image", "run `thisbut features` on this data set")
+        })
+    }
+
+    /// A row's tokens into `out`, `[T · C]`.
+    fn read(&self, row: usize, out: &mut [f32]) {
+        let (t, c) = self.shape();
+        let each = self.header.store.record(t, c);
+        let record = self.map.get(self.start + row * each..self.start + (row + 1) * each).unwrap_or_default();
+        self.header.store.unpack(record, t, c, out);
+    }
+
+    /// The mean of a row's tokens, `[C]`.
+    pub fn mean(&self, row: usize) -> Vec<f32> {
+        let (t, c) = self.shape();
+        let (mut all, mut mean) = (vec![0.0f32; t * c], vec![0.0f32; c]);
+        self.read(row, &mut all);
+        for token in all.chunks_exact(c.max(1)) {
+            mean.iter_mut().zip(token).for_each(|(sum, x)| *sum += x / t as f32);
+        }
+        mean
+    }
+
+    /// Tokens of several rows, `[rows, T, C]`, on `device`.
+    pub fn tokens(&self, rows: &[usize], device: &Device) -> Tensor<3> {
+        use rayon::prelude::*;
+        let (t, c) = self.shape();
+        let mut values = vec![0.0f32; rows.len() * t * c];
+        values.par_chunks_mut((t * c).max(1)).zip(rows.par_iter()).for_each(|(out, row)| self.read(*row, out));
+        Tensor::from_data(TensorData::new(values, [rows.len(), t, c]), device)
+    }
+}
+
+impl ImageTokens for Features {
+    fn row(&self, name: &str) -> Result<usize> {
+        Self::row(self, name)
+    }
+
+    fn tokens(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>> {
+        Ok(Self::tokens(self, rows, device))
+    }
+}

@@ -1,0 +1,81 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use super::*;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Pictures of different colours, the tiny preset's encoder with random weights, and its configuration.
+fn setting(root: &Path) -> (Vec<(String, PathBuf)>, CirConfig, ImageEncoder, Device) {
+    let picture = |i: u8| {
+        let path = root.join(format!("{i}.png"));
+        ::image::RgbImage::from_fn(40, 32, |x, y| ::image::Rgb([i * 20, (x * 6) as u8, (y * 7) as u8]))
+            .save(&path)
+            .unwrap();
+        (format!("image {i}"), path)
+    };
+    let config = CirConfig::preset("tiny").unwrap();
+    let device = Device::flex();
+    device.seed(5);
+    ((0..11).map(picture).collect(), config.clone(), ImageEncoder::new(&config, &device), device)
+}
+
+fn values(x: Tensor<3>) -> Vec<f32> {
+    x.into_data().try_to_vec().unwrap()
+}
+
+#[test]
+fn each_store_gives_the_tokens_back_within_its_precision() {
+    let root = tempfile::tempdir().unwrap();
+    let (mut images, config, encoder, device) = setting(root.path());
+    images.insert(4, ("broken".into(), root.path().join("nothing.png")));
+    let files: BTreeMap<String, PathBuf> = images.iter().cloned().collect();
+    let live = Live::new(encoder.clone(), &config, &device, files);
+    let names = ["image 10", "image 0", "image 10", "image 7"];
+    let rows = |of: &dyn ImageTokens| names.map(|name| of.row(name).unwrap());
+    let exact = values(live.tokens(&rows(&live), &device).unwrap());
+    let largest = exact.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    assert!(live.tokens(&[live.row("broken").unwrap()], &device).is_err() && live.row("other").is_err());
+    let (t, c) = (config.image_tokens(), config.image_width());
+    let path = root.path().join("x.features");
+    for (store, bytes, within) in
+        [(Store::F32, 4 * t * c, 0.0), (Store::F16, 2 * t * c, 5e-4), (Store::Int8, t * (c + 4), 4e-3)]
+    {
+        let mut complaints = Vec::new();
+        let mut report = |complaint: String| complaints.push(complaint);
+        build(&path, &images, &config, store, "x".into(), &encoder, &device, &mut |_, _| {}, &mut report).unwrap();
+        assert!(matches!(&complaints[..], [one] if one.contains("nothing.png")), "{complaints:?}");
+        let features = Features::open(&path, Some("x")).unwrap();
+        assert_eq!((features.store(), features.shape()), (store, (t, c)));
+        assert!(features.bytes() > 11 * bytes && features.bytes() < 11 * bytes + 600);
+        let found = values(features.tokens(&rows(&features), &device));
+        let apart = exact.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
+        println!("{store:?}: {apart:e} of {largest}");
+        assert!(apart <= within * largest, "{store:?}: {apart} of {largest}");
+        let mean = features.mean(features.row("image 7").unwrap());
+        let expected: f32 = exact[3 * t * c..].iter().step_by(c).sum::<f32>() / t as f32;
+        assert!((mean[0] - expected).abs() <= 4e-3 * largest, "the mean of the tokens");
+        assert!(Features::open(&path, Some("y")).is_err(), "made by another encoder");
+    }
+    let whole = std::fs::read(&path).unwrap();
+    for cut in [0, 7, 40, 64, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let problem = Features::open(&path, None).err().unwrap().to_string();
+        assert!(problem.contains("features` again") || problem.contains("check the file"), "{cut}: {problem}");
+    }
+}
+
+#[test]
+fn the_layout_before_is_still_read() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("old.features");
+    let header = br#"{"encoder":"x","tokens":2,"width":3,"names":["a","b"]}"#;
+    let mut bytes = b"TBUTFEA1".to_vec();
+    bytes.extend((header.len() as u64).to_le_bytes());
+    bytes.extend(header);
+    bytes.resize(bytes.len().div_ceil(64) * 64, 0);
+    bytes.extend((0..12).flat_map(|i| half::f16::from_f32(i as f32 / 4.0).to_le_bytes()));
+    std::fs::write(&path, &bytes).unwrap();
+    let features = Features::open(&path, Some("x")).unwrap();
+    assert_eq!((features.store(), features.row("b").unwrap()), (Store::F16, 1));
+    assert_eq!(values(features.tokens(&[1], &Device::flex())), [1.5, 1.75, 2.0, 2.25, 2.5, 2.75]);
+}

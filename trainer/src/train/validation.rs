@@ -1,0 +1,76 @@
+//! Recall on the validation split while a run goes on, and the figure that chooses the best checkpoint.
+
+use super::finetune::Inputs;
+use super::settings::{Recipe, Selection, Settings};
+use crate::embed::{self, Tokenized};
+use crate::error::Result;
+use crate::metrics::{Accumulator, Recall};
+use burn::tensor::Device;
+use serde_json::json;
+use std::collections::BTreeMap;
+use thisbut_model::cir::{Cir, similarity};
+use thisbut_model::nn::Noise;
+
+/// Queries embedded together.
+const BATCH: usize = 128;
+
+/// What a validation found.
+pub struct Validated {
+    /// By the data set's protocol, over all chosen queries.
+    pub total: Recall,
+    /// The same of each group of queries.
+    pub groups: BTreeMap<String, Recall>,
+    /// What the best checkpoint is chosen by, and its value in percent.
+    pub selection: (&'static str, f64),
+}
+
+impl Validated {
+    /// The metrics file's line: R@1 and R@10 of all and of each group, every figure of the protocol, and the selection.
+    pub fn line(&self, step: usize) -> serde_json::Value {
+        let two = |recall: &Recall| json!({ "r1": recall.r1, "r10": recall.r10 });
+        let groups: serde_json::Map<_, _> = self.groups.iter().map(|(name, r)| (name.clone(), two(r))).collect();
+        let mut val = two(&self.total);
+        val["groups"] = groups.into();
+        let known = self.total.figures().into_iter().filter_map(|f| Some((f.key.to_owned(), f.value?.into())));
+        let figures: serde_json::Map<_, serde_json::Value> = known.collect();
+        let selection = json!({ "rule": self.selection.0, "value": self.selection.1 });
+        json!({ "step": step, "val": val, "figures": figures, "selection": selection })
+    }
+}
+
+/// Ranks the whole validation gallery for `settings.validate_queries` of its queries.
+///
+/// # Errors
+/// When images or the device fail.
+pub fn validate(model: &Cir, settings: &Settings, inputs: &Inputs, device: &Device) -> Result<Validated> {
+    let table = inputs.validation;
+    let model = embed::without_gradient(model);
+    let rows = embed::rows(table, inputs.features)?;
+    let gallery = embed::gallery(&model, inputs.features, &table.gallery, &rows, device)?;
+    let texts = Tokenized::new(inputs.words, table, inputs.config.text_length);
+    // Every n-th query: the file is ordered by group.
+    let count = if settings.validate_queries > 0 { settings.validate_queries } else { table.triplets.len() };
+    let every = table.triplets.len().div_ceil(count.max(1)).max(1);
+    let chosen: Vec<u32> = (0..table.triplets.len() as u32).step_by(every).collect();
+    let positions = table.gallery_positions();
+    let mut ranks = Accumulator::with(table.protocol);
+    for batch in chosen.chunks(BATCH) {
+        let queries = match settings.recipe {
+            Recipe::Captions => model.text_only(&texts.batch(batch, inputs.config, device), &Noise::off()),
+            _ => embed::queries(&model, inputs.config, inputs.features, table, &rows, &texts, batch, device)?,
+        };
+        let scores = embed::read(similarity(queries, gallery.clone()))?;
+        for (scores, triplet) in scores.chunks(table.gallery.len()).zip(batch) {
+            let triplet = &table.triplets[*triplet as usize];
+            let mut query = table.query(&positions, triplet, false);
+            query.group.get_or_insert_with(|| "other".into());
+            if triplet.targets == [triplet.reference] {
+                query.exclude = None;
+            }
+            ranks.add(scores, &query)?;
+        }
+    }
+    let total = ranks.overall().unwrap_or_default();
+    let selection = total.selection(table.protocol, settings.selection == Selection::Mean);
+    Ok(Validated { total, groups: ranks.groups(), selection })
+}
