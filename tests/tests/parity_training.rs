@@ -4,10 +4,8 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
-use thisbut::train::gradients::ParameterGradients;
 use thisbut::train::losses;
 use thisbut::train::optimizer::AdamW;
-use thisbut::train::schedule::Point;
 use thisbut::train::settings::Settings;
 use thisbut_model::cir::{Cir, similarity};
 use thisbut_model::nn::Noise;
@@ -163,9 +161,7 @@ fn adamw_steps_match() -> Outcome {
         let loss = values(total.clone())?;
         table.relative(format!("loss after {step} steps"), &loss, &numbers(&expected["losses"][step]), 1e-5);
         if step < steps {
-            let at = Point { rate: settings.learning_rate, beta1: settings.betas.0 };
-            let found = ParameterGradients::of(&model, &total.backward());
-            let (updated, norm) = optimizer.step(model, &found, at)?;
+            let (updated, norm) = optimizer.step(model, &total.backward(), settings.learning_rate)?;
             model = updated;
             let name = format!("gradient norm of step {}", step + 1);
             table.relative(name, &[norm as f32], &numbers(&expected["gradient_norms"][step]), 1e-4);

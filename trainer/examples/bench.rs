@@ -7,10 +7,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use thisbut::train::gradients::ParameterGradients;
 use thisbut::train::losses;
 use thisbut::train::optimizer::AdamW;
-use thisbut::train::schedule::Point;
 use thisbut::train::settings::{Recipe, Settings};
 use thisbut_model::CirConfig;
 use thisbut_model::cir::{Cir, similarity};
@@ -96,8 +94,7 @@ fn train_step(model: Cir, optimizer: &mut AdamW, tokens: Tensor<3>, text: &TextB
     let t2t = losses::contrastive(similarity(model.text_only(text, noise), embedded), tau, none, 0.0);
     let towards = model.valid().fuse(&target.inner(), &text.inner(), noise);
     let total = q2t + t2t * 0.4 + losses::prototype(prompt, Tensor::from_inner(towards)) * 0.5;
-    let gradients = ParameterGradients::of(&model, &total.backward());
-    let (model, _) = optimizer.step(model, &gradients, Point { rate: 1e-5, beta1: 0.9 })?;
+    let (model, _) = optimizer.step(model, &total.backward(), 1e-5)?;
     Ok(model)
 }
 

@@ -17,23 +17,6 @@ pub enum DeviceKind {
     Wgpu,
 }
 
-/// `count` devices of `kind` for replicas that share each batch: so many cards, or threads of the one processor.
-///
-/// # Errors
-/// [`TrainerError::Settings`] when this build or this machine has no such devices.
-pub fn several(kind: DeviceKind, count: usize) -> Result<Vec<Device>> {
-    match kind {
-        #[cfg(feature = "cuda")]
-        DeviceKind::Cuda => Ok((0..count).map(Device::cuda).collect()),
-        DeviceKind::Wgpu if count > 1 => Err(TrainerError::settings(
-            "--devices",
-            format!("{count} wgpu adapters cannot share a batch"),
-            "use --device cuda, or one device",
-        )),
-        _ => Ok(vec![choose(kind)?; count]),
-    }
-}
-
 /// The burn device for `kind`.
 ///
 /// # Errors

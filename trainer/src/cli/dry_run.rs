@@ -51,7 +51,7 @@ pub fn dry_run(
     let of = |settings: &Settings, load| memory(settings, config, counts, load, fused, train.images.len());
     let full = of(settings, load);
     super::print(format_args!(
-        "memory of each device, {} triplets at a time (an estimate, within a factor of 1.5 on a CPU):\n{full}",
+        "memory of each device, {} triplets at a time (an estimate, within a factor of 1.3 on a CPU):\n{full}",
         load.rows
     ))?;
     match features.and_then(|path| Features::open(path, None).ok().map(|cache| (path, cache))) {

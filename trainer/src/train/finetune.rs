@@ -11,7 +11,7 @@ use crate::data::table::Table;
 use crate::embed::{self, Tokenized};
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
-use crate::{device, fsx};
+use crate::fsx;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor};
 use serde_json::json;
@@ -121,7 +121,7 @@ impl Replica {
         self.device.seed(settings.seed ^ (step as u64).wrapping_mul(0x2545_F491_4F6C_DD1D));
         let autodiff = self.device.clone().autodiff();
         let (found, losses) = gradients(context, self.bank.as_ref(), &self.model, batch, step, peers, &autodiff)?;
-        let (mut model, norm) = self.optimizer.step(self.model, &found, schedule::point(settings, step))?;
+        let (mut model, norm) = self.optimizer.update(self.model, &found, schedule::point(settings, step))?;
         if model.temperature.is_require_grad() {
             model.temperature = model
                 .temperature
@@ -174,7 +174,7 @@ pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Ev
             "choose a smaller batch",
         ));
     }
-    let devices = device::several(settings.device, settings.devices)?;
+    let devices = peers::devices(settings.device, settings.devices)?;
     for device in &devices {
         if settings.precision == Precision::Bf16 && !device.supports_dtype(DType::BF16) {
             let problem = "the device does not compute in bfloat16";

@@ -6,7 +6,7 @@ use super::schedule::Point;
 use super::settings::Settings;
 use crate::error::{Result, TrainerError};
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use std::collections::BTreeMap;
 use thisbut_model::weights::Tensors;
 
@@ -41,13 +41,23 @@ impl AdamW {
         }
     }
 
+    /// One update from a backward pass over all of a batch, at `rate` and the settings' betas; see [`AdamW::update`].
+    ///
+    /// # Errors
+    /// As [`AdamW::update`].
+    pub fn step<M: Module>(&mut self, module: M, gradients: &Gradients, rate: f64) -> Result<(M, f64)> {
+        let at = Point { rate, beta1: self.betas.0 };
+        let found = ParameterGradients::of(&module, gradients);
+        self.update(module, &found, at)
+    }
+
     /// One update. Returns the module and the gradient's global norm before clipping.
     ///
     /// Weight decay touches matrices only: norms, biases and the temperature keep their scale.
     ///
     /// # Errors
     /// [`TrainerError::Checkpoint`] when the gradient is not finite.
-    pub fn step<M: Module>(&mut self, module: M, grads: &ParameterGradients, at: Point) -> Result<(M, f64)> {
+    pub fn update<M: Module>(&mut self, module: M, grads: &ParameterGradients, at: Point) -> Result<(M, f64)> {
         let norm = grads.norm()?;
         if !norm.is_finite() {
             return Err(TrainerError::checkpoint(

@@ -4,9 +4,9 @@
 //! representations gathered as the sum of arrays that are zero outside a device's own rows. burn offers this one operation
 //! on CUDA only (NCCL); [`Group`] is the same between threads of one process through host memory, for every device.
 
-use crate::device::DeviceKind;
+use crate::device::{self, DeviceKind};
 use crate::error::{Result, TrainerError};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// One device's place among those that share a batch.
@@ -75,8 +75,32 @@ impl AllReduce for Alone {
     }
 }
 
+/// `count` devices of `kind` for replicas that share each batch: so many cards, or threads of the one processor.
+///
+/// # Errors
+/// [`TrainerError::Settings`] when this build or this machine has no such devices.
+pub fn devices(kind: DeviceKind, count: usize) -> Result<Vec<Device>> {
+    let first = device::choose(kind)?;
+    match kind {
+        #[cfg(feature = "cuda")]
+        DeviceKind::Cuda => {
+            let found = Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec().len();
+            if count > found.max(1) {
+                let problem = format!("{count} are asked for, and this machine has {found}");
+                return Err(TrainerError::settings("--devices", problem, "ask for fewer"));
+            }
+            Ok(std::iter::once(first).chain((1..count).map(Device::cuda)).collect())
+        }
+        DeviceKind::Wgpu if count > 1 => {
+            let problem = format!("{count} wgpu adapters cannot share a batch");
+            Err(TrainerError::settings("--devices", problem, "use --device cuda, or one device"))
+        }
+        _ => Ok(vec![first; count]),
+    }
+}
+
 /// The members that share a batch on `devices`, one each.
-pub fn on(devices: &[burn::tensor::Device], kind: DeviceKind) -> Vec<Box<dyn AllReduce>> {
+pub fn on(devices: &[Device], kind: DeviceKind) -> Vec<Box<dyn AllReduce>> {
     if devices.len() == 1 {
         return vec![Box::new(Alone)];
     }
@@ -201,7 +225,7 @@ impl AllReduce for Member {
         let devices: Vec<_> = tensors.iter().map(|x| (x.device(), x.dtype())).collect();
         let values: Result<Vec<Vec<f32>>> = tensors.into_iter().map(crate::embed::read).collect();
         let sum = self.exchange(values?)?;
-        let back = |(values, (device, dtype)): (&Vec<f32>, &(burn::tensor::Device, burn::tensor::DType))| {
+        let back = |(values, (device, dtype)): (&Vec<f32>, &(Device, burn::tensor::DType))| {
             Tensor::from_data(TensorData::new(values.clone(), [values.len()]), (device, *dtype))
         };
         Ok(sum.iter().zip(&devices).map(back).collect())
@@ -225,7 +249,7 @@ pub struct Nccl {
     /// Which device this is.
     pub rank: usize,
     /// All of them.
-    pub devices: Vec<burn::tensor::Device>,
+    pub devices: Vec<Device>,
     /// NCCL does not tell a device that another is gone; this does, before each sum.
     pub member: Member,
 }
@@ -257,7 +281,6 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
-    use burn::tensor::Device;
 
     fn values(x: Tensor<1>) -> Vec<f32> {
         x.into_data().try_to_vec().unwrap()

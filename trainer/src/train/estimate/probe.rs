@@ -72,7 +72,7 @@ pub fn measure(
     for step in 0..2 {
         let began = Instant::now();
         let (found, _) = gradients(&context, None, &model, &batch, step, &Alone, &autodiff)?;
-        (model, _) = optimizer.step(model, &found, schedule::point(&small, 0))?;
+        (model, _) = optimizer.update(model, &found, schedule::point(&small, 0))?;
         // Values are read back in every step, so it is over when they are here.
         crate::embed::read(model.temperature.val())?;
         fastest = fastest.min(began.elapsed());
