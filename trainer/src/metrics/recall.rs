@@ -71,7 +71,7 @@ impl Recall {
     /// (`all_of_cirr`: the mean of R@1/5/10/50 and R_subset@1/2/3, as SPRC's code does it); FashionIQ, Avg over the
     /// categories; CIRCO, mAP@5 and GeneCIS, R@1, their leading figures. What a CIRR-like data set has no subsets for is left
     /// out of its mean.
-    pub fn selected(&self, protocol: Protocol, all_of_cirr: bool) -> (&'static str, f64) {
+    pub fn selection(&self, protocol: Protocol, all_of_cirr: bool) -> (&'static str, f64) {
         let recalls = [self.r1, self.r5, self.r10, self.r50];
         let mean = |figures: &[f64]| figures.iter().sum::<f64>() / figures.len().max(1) as f64;
         match (protocol, self.avg, [self.rs1, self.rs2, self.rs3]) {
@@ -84,11 +84,6 @@ impl Recall {
             (Protocol::Circo, ..) => ("mAP@5", self.map5.unwrap_or_default()),
             (Protocol::GeneCis, ..) => ("R@1", self.r1),
         }
-    }
-
-    /// The figure by which the published code chooses: [`Recall::selected`] with all of CIRR's.
-    pub fn selection(&self, protocol: Protocol) -> f64 {
-        self.selected(protocol, true).1
     }
 
     /// Each figure, in the order of the papers' tables.

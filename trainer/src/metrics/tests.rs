@@ -57,7 +57,9 @@ fn cirrs_published_evaluator_gives_the_same_figures() {
     agree(&got, &golden.recall);
     assert_eq!(got.figures().iter().filter(|f| f.value.is_some()).count(), golden.recall.len());
     let seven = ["r1", "r5", "r10", "r50", "rs1", "rs2", "rs3"].map(|key| golden.recall[key]);
-    assert!((got.selection(Protocol::Cirr) - seven.iter().sum::<f64>() / 7.0).abs() < 1e-9);
+    assert!((got.selection(Protocol::Cirr, true).1 - seven.iter().sum::<f64>() / 7.0).abs() < 1e-9);
+    let (rule, value) = got.selection(Protocol::Cirr, false);
+    assert!((value - (golden.recall["r5"] + golden.recall["rs1"]) / 2.0).abs() < 1e-9 && rule.contains("R_subset@1"));
 }
 
 #[test]
@@ -86,7 +88,7 @@ fn the_other_published_evaluators_give_the_same_figures() {
         let total = sums.overall().unwrap();
         agree(&total, &golden.total);
         assert_eq!(total.n, golden.queries.len());
-        assert_eq!(total.selection(protocol), value(&total, selected));
+        assert_eq!(total.selection(protocol, false).1, value(&total, selected));
         let groups = sums.groups();
         assert_eq!(groups.len(), golden.figures.len());
         golden.figures.iter().for_each(|(group, figures)| agree(&groups[group], figures));
@@ -156,7 +158,7 @@ fn without_subsets_there_are_no_subset_figures() {
     let mut sums = Accumulator::new();
     sums.add(&[0.1, 0.2], &Query { right: vec![1], ..Query::default() }).unwrap();
     let got = sums.overall().unwrap();
-    assert_eq!((got.r1, got.rs1, got.avg, got.selection(Protocol::Cirr)), (100.0, None, None, 100.0));
+    assert_eq!((got.r1, got.rs1, got.avg, got.selection(Protocol::Cirr, false).1), (100.0, None, None, 100.0));
     assert!(Accumulator::new().overall().is_none());
     let [low, high] = wilson(50, 100);
     assert!((low - 40.383).abs() < 1e-3 && (high - 59.617).abs() < 1e-3, "{low} {high}");

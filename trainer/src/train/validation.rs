@@ -71,6 +71,6 @@ pub fn validate(model: &Cir, settings: &Settings, inputs: &Inputs, device: &Devi
         }
     }
     let total = ranks.overall().unwrap_or_default();
-    let selection = total.selected(table.protocol, settings.selection == Selection::Mean);
+    let selection = total.selection(table.protocol, settings.selection == Selection::Mean);
     Ok(Validated { total, groups: ranks.groups(), selection })
 }
