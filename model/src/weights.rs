@@ -6,7 +6,7 @@
 use crate::config::{CirConfig, ImageEncoderConfig};
 use crate::error::{ModelError, Result};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor, TensorData};
 use std::collections::BTreeMap;
 
 /// Tensors by name: dimensions and row-major values.
@@ -90,7 +90,20 @@ pub fn load<M: Module>(module: M, prefix: &str, tensors: &mut Tensors) -> Result
 /// # Errors
 /// As [`load`], and what `fetch` fails with.
 pub fn load_from<M: Module, E: From<ModelError>>(module: M, prefix: &str, fetch: &mut Fetch<E>) -> Result<M, E> {
-    load_where(module, prefix, fetch, |name| {
+    load_in(module, prefix, FloatDType::F32, fetch)
+}
+
+/// As [`load_from`], into a module that holds its parameters in `precision`.
+///
+/// # Errors
+/// As [`load_from`].
+pub fn load_in<M: Module, E: From<ModelError>>(
+    module: M,
+    prefix: &str,
+    precision: FloatDType,
+    fetch: &mut Fetch<E>,
+) -> Result<M, E> {
+    load_where(module, prefix, precision, fetch, |name| {
         Err(ModelError::Weights {
             place: name.to_owned(),
             problem: "the tensor is missing".into(),
@@ -107,17 +120,19 @@ pub type Fetch<'a, E> = dyn FnMut(&str) -> Result<Option<(Vec<usize>, Vec<f32>)>
 /// # Errors
 /// [`ModelError::Weights`] that names the first tensor that has another shape.
 pub fn load_partial<M: Module>(module: M, prefix: &str, tensors: &mut Tensors) -> Result<M> {
-    load_where(module, prefix, &mut |name| Ok(tensors.remove(name)), |_| Ok(()))
+    load_where(module, prefix, FloatDType::F32, &mut |name| Ok(tensors.remove(name)), |_| Ok(()))
 }
 
 fn load_where<M: Module, E: From<ModelError>>(
     module: M,
     prefix: &str,
+    precision: FloatDType,
     fetch: &mut Fetch<E>,
     missing: impl Fn(&str) -> Result<()>,
 ) -> Result<M, E> {
     struct Load<'a, 'b, F, E> {
         path: Vec<String>,
+        precision: FloatDType,
         fetch: &'a mut Fetch<'b, E>,
         missing: F,
         problem: Option<E>,
@@ -144,7 +159,10 @@ fn load_where<M: Module, E: From<ModelError>>(
             };
             match found {
                 Some((dims, values)) if dims == wanted && values.len() == dims.iter().product::<usize>() => {
-                    let value = Tensor::from_data(TensorData::new(values, dims), &param.lazy_device());
+                    let mut value = Tensor::<D>::from_data(TensorData::new(values, dims), &param.lazy_device());
+                    if self.precision != FloatDType::F32 {
+                        value = value.cast(self.precision);
+                    }
                     // The parameter's own way in: it keeps its identity and gradient setting, and a lazy one is
                     // never filled with random numbers first.
                     let id = param.id;
@@ -166,7 +184,7 @@ fn load_where<M: Module, E: From<ModelError>>(
         }
     }
     let path = if prefix.is_empty() { vec![] } else { vec![prefix.to_owned()] };
-    let mut load = Load { path, fetch, missing, problem: None };
+    let mut load = Load { path, precision, fetch, missing, problem: None };
     let module = module.map(&mut load);
     match load.problem {
         Some(problem) => Err(problem),

@@ -34,14 +34,24 @@ pub fn write_atomic_with(
     path: &Path,
     fill: impl FnOnce(&mut std::io::BufWriter<&mut std::fs::File>) -> std::io::Result<()>,
 ) -> Result<()> {
-    let mend = "check free space and the folder's permissions";
+    write_atomic_from(path, |out, io| fill(out).map_err(io))
+}
+
+/// As [`write_atomic_with`], for content whose making can fail for reasons of its own; the second argument of `fill` turns what
+/// the system says of the file into this crate's error.
+pub fn write_atomic_from(
+    path: &Path,
+    fill: impl FnOnce(&mut std::io::BufWriter<&mut std::fs::File>, &dyn Fn(std::io::Error) -> TrainerError) -> Result<()>,
+) -> Result<()> {
+    let failed = |e| TrainerError::io(path, "write", e, "check free space and the folder's permissions");
     let parent =
         path.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     create_dir(&parent)?;
-    let mut temporary = partial::File::new_in(&parent).map_err(|e| TrainerError::io(path, "write", e, mend))?;
+    let mut temporary = partial::File::new_in(&parent).map_err(failed)?;
     {
         let mut buffered = std::io::BufWriter::with_capacity(1 << 20, temporary.as_file_mut());
-        fill(&mut buffered).and_then(|()| buffered.flush()).map_err(|e| TrainerError::io(path, "write", e, mend))?;
+        fill(&mut buffered, &failed)?;
+        buffered.flush().map_err(failed)?;
     }
-    temporary.persist(path).map_err(|e| TrainerError::io(path, "write", e, mend))
+    temporary.persist(path).map_err(failed)
 }

@@ -34,8 +34,14 @@ pub fn remove_on_stop() -> Result<(), ctrlc::Error> {
         // Held until the process is gone, so that no other thread begins or finishes a file behind this one's back.
         let open = open();
         for path in open.iter() {
-            // There is nobody left to tell about a file that will not go.
-            let _ = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+            // Another thread may still be filling a folder; it cannot begin a new one, so this comes to an end. There is
+            // nobody left to tell about a file that will not go.
+            for _ in 0..100 {
+                let gone = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+                if gone.is_ok() || !path.exists() {
+                    break;
+                }
+            }
         }
         std::process::exit(INTERRUPTED);
     })

@@ -9,7 +9,7 @@ use crate::config::{VitConfig, VitFamily};
 use crate::kernels;
 use burn::module::{Initializer, Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor, activation::sigmoid};
+use burn::tensor::{Device, FloatDType, Tensor, activation::sigmoid};
 
 /// Slope of CLIP's QuickGELU, `x · σ(1.702 x)`.
 const QUICK_GELU: f32 = 1.702;
@@ -111,10 +111,11 @@ impl Vit {
     }
 
     /// Normalised pixels `[B, 3, S, S]` → tokens `[B, T, C]`, the class token first, then the grid row by row. `trace`
-    /// receives what enters the first block, then every block's output.
+    /// receives what enters the first block, then every block's output. Everything is computed in the parameters' precision.
     pub fn forward(&self, pixels: Tensor<4>, mut trace: super::qformer::Trace) -> Tensor<3> {
         let ([b, channels, s, _], p) = (pixels.dims(), self.patch_size);
         let side = s / p;
+        let pixels = pixels.cast(FloatDType::from(self.class_token.val().dtype()));
         let patches = pixels.reshape([b, channels, side, p, side, p]).permute([0, 2, 4, 1, 3, 5]);
         let patches = fold(&self.patch, patches.reshape([b, side * side, channels * p * p]));
         let c = patches.dims()[2];
@@ -134,5 +135,35 @@ impl Vit {
             trace.push(x.clone());
         }
         x
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::error::ModelError;
+    use crate::weights::{collect, load_in};
+    use burn::tensor::{DType, TensorData};
+
+    #[test]
+    fn half_precision_is_held_and_computed_and_close() {
+        let device = Device::flex();
+        device.seed(5);
+        let config = VitConfig { family: VitFamily::Eva, patch: 4, width: 32, layers: 3, heads: 4, intermediate: 64 };
+        let whole = Vit::new(&config, 12, &device);
+        let mut tensors = collect(&whole, "").unwrap();
+        let mut fetch = |name: &str| Ok::<_, ModelError>(tensors.remove(name));
+        let half = load_in(Vit::new(&config, 12, &device), "", FloatDType::BF16, &mut fetch).unwrap();
+        assert_eq!(half.blocks[2].outer.weight.val().dtype(), DType::BF16);
+        let pixels: Vec<f32> = (0..2 * 3 * 12 * 12).map(|i| (i * 7919 % 1013) as f32 / 500.0 - 1.0).collect();
+        let pixels = Tensor::<4>::from_data(TensorData::new(pixels, [2, 3, 12, 12]), &device);
+        let [exact, rough] = [&whole, &half].map(|vit| vit.forward(pixels.clone(), None));
+        assert_eq!((exact.dtype(), rough.dtype()), (DType::F32, DType::BF16));
+        let [exact, rough] = [exact, rough].map(|x| x.into_data().convert::<f32>().try_to_vec::<f32>().unwrap());
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+        let cosine = dot(&exact, &rough) / (dot(&exact, &exact) * dot(&rough, &rough)).sqrt();
+        assert!(cosine > 0.999 && exact != rough, "{cosine}");
     }
 }

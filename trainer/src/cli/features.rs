@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use thisbut::data::{DataSet, Format, LoadOptions, Table};
 use thisbut::device::{DeviceKind, choose};
 use thisbut::features::Store;
+use thisbut::import::blip2::Precision;
 use thisbut::{features, import};
 
 /// Compute the image tokens of a data set and keep them in a memory-mapped cache.
@@ -31,6 +32,9 @@ pub struct Args {
     /// What to compute on.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceKind,
+    /// What a vision transformer is held and computed in. On a CPU f32 is the fastest.
+    #[arg(long, value_enum, default_value = "f32")]
+    encoder_precision: Precision,
 }
 
 impl Args {
@@ -47,11 +51,8 @@ impl Args {
         }
         let files: Vec<(String, PathBuf)> = files.into_iter().collect();
         let device = choose(self.device)?;
-        let tensors = import::image_encoder(&config, &self.weights)?;
-        let fingerprint = features::fingerprint(&config, &tensors)?;
-        // Only its hash was wanted: the encoder is read again, tensor by tensor where it is large.
-        drop(tensors);
-        let encoder = import::load_image_encoder(&config, &self.weights, &device)?;
+        let fingerprint = import::encoder_fingerprint(&config, &self.weights)?;
+        let encoder = import::load_image_encoder_in(&config, &self.weights, self.encoder_precision, &device)?;
         let bar = super::progress("images");
         features::build(
             &out,

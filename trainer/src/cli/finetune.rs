@@ -4,7 +4,7 @@ use anyhow::Result;
 use std::path::{Path, PathBuf};
 use thisbut::data::{DataSet, Format, LoadOptions, Split, Table, derive, described};
 use thisbut::device::{DeviceKind, choose};
-use thisbut::features::{self, Features, ImageTokens, Live};
+use thisbut::features::{Features, ImageTokens, Live};
 use thisbut::train::choices::Choices;
 use thisbut::train::finetune::{Event, Inputs, finetune};
 use thisbut::train::recipes;
@@ -61,7 +61,7 @@ impl Args {
             let images = images.map(|image| (image.name.clone(), image.path.clone())).collect();
             return Ok(Box::new(Live::new(encoder, config, &device, images)));
         }
-        let expected = features::fingerprint(config, &import::image_encoder(config, &self.weights)?)?;
+        let expected = import::encoder_fingerprint(config, &self.weights)?;
         let path = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, config));
         Ok(Box::new(Features::open(&path, Some(&expected))?))
     }
@@ -99,7 +99,7 @@ impl Args {
         let features = self.features(&config, settings.device, [&train, &validation])?;
         let words = WordPiece::from_vocab(&fsx::read_text(&vocabulary)?)?;
         let mut start = match &self.start {
-            Some(path) => thisbut::train::checkpoint::load(path)?.model,
+            Some(path) => thisbut::train::checkpoint::open(path)?.model()?,
             None => import::language_start(&config, &self.weights)?,
         };
         if let Some(temperature) = choices.temperature {

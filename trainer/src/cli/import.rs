@@ -58,7 +58,7 @@ impl Args {
         let Some(out) = self.out.filter(|_| !self.dry_run) else { return Ok(()) };
         if plan.has_encoder() {
             let path = encoder_path(&config, &self.weights);
-            let bar = super::progress("bytes");
+            let bar = super::progress_bytes();
             plan.write_encoder(&mut source, &config, self.precision, &path, &mut |done, all| {
                 super::advance(&bar, done as usize, all as usize);
             })?;

@@ -9,6 +9,7 @@ mod dry_run;
 mod evaluate;
 mod export;
 mod features;
+mod fetch;
 mod fetch_weights;
 mod finetune;
 mod import;
@@ -36,6 +37,7 @@ enum Command {
     Prepare(prepare::Args),
     Check(check::Args),
     FetchWeights(fetch_weights::Args),
+    Fetch(fetch::Args),
     Features(features::Args),
     Import(import::Args),
     Finetune(finetune::Args),
@@ -56,6 +58,7 @@ impl Cli {
             Command::Prepare(args) => args.run(),
             Command::Check(args) => args.run(),
             Command::FetchWeights(args) => args.run(),
+            Command::Fetch(args) => args.run(),
             Command::Features(args) => args.run(),
             Command::Import(args) => args.run(),
             Command::Finetune(args) => args.run(),
@@ -90,6 +93,16 @@ pub fn progress(unit: &str) -> indicatif::ProgressBar {
     let bar = indicatif::ProgressBar::new(0);
     let template = format!("{{bar:30}} {{pos}}/{{len}} {unit}  {{per_sec}}  {{eta}} left  {{msg}}");
     if let Ok(style) = indicatif::ProgressStyle::with_template(&template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// A progress bar on standard error for bytes.
+pub fn progress_bytes() -> indicatif::ProgressBar {
+    let bar = indicatif::ProgressBar::new(0);
+    let template = "{bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {msg}";
+    if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     bar

@@ -12,6 +12,7 @@ pub use store::{Features, Store};
 use crate::error::{Result, TrainerError};
 use crate::images;
 use burn::tensor::{Device, Tensor, TensorData};
+use sha2::{Digest, Sha256};
 use std::path::Path;
 use thisbut_model::CirConfig;
 use thisbut_model::image::{self, PreprocessConfig, Rgba};
@@ -35,21 +36,31 @@ pub trait ImageTokens: Sync {
     fn tokens(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>>;
 }
 
-/// What the tokens of a configuration depend on, as one short text.
-///
-/// # Errors
-/// When the configuration cannot be written as JSON.
-pub fn fingerprint(config: &CirConfig, encoder: &thisbut_model::weights::Tensors) -> Result<String> {
-    use sha2::{Digest, Sha256};
-    let parts = serde_json::to_vec(&(&config.preprocess, &config.image_encoder))
-        .map_err(|e| TrainerError::checkpoint("the configuration", e.to_string(), "report this"))?;
-    let mut hash = Sha256::new();
-    hash.update(parts);
-    for (name, (_, values)) in encoder {
-        hash.update(name.as_bytes());
-        hash.update(bytemuck::cast_slice::<f32, u8>(values));
+/// What the tokens of a configuration depend on, as one short text: a hash that the encoder's tensors join one by one, in the
+/// order of their names.
+pub struct Fingerprint(Sha256);
+
+impl Fingerprint {
+    /// Of the preprocessing and the encoder's kind, so far.
+    ///
+    /// # Errors
+    /// When the configuration cannot be written as JSON.
+    pub fn new(config: &CirConfig) -> Result<Self> {
+        let parts = serde_json::to_vec(&(&config.preprocess, &config.image_encoder))
+            .map_err(|e| TrainerError::checkpoint("the configuration", e.to_string(), "report this"))?;
+        Ok(Self(Sha256::new_with_prefix(parts)))
     }
-    Ok(hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect())
+
+    /// Adds a tensor.
+    pub fn add(&mut self, name: &str, values: &[f32]) {
+        self.0.update(name.as_bytes());
+        self.0.update(bytemuck::cast_slice::<f32, u8>(values));
+    }
+
+    /// The text.
+    pub fn finish(self) -> String {
+        self.0.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect()
+    }
 }
 
 /// Reads and preprocesses one image file: `[3, S, S]`.

@@ -8,13 +8,12 @@ use super::pickle::shown;
 use super::source::Source;
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
-use crate::fsx;
+pub use crate::tensor_file::Precision;
+use crate::tensor_file::{self, Planned};
 use crate::train::checkpoint::{self, Header};
 use crate::train::settings::Settings;
-use half::{bf16, f16};
 use rand::{RngCore, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
 use std::path::Path;
 use thisbut_model::cir::Cir;
 use thisbut_model::config::{CirConfig, ImageEncoderConfig, VitFamily};
@@ -27,43 +26,6 @@ use thisbut_model::weights::{Tensors, shapes};
 const FRESH: [&str; 2] = ["prompt_tokens", "temperature"];
 /// BERT's initial spread of weights.
 const SPREAD: f32 = 0.02;
-
-/// How the image encoder's numbers are stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Precision {
-    /// 4 bytes a number.
-    F32,
-    /// 2 bytes a number, as LAVIS runs its image encoder.
-    #[default]
-    F16,
-    /// 2 bytes a number, with f32's range.
-    Bf16,
-}
-
-impl Precision {
-    fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "F32",
-            Self::F16 => "F16",
-            Self::Bf16 => "BF16",
-        }
-    }
-
-    fn bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-        }
-    }
-
-    fn encode(self, values: &[f32]) -> Vec<u8> {
-        match self {
-            Self::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            Self::F16 => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
-            Self::Bf16 => values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
-        }
-    }
-}
 
 /// What would be made of a checkpoint.
 pub struct Plan {
@@ -207,48 +169,16 @@ impl Plan {
         path: &Path,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<()> {
-        let size = |dims: &[usize]| (dims.iter().product::<usize>() * precision.bytes()) as u64;
-        let all: u64 = self.encoder.values().map(|dims| size(dims)).sum();
-        let mut header = serde_json::Map::new();
-        let mut end = 0;
-        for (name, dims) in &self.encoder {
-            let start = end;
-            end += size(dims);
-            let about = serde_json::json!({"dtype": precision.name(), "shape": dims, "data_offsets": [start, end]});
-            header.insert(name.clone(), about);
-        }
-        let mut header = serde_json::Value::Object(header).to_string().into_bytes();
-        header.resize(header.len().next_multiple_of(8), b' ');
-        let mut problem = None;
-        let written = fsx::write_atomic_with(path, |out| {
-            out.write_all(&(header.len() as u64).to_le_bytes())?;
-            out.write_all(&header)?;
-            let mut done = 0;
-            for (name, dims) in &self.encoder {
-                let values = self.value(source, name, dims, config).and_then(|values| {
-                    let largest = values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-                    if precision == Precision::F16 && largest > f16::MAX.to_f32() {
-                        let problem = format!("it holds {largest:e}, more than f16 can");
-                        return Err(TrainerError::checkpoint(name, problem, "choose --precision bf16 or f32"));
-                    }
-                    Ok(values)
-                });
-                match values {
-                    Ok(values) => out.write_all(&precision.encode(&values))?,
-                    Err(e) => {
-                        problem = Some(e);
-                        return Err(std::io::Error::other("a tensor cannot be read"));
-                    }
-                }
-                done += size(dims);
-                progress(done, all);
-            }
-            Ok(())
-        });
-        match problem {
-            Some(problem) => Err(problem),
-            None => written,
-        }
+        let planned: Vec<Planned> = self
+            .encoder
+            .iter()
+            .map(|(name, dims)| Planned { name: name.clone(), dims: dims.clone(), precision })
+            .collect();
+        let mut read = |at: usize| match planned.get(at) {
+            Some(tensor) => self.value(source, &tensor.name, &tensor.dims, config),
+            None => Ok(Vec::new()),
+        };
+        tensor_file::write(path, &planned, &BTreeMap::new(), &mut read, progress)
     }
 
     /// Writes what trains to `path` as a checkpoint (f32).

@@ -6,9 +6,12 @@ pub mod source;
 mod torch;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use crate::error::{Result, TrainerError};
+use crate::features::Fingerprint;
+use crate::tensor_file::Precision;
+use burn::tensor::FloatDType;
 pub use pickle::Kind;
 use source::Source;
 use std::path::{Path, PathBuf};
@@ -39,7 +42,10 @@ pub fn encoder_path(config: &CirConfig, weights_dir: &Path) -> PathBuf {
 }
 
 /// The imported encoder's file, or a message that says how to get it.
-fn open_encoder(config: &CirConfig, weights_dir: &Path) -> Result<Source> {
+///
+/// # Errors
+/// When it is not there, or damaged.
+pub fn open_encoder(config: &CirConfig, weights_dir: &Path) -> Result<Source> {
     let path = encoder_path(config, weights_dir);
     if !path.is_file() {
         return Err(TrainerError::checkpoint(
@@ -81,6 +87,26 @@ pub fn image_encoder(config: &CirConfig, weights_dir: &Path) -> Result<Tensors> 
     }
 }
 
+/// What the tokens of the frozen image encoder depend on. A vision transformer is read tensor by tensor and never held.
+///
+/// # Errors
+/// As [`image_encoder`].
+pub fn encoder_fingerprint(config: &CirConfig, weights_dir: &Path) -> Result<String> {
+    let mut fingerprint = Fingerprint::new(config)?;
+    if matches!(config.image_encoder, ImageEncoderConfig::Vit(_)) {
+        let mut source = open_encoder(config, weights_dir)?;
+        let names: Vec<String> = source.entries().keys().cloned().collect();
+        for name in names {
+            fingerprint.add(&name, &source.read(&name)?.1);
+        }
+    } else {
+        for (name, (_, values)) in image_encoder(config, weights_dir)? {
+            fingerprint.add(&name, &values);
+        }
+    }
+    Ok(fingerprint.finish())
+}
+
 /// The frozen image encoder on `device`. A vision transformer is loaded tensor by tensor.
 ///
 /// # Errors
@@ -90,13 +116,31 @@ pub fn load_image_encoder(
     weights_dir: &Path,
     device: &burn::tensor::Device,
 ) -> Result<ImageEncoder> {
+    load_image_encoder_in(config, weights_dir, Precision::F32, device)
+}
+
+/// As [`load_image_encoder`]; a vision transformer is held and computed in `precision`.
+///
+/// # Errors
+/// As [`image_encoder`].
+pub fn load_image_encoder_in(
+    config: &CirConfig,
+    weights_dir: &Path,
+    precision: Precision,
+    device: &burn::tensor::Device,
+) -> Result<ImageEncoder> {
     if matches!(config.image_encoder, ImageEncoderConfig::Vit(_)) {
         let mut source = open_encoder(config, weights_dir)?;
         let mut fetch = |name: &str| match source.entries().contains_key(name) {
             true => source.read(name).map(Some),
             false => Ok(None),
         };
-        return weights::load_from(ImageEncoder::new(config, device), "", &mut fetch);
+        let precision = match precision {
+            Precision::F32 => FloatDType::F32,
+            Precision::F16 => FloatDType::F16,
+            Precision::Bf16 => FloatDType::BF16,
+        };
+        return weights::load_in(ImageEncoder::new(config, device), "", precision, &mut fetch);
     }
     let mut tensors = image_encoder(config, weights_dir)?;
     Ok(weights::load(ImageEncoder::new(config, device), "", &mut tensors)?)

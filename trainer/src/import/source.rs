@@ -51,8 +51,11 @@ impl Source {
     /// a tensor of the same name.
     pub fn open(paths: &[PathBuf]) -> Result<Self> {
         let mut source = Self { files: Vec::new(), entries: BTreeMap::new() };
+        let mut all = Vec::with_capacity(paths.len());
         for path in paths {
-            let path = if path.is_dir() { model_of(path)? } else { path.clone() };
+            if path.is_dir() { all.extend(model_of(path)?) } else { all.push(path.clone()) }
+        }
+        for path in all {
             if path.extension().is_some_and(|e| e == "json") {
                 for shard in shards(&path)? {
                     source.add(&shard)?;
@@ -197,17 +200,22 @@ fn damaged(path: &Path, problem: String) -> TrainerError {
     )
 }
 
-/// The file of a Hugging Face model's folder that leads to all its weights.
-fn model_of(folder: &Path) -> Result<PathBuf> {
+/// What `thisbut export --to hf` writes beside the model: tensors that Hugging Face's class does not have.
+pub const BESIDE: &str = "thisbut.safetensors";
+
+/// The files of a Hugging Face model's folder that lead to all its weights.
+fn model_of(folder: &Path) -> Result<Vec<PathBuf>> {
     let names =
         ["model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin"];
-    names.iter().map(|name| folder.join(name)).find(|path| path.is_file()).ok_or_else(|| {
+    let found = names.iter().map(|name| folder.join(name)).find(|path| path.is_file()).ok_or_else(|| {
         TrainerError::checkpoint(
             folder.display().to_string(),
             format!("the folder has none of {}", names.join(", ")),
             "give the checkpoint files themselves",
         )
-    })
+    })?;
+    let beside = Some(folder.join(BESIDE)).filter(|path| path.is_file());
+    Ok([found].into_iter().chain(beside).collect())
 }
 
 /// The shards that an index names, each a file beside it.

@@ -10,21 +10,13 @@ use std::path::{Path, PathBuf};
 use thisbut_model::CirConfig;
 use thisbut_model::weights::{Tensors, collect};
 
-const CONFIG: &str = r#"{
-    "name": "small",
-    "preprocess": { "size": 8, "resize": "bicubic", "pad_ratio": null, "pad_fill": [0, 0, 0],
-        "background": [255, 255, 255], "mean": [0, 0, 0], "std": [1, 1, 1], "scale_to_unit": true },
-    "image_encoder": { "kind": "vit", "family": "eva", "patch": 4, "width": 8, "layers": 2, "heads": 2, "intermediate": 12 },
-    "qformer": { "layers": 2, "width": 8, "heads": 2, "intermediate": 12, "query_tokens": 2,
-        "cross_attention_every": 2, "vocabulary": 20, "positions": 16 },
-    "projection": 4, "text_length": 8
-}"#;
+const CONFIG: &str = include_str!("../../../tests/golden/checkpoints/small.json");
 
-fn config() -> CirConfig {
+pub(crate) fn config() -> CirConfig {
     CirConfig::parse(CONFIG, "small").unwrap()
 }
 
-fn golden(name: &str) -> PathBuf {
+pub(crate) fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/checkpoints").join(name)
 }
 

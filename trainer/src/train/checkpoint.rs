@@ -2,15 +2,20 @@
 
 use super::settings::Settings;
 use crate::error::{Result, TrainerError};
-use crate::{fsx, partial};
+use crate::import::source::Source;
+use crate::partial;
+use crate::tensor_file::{self, Planned, Precision};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use thisbut_model::CirConfig;
 use thisbut_model::weights::Tensors;
 
 /// Version of this layout.
 const VERSION: u32 = 1;
+/// Longest description that is read.
+const MAX_DESCRIPTION: u64 = 100_000_000;
 /// The metadata key that holds [`Header`] as JSON.
 const HEADER: &str = "thisbut-checkpoint";
 
@@ -54,35 +59,41 @@ pub struct Checkpoint {
 /// # Errors
 /// When the file cannot be written.
 pub fn save(path: &Path, header: &Header, model: &Tensors, optimizer: &Tensors) -> Result<()> {
-    use safetensors::tensor::{Dtype, TensorView};
-    let place = path.display().to_string();
-    let fail = |e: String| TrainerError::checkpoint(place.clone(), e, "check the run folder");
-    let mut views = Vec::with_capacity(model.len() + optimizer.len());
-    for (prefix, tensors) in [("model", model), ("optimizer", optimizer)] {
-        for (name, (dims, values)) in tensors {
-            let view = TensorView::new(Dtype::F32, dims.clone(), bytemuck::cast_slice(values))
-                .map_err(|e| fail(e.to_string()))?;
-            views.push((format!("{prefix}.{name}"), view));
-        }
-    }
-    let json = serde_json::to_string(header).map_err(|e| fail(e.to_string()))?;
-    let metadata = HashMap::from([(HEADER.to_owned(), json)]);
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| fail(e.to_string()))?;
-    fsx::write_atomic(path, &bytes)
+    let all =
+        || [("model", model), ("optimizer", optimizer)].into_iter().flat_map(|(p, t)| t.iter().map(move |t| (p, t)));
+    let plan = |(prefix, (name, (dims, _))): (&str, (&String, &(Vec<usize>, Vec<f32>)))| Planned {
+        name: format!("{prefix}.{name}"),
+        dims: dims.clone(),
+        precision: Precision::F32,
+    };
+    let planned: Vec<Planned> = all().map(plan).collect();
+    let json = serde_json::to_string(header)
+        .map_err(|e| TrainerError::checkpoint(path.display().to_string(), e.to_string(), "report this"))?;
+    let metadata = BTreeMap::from([(HEADER.to_owned(), json)]);
+    let mut values = all().map(|(_, (_, (_, values)))| values.clone());
+    tensor_file::write(path, &planned, &metadata, &mut |_| Ok(values.next().unwrap_or_default()), &mut |_, _| ())
 }
 
-/// Reads a checkpoint.
+/// A checkpoint whose tensors are read when they are asked for.
+pub struct Reader {
+    /// What it says of itself.
+    pub header: Header,
+    source: Source,
+}
+
+/// Opens a checkpoint and reads its description only.
 ///
 /// # Errors
 /// [`TrainerError::Checkpoint`] when the file is damaged or of another version.
-pub fn load(path: &Path) -> Result<Checkpoint> {
+pub fn open(path: &Path) -> Result<Reader> {
     let place = path.display().to_string();
-    let bytes = fsx::read(path)?;
     let broken = |problem: String| {
         TrainerError::checkpoint(place.clone(), problem, "use an earlier checkpoint of the run, or start it again")
     };
-    let (_, metadata) =
-        safetensors::SafeTensors::read_metadata(&bytes).map_err(|e| broken(format!("it is damaged ({e})")))?;
+    let start = start_of(path)?;
+    let description = start.get(8..).unwrap_or_default();
+    let metadata: safetensors::tensor::Metadata =
+        serde_json::from_slice(description).map_err(|e| broken(format!("it is damaged ({e})")))?;
     let json = metadata
         .metadata()
         .as_ref()
@@ -92,15 +103,58 @@ pub fn load(path: &Path) -> Result<Checkpoint> {
     if header.version != VERSION {
         return Err(broken(format!("it has version {}, this build reads {VERSION}", header.version)));
     }
-    let (mut model, mut optimizer) = (Tensors::new(), Tensors::new());
-    for (name, value) in thisbut_model::weights::read_safetensors(&bytes, &place)? {
-        if let Some(name) = name.strip_prefix("model.") {
-            model.insert(name.to_owned(), value);
-        } else if let Some(name) = name.strip_prefix("optimizer.") {
-            optimizer.insert(name.to_owned(), value);
+    Ok(Reader { header, source: Source::open(&[path.to_path_buf()])? })
+}
+
+/// The description that a safetensors file starts with; as many bytes of it as there are.
+fn start_of(path: &Path) -> Result<Vec<u8>> {
+    let failed = |e| TrainerError::io(path, "read", e, "check the path and its permissions");
+    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let mut start = Vec::new();
+    file.by_ref().take(8).read_to_end(&mut start).map_err(failed)?;
+    let length = start.as_slice().try_into().map_or(0, u64::from_le_bytes);
+    file.take(length.min(MAX_DESCRIPTION)).read_to_end(&mut start).map_err(failed)?;
+    Ok(start)
+}
+
+impl Reader {
+    /// Dimensions and values of one of the model's tensors; `None` when there is no such tensor.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(&mut self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
+        let name = format!("model.{name}");
+        if !self.source.entries().contains_key(&name) {
+            return Ok(None);
         }
+        self.source.read(&name).map(Some)
     }
-    Ok(Checkpoint { header, model, optimizer })
+
+    /// Every tensor behind `prefix`, without it.
+    fn all(&mut self, prefix: &str) -> Result<Tensors> {
+        let names = self.source.entries().keys().filter_map(|name| name.strip_prefix(prefix));
+        let names: Vec<String> = names.map(str::to_owned).collect();
+        let mut read = |name: String| Ok((name.clone(), self.source.read(&format!("{prefix}{name}"))?));
+        names.into_iter().map(&mut read).collect()
+    }
+
+    /// The whole model.
+    ///
+    /// # Errors
+    /// When a tensor cannot be read.
+    pub fn model(&mut self) -> Result<Tensors> {
+        self.all("model.")
+    }
+}
+
+/// Reads a whole checkpoint, the optimiser's state too.
+///
+/// # Errors
+/// [`TrainerError::Checkpoint`] when the file is damaged or of another version.
+pub fn load(path: &Path) -> Result<Checkpoint> {
+    let mut reader = open(path)?;
+    let (model, optimizer) = (reader.all("model.")?, reader.all("optimizer.")?);
+    Ok(Checkpoint { header: reader.header, model, optimizer })
 }
 
 /// The newest checkpoint of a run folder that can be read, with its path. Damaged ones are passed over and reported.

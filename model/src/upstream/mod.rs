@@ -18,6 +18,10 @@
 //! A key bias in EVA (Hugging Face files store one, of zeros) is dropped: it adds the same number to every score of a query,
 //! which the softmax takes out again.
 
+mod layout;
+
+pub use layout::{Layout, Outgoing, Part, outgoing, part_values};
+
 use crate::config::VitFamily;
 use crate::error::{ModelError, Result};
 use crate::weights::{transpose, upstream_name};

@@ -1,0 +1,203 @@
+//! Downloads published checkpoints: by a name, from a Hugging Face-style hub, or from a plain address.
+//!
+//! A file grows as `FILE.KEY.incomplete` and gets its own name once its size and hash are right. What is unfinished stays, and
+//! the next run goes on where it ends; `KEY` says which content it is a part of, so that two versions are never mixed.
+
+mod download;
+mod http;
+mod hub;
+mod known;
+
+use crate::error::{Result, TrainerError};
+pub use download::{Got, SUFFIX};
+use download::{Wanted, download};
+use http::{Client, Trouble};
+pub use hub::selected;
+pub use known::{KNOWN, Known, Place};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long to wait, and how often to try.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a connection to stand.
+    pub connect: Duration,
+    /// For the next bytes of one that stands.
+    pub stall: Duration,
+    /// Tries in a row that bring nothing new.
+    pub attempts: u32,
+    /// Before the second try; twice as long before each further one.
+    pub pause: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(20),
+            stall: Duration::from_secs(60),
+            attempts: 6,
+            pause: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Where models come from.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The hub, `https://huggingface.co` unless told otherwise.
+    pub endpoint: String,
+    /// Sent to the hub, and to nobody else.
+    pub token: Option<String>,
+    /// The hub's branch, tag or commit.
+    pub revision: String,
+    /// Only files of these names, `*` for any part; empty: what `thisbut import` and the tokenizer need.
+    pub only: Vec<String>,
+    /// How long to wait.
+    pub patience: Patience,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            endpoint: "https://huggingface.co".to_owned(),
+            token: None,
+            revision: "main".to_owned(),
+            only: Vec::new(),
+            patience: Patience::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// The settings that `HF_ENDPOINT` and `HF_TOKEN` make.
+    pub fn from_env() -> Self {
+        let get = |name: &str| std::env::var(name).ok().map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+        let mut settings = Self { token: get("HF_TOKEN"), ..Self::default() };
+        if let Some(endpoint) = get("HF_ENDPOINT") {
+            settings.endpoint = endpoint.trim_end_matches('/').to_owned();
+        }
+        settings
+    }
+}
+
+/// What happens on the way.
+pub enum Event<'a> {
+    /// A line for a person.
+    Note(String),
+    /// Bytes of a file that are there, of how many where the server says so.
+    Progress {
+        /// The file.
+        path: &'a Path,
+        /// Bytes on this disk.
+        done: u64,
+        /// Bytes in all.
+        all: Option<u64>,
+    },
+}
+
+/// A folder's name for `model`: its own, without the owner's slash.
+pub fn folder_name(model: &str) -> String {
+    let last = if model.contains("://") { model.rsplit('/').nth(1).unwrap_or("files") } else { model };
+    last.replace('/', "--")
+}
+
+/// Brings the files of `model` (a name of [`KNOWN`], `owner/name` on the hub, or the address of one file) into `dir`, and
+/// gives their paths. Files that are there and right are left alone.
+///
+/// # Errors
+/// When the model is unknown, the server cannot be reached or refuses, content does not match its hash, or a file
+/// cannot be written. The message says which file from where to put where by hand. Only `.incomplete` files are left.
+pub fn fetch(model: &str, dir: &Path, settings: &Settings, tell: &mut dyn FnMut(Event)) -> Result<Vec<PathBuf>> {
+    let client = Client::new(&settings.endpoint, settings.token.as_deref(), settings.patience)?;
+    let wanted = match place_of(model)? {
+        Place::Files(urls) => urls.iter().map(|url| of_url(url, dir)).collect::<Result<Vec<_>>>()?,
+        Place::Hub(repository, only) => {
+            let only = if settings.only.is_empty() { only } else { settings.only.clone() };
+            let listed = hub::list(&client, &repository, &settings.revision).map_err(|trouble| {
+                let page = format!("{}/{repository}/tree/{}", settings.endpoint, settings.revision);
+                let mend = match trouble.status {
+                    Some(401 | 403 | 404) => refused_mend(&page),
+                    _ => by_hand(&format!("{page} (its .json, .txt and .safetensors files)"), dir),
+                };
+                TrainerError::data(page, trouble.problem, mend)
+            })?;
+            let chosen = selected(&listed, &only);
+            if chosen.is_empty() {
+                return Err(TrainerError::data(
+                    format!("{}/{repository}", settings.endpoint),
+                    format!("none of its {} files is one that is wanted", listed.len()),
+                    "name files with --only",
+                ));
+            }
+            chosen.into_iter().map(|file| file.wanted(&client, &repository, &settings.revision, dir)).collect()
+        }
+    };
+    let mut paths = Vec::with_capacity(wanted.len());
+    for file in &wanted {
+        let got = download(&client, file, tell)?;
+        tell(Event::Note(got.to_string()));
+        paths.push(file.path.clone());
+    }
+    Ok(paths)
+}
+
+/// What `model` names.
+fn place_of(model: &str) -> Result<Place> {
+    if let Some(known) = KNOWN.iter().find(|known| known.name == model) {
+        return Ok(known.place());
+    }
+    if model.starts_with("https://") || model.starts_with("http://") {
+        return Ok(Place::Files(vec![model.to_owned()]));
+    }
+    let plain = |part: &str| {
+        !part.is_empty()
+            && part.len() <= 96
+            && !part.starts_with('.')
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    match model.split_once('/') {
+        Some((owner, name)) if plain(owner) && plain(name) => Ok(Place::Hub(model.to_owned(), Vec::new())),
+        _ => Err(TrainerError::settings(
+            format!("fetch {model}"),
+            "is no model that is known here, no owner/name of a hub, and no address of a file",
+            format!("choose one of {}", KNOWN.iter().map(|known| known.name).collect::<Vec<_>>().join(", ")),
+        )),
+    }
+}
+
+fn of_url(url: &str, dir: &Path) -> Result<Wanted> {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    let name = path.rsplit('/').next().unwrap_or_default();
+    // An address without a path ends in its host.
+    let is_file = path.splitn(4, '/').count() == 4;
+    match hub::safe_path(name).filter(|_| is_file) {
+        Some(name) => Ok(Wanted { url: url.to_owned(), path: dir.join(name), size: None, sha256: None, git: None }),
+        None => Err(TrainerError::settings(
+            url,
+            "does not end in the name of a file",
+            "give the address of the file itself",
+        )),
+    }
+}
+
+fn refused_mend(page: &str) -> String {
+    format!("check the name, accept the terms on {page} if it has any, and set HF_TOKEN to a token that may read it")
+}
+
+/// What to do on a machine that cannot download.
+fn by_hand(from: &str, to: &Path) -> String {
+    format!(
+        "on a machine with a network download {from} and put it at {}, then go on with `thisbut import`",
+        to.display()
+    )
+}
+
+/// What a failure to get `wanted` says to a person.
+fn failure(wanted: &Wanted, trouble: Trouble) -> TrainerError {
+    let mend = match trouble.status {
+        Some(401 | 403) => refused_mend(&wanted.url),
+        Some(404) => "check the name and the revision".to_owned(),
+        _ => format!("run the same command again to go on, or {}", by_hand(&wanted.url, &wanted.path)),
+    };
+    TrainerError::data(&wanted.url, trouble.problem, mend)
+}

@@ -1,0 +1,165 @@
+//! A checkpoint in the layouts of others: LAVIS and SPRC (`.pth`, `.pt`), Hugging Face (`Blip2ForImageTextRetrieval`).
+//!
+//! Tensors are read, turned and written one at a time. Heads that this tool does not train are not there (LAVIS's loads allow
+//! for that), or zero where a class insists on them (Hugging Face's `itm_head`).
+
+mod hugging_face;
+mod torch;
+
+#[cfg(test)]
+mod tests;
+
+use crate::device::DeviceKind;
+use crate::error::{Result, TrainerError};
+use crate::import::{self, source::Source};
+use crate::tensor_file::{Planned, Precision};
+use crate::train::checkpoint;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use thisbut_model::cir::Cir;
+use thisbut_model::nn::ImageEncoder;
+use thisbut_model::upstream::{Layout, Outgoing, Part, outgoing, part_values};
+use thisbut_model::weights::shapes;
+pub use torch::check_class;
+
+/// Largest file of a Hugging Face model, in bytes.
+pub const SHARD: u64 = 5_000_000_000;
+
+/// Whose layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Form {
+    /// A folder that `Blip2ForImageTextRetrieval.from_pretrained` loads.
+    Hf,
+    /// One `.pth` with the state dict under "model".
+    Lavis,
+    /// One `.pt` with an epoch and the state dict under the class's name, as SPRC and MTST_PTHA save theirs.
+    Sprc,
+}
+
+/// What to write.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whose layout.
+    pub form: Form,
+    /// The class whose state dict a `.pt` says it is.
+    pub class: String,
+    /// How numbers are stored; `None`: as they are in the files at hand.
+    pub precision: Option<Precision>,
+    /// Whether the image encoder goes along. LAVIS keeps it in a file of its own.
+    pub encoder: bool,
+    /// Largest file of a Hugging Face model, in bytes.
+    pub shard: u64,
+}
+
+/// The checkpoint and the encoder's file, read tensor by tensor.
+struct Weights {
+    model: checkpoint::Reader,
+    encoder: Option<Source>,
+    shapes: BTreeMap<String, Vec<usize>>,
+}
+
+/// A tensor and what it is made of.
+struct Job {
+    planned: Planned,
+    made: Outgoing,
+}
+
+impl Weights {
+    fn open(checkpoint: &Path, weights_dir: &Path, with_encoder: bool) -> Result<Self> {
+        let model = checkpoint::open(checkpoint)?;
+        let device = crate::device::choose(DeviceKind::Cpu)?;
+        let config = &model.header.config;
+        let mut table = shapes(&Cir::new(config, &device), "");
+        let encoder = if with_encoder {
+            table.extend(shapes(&ImageEncoder::new(config, &device), ""));
+            Some(import::open_encoder(config, weights_dir)?)
+        } else {
+            None
+        };
+        Ok(Self { model, encoder, shapes: table })
+    }
+
+    /// How one of our tensors is stored.
+    fn precision(&self, name: &str) -> Precision {
+        let found = self.encoder.as_ref().filter(|_| name.starts_with("vit.")).and_then(|e| e.entries().get(name));
+        found.map_or(Precision::F32, |entry| Precision::of(entry.kind))
+    }
+
+    fn job(&self, made: Outgoing, precision: Option<Precision>) -> Job {
+        let first = made.parts.iter().find_map(|part| match part {
+            Part::Ours(name) => Some(self.precision(name)),
+            Part::Zeros(_) => None,
+        });
+        let precision = precision.or(first).unwrap_or(Precision::F32);
+        Job { planned: Planned { name: made.key.clone(), dims: made.dims.clone(), precision }, made }
+    }
+
+    fn read(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+        let found = match &mut self.encoder {
+            Some(encoder) if encoder.entries().contains_key(name) => Some(encoder.read(name)?),
+            _ => self.model.read(name)?,
+        };
+        let wanted = self.shapes.get(name);
+        found.filter(|(dims, _)| wanted == Some(dims)).ok_or_else(|| {
+            TrainerError::checkpoint(
+                name,
+                format!("there is no such tensor of the shape {wanted:?}"),
+                "use a checkpoint and an image encoder of one import",
+            )
+        })
+    }
+
+    fn values(&mut self, job: &Job) -> Result<Vec<f32>> {
+        let mut out = Vec::new();
+        for part in &job.made.parts {
+            match part {
+                Part::Zeros(count) => out.resize(out.len() + count, 0.0),
+                Part::Ours(name) => {
+                    let (dims, values) = self.read(name)?;
+                    let values = part_values(&dims, values, job.made.turned);
+                    if out.is_empty() { out = values } else { out.extend(values) }
+                }
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// Writes `checkpoint`, with the image encoder of `weights_dir`, to `out` (a folder for Hugging Face's form, else a file), and
+/// gives the files. `progress` is told bytes done and bytes in all.
+///
+/// # Errors
+/// When a file cannot be read, the architecture has no place in the layout, or a file cannot be written; then nothing new lies
+/// at `out`.
+pub fn publish(
+    checkpoint: &Path,
+    weights_dir: &Path,
+    out: &Path,
+    options: &Options,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<PathBuf>> {
+    let mut weights = Weights::open(checkpoint, weights_dir, options.encoder)?;
+    let config = weights.model.header.config.clone();
+    let layout = if options.form == Form::Hf { Layout::HuggingFace } else { Layout::Lavis };
+    let (made, beside) = outgoing(&config, &weights.shapes, layout)?;
+    let job = |made: Outgoing| weights.job(made, options.precision);
+    let mut jobs: Vec<Job> = made.into_iter().map(job).collect();
+    let beside: Vec<Job> = beside.into_iter().map(job).collect();
+    jobs.sort_by(|a, b| a.planned.name.cmp(&b.planned.name));
+    match options.form {
+        Form::Hf => hugging_face::write(out, &config, &mut weights, &jobs, &beside, options.shard, progress),
+        Form::Lavis | Form::Sprc => {
+            if out.is_dir() {
+                let place = out.display().to_string();
+                return Err(TrainerError::settings(
+                    place,
+                    "is a folder",
+                    "give --out the name of a file, as model.pth",
+                ));
+            }
+            let class = (options.form == Form::Sprc).then_some(options.class.as_str());
+            torch::write(out, class, &mut weights, &jobs, progress)?;
+            Ok(vec![out.to_path_buf()])
+        }
+    }
+}
