@@ -1,8 +1,7 @@
 //! `thisbut import`: published BLIP-2, SPRC and MTST_PTHA checkpoints into an image encoder's file and a checkpoint to start
 //! from.
 //!
-//! The image encoder is written tensor by tensor; the Q-Former, which is a fifth of it or less, goes through memory as
-//! every checkpoint does.
+//! Both are read and written tensor by tensor.
 
 use super::pickle::shown;
 use super::source::Source;
@@ -19,7 +18,7 @@ use thisbut_model::cir::Cir;
 use thisbut_model::config::{CirConfig, ImageEncoderConfig, VitFamily};
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::upstream::{self, Rule};
-use thisbut_model::weights::{Tensors, shapes};
+use thisbut_model::weights::shapes;
 
 /// Parameters that BLIP-2 does not have: SPRC's prompts, and a temperature that Hugging Face's classes leave out. A load
 /// without them is whole.
@@ -186,13 +185,13 @@ impl Plan {
     /// # Errors
     /// When a tensor cannot be read or the file cannot be written.
     pub fn write_checkpoint(&self, source: &mut Source, config: &CirConfig, path: &Path) -> Result<()> {
-        let mut tensors = Tensors::new();
-        for (name, dims) in &self.model {
-            tensors.insert(name.clone(), (dims.clone(), self.value(source, name, dims, config)?));
-        }
         // A checkpoint carries settings, and an imported one was trained by nobody here.
         let header = Header::new(Settings::sprc(), config.clone(), String::new());
-        checkpoint::save(path, &header, &tensors, &Tensors::new())
+        let mut read = |name: &str| {
+            let dims = self.model.get(name).map(Vec::as_slice).unwrap_or_default();
+            self.value(source, name, dims, config)
+        };
+        checkpoint::save_from(path, &header, &self.model, &mut read)
     }
 }
 

@@ -61,17 +61,38 @@ pub struct Checkpoint {
 pub fn save(path: &Path, header: &Header, model: &Tensors, optimizer: &Tensors) -> Result<()> {
     let all =
         || [("model", model), ("optimizer", optimizer)].into_iter().flat_map(|(p, t)| t.iter().map(move |t| (p, t)));
-    let plan = |(prefix, (name, (dims, _))): (&str, (&String, &(Vec<usize>, Vec<f32>)))| Planned {
-        name: format!("{prefix}.{name}"),
-        dims: dims.clone(),
-        precision: Precision::F32,
-    };
-    let planned: Vec<Planned> = all().map(plan).collect();
+    let shapes = all().map(|(prefix, (name, (dims, _)))| (format!("{prefix}.{name}"), dims.clone())).collect();
+    let mut values = all().map(|(_, (_, (_, values)))| values.clone());
+    write(path, header, shapes, &mut |_| Ok(values.next().unwrap_or_default()))
+}
+
+/// As [`save`], of a model whose tensors come one at a time: `read` gives the values of each name of `shapes`.
+///
+/// # Errors
+/// When `read` fails or the file cannot be written.
+pub fn save_from(
+    path: &Path,
+    header: &Header,
+    shapes: &BTreeMap<String, Vec<usize>>,
+    read: &mut dyn FnMut(&str) -> Result<Vec<f32>>,
+) -> Result<()> {
+    let names: Vec<&String> = shapes.keys().collect();
+    let all = shapes.iter().map(|(name, dims)| (format!("model.{name}"), dims.clone())).collect();
+    write(path, header, all, &mut |at| names.get(at).map_or_else(|| Ok(Vec::new()), |name| read(name)))
+}
+
+fn write(
+    path: &Path,
+    header: &Header,
+    shapes: Vec<(String, Vec<usize>)>,
+    read: &mut dyn FnMut(usize) -> Result<Vec<f32>>,
+) -> Result<()> {
     let json = serde_json::to_string(header)
         .map_err(|e| TrainerError::checkpoint(path.display().to_string(), e.to_string(), "report this"))?;
     let metadata = BTreeMap::from([(HEADER.to_owned(), json)]);
-    let mut values = all().map(|(_, (_, (_, values)))| values.clone());
-    tensor_file::write(path, &planned, &metadata, &mut |_| Ok(values.next().unwrap_or_default()), &mut |_, _| ())
+    let plan = |(name, dims)| Planned { name, dims, precision: Precision::F32 };
+    let planned: Vec<Planned> = shapes.into_iter().map(plan).collect();
+    tensor_file::write(path, &planned, &metadata, read, &mut |_, _| ())
 }
 
 /// A checkpoint whose tensors are read when they are asked for.
