@@ -124,8 +124,8 @@ impl Args {
 
     fn of_checkpoint(&self, path: &Path, table: &Table) -> Result<Evaluated> {
         let device = choose(self.device)?;
-        let checkpoint::Checkpoint { header, model: mut tensors, .. } = checkpoint::load(path)?;
-        let mut config = header.config;
+        let mut reader = checkpoint::open(path)?;
+        let (mut config, mut tensors) = (reader.header.config.clone(), reader.model()?);
         let words = WordPiece::from_vocab(&fsx::read_text(&self.weights.join("vocab.txt"))?)?;
         let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, &config));
         let features = Features::open(&cache, None)?;
