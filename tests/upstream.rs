@@ -66,6 +66,11 @@ pub fn golden_json(file: &str) -> Outcome<serde_json::Value> {
     Ok(serde_json::from_slice(&std::fs::read(golden_path(file))?)?)
 }
 
+/// Reads the file `tests/golden/{file}`.
+pub fn golden_bytes(file: &str) -> Outcome<Vec<u8>> {
+    Ok(std::fs::read(golden_path(file))?)
+}
+
 fn golden_path(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden").join(file)
 }
@@ -82,19 +87,24 @@ pub fn numbers(value: &serde_json::Value) -> Vec<f32> {
 /// repository. Without it the answer is `None` and a line that says so, unless `THISBUT_REQUIRE_WEIGHTS` is set (as the
 /// full test run does), which makes its absence an error.
 pub fn real_weights(names: &[&str]) -> Outcome<Option<PathBuf>> {
+    let found = optional_weights(names);
+    if found.is_none() && std::env::var_os("THISBUT_REQUIRE_WEIGHTS").is_some() {
+        return Err(format!("{} is missing: run `thisbut fetch-weights`", names.join(" or ")).into());
+    }
+    Ok(found)
+}
+
+/// As [`real_weights`], for files that the full test run does without.
+pub fn optional_weights(names: &[&str]) -> Option<PathBuf> {
     let folder = match std::env::var_os("THISBUT_WEIGHTS") {
         Some(folder) => PathBuf::from(folder),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/weights"),
     };
     let found = names.iter().find_map(|name| find(&folder, Path::new(name), 6));
     if found.is_none() {
-        let message = format!("{} is not under {}: run `thisbut fetch-weights`", names.join(" or "), folder.display());
-        if std::env::var_os("THISBUT_REQUIRE_WEIGHTS").is_some() {
-            return Err(message.into());
-        }
-        println!("SKIPPED: {message}");
+        println!("SKIPPED: {} is not under {}: run `thisbut fetch-weights`", names.join(" or "), folder.display());
     }
-    Ok(found)
+    found
 }
 
 fn find(folder: &Path, file: &Path, depth: usize) -> Option<PathBuf> {

@@ -2,14 +2,14 @@
 //! text, score.
 
 use crate::config::{CirConfig, ReadOut, SecondPassMask};
-use crate::nn::basic::{Norm, fold, linear, table};
+use crate::nn::basic::{Norm, fold, in_precision, linear, table};
 use crate::nn::{ImageKeys, Noise, QFormer, TextBatch};
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Tensor};
 
 /// Epsilon of `ln_vision`.
-const IMAGE_NORM_EPS: f64 = 1e-5;
+pub(crate) const IMAGE_NORM_EPS: f64 = 1e-5;
 /// Keeps the norm of a zero vector from dividing by zero (PyTorch's `F.normalize`).
 const NORMALISE_EPS: f64 = 1e-12;
 
@@ -58,14 +58,7 @@ impl Cir {
     /// parameters: mixed precision with f32 master weights. Norms, softmax and everything after the projections stay in
     /// f32.
     pub fn in_precision(&self, precision: FloatDType) -> Self {
-        struct Cast(FloatDType);
-        impl ModuleMapper for Cast {
-            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-                param.map(|x| x.cast(self.0))
-            }
-        }
-        let temperature = self.temperature.clone();
-        Self { temperature, ..self.clone().map(&mut Cast(precision)) }
+        Self { temperature: self.temperature.clone(), ..in_precision(self, precision) }
     }
 
     /// Keys and values of image tokens `[B, T, C]`, straight from E_I.

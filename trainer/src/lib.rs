@@ -12,6 +12,7 @@ pub mod export;
 pub mod features;
 pub mod fetch;
 pub mod fsx;
+pub mod generator;
 pub mod images;
 pub mod import;
 pub mod index;

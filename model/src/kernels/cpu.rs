@@ -10,7 +10,7 @@ const GRAIN: usize = 16 * 1024;
 /// The wrapper calls the closure by reference: the `FnOnce` shim that `pulp` would call for a closure is a function of its
 /// own, which the compiler may leave outside the wide code.
 #[inline(always)]
-fn vectorised(body: impl FnMut()) {
+pub(super) fn vectorised(body: impl FnMut()) {
     struct Body<F>(F);
     impl<F: FnMut()> pulp::NullaryFnOnce for Body<F> {
         type Output = ();
@@ -23,7 +23,7 @@ fn vectorised(body: impl FnMut()) {
 }
 
 /// Runs `f(first_row, rows_of_out)` over `out` cut into groups of whole rows.
-fn over_rows(out: &mut [f32], row: usize, f: impl Fn(usize, &mut [f32]) + Sync + Send) {
+pub(super) fn over_rows(out: &mut [f32], row: usize, f: impl Fn(usize, &mut [f32]) + Sync + Send) {
     let rows = (GRAIN / row.max(1)).max(1);
     #[cfg(feature = "rayon")]
     {
@@ -98,7 +98,7 @@ pub fn dropout(x: &[f32], row: usize, p: f32, seed: u32, first: u32) -> Vec<f32>
 
 /// Sum of `f` over `x`, in sixteen partial sums: independent, so they vectorise, and more exact than one running sum.
 #[inline(always)]
-fn sum_of(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
+pub(super) fn sum_of(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
     let mut lanes = [0.0f32; LANES];
     let chunks = x.chunks_exact(LANES);
     let rest: f32 = chunks.remainder().iter().map(|&v| f(v)).sum();
@@ -120,7 +120,7 @@ fn sum(x: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-fn dot(x: &[f32], y: &[f32]) -> f32 {
+pub(super) fn dot(x: &[f32], y: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 16];
     let (xs, ys) = (x.chunks_exact(16), y.chunks_exact(16));
     let rest: f32 = xs.remainder().iter().zip(ys.remainder()).map(|(a, b)| a * b).sum();
@@ -240,14 +240,21 @@ pub struct Attention {
     pub n: usize,
     /// Keys.
     pub m: usize,
-    /// Width of all heads together.
+    /// Width of all query heads together.
     pub d: usize,
-    /// Heads.
+    /// Query heads.
     pub heads: usize,
+    /// Key and value heads; each serves `heads / key_heads` neighbouring query heads.
+    pub key_heads: usize,
+    /// Query i sees the keys up to `past + i` only; `None`: all of them.
+    pub past: Option<usize>,
 }
 
 /// Lanes that a block of output holds in registers.
 const LANES: usize = 16;
+
+/// A score whose exponential is nothing, even beside hidden positions.
+const UNSEEN: f32 = -1e30;
 
 /// `out[j][i] = x[i][j]` for one head of `rows` positions; `out` has rows of `padded` elements, the surplus untouched.
 #[inline(always)]
@@ -316,14 +323,25 @@ struct Scratch {
 }
 
 impl Attention {
+    /// Width of all key heads together.
+    pub fn key_width(&self) -> usize {
+        self.d / self.heads * self.key_heads
+    }
+
+    /// How many keys query `row` sees, and the same in whole lanes.
+    #[inline(always)]
+    fn seen(&self, row: usize) -> (usize, usize) {
+        let count = self.past.map_or(self.m, |past| (past + row + 1).min(self.m));
+        (count, count.div_ceil(LANES) * LANES)
+    }
+
     fn scratch(&self, backward: bool) -> Scratch {
         let padded = self.m.div_ceil(LANES) * LANES;
         let width = self.d / self.heads;
         let rows = if backward { self.n } else { 1 };
         Scratch {
             padded,
-            // Low enough that its exponential is nothing, even beside hidden positions.
-            bias: vec![-1e30; padded],
+            bias: vec![UNSEEN; padded],
             keys: vec![0.0; width * padded],
             values: vec![0.0; if backward { width * padded } else { 0 }],
             weights: vec![0.0; rows * padded],
@@ -331,10 +349,12 @@ impl Attention {
         }
     }
 
-    /// The attended values `[B, n, D]` for q `[B, n, D]`, k and v `[B, m, D]`, bias `[B, m]`.
+    /// The attended values `[B, n, D]` for q `[B, n, D]`, k and v `[B, m, key width]`, bias `[B, m]`.
     pub fn forward(&self, q: &[f32], k: &[f32], v: &[f32], bias: &[f32]) -> Vec<f32> {
-        let Self { n, m, d, heads, .. } = *self;
-        let width = d / heads;
+        let Self { n, m, d, heads, key_heads, .. } = *self;
+        let (width, kd, group) = (d / heads, self.key_width(), heads / key_heads);
+        // Keys that no query sees (a cache's empty room) are not looked at.
+        let most = self.seen(n.max(1) - 1).0;
         let scale = 1.0 / (width as f32).sqrt();
         let mut out = vec![0.0; q.len()];
         over_rows(&mut out, n * d, |first, chunk| {
@@ -346,14 +366,20 @@ impl Attention {
                         let b = first + i;
                         padded_bias[..m].copy_from_slice(&bias[b * m..(b + 1) * m]);
                         for h in 0..heads {
-                            let (k, v) = (&k[b * m * d + h * width..], &v[b * m * d + h * width..]);
-                            transpose_head(k, d, m, width, padded, &mut keys);
+                            let offset = h / group * width;
+                            let (k, v) = (&k[b * m * kd + offset..], &v[b * m * kd + offset..]);
+                            if h % group == 0 {
+                                transpose_head(k, kd, most, width, padded, &mut keys);
+                            }
                             for row in 0..n {
                                 let at = row * d + h * width;
+                                let (count, span) = self.seen(row);
+                                let weights = &mut weights[..span];
                                 weights.fill(0.0);
-                                accumulate(&mut weights, &q[b * n * d + at..], 1, width, &keys, padded);
-                                softmax(&mut weights, &padded_bias, scale);
-                                accumulate(&mut out[at..at + width], &weights, 1, m, v, d);
+                                accumulate(weights, &q[b * n * d + at..], 1, width, &keys, padded);
+                                weights[count..].fill(UNSEEN);
+                                softmax(weights, &padded_bias[..span], scale);
+                                accumulate(&mut out[at..at + width], weights, 1, count, v, kd);
                             }
                         }
                     }
@@ -363,45 +389,52 @@ impl Attention {
         out
     }
 
-    /// Gradients for q, k and v, one buffer `[B, (n + 2m) · D]` with q, k, v side by side for each sample.
+    /// Gradients for q, k and v, one buffer `[B, n · D + 2m · key width]` with q, k, v side by side for each sample.
     pub fn backward(&self, q: &[f32], k: &[f32], v: &[f32], bias: &[f32], grad: &[f32]) -> Vec<f32> {
-        let Self { batch, n, m, d, heads } = *self;
-        let width = d / heads;
+        let Self { batch, n, m, d, heads, key_heads, .. } = *self;
+        let (width, kd, group) = (d / heads, self.key_width(), heads / key_heads);
         let scale = 1.0 / (width as f32).sqrt();
-        let mut out = vec![0.0; batch * (n + 2 * m) * d];
-        over_rows(&mut out, (n + 2 * m) * d, |first, chunk| {
+        let each = n * d + 2 * m * kd;
+        let mut out = vec![0.0; batch * each];
+        over_rows(&mut out, each, |first, chunk| {
             let Scratch { padded, bias: mut padded_bias, mut keys, mut values, mut weights, mut slopes } =
                 self.scratch(true);
             vectorised(
                 #[inline(always)]
                 || {
-                    for (i, out) in chunk.chunks_exact_mut((n + 2 * m) * d).enumerate() {
+                    for (i, out) in chunk.chunks_exact_mut(each).enumerate() {
                         let b = first + i;
                         padded_bias[..m].copy_from_slice(&bias[b * m..(b + 1) * m]);
                         let (dq, rest) = out.split_at_mut(n * d);
-                        let (dk, dv) = rest.split_at_mut(m * d);
+                        let (dk, dv) = rest.split_at_mut(m * kd);
                         for h in 0..heads {
-                            let offset = h * width;
+                            let (offset, key_offset) = (h * width, h / group * width);
                             let (q, grad) = (&q[b * n * d + offset..], &grad[b * n * d + offset..]);
-                            let (k, v) = (&k[b * m * d + offset..], &v[b * m * d + offset..]);
-                            transpose_head(k, d, m, width, padded, &mut keys);
-                            transpose_head(v, d, m, width, padded, &mut values);
+                            let (k, v) = (&k[b * m * kd + key_offset..], &v[b * m * kd + key_offset..]);
+                            if h % group == 0 {
+                                transpose_head(k, kd, m, width, padded, &mut keys);
+                                transpose_head(v, kd, m, width, padded, &mut values);
+                            }
                             weights.fill(0.0);
                             slopes.fill(0.0);
                             let rows = weights.chunks_exact_mut(padded).zip(slopes.chunks_exact_mut(padded));
                             for (row, (p, ds)) in rows.enumerate() {
+                                let (count, span) = self.seen(row);
+                                let (p, ds) = (&mut p[..span], &mut ds[..span]);
                                 accumulate(p, &q[row * d..], 1, width, &keys, padded);
-                                softmax(p, &padded_bias, scale);
+                                p[count..].fill(UNSEEN);
+                                softmax(p, &padded_bias[..span], scale);
+                                p[count..].fill(0.0);
                                 accumulate(ds, &grad[row * d..], 1, width, &values, padded);
                                 let mean = dot(p, ds);
                                 for (s, &p) in ds.iter_mut().zip(p.iter()) {
                                     *s = p * (*s - mean) * scale;
                                 }
                                 let at = row * d + offset;
-                                accumulate(&mut dq[at..at + width], ds, 1, m, k, d);
+                                accumulate(&mut dq[at..at + width], ds, 1, count, k, kd);
                             }
                             for j in 0..m {
-                                let at = j * d + offset;
+                                let at = j * kd + key_offset;
                                 accumulate(&mut dk[at..at + width], &slopes[j..], padded, n, q, d);
                                 accumulate(&mut dv[at..at + width], &weights[j..], padded, n, grad, d);
                             }

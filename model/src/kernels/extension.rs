@@ -1,6 +1,6 @@
 //! Registers the fused CPU kernels with burn: routing from tensors to slices, and backward steps under autodiff.
 
-use super::{cpu, math};
+use super::{Heads, cpu, math};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Tensor, TensorData};
@@ -28,22 +28,22 @@ pub trait Fused: Backend {
     ) -> FloatTensor<Self>;
     /// Gradients for gamma and beta, stacked: `[2, D]`.
     fn tb_layer_norm_backward_affine(x: FloatTensor<Self>, grad: FloatTensor<Self>, eps: f32) -> FloatTensor<Self>;
-    /// Multi-head attention; see [`super::attention`].
+    /// Multi-head attention; see [`super::causal_attention`].
     fn tb_attention(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        heads: usize,
+        heads: Heads,
     ) -> FloatTensor<Self>;
-    /// Gradients for query, key and value side by side: `[B, n + 2m, D]`.
+    /// Gradients for query, key and value side by side: `[B, n · D + 2m · key width]`.
     fn tb_attention_backward(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         grad: FloatTensor<Self>,
-        heads: usize,
+        heads: Heads,
     ) -> FloatTensor<Self>;
     /// Seeded dropout of rows `first…`.
     fn tb_dropout(x: FloatTensor<Self>, p: f32, seed: u32, first: u32) -> FloatTensor<Self>;
@@ -68,9 +68,10 @@ fn dims(x: &Primitive) -> Vec<usize> {
     x.shape().iter().copied().collect()
 }
 
-fn attention_sizes(query: &Primitive, key: &Primitive, heads: usize) -> cpu::Attention {
+fn attention_sizes(query: &Primitive, key: &Primitive, heads: Heads) -> cpu::Attention {
     let (q, k) = (query.shape(), key.shape());
-    cpu::Attention { batch: q[0], n: q[1], m: k[1], d: q[2], heads }
+    let Heads { query: heads, key: key_heads, past } = heads;
+    cpu::Attention { batch: q[0], n: q[1], m: k[1], d: q[2], heads, key_heads, past }
 }
 
 impl Fused for Flex {
@@ -120,7 +121,7 @@ impl Fused for Flex {
         primitive(gamma, [2, d])
     }
 
-    fn tb_attention(query: Primitive, key: Primitive, value: Primitive, bias: Primitive, heads: usize) -> Primitive {
+    fn tb_attention(query: Primitive, key: Primitive, value: Primitive, bias: Primitive, heads: Heads) -> Primitive {
         let shape = dims(&query);
         let sizes = attention_sizes(&query, &key, heads);
         elements!(query);
@@ -136,7 +137,7 @@ impl Fused for Flex {
         value: Primitive,
         bias: Primitive,
         grad: Primitive,
-        heads: usize,
+        heads: Heads,
     ) -> Primitive {
         let sizes = attention_sizes(&query, &key, heads);
         elements!(query);
@@ -145,7 +146,7 @@ impl Fused for Flex {
         elements!(bias);
         elements!(grad);
         let values = sizes.backward(query, key, value, bias, grad);
-        primitive(values, [sizes.batch, sizes.n + 2 * sizes.m, sizes.d])
+        primitive(values, [sizes.batch, sizes.n * sizes.d + 2 * sizes.m * sizes.key_width()])
     }
 
     fn tb_dropout(x: Primitive, p: f32, seed: u32, first: u32) -> Primitive {
@@ -172,7 +173,7 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, eps: f32) -> 
 }
 
 /// [`super::attention`] on the CPU.
-pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, bias: Tensor<2>, heads: usize) -> Tensor<3> {
+pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, bias: Tensor<2>, heads: Heads) -> Tensor<3> {
     Tensor::from_dispatch(<Dispatch as Fused>::tb_attention(
         query.into_dispatch(),
         key.into_dispatch(),
@@ -189,7 +190,7 @@ pub fn dropout<const R: usize>(x: Tensor<R>, p: f32, seed: u32, first: u32) -> T
 
 #[cfg(feature = "autodiff")]
 mod backward {
-    use super::Fused;
+    use super::{Fused, Heads};
     use burn::backend::Autodiff;
     use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
     use burn::backend::autodiff::grads::Gradients;
@@ -234,20 +235,22 @@ mod backward {
     }
 
     #[derive(Debug)]
-    struct Attend(usize);
+    struct Attend(Heads);
     impl<B: Fused> Backward<B, 3> for Attend {
         type State = [FloatTensor<B>; 4];
         fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
             let grad = grads.consume::<B>(&ops.node);
             let [query, key, value, bias] = ops.state;
-            let (n, m) = (query.shape()[1], key.shape()[1]);
-            let [b, d] = [query.shape()[0], query.shape()[2]];
+            let shapes = [query.shape(), key.shape(), value.shape()];
             let all = B::tb_attention_backward(query, key, value, bias, grad, self.0);
-            for (range, node) in [0..n, n..n + m, n + m..n + 2 * m].into_iter().zip(ops.parents) {
+            let mut at = 0;
+            for (shape, node) in shapes.into_iter().zip(ops.parents) {
+                let (batch, each) = (shape[0], shape[1] * shape[2]);
                 if let Some(node) = node {
-                    let range = [Slice::from(0..b), Slice::from(range), Slice::from(0..d)];
-                    grads.register::<B>(node.id, B::float_slice(all.clone(), &range));
+                    let range = [Slice::from(0..batch), Slice::from(at..at + each)];
+                    grads.register::<B>(node.id, B::float_reshape(B::float_slice(all.clone(), &range), shape));
                 }
+                at += each;
             }
         }
     }
@@ -296,7 +299,7 @@ mod backward {
             key: FloatTensor<Self>,
             value: FloatTensor<Self>,
             bias: FloatTensor<Self>,
-            heads: usize,
+            heads: Heads,
         ) -> FloatTensor<Self> {
             let prep = Attend(heads).prepare::<C>([query.node(), key.node(), value.node()]).compute_bound().stateful();
             let inputs = [query, key, value, bias].map(|x| x.into_primitive());
@@ -339,7 +342,7 @@ mod backward {
             value: FloatTensor<Self>,
             bias: FloatTensor<Self>,
             grad: FloatTensor<Self>,
-            heads: usize,
+            heads: Heads,
         ) -> FloatTensor<Self> {
             let [q, k, v, b, g] = [query, key, value, bias, grad].map(|x| x.into_primitive());
             Self::from_inner(B::tb_attention_backward(q, k, v, b, g, heads))

@@ -7,6 +7,8 @@
 #[cfg(feature = "flex")]
 mod cpu;
 #[cfg(feature = "flex")]
+mod decoder;
+#[cfg(feature = "flex")]
 mod extension;
 mod math;
 mod portable;
@@ -50,11 +52,76 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> 
 /// - bias `[B, m]`, added to the scores of every head and query (0 keeps a position, −10000 hides it, as in BERT)
 /// - result `[B, n, D]`
 pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, bias: Tensor<2>, heads: usize) -> Tensor<3> {
+    let heads = Heads { query: heads, key: heads, past: None };
     #[cfg(feature = "flex")]
     if fused(&query) {
         return extension::attention(query, key, value, bias, heads);
     }
     portable::attention(query, key, value, bias, heads)
+}
+
+/// How attention is cut into heads, and what a query sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads {
+    /// Query heads.
+    pub query: usize,
+    /// Key and value heads; each serves `query / key` neighbouring query heads.
+    pub key: usize,
+    /// Causal attention: query i sees the keys up to `past + i`. `None`: all keys.
+    pub past: Option<usize>,
+}
+
+/// Grouped-query attention, causal where `heads` says so; the softmax is computed in f32.
+///
+/// # Shapes
+/// - query `[B, n, D]`; key, value `[B, m, D · key heads / query heads]`, heads side by side
+/// - bias `[B, m]`, added to the scores of every head and query
+/// - result `[B, n, D]`
+pub fn causal_attention(
+    query: Tensor<3>,
+    key: Tensor<3>,
+    value: Tensor<3>,
+    bias: Tensor<2>,
+    heads: Heads,
+) -> Tensor<3> {
+    #[cfg(feature = "flex")]
+    if fused(&query) {
+        return extension::attention(query, key, value, bias, heads);
+    }
+    portable::attention(query, key, value, bias, heads)
+}
+
+/// Root-mean-square normalisation over the last dimension, `x / sqrt(mean(x²) + eps) · gamma`.
+///
+/// # Shapes
+/// - x `[R, D]`; gamma `[D]`; result `[R, D]` in gamma's precision, computed in f32
+pub fn rms_norm(x: Tensor<2>, gamma: Tensor<1>, eps: f64) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if fused(&x) && fused(&gamma) {
+        return decoder::rms_norm(x, gamma, eps as f32);
+    }
+    portable::rms_norm(x, gamma, eps)
+}
+
+/// `silu(gate) · up`, element by element.
+pub fn swiglu<const R: usize>(gate: Tensor<R>, up: Tensor<R>) -> Tensor<R> {
+    #[cfg(feature = "flex")]
+    if fused(&gate) && fused(&up) {
+        return decoder::swiglu(gate, up);
+    }
+    portable::swiglu(gate, up)
+}
+
+/// Rotary positions: each head's first half a and second half b become `a·cos − b·sin` and `b·cos + a·sin`.
+///
+/// # Shapes
+/// - x `[B, n, D]`, heads side by side; cos, sin `[B, n, D / heads / 2]` or `[1, n, ·]`; result `[B, n, D]`
+pub fn rotate(x: Tensor<3>, cos: Tensor<3>, sin: Tensor<3>, heads: usize) -> Tensor<3> {
+    #[cfg(feature = "flex")]
+    if fused(&x) && fused(&cos) {
+        return decoder::rotate(x, cos, sin, heads);
+    }
+    portable::rotate(x, cos, sin, heads)
 }
 
 /// Which mask dropout draws.

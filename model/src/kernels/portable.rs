@@ -1,8 +1,11 @@
 //! The operators composed of burn's own tensor operations: what every device but the CPU runs, and what the fused
 //! forms are tested against.
 
-use super::math;
+use super::{Heads, math};
 use burn::tensor::{Distribution, FloatDType, Int, IntDType, Tensor, TensorData, activation};
+
+/// Added to a score that causal attention hides.
+const UNSEEN: f32 = -1e9;
 
 pub fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
     activation::gelu(x)
@@ -16,15 +19,50 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> 
     (centred / (variance + eps).sqrt() * gamma + beta).cast(precision)
 }
 
-pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, bias: Tensor<2>, heads: usize) -> Tensor<3> {
+pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, bias: Tensor<2>, heads: Heads) -> Tensor<3> {
+    let Heads { query: heads, key: key_heads, past } = heads;
     let [b, n, d] = query.dims();
     let m = key.dims()[1];
-    let split = |x: Tensor<3>, len: usize| x.reshape([b, len, heads, d / heads]).swap_dims(1, 2);
-    let (q, k, v) = (split(query, n), split(key, m), split(value, m));
+    let (width, group) = (d / heads, heads / key_heads);
+    // The queries of a group of heads stand below one another: they look at the same keys.
+    let q = query.reshape([b, n, key_heads, group, width]).permute([0, 2, 3, 1, 4]);
+    let q = q.reshape([b, key_heads, group * n, width]);
+    let split = |x: Tensor<3>| x.reshape([b, m, key_heads, width]).swap_dims(1, 2);
+    let (k, v) = (split(key), split(value));
     let precision = FloatDType::from(v.dtype());
-    let scores = q.matmul(k.swap_dims(2, 3)).cast(FloatDType::F32) / ((d / heads) as f64).sqrt();
-    let weights = activation::softmax(scores + bias.reshape([b, 1, 1, m]), 3).cast(precision);
-    weights.matmul(v).swap_dims(1, 2).reshape([b, n, d])
+    let scores = q.matmul(k.swap_dims(2, 3)).cast(FloatDType::F32) / (width as f64).sqrt();
+    let mut scores = scores + bias.cast(FloatDType::F32).reshape([b, 1, 1, m]);
+    if let Some(past) = past {
+        let hidden = |row: usize, at: usize| if at <= past + row { 0.0 } else { UNSEEN };
+        let mask: Vec<f32> = (0..group * n).flat_map(|row| (0..m).map(move |at| hidden(row % n, at))).collect();
+        let mask = Tensor::<2>::from_data(TensorData::new(mask, [group * n, m]), &scores.device());
+        scores = scores + mask.reshape([1, 1, group * n, m]);
+    }
+    let weights = activation::softmax(scores, 3).cast(precision);
+    let out = weights.matmul(v).reshape([b, key_heads, group, n, width]);
+    out.permute([0, 3, 1, 2, 4]).reshape([b, n, d])
+}
+
+pub fn rms_norm(x: Tensor<2>, gamma: Tensor<1>, eps: f64) -> Tensor<2> {
+    let precision = FloatDType::from(gamma.dtype());
+    let [x, gamma] = [x, gamma.unsqueeze::<2>()].map(|x| x.cast(FloatDType::F32));
+    let scale = (x.clone().square().mean_dim(1) + eps).sqrt();
+    (x / scale * gamma).cast(precision)
+}
+
+pub fn swiglu<const R: usize>(gate: Tensor<R>, up: Tensor<R>) -> Tensor<R> {
+    activation::silu(gate) * up
+}
+
+pub fn rotate(x: Tensor<3>, cos: Tensor<3>, sin: Tensor<3>, heads: usize) -> Tensor<3> {
+    let precision = FloatDType::from(x.dtype());
+    let [b, n, d] = x.dims();
+    let half = d / heads / 2;
+    let x = x.cast(FloatDType::F32).reshape([b, n, heads, 2 * half]);
+    let (first, second) = (x.clone().narrow(3, 0, half), x.narrow(3, half, half));
+    let [cos, sin] = [cos, sin].map(|t| t.unsqueeze_dim::<4>(2));
+    let turned = [first.clone() * cos.clone() - second.clone() * sin.clone(), second * cos + first * sin];
+    Tensor::cat(turned.to_vec(), 3).reshape([b, n, d]).cast(precision)
 }
 
 pub fn dropout<const R: usize>(x: Tensor<R>, p: f64) -> Tensor<R> {

@@ -70,7 +70,8 @@ fn fused_attention_matches_the_portable_form_and_its_gradients() {
     let bias = Tensor::<2>::from_data(TensorData::new(bias, [b, m]), &device);
     let w = Tensor::<3>::from_data(values([b, n, d], 4), &device);
     let f = attention(q.clone(), k.clone(), v.clone(), bias.clone(), heads);
-    let p = portable::attention(q.clone(), k.clone(), v.clone(), bias, heads);
+    let all = Heads { query: heads, key: heads, past: None };
+    let p = portable::attention(q.clone(), k.clone(), v.clone(), bias, all);
     assert!(largest_difference(f.clone(), p.clone()) < 2e-6);
     let (gf, gp) = ((f * w.clone()).sum().backward(), (p * w).sum().backward());
     for x in [q, k, v] {
@@ -107,4 +108,66 @@ fn dropout_keeps_the_asked_share_and_its_gradient_uses_the_same_mask() {
     assert!((kept / 100_000.0 - 0.9).abs() < 0.005, "kept {kept}");
     let g = x.grad(&y.clone().sum().backward()).unwrap();
     assert_eq!(largest_difference(g, y.inner()), 0.0);
+}
+
+#[cfg(feature = "autodiff")]
+#[test]
+fn fused_causal_attention_in_groups_matches_the_portable_form_and_its_gradients() {
+    let device = Device::flex().autodiff();
+    // Room for more keys than are seen, as in a cache; the group's heads share keys; one row has hidden positions.
+    for (n, m, past) in [(7, 7, 0), (3, 37, 9), (1, 64, 20)] {
+        let (b, d, heads) = (3, 24, Heads { query: 6, key: 2, past: Some(past) });
+        let q = Tensor::<3>::from_data(values([b, n, d], 1), &device).require_grad();
+        let k = Tensor::<3>::from_data(values([b, m, 8], 2), &device).require_grad();
+        let v = Tensor::<3>::from_data(values([b, m, 8], 3), &device).require_grad();
+        let mut bias = vec![0.0f32; b * m];
+        bias[m..m + 2].fill(-10000.0);
+        let bias = Tensor::<2>::from_data(TensorData::new(bias, [b, m]), &device);
+        // A query that sees nothing but hidden positions has no meaning: those rows get no weight.
+        let mut weigh = vec![1.0f32; b * n * d];
+        weigh[n * d..n * d + (2usize.saturating_sub(past) * d).min(n * d)].fill(0.0);
+        let w = Tensor::<3>::from_data(values([b, n, d], 4), &device)
+            * Tensor::<3>::from_data(TensorData::new(weigh, [b, n, d]), &device);
+        let f = causal_attention(q.clone(), k.clone(), v.clone(), bias.clone(), heads);
+        let p = portable::attention(q.clone(), k.clone(), v.clone(), bias, heads);
+        assert!(largest_difference(f.clone() * w.clone(), p.clone() * w.clone()) < 5e-6);
+        let (gf, gp) = ((f * w.clone()).sum().backward(), (p * w).sum().backward());
+        for x in [q, k, v] {
+            assert!(largest_difference(x.grad(&gf).unwrap(), x.grad(&gp).unwrap()) < 1e-5);
+        }
+    }
+}
+
+#[cfg(feature = "autodiff")]
+#[test]
+fn fused_decoder_kernels_match_the_portable_forms_and_their_gradients() {
+    let device = Device::flex().autodiff();
+    let x = Tensor::<2>::from_data(values([41, 67], 1), &device).require_grad();
+    let gamma = Tensor::<1>::from_data(values([67], 2), &device).require_grad();
+    let w = Tensor::<2>::from_data(values([41, 67], 4), &device);
+    let (f, p) = (rms_norm(x.clone(), gamma.clone(), 1e-5), portable::rms_norm(x.clone(), gamma.clone(), 1e-5));
+    assert!(largest_difference(f.clone(), p.clone()) < 2e-6);
+    let (gf, gp) = ((f * w.clone()).sum().backward(), (p * w.clone()).sum().backward());
+    assert!(largest_difference(x.grad(&gf).unwrap(), x.grad(&gp).unwrap()) < 5e-6);
+    assert!(largest_difference(gamma.grad(&gf).unwrap(), gamma.grad(&gp).unwrap()) < 2e-5);
+
+    let y = Tensor::<2>::from_data(values([41, 67], 5), &device).require_grad();
+    let (f, p) = (swiglu(x.clone(), y.clone()), portable::swiglu(x.clone(), y.clone()));
+    assert!(largest_difference(f.clone(), p.clone()) < 2e-6);
+    let (gf, gp) = ((f * w.clone()).sum().backward(), (p * w).sum().backward());
+    for x in [x, y] {
+        assert!(largest_difference(x.grad(&gf).unwrap(), x.grad(&gp).unwrap()) < 5e-6);
+    }
+
+    let x = Tensor::<3>::from_data(values([3, 5, 24], 6), &device).require_grad();
+    let w = Tensor::<3>::from_data(values([3, 5, 24], 7), &device);
+    for rows in [1, 3] {
+        let cos = Tensor::<3>::from_data(values([rows, 5, 3], 8), &device);
+        let sin = Tensor::<3>::from_data(values([rows, 5, 3], 9), &device);
+        let f = rotate(x.clone(), cos.clone(), sin.clone(), 4);
+        let p = portable::rotate(x.clone(), cos, sin, 4);
+        assert!(largest_difference(f.clone(), p.clone()) < 2e-6);
+        let (gf, gp) = ((f * w.clone()).sum().backward(), (p * w.clone()).sum().backward());
+        assert!(largest_difference(x.grad(&gf).unwrap(), x.grad(&gp).unwrap()) < 5e-6);
+    }
 }

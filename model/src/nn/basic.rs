@@ -2,9 +2,9 @@
 
 use super::Noise;
 use crate::kernels;
-use burn::module::{Initializer, Module, Param};
+use burn::module::{Initializer, Module, ModuleMapper, Param};
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 
 /// BERT's initial spread of weights.
 const SPREAD: f64 = 0.02;
@@ -28,6 +28,18 @@ pub fn fold(map: &Linear, x: Tensor<3>) -> Tensor<3> {
     let y = map.forward(x.reshape([b * n, d]));
     let width = y.dims()[1];
     y.reshape([b, n, width])
+}
+
+/// The same module computing in `precision`. Under autodiff the gradients arrive at the given module's own parameters:
+/// mixed precision with f32 master weights.
+pub fn in_precision<M: Module>(module: &M, precision: FloatDType) -> M {
+    struct Cast(FloatDType);
+    impl ModuleMapper for Cast {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|x| x.cast(self.0))
+        }
+    }
+    module.clone().map(&mut Cast(precision))
 }
 
 /// Layer norm over the last dimension.

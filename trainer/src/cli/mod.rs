@@ -12,6 +12,7 @@ mod features;
 mod fetch;
 mod fetch_weights;
 mod finetune;
+mod generate;
 mod import;
 mod index;
 mod pairs;
@@ -47,6 +48,7 @@ enum Command {
     Index(index::Args),
     Query(query::Args),
     Pairs(pairs::Args),
+    Generate(generate::Args),
     Plot(plot::Args),
     Config(config::Args),
 }
@@ -68,6 +70,7 @@ impl Cli {
             Command::Index(args) => args.run(),
             Command::Query(args) => args.run(),
             Command::Pairs(args) => args.run(),
+            Command::Generate(args) => args.run(),
             Command::Plot(args) => args.run(),
             Command::Config(args) => args.run(),
         }

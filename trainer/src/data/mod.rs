@@ -12,6 +12,7 @@ pub mod good4cir;
 pub mod json_rows;
 pub mod lasco;
 pub mod published;
+pub mod synthetic;
 pub mod table;
 pub mod triplets;
 

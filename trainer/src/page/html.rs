@@ -8,7 +8,7 @@ use std::fmt::Write;
 /// Right targets that are shown; CIRCO has up to 23.
 pub(super) const TARGETS: usize = 3;
 
-const STYLE: &str = "
+pub(super) const STYLE: &str = "
 :root{color-scheme:light dark;--line:#8884;--right:#1a8f3c;--quiet:#8a8a8a}
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:84rem;padding:0 1rem}
 h1{font-size:1.5rem}h2{font-size:1.2rem;margin-top:2.5rem}
@@ -106,7 +106,7 @@ fn article(out: &mut String, runs: &[Run], answers: &[&Answer], pictures: &Pictu
     out.push_str("</article>\n");
 }
 
-fn figure(out: &mut String, pictures: &Pictures, name: &str, caption: &str, right: bool) {
+pub(super) fn figure(out: &mut String, pictures: &Pictures, name: &str, caption: &str, right: bool) {
     let class = pictures.class(name);
     let (name, frame) = (escape(name), if right { " class=\"right\"" } else { "" });
     let _ = match class {

@@ -3,6 +3,7 @@
 
 mod html;
 mod pictures;
+pub mod samples;
 
 use crate::data::Complaint;
 use crate::data::json_rows;

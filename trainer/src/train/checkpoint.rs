@@ -35,12 +35,15 @@ pub struct Header {
     pub data: String,
     /// The best validation score so far and its step.
     pub best: Option<(f64, usize)>,
+    /// Of a modification-text generator, how it is put together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generator: Option<crate::generator::Setup>,
 }
 
 impl Header {
     /// A header of this version.
     pub fn new(settings: Settings, config: CirConfig, data: String) -> Self {
-        Self { version: VERSION, step: 0, optimizer_steps: 0, settings, config, data, best: None }
+        Self { version: VERSION, step: 0, optimizer_steps: 0, settings, config, data, best: None, generator: None }
     }
 }
 

@@ -1,0 +1,23 @@
+//! The modification-text generator of MTST: a Llama-architecture decoder, its tokenizer and files, decoding, and the
+//! Q-Former head that turns two images into what the decoder reads.
+//!
+//! Letters besides the crate's own: `W` width of the decoder, `V` its vocabulary, `n` new positions, `m` positions that are
+//! looked at.
+
+mod beam;
+mod blocks;
+pub mod bpe;
+pub mod config;
+pub mod decode;
+pub mod gguf;
+pub mod llama;
+pub mod mtst;
+pub mod names;
+mod split;
+
+pub use bpe::Bpe;
+pub use config::LlamaConfig;
+pub use decode::{Decoding, Start, Strategy, generate};
+pub use gguf::Gguf;
+pub use llama::{Cache, Llama};
+pub use mtst::{Mtst, MtstConfig, MtstForm};

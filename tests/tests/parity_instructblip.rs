@@ -1,0 +1,66 @@
+//! A whole InstructBLIP, from image tokens and an instruction to the language model's logits, against transformers. Golden
+//! values and where they come from: `tests/golden/instructblip.py`.
+
+use burn::tensor::{Device, Tensor};
+use thisbut_model::ModelError;
+use thisbut_model::generator::names::{head_pieces, load_hugging_face};
+use thisbut_model::generator::{LlamaConfig, Mtst, MtstForm};
+use thisbut_model::nn::basic::fold;
+use thisbut_model::nn::{Noise, TextBatch};
+use thisbut_model::weights::{self, Tensors};
+use thisbut_tests::small_qformer::{config, tensor, values};
+use thisbut_tests::upstream::{Golden, Outcome, Table, golden_json};
+
+#[test]
+fn logits_match_through_qformer_projection_and_language_model() -> Outcome {
+    let (device, golden) = (Device::flex(), Golden::read("instructblip.safetensors")?);
+    let mut architecture = config("cls", "padding")?;
+    architecture.qformer.positions = 40;
+    let sizes =
+        LlamaConfig::from_hugging_face(&golden_json("instructblip.json")?["text_config"].to_string(), "golden")?;
+    let mut fetch = |name: &str| -> Result<_, ModelError> {
+        Ok(golden.get(&format!("language_model.{name}")).ok().map(|v| (v.shape.clone(), v.data.clone())))
+    };
+    let decoder = load_hugging_face(&sizes, &mut fetch, &device)?;
+
+    // Every tensor of the head finds its place, and every parameter a tensor.
+    let head = Mtst::new(&architecture, MtstForm::Code, sizes.width, &device);
+    let wanted = weights::shapes(&head, "");
+    let mut tensors = Tensors::new();
+    for (key, value) in golden.weights().filter(|(key, _)| !key.starts_with("language_model.")) {
+        for piece in head_pieces(key) {
+            let dims = wanted.get(&piece.name).ok_or_else(|| format!("{key}: no {}", piece.name))?;
+            let values = piece.rule.apply(key, &value.shape, &value.data, dims)?;
+            tensors.insert(piece.name, (dims.clone(), values));
+        }
+    }
+    // The image tokens of the golden file are after the norm.
+    let width = architecture.image_width();
+    tensors.insert("image_norm.gamma".into(), (vec![width], vec![1.0; width]));
+    tensors.insert("image_norm.beta".into(), (vec![width], vec![0.0; width]));
+    let head = weights::load(head, "", &mut tensors)?;
+    assert!(tensors.is_empty(), "no parameter for {:?}", tensors.keys());
+
+    let (instruction, mask) = (golden.get("input.instruction")?, golden.get("input.mask")?);
+    let length = instruction.shape[1];
+    let rows = instruction.data.chunks(length).zip(mask.data.chunks(length));
+    let rows: Vec<_> =
+        rows.map(|(i, m)| (i.iter().map(|x| *x as u32).collect(), m.iter().map(|x| *x > 0.5).collect())).collect();
+    let text = TextBatch::padded(&rows, length, &device);
+    let image: Tensor<3> = tensor(golden.get("input.image")?, &device);
+    let b = image.dims()[0];
+    let tokens = head.query_tokens.val();
+    let [n, d] = tokens.dims();
+    let queries = tokens.unsqueeze::<3>().expand([b, n, d]);
+    let hidden = head.qformer.fuse(queries, &text, &head.qformer.image_keys(image), &Noise::off(), None);
+    let visual = fold(&head.projection, hidden.slice([0..b, 0..n]));
+    let ids = golden.get("input.ids")?;
+    let ids: Vec<Vec<u32>> = ids.data.chunks(ids.shape[1]).map(|r| r.iter().map(|x| *x as u32).collect()).collect();
+    let x = Tensor::cat(vec![visual, decoder.embed(&ids)], 1);
+    let [_, count, w] = x.dims();
+    let hidden = decoder.forward(x, &vec![vec![true; count]; b], None);
+    let logits = decoder.logits(hidden.reshape([b * count, w]));
+    let mut table = Table::default();
+    table.absolute("logits", &values(logits)?, &golden.get("out.logits")?.data, 1e-4);
+    table.finish("InstructBLIP")
+}

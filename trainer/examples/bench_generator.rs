@@ -1,0 +1,92 @@
+//! Times of the generator's language model on the CPU, one JSON line each, beside `bench/peers/generator_peer.py`: answers of
+//! a batch (texts a second), one long answer in quarters, and a training step's passes over a frozen decoder.
+//!
+//! Built with `cargo build --release -p thisbut-model -p thisbut --example bench_generator`; arguments: GGUF file, threads.
+
+use burn::tensor::{Device, Tensor, TensorData, activation};
+use std::time::Instant;
+use thisbut::generator::Language;
+use thisbut::generator::language::frozen;
+use thisbut_model::generator::mtst::answer_logits;
+use thisbut_model::generator::{Cache, Decoding, Start, Strategy, generate};
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+/// Positions of a prompt: 24 image tokens and the instruction.
+const PROMPT: usize = 35;
+/// Tokens of an answer.
+const ANSWER: usize = 16;
+
+/// Embeddings without a pattern that a kernel could profit from.
+fn wave(b: usize, n: usize, w: usize, device: &Device) -> Tensor<3> {
+    let values: Vec<f32> = (0..b * n * w).map(|i| ((i * 7919 % 100_003) as f32 / 50_001.5 - 1.0) * 0.1).collect();
+    Tensor::from_data(TensorData::new(values, [b, n, w]), device)
+}
+
+fn say(name: &str, shape: &str, value: f64, unit: &str) {
+    println!(
+        "{}",
+        serde_json::json!({"name": name, "peer": "thisbut", "shape": shape, unit: (value * 1e3).round() / 1e3})
+    );
+}
+
+fn main() -> Outcome {
+    let mut arguments = std::env::args().skip(1);
+    let path = arguments.next().ok_or("give the GGUF file")?;
+    let threads: usize = arguments.next().map_or(Ok(2), |t| t.parse())?;
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    let device = Device::flex();
+    let language = Language::load(path.as_ref(), &device)?;
+    let width = language.config.width;
+    let exact = |strategy| Decoding { strategy, repetition_penalty: 1.5, least: ANSWER, most: ANSWER, target: None };
+    for (name, batch, strategy) in [
+        ("greedy", 1, Strategy::Greedy),
+        ("greedy", 32, Strategy::Greedy),
+        ("beam 5", 8, Strategy::Beam { beams: 5, length_penalty: 1.0 }),
+    ] {
+        let run = || -> Outcome<f64> {
+            let start = Start::new(wave(batch, PROMPT, width, &device));
+            let began = Instant::now();
+            generate(&language.decoder, start, &[language.words.end()], &exact(strategy))?;
+            Ok(batch as f64 / began.elapsed().as_secs_f64())
+        };
+        let mut speeds = [run()?, run()?, run()?];
+        speeds.sort_by(f64::total_cmp);
+        say(name, &format!("{batch} x {PROMPT} + {ANSWER}"), speeds[1], "texts_per_second");
+    }
+
+    let mut cache = Cache::new();
+    language.decoder.forward(wave(1, PROMPT, width, &device), &[vec![true; PROMPT]], Some(&mut cache));
+    for quarter in 0..4 {
+        let began = Instant::now();
+        for _ in 0..64 {
+            let hidden = language.decoder.forward(wave(1, 1, width, &device), &[vec![true]], Some(&mut cache));
+            let logits = language.decoder.logits(hidden.reshape([1, width]));
+            std::hint::black_box(logits.into_data());
+        }
+        let each = began.elapsed().as_secs_f64() * 1e3 / 64.0;
+        say("token of a long answer", &format!("{}-{}", quarter * 64, quarter * 64 + 63), each, "ms");
+    }
+
+    let inner = frozen(&language.decoder);
+    let autodiff = device.autodiff();
+    let batch = 16;
+    let answers: Vec<Vec<u32>> =
+        (0..batch).map(|i| (0..ANSWER).map(|t| (i * 977 + t * 31) as u32 % 40_000).collect()).collect();
+    let mut times = Vec::new();
+    for _ in 0..4 {
+        let prompt = wave(batch, PROMPT, width, &autodiff).require_grad();
+        let began = Instant::now();
+        let logits = answer_logits(&inner, prompt.clone(), &answers);
+        let right: Vec<i32> = answers.iter().flatten().map(|t| *t as i32).collect();
+        let right = Tensor::from_data(TensorData::new(right, [batch * ANSWER, 1]), &autodiff);
+        let loss = activation::log_softmax(logits, 1).gather(1, right).mean().neg();
+        let gradient = prompt.grad(&loss.backward()).ok_or("no gradient")?;
+        std::hint::black_box(gradient.into_data());
+        times.push(began.elapsed().as_secs_f64());
+    }
+    times.remove(0);
+    times.sort_by(f64::total_cmp);
+    say("train passes", &format!("{batch} x {PROMPT} + {ANSWER}"), 1.0 / times[1], "steps_per_second");
+    Ok(())
+}

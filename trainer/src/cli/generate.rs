@@ -1,0 +1,185 @@
+//! `thisbut generate`: modification texts for pairs of images, forward and reverse.
+
+use anyhow::{Result, bail};
+use std::path::PathBuf;
+use thisbut::data::json_rows;
+use thisbut::device::{DeviceKind, choose};
+use thisbut::features::{self, Features};
+use thisbut::generator::produce::{Asked, Job, produce};
+use thisbut::generator::{Language, Speaker};
+use thisbut::{fsx, import};
+use thisbut_model::generator::{Decoding, Strategy};
+use thisbut_model::text::WordPiece;
+
+/// Write texts for pairs with a trained generator: triplets for pretraining. A run that was stopped goes on where it was.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The pairs: one {"reference", "target"} a line, as `thisbut pairs` writes them.
+    #[arg(long)]
+    pairs: PathBuf,
+    /// A checkpoint of `thisbut generator train`.
+    #[arg(long)]
+    generator: PathBuf,
+    /// The language model that it was trained with.
+    #[arg(long, default_value = "data/weights/SmolLM2-135M-Instruct.Q4_1.gguf")]
+    llm: PathBuf,
+    /// The images' tokens: a cache of `thisbut features`.
+    #[arg(long)]
+    features: PathBuf,
+    /// The file to write: one {"reference", "target", "modifier_generated", "modifier_reversed"} a line.
+    #[arg(long)]
+    out: PathBuf,
+    /// The folder of `fetch-weights`.
+    #[arg(long, default_value = "data/weights")]
+    weights: PathBuf,
+    /// What to compute on.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceKind,
+    /// Hypotheses of the beam search; 1 is greedy (published code: 5).
+    #[arg(long, default_value_t = 5)]
+    beams: usize,
+    /// Exponent of the length that a hypothesis' score is divided by.
+    #[arg(long, default_value_t = 1.0)]
+    length_penalty: f32,
+    /// Draw texts at this temperature instead of searching for the likeliest.
+    #[arg(long)]
+    temperature: Option<f32>,
+    /// With --temperature: the share of the probability that is drawn from.
+    #[arg(long, default_value_t = 0.9)]
+    top_p: f32,
+    /// With --temperature: the seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Penalty on tokens that a text has already.
+    #[arg(long, default_value_t = 1.5)]
+    repetition_penalty: f32,
+    /// Tokens that a text has at least.
+    #[arg(long, default_value_t = 1)]
+    min_tokens: usize,
+    /// Tokens that a text has at most (published code: 256).
+    #[arg(long, default_value_t = 64)]
+    max_tokens: usize,
+    /// Tokens that a text should have: the end is less likely before, likelier after.
+    #[arg(long)]
+    target_tokens: Option<usize>,
+    /// Pairs that are answered together.
+    #[arg(long, default_value_t = 16)]
+    batch: usize,
+    /// Pairs that are written together; a kill costs at most these.
+    #[arg(long, default_value_t = 256)]
+    part: usize,
+    /// This machine's share of the pairs, such as 2/8: the second of eight.
+    #[arg(long, value_parser = share)]
+    share: Option<(usize, usize)>,
+}
+
+#[derive(serde::Deserialize)]
+struct PairRow {
+    reference: String,
+    target: String,
+}
+
+fn share(text: &str) -> Result<(usize, usize), String> {
+    let parts = text.split_once('/').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    parts.filter(|(a, b)| *a >= 1 && a <= b).ok_or_else(|| format!("'{text}' is not a share such as 2/8"))
+}
+
+impl Args {
+    fn decoding(&self) -> Decoding {
+        let strategy = match self.temperature {
+            Some(temperature) => Strategy::Sample { temperature, top_p: self.top_p, seed: self.seed },
+            None if self.beams == 1 => Strategy::Greedy,
+            None => Strategy::Beam { beams: self.beams, length_penalty: self.length_penalty },
+        };
+        Decoding {
+            strategy,
+            repetition_penalty: self.repetition_penalty,
+            least: self.min_tokens,
+            most: self.max_tokens,
+            target: self.target_tokens,
+        }
+    }
+
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let decoding = self.decoding();
+        decoding.check()?;
+        let features = Features::open(&self.features, None)?;
+        let pairs = self.asked(&features)?;
+        let device = choose(self.device)?;
+        let words = WordPiece::from_vocab(&fsx::read_text(&self.weights.join("vocab.txt"))?)?;
+        let language = Language::load(&self.llm, &device)?;
+        let (speaker, config) = Speaker::load(&self.generator, &language, &words, &device)?;
+        let expected = features::fingerprint(&config, &import::image_encoder(&config, &self.weights)?)?;
+        let features = Features::open(&self.features, Some(&expected))?;
+        let mut about = serde_json::to_string(&decoding)?;
+        about.push_str(&format!("\n{}\n{}\n", self.part, fsx::sha256_hex(&fsx::read(&self.generator)?)));
+        for Asked { reference, target, number } in &pairs {
+            about.push_str(&format!("{number} {reference}\t{target}\n"));
+        }
+        let job = Job {
+            pairs: &pairs,
+            features: &features,
+            decoding,
+            batch: self.batch,
+            part: self.part,
+            out: &self.out,
+            fingerprint: fsx::sha256_hex(about.as_bytes()),
+        };
+        let bar = super::progress("pairs");
+        let report = produce(&job, &speaker, &device, &mut |progress| {
+            super::advance(&bar, progress.done, progress.all);
+            bar.set_message(format!("{:.1} texts/s", progress.texts_per_second));
+        })?;
+        bar.finish_and_clear();
+        for (rule, count) in &report.left_out {
+            super::note(format_args!("left out, {rule}: {count}"));
+        }
+        super::print(format_args!(
+            "{}: {} of {} pairs; {:.1} words and {:.1} characters a text, {} different words",
+            self.out.display(),
+            report.kept,
+            report.pairs,
+            report.mean_words,
+            report.mean_characters,
+            report.unique_words
+        ))
+    }
+
+    /// The pairs of the file, or of this machine's share. Rows that cannot be used are named and left out.
+    fn asked(&self, features: &Features) -> Result<Vec<Asked>> {
+        let place = self.pairs.display();
+        let (mut pairs, mut complaints, mut known) = (Vec::new(), Vec::new(), std::collections::HashSet::new());
+        for (number, (at, row)) in json_rows::lines::<PairRow>(&self.pairs)?.into_iter().enumerate() {
+            match row {
+                Err(problem) => complaints.push(format!("{place}, {at}: {problem}; left out")),
+                Ok(PairRow { reference, target }) => {
+                    let missing = [&reference, &target].into_iter().find(|name| features.row(name).is_err());
+                    if let Some(name) = missing {
+                        complaints.push(format!("{place}, {at}: the feature cache has no image '{name}'; left out"));
+                    } else if reference == target || !known.insert((reference.clone(), target.clone())) {
+                        complaints.push(format!("{place}, {at}: the pair is a repeat or one image twice; left out"));
+                    } else {
+                        pairs.push(Asked { reference, target, number: number as u64 });
+                    }
+                }
+            }
+        }
+        if !complaints.is_empty() {
+            super::note(format_args!(
+                "{} of {} rows cannot be used:",
+                complaints.len(),
+                complaints.len() + pairs.len()
+            ));
+            super::complain(&complaints, 20);
+        }
+        if let Some((own, of)) = self.share {
+            let (from, to) = (pairs.len() * (own - 1) / of, pairs.len() * own / of);
+            pairs = pairs.drain(from..to).collect();
+        }
+        if pairs.is_empty() {
+            bail!("{place}: there is no usable pair; check that --pairs and --features belong together");
+        }
+        Ok(pairs)
+    }
+}

@@ -1,0 +1,113 @@
+//! Generated triplets (MTST's pretraining rows, as `thisbut generate` writes them) over the images of a data set.
+
+use super::DataSet;
+use super::json_rows;
+use super::table::{Complaint, ImageEntry, LoadOptions, Table, Triplet};
+use crate::error::{Result, TrainerError};
+use crate::generator::filters::Row;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// Reads the rows of `path`; their images are those of `data`, by name, from every split. Rows that cannot be used are left
+/// out and named in the complaints.
+///
+/// # Errors
+/// When the file or the data set cannot be read, when nothing usable is left, and in strict mode on any complaint.
+pub fn load(path: &Path, data: &DataSet, options: &LoadOptions) -> Result<(Table, Vec<Complaint>)> {
+    let mut images = Vec::new();
+    let mut known: HashMap<String, u32> = HashMap::new();
+    for split in data.splits() {
+        for image in data.load(split, options)?.0.images {
+            known.entry(image.name.clone()).or_insert_with(|| {
+                images.push(image);
+                images.len() as u32 - 1
+            });
+        }
+    }
+    let (mut triplets, mut complaints) = (Vec::new(), Vec::new());
+    for (at, row) in json_rows::lines::<Row>(path)? {
+        let built = row.and_then(|row| triplet(row, at.row, &known));
+        match built {
+            Ok(triplet) => triplets.push(triplet),
+            Err(problem) => {
+                let complaint =
+                    Complaint { place: format!("{}, {at}", path.display()), problem: format!("{problem}; left out") };
+                if options.strict {
+                    return Err(TrainerError::data(complaint.place, complaint.problem, "mend the row"));
+                }
+                complaints.push(complaint);
+            }
+        }
+    }
+    if triplets.is_empty() {
+        let first = complaints.first().map_or_else(|| "the file is empty".to_owned(), ToString::to_string);
+        let mend = "give a file of `thisbut generate` and the data set that its pairs are from";
+        return Err(TrainerError::data(path.display().to_string(), format!("has no usable row ({first})"), mend));
+    }
+    Ok((only_used(images, triplets), complaints))
+}
+
+fn triplet(row: Row, line: u32, known: &HashMap<String, u32>) -> std::result::Result<Triplet, String> {
+    let image = |name: &str| known.get(name).copied().ok_or_else(|| format!("the data set has no image '{name}'"));
+    let (reference, target) = (image(&row.reference)?, image(&row.target)?);
+    if reference == target {
+        return Err("the target is the reference itself".into());
+    }
+    if row.modifier_generated.trim().is_empty() {
+        return Err("modifier_generated is empty".into());
+    }
+    let reverse = Some(row.modifier_reversed).filter(|text| !text.trim().is_empty());
+    let (id, text) = (u64::from(line), row.modifier_generated);
+    Ok(Triplet { id, reference, targets: vec![target], text, reverse, row: line, ..Triplet::default() })
+}
+
+/// A table of the images that the triplets use, in their first order.
+fn only_used(images: Vec<ImageEntry>, mut triplets: Vec<Triplet>) -> Table {
+    let mut places: HashMap<u32, u32> = HashMap::new();
+    let mut kept = Vec::new();
+    for triplet in &mut triplets {
+        for image in std::iter::once(&mut triplet.reference).chain(&mut triplet.targets) {
+            *image = *places.entry(*image).or_insert_with(|| {
+                kept.extend(images.get(*image as usize).cloned());
+                kept.len() as u32 - 1
+            });
+        }
+    }
+    let gallery = (0..kept.len() as u32).collect();
+    Table { images: kept, triplets, gallery, ..Table::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_find_their_images_and_others_are_named() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            std::fs::write(root.path().join(format!("{name}.png")), b"x").unwrap();
+        }
+        let rows = r#"{"reference": "a", "target": "b", "caption": "x"}"#;
+        std::fs::write(root.path().join("train.jsonl"), rows).unwrap();
+        std::fs::write(root.path().join("val.jsonl"), r#"{"reference": "c", "target": "b", "caption": "x"}"#).unwrap();
+        let row = |reference: &str, target: &str, text: &str| {
+            format!(
+                "{{\"reference\": \"{reference}\", \"target\": \"{target}\", \"modifier_generated\": \"{text}\", \
+                 \"modifier_reversed\": \"back\"}}\n"
+            )
+        };
+        let file = root.path().join("made.jsonl");
+        let text =
+            [row("c", "b", "red"), row("a", "gone", "red"), row("a", "a", "red"), row("b", "a", " "), "{".into()];
+        std::fs::write(&file, text.concat()).unwrap();
+        let data = DataSet::open(root.path(), None).unwrap();
+        let (table, complaints) = load(&file, &data, &LoadOptions::default()).unwrap();
+        assert_eq!((table.triplets.len(), table.images.len(), complaints.len()), (1, 2, 4));
+        let only = &table.triplets[0];
+        assert_eq!((only.text.as_str(), only.reverse.as_deref()), ("red", Some("back")));
+        assert_eq!(table.images[only.reference as usize].name, "c");
+        assert!(complaints[0].to_string().contains("line 2") && complaints[0].to_string().contains("'gone'"));
+        std::fs::write(&file, "").unwrap();
+        assert!(load(&file, &data, &LoadOptions::default()).unwrap_err().to_string().contains("empty"));
+    }
+}

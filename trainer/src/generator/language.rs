@@ -1,0 +1,88 @@
+//! The frozen language model, from a GGUF file or a Hugging Face folder.
+
+use crate::error::{Result, TrainerError};
+use crate::fsx;
+use crate::import::source::Source;
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor};
+use std::path::Path;
+use thisbut_model::generator::names::{load_gguf, load_hugging_face};
+use thisbut_model::generator::{Bpe, Gguf, Llama, LlamaConfig};
+
+/// A language model with its tokenizer.
+pub struct Language {
+    /// Its sizes.
+    pub config: LlamaConfig,
+    /// Its weights.
+    pub decoder: Llama,
+    /// Its tokenizer.
+    pub words: Bpe,
+    /// What tells it from others.
+    pub fingerprint: String,
+}
+
+impl Language {
+    /// Loads a `.gguf` file, or a folder with `config.json`, `tokenizer.json` and safetensors in one file or several.
+    ///
+    /// # Errors
+    /// When a file is missing, damaged, or of another architecture.
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        if path.is_dir() {
+            return Self::load_folder(path, device);
+        }
+        let bytes = fsx::read(path)?;
+        let file = Gguf::parse(&bytes, &path.display().to_string())?;
+        let (config, words) = (LlamaConfig::from_gguf(&file)?, Bpe::from_gguf(&file)?);
+        check_vocabulary(&config, &words, path)?;
+        let decoder = load_gguf(&config, &file, device)?;
+        Ok(Self { config, decoder, words, fingerprint: fsx::sha256_hex(&bytes).chars().take(32).collect() })
+    }
+
+    fn load_folder(folder: &Path, device: &Device) -> Result<Self> {
+        let (config_path, words_path) = (folder.join("config.json"), folder.join("tokenizer.json"));
+        let json = fsx::read_text(&config_path)?;
+        let config = LlamaConfig::from_hugging_face(&json, &config_path.display().to_string())?;
+        let words = Bpe::from_hugging_face(&fsx::read_text(&words_path)?, &json, &words_path.display().to_string())?;
+        check_vocabulary(&config, &words, folder)?;
+        let mut source = Source::open(&[folder.to_path_buf()])?;
+        // InstructBLIP has the language model behind a name of its own.
+        const INNER: &str = "language_model.";
+        let prefix = if source.entries().keys().any(|name| name.starts_with(INNER)) { INNER } else { "" };
+        let mut fetch = |name: &str| {
+            let name = format!("{prefix}{name}");
+            match source.entries().contains_key(&name) {
+                true => source.read(&name).map(Some),
+                false => Ok(None),
+            }
+        };
+        let decoder = load_hugging_face(&config, &mut fetch, device)?;
+        // Hashing many gigabytes would take longer than loading them: sizes and names tell checkpoints apart.
+        let about: Vec<String> = source
+            .entries()
+            .iter()
+            .map(|(name, entry)| format!("{name} {:?} {}", entry.dims, entry.start))
+            .chain([json])
+            .collect();
+        let fingerprint = fsx::sha256_hex(about.join("\n").as_bytes()).chars().take(32).collect();
+        Ok(Self { config, decoder, words, fingerprint })
+    }
+}
+
+fn check_vocabulary(config: &LlamaConfig, words: &Bpe, path: &Path) -> Result<()> {
+    if words.len() <= config.vocabulary {
+        return Ok(());
+    }
+    let problem = format!("its tokenizer has {} tokens, its table {} rows", words.len(), config.vocabulary);
+    Err(TrainerError::checkpoint(path.display().to_string(), problem, "download it again"))
+}
+
+/// The same weights inside the gradient's graph, without gradients of their own.
+pub fn frozen(decoder: &Llama) -> Llama {
+    struct Wrap;
+    impl ModuleMapper for Wrap {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(Tensor::from_inner)
+        }
+    }
+    decoder.clone().no_grad().map(&mut Wrap).no_grad()
+}

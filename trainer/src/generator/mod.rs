@@ -1,0 +1,24 @@
+//! The modification-text generator of MTST: its language model, its training, and texts for pairs by the hundred thousand.
+
+pub mod filters;
+pub mod language;
+pub mod overlap;
+pub mod produce;
+pub mod speaker;
+
+pub use language::Language;
+pub use speaker::Speaker;
+
+use serde::{Deserialize, Serialize};
+use thisbut_model::generator::{LlamaConfig, MtstConfig};
+
+/// What a generator's checkpoint says besides a Q-Former's: how it is put together, and around which language model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Setup {
+    /// How it is put together.
+    pub mtst: MtstConfig,
+    /// The language model's sizes.
+    pub language: LlamaConfig,
+    /// Fingerprint of its weights, so that a generator is not used with another.
+    pub fingerprint: String,
+}

@@ -1,0 +1,227 @@
+//! Texts for a list of pairs, in parts that are each written whole: a killed run goes on with the part that it was at.
+
+use super::filters::{Filter, Row};
+use super::speaker::Speaker;
+use crate::error::{Result, TrainerError};
+use crate::features::Features;
+use crate::fsx;
+use burn::tensor::Device;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+use thisbut_model::generator::Decoding;
+
+/// A pair that gets texts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Asked {
+    /// The reference's name.
+    pub reference: String,
+    /// The target's name.
+    pub target: String,
+    /// The pair's own number: its line in the list.
+    pub number: u64,
+}
+
+/// What is to be done.
+pub struct Job<'a> {
+    /// The pairs.
+    pub pairs: &'a [Asked],
+    /// Their images' tokens.
+    pub features: &'a Features,
+    /// How texts are made.
+    pub decoding: Decoding,
+    /// Pairs that are answered together; each gives two texts.
+    pub batch: usize,
+    /// Pairs a part.
+    pub part: usize,
+    /// The file to write.
+    pub out: &'a Path,
+    /// Changes with everything that the texts depend on.
+    pub fingerprint: String,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// Pairs that were asked for.
+    pub pairs: usize,
+    /// Pairs whose texts are in the file.
+    pub kept: usize,
+    /// Pairs left out, by rule.
+    pub left_out: BTreeMap<&'static str, usize>,
+    /// Words a text, of those kept.
+    pub mean_words: f64,
+    /// Characters a text, of those kept (MTST's Table I counts these).
+    pub mean_characters: f64,
+    /// Different words of the texts kept.
+    pub unique_words: usize,
+}
+
+/// Where the work stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Pairs done.
+    pub done: usize,
+    /// Pairs in all.
+    pub all: usize,
+    /// Texts a second since this process began.
+    pub texts_per_second: f64,
+}
+
+fn parts_folder(out: &Path) -> PathBuf {
+    out.with_extension("parts")
+}
+
+fn part_path(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("part-{number:06}.jsonl"))
+}
+
+/// Makes every text that is not there yet, then writes the file, the pairs left out (`….left-out.jsonl`) and the report
+/// (`….report.json`) beside it, and removes the parts.
+///
+/// # Errors
+/// When a file cannot be written, when the file exists already, or when the parts beside it are another job's. Whatever part
+/// was finished stays.
+pub fn produce(job: &Job, speaker: &Speaker, device: &Device, tell: &mut dyn FnMut(Progress)) -> Result<Report> {
+    job.decoding.check()?;
+    let folder = parts_folder(job.out);
+    let mark = folder.join("job");
+    match std::fs::read_to_string(&mark) {
+        Ok(found) if found == job.fingerprint => {}
+        Ok(_) => {
+            let problem = "these parts belong to another generator, other pairs or other settings";
+            let mend = "run the command that began them, or delete the folder";
+            return Err(TrainerError::checkpoint(folder.display().to_string(), problem, mend));
+        }
+        Err(_) => {
+            if job.out.exists() {
+                let mend = "choose another --out, or delete it";
+                return Err(TrainerError::settings(job.out.display().to_string(), "the file is there already", mend));
+            }
+            fsx::write_atomic(&mark, job.fingerprint.as_bytes())?;
+        }
+    }
+    let chunks: Vec<&[Asked]> = job.pairs.chunks(job.part.max(1)).collect();
+    let (began, mut made, mut done) = (Instant::now(), 0usize, 0usize);
+    for (number, chunk) in chunks.iter().enumerate() {
+        let path = part_path(&folder, number);
+        if !path.is_file() {
+            let mut text = Vec::new();
+            for batch in chunk.chunks(job.batch.max(1)) {
+                for row in texts(job, speaker, batch, device)? {
+                    serde_json::to_writer(&mut text, &row).map_err(|e| {
+                        TrainerError::checkpoint(path.display().to_string(), e.to_string(), "report this")
+                    })?;
+                    text.push(b'\n');
+                }
+                made += 2 * batch.len();
+                done += batch.len();
+                let texts_per_second = made as f64 / began.elapsed().as_secs_f64().max(1e-9);
+                tell(Progress { done, all: job.pairs.len(), texts_per_second });
+            }
+            fsx::write_atomic(&path, &text)?;
+        } else {
+            done += chunk.len();
+        }
+    }
+    let report = assemble(job, &folder, chunks.len())?;
+    std::fs::remove_dir_all(&folder)
+        .map_err(|e| TrainerError::io(&folder, "remove", e, "delete the folder by hand"))?;
+    Ok(report)
+}
+
+/// Both directions of a batch's pairs, in one go.
+fn texts(job: &Job, speaker: &Speaker, batch: &[Asked], device: &Device) -> Result<Vec<Row>> {
+    let (mut pairs, mut back, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+    for asked in batch {
+        let (reference, target) = (job.features.row(&asked.reference)?, job.features.row(&asked.target)?);
+        pairs.push((reference, target));
+        back.push((target, reference));
+        numbers.push(2 * asked.number);
+    }
+    let reversed: Vec<u64> = numbers.iter().map(|n| n + 1).collect();
+    pairs.extend(back);
+    numbers.extend(reversed);
+    let said = speaker.say(&pairs, numbers, job.features, &job.decoding, device)?;
+    let (there, back) = said.split_at(batch.len().min(said.len()));
+    let rows = batch.iter().zip(there).zip(back).map(|((asked, there), back)| Row {
+        reference: asked.reference.clone(),
+        target: asked.target.clone(),
+        modifier_generated: there.clone(),
+        modifier_reversed: back.clone(),
+    });
+    Ok(rows.collect())
+}
+
+/// Goes through every row of the parts in order, with the reason why it is left out, if it is.
+fn each(
+    job: &Job,
+    folder: &Path,
+    parts: usize,
+    take: &mut dyn FnMut(&str, &Row, Option<&str>) -> std::io::Result<()>,
+) -> std::io::Result<Filter> {
+    let mut filter = Filter::new();
+    let mut count = 0;
+    for number in 0..parts {
+        let file = std::fs::File::open(part_path(folder, number))?;
+        for line in std::io::BufReader::new(file).lines() {
+            let line = line?;
+            let row: Row = serde_json::from_str(&line)?;
+            let rule = filter.check(&row);
+            take(&line, &row, rule.map(|r| r.name()))?;
+            count += 1;
+        }
+    }
+    if count != job.pairs.len() {
+        let problem = format!("the parts have {count} pairs, {} were asked for; delete the folder", job.pairs.len());
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, problem));
+    }
+    Ok(filter)
+}
+
+fn assemble(job: &Job, folder: &Path, parts: usize) -> Result<Report> {
+    let (mut kept, mut characters, mut count, mut unique) = (0usize, 0usize, 0usize, BTreeSet::new());
+    let mut left_out = BTreeMap::new();
+    fsx::write_atomic_with(&job.out.with_extension("left-out.jsonl"), |out| {
+        let filter = each(job, folder, parts, &mut |_, row, rule| {
+            let Some(rule) = rule else { return Ok(()) };
+            let mut value = serde_json::to_value(row)?;
+            value["rule"] = rule.into();
+            writeln!(out, "{value}")
+        })?;
+        left_out = filter.counts();
+        Ok(())
+    })?;
+    fsx::write_atomic_with(job.out, |out| {
+        each(job, folder, parts, &mut |line, row, rule| {
+            if rule.is_some() {
+                return Ok(());
+            }
+            kept += 1;
+            for text in [&row.modifier_generated, &row.modifier_reversed] {
+                characters += text.chars().count();
+                let words = super::overlap::words(text);
+                count += words.len();
+                unique.extend(words);
+            }
+            writeln!(out, "{line}")
+        })?;
+        Ok(())
+    })?;
+    let texts = (2 * kept).max(1) as f64;
+    let report = Report {
+        pairs: job.pairs.len(),
+        kept,
+        left_out,
+        mean_words: count as f64 / texts,
+        mean_characters: characters as f64 / texts,
+        unique_words: unique.len(),
+    };
+    let path = job.out.with_extension("report.json");
+    let json = serde_json::to_vec_pretty(&report)
+        .map_err(|e| TrainerError::checkpoint(path.display().to_string(), e.to_string(), "report this"))?;
+    fsx::write_atomic(&path, &json)?;
+    Ok(report)
+}

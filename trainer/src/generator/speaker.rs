@@ -1,0 +1,108 @@
+//! A trained generator: pairs of images in, texts out.
+
+use super::Setup;
+use super::language::Language;
+use crate::error::{Result, TrainerError};
+use crate::features::Features;
+use crate::train::checkpoint;
+use burn::tensor::{Device, Tensor};
+use std::path::Path;
+use thisbut_model::generator::mtst::Prompt;
+use thisbut_model::generator::{Decoding, Llama, Mtst, Start, generate};
+use thisbut_model::nn::{Noise, TextBatch};
+use thisbut_model::text::{WordPiece, clean_caption};
+use thisbut_model::{CirConfig, weights};
+
+/// The instruction as the Q-Former reads it: ids and mask.
+pub type Instruction = (Vec<u32>, Vec<bool>);
+
+/// The instruction of a setup, tokenised for the Q-Former.
+pub fn instruction(setup: &Setup, config: &CirConfig, words: &WordPiece) -> Instruction {
+    let encoded = words.encode(&clean_caption(&setup.mtst.instruction), config.text_length);
+    (encoded.ids, encoded.mask)
+}
+
+/// What speaks.
+pub struct Speaker<'a> {
+    /// The head, outside the gradient's graph.
+    pub model: Mtst,
+    /// The language model's weights.
+    pub decoder: &'a Llama,
+    /// The language model with its tokenizer.
+    pub language: &'a Language,
+    /// The tokens around the images.
+    pub prompt: Prompt,
+    /// What the Q-Former is told.
+    pub instruction: Instruction,
+}
+
+impl<'a> Speaker<'a> {
+    /// The generator of a checkpoint.
+    ///
+    /// # Errors
+    /// When the file is no generator's, or was trained around another language model.
+    pub fn load(path: &Path, language: &'a Language, words: &WordPiece, device: &Device) -> Result<(Self, CirConfig)> {
+        let checkpoint::Checkpoint { header, mut model, .. } = checkpoint::load(path)?;
+        let place = path.display().to_string();
+        let Some(setup) = header.generator else {
+            let problem = "it is a retrieval model's checkpoint, not a generator's";
+            return Err(TrainerError::checkpoint(place, problem, "give a file of `thisbut generator train`"));
+        };
+        if setup.fingerprint != language.fingerprint || setup.language != language.config {
+            let problem = "it was trained around another language model";
+            return Err(TrainerError::checkpoint(place, problem, "give the --llm that it was trained with"));
+        }
+        let head = Mtst::new(&header.config, setup.mtst.form, language.config.width, device);
+        let speaker = Self {
+            model: weights::load(head, "", &mut model)?,
+            decoder: &language.decoder,
+            language,
+            prompt: Prompt::new(&setup.mtst, &language.words)?,
+            instruction: instruction(&setup, &header.config, words),
+        };
+        Ok((speaker, header.config))
+    }
+
+    /// Prompts `[pairs, n, W]` for pairs of feature rows (reference, target).
+    pub fn prompts(&self, pairs: &[(usize, usize)], features: &Features, device: &Device) -> Tensor<3> {
+        // An image of several pairs is looked at once.
+        let mut rows: Vec<usize> = pairs.iter().flat_map(|(a, b)| [*a, *b]).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        let place = |row: &usize| rows.binary_search(row).unwrap_or(0);
+        let (references, targets): (Vec<usize>, Vec<usize>) = pairs.iter().map(|(a, b)| (place(a), place(b))).unzip();
+        let noise = Noise::off();
+        let keys = self.model.image_keys(features.tokens(&rows, device));
+        let looked = self.model.look(&keys, rows.len(), &noise);
+        let chosen = |at: &[usize]| {
+            let index: Vec<i32> = at.iter().map(|i| *i as i32).collect();
+            let count = index.len();
+            looked.clone().select(0, Tensor::from_data(burn::tensor::TensorData::new(index, [count]), device))
+        };
+        let text = TextBatch::new(&vec![self.instruction.clone(); pairs.len()], device);
+        let visual = self.model.visual(
+            (&keys.select(&references), &keys.select(&targets)),
+            (chosen(&references), chosen(&targets)),
+            &text,
+            &noise,
+        );
+        self.prompt.embed(visual, self.decoder)
+    }
+
+    /// Texts for pairs of feature rows; `numbers` are the pairs' own, for samples.
+    ///
+    /// # Errors
+    /// When the device does not give its values back.
+    pub fn say(
+        &self,
+        pairs: &[(usize, usize)],
+        numbers: Vec<u64>,
+        features: &Features,
+        decoding: &Decoding,
+        device: &Device,
+    ) -> Result<Vec<String>> {
+        let start = Start { numbers, ..Start::new(self.prompts(pairs, features, device)) };
+        let answers = generate(self.decoder, start, &[self.prompt.end], decoding)?;
+        Ok(answers.iter().map(|tokens| self.language.words.decode(tokens).trim().to_owned()).collect())
+    }
+}
