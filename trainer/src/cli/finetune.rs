@@ -1,8 +1,8 @@
 //! `thisbut finetune`: training by a recipe, on triplets or captions.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
-use thisbut::data::{DataSet, Format, LoadOptions, Split, Table, derive, described};
+use thisbut::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, synthetic};
 use thisbut::device::{DeviceKind, choose};
 use thisbut::features::{Features, ImageTokens, Live};
 use thisbut::train::choices::Choices;
@@ -38,6 +38,9 @@ pub struct Args {
     /// sprc-cirr, spn4cir-stage2, fluent-captions, fluent) or a recipe file; other options override it.
     #[arg(long)]
     recipe: Option<String>,
+    /// Generated triplets (a file of `thisbut generate`) in the place of the data set's training split.
+    #[arg(long)]
+    triplets: Option<PathBuf>,
     /// Stop after this step; the same command without it goes on from there.
     #[arg(long)]
     until: Option<usize>,
@@ -66,13 +69,28 @@ impl Args {
         Ok(Box::new(Features::open(&path, Some(&expected))?))
     }
 
+    /// Runs `thisbut pretrain`: q2t alone, unless a recipe says otherwise.
+    pub fn pretrain(mut self) -> Result<()> {
+        if self.triplets.is_none() {
+            bail!("--triplets: pretraining needs generated triplets; give a file of `thisbut generate`");
+        }
+        if self.recipe.is_none() {
+            self.choices.t2t = self.choices.t2t.or(Some(0.0));
+            self.choices.p2p = self.choices.p2p.or(Some(0.0));
+        }
+        self.run()
+    }
+
     /// Runs the command.
     pub fn run(self) -> Result<()> {
         let recipe = self.recipe.as_deref().map(recipes::find).transpose()?.unwrap_or_default();
         let choices = self.choices.clone().over(recipe);
         let config = choices.configure(super::preset(choices.preset.as_deref().unwrap_or("web-s"))?)?;
         let data = DataSet::open(&self.dataset, self.format)?;
-        let (mut train, complaints) = data.load(Split::Train, &LoadOptions::default())?;
+        let (mut train, complaints) = match &self.triplets {
+            Some(file) => synthetic::load(file, &data, &LoadOptions::default())?,
+            None => data.load(Split::Train, &LoadOptions::default())?,
+        };
         super::complain(&complaints, 20);
         let (mut validation, complaints) = data.load(Split::Val, &LoadOptions::default())?;
         super::complain(&complaints, 20);

@@ -13,6 +13,7 @@ mod fetch;
 mod fetch_weights;
 mod finetune;
 mod generate;
+mod generator;
 mod import;
 mod index;
 mod pairs;
@@ -48,6 +49,9 @@ enum Command {
     Index(index::Args),
     Query(query::Args),
     Pairs(pairs::Args),
+    Generator(generator::Args),
+    /// Pretrain on generated triplets, q2t alone; otherwise as finetune.
+    Pretrain(finetune::Args),
     Generate(generate::Args),
     Plot(plot::Args),
     Config(config::Args),
@@ -70,6 +74,8 @@ impl Cli {
             Command::Index(args) => args.run(),
             Command::Query(args) => args.run(),
             Command::Pairs(args) => args.run(),
+            Command::Generator(args) => args.run(),
+            Command::Pretrain(args) => args.pretrain(),
             Command::Generate(args) => args.run(),
             Command::Plot(args) => args.run(),
             Command::Config(args) => args.run(),

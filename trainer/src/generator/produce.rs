@@ -3,7 +3,7 @@
 use super::filters::{Filter, Row};
 use super::speaker::Speaker;
 use crate::error::{Result, TrainerError};
-use crate::features::Features;
+use crate::features::ImageTokens;
 use crate::fsx;
 use burn::tensor::Device;
 use serde::Serialize;
@@ -29,7 +29,7 @@ pub struct Job<'a> {
     /// The pairs.
     pub pairs: &'a [Asked],
     /// Their images' tokens.
-    pub features: &'a Features,
+    pub features: &'a dyn ImageTokens,
     /// How texts are made.
     pub decoding: Decoding,
     /// Pairs that are answered together; each gives two texts.

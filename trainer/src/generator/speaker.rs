@@ -3,7 +3,7 @@
 use super::Setup;
 use super::language::Language;
 use crate::error::{Result, TrainerError};
-use crate::features::Features;
+use crate::features::ImageTokens;
 use crate::train::checkpoint;
 use burn::tensor::{Device, Tensor};
 use std::path::Path;
@@ -64,7 +64,10 @@ impl<'a> Speaker<'a> {
     }
 
     /// Prompts `[pairs, n, W]` for pairs of feature rows (reference, target).
-    pub fn prompts(&self, pairs: &[(usize, usize)], features: &Features, device: &Device) -> Tensor<3> {
+    ///
+    /// # Errors
+    /// When an image cannot be read.
+    pub fn prompts(&self, pairs: &[(usize, usize)], features: &dyn ImageTokens, device: &Device) -> Result<Tensor<3>> {
         // An image of several pairs is looked at once.
         let mut rows: Vec<usize> = pairs.iter().flat_map(|(a, b)| [*a, *b]).collect();
         rows.sort_unstable();
@@ -72,7 +75,7 @@ impl<'a> Speaker<'a> {
         let place = |row: &usize| rows.binary_search(row).unwrap_or(0);
         let (references, targets): (Vec<usize>, Vec<usize>) = pairs.iter().map(|(a, b)| (place(a), place(b))).unzip();
         let noise = Noise::off();
-        let keys = self.model.image_keys(features.tokens(&rows, device));
+        let keys = self.model.image_keys(features.tokens(&rows, device)?);
         let looked = self.model.look(&keys, rows.len(), &noise);
         let chosen = |at: &[usize]| {
             let index: Vec<i32> = at.iter().map(|i| *i as i32).collect();
@@ -86,7 +89,7 @@ impl<'a> Speaker<'a> {
             &text,
             &noise,
         );
-        self.prompt.embed(visual, self.decoder)
+        Ok(self.prompt.embed(visual, self.decoder))
     }
 
     /// Texts for pairs of feature rows; `numbers` are the pairs' own, for samples.
@@ -97,11 +100,11 @@ impl<'a> Speaker<'a> {
         &self,
         pairs: &[(usize, usize)],
         numbers: Vec<u64>,
-        features: &Features,
+        features: &dyn ImageTokens,
         decoding: &Decoding,
         device: &Device,
     ) -> Result<Vec<String>> {
-        let start = Start { numbers, ..Start::new(self.prompts(pairs, features, device)) };
+        let start = Start { numbers, ..Start::new(self.prompts(pairs, features, device)?) };
         let answers = generate(self.decoder, start, &[self.prompt.end], decoding)?;
         Ok(answers.iter().map(|tokens| self.language.words.decode(tokens).trim().to_owned()).collect())
     }

@@ -8,14 +8,14 @@ pub mod finetune;
 pub mod forward;
 pub mod gradients;
 pub mod groups;
-mod journal;
+pub(crate) mod journal;
 pub mod losses;
 pub mod optimizer;
 pub mod peers;
 pub mod recipes;
 pub mod schedule;
 pub mod settings;
-mod start;
+pub(crate) mod start;
 pub mod step;
 pub mod validation;
 

@@ -4,22 +4,27 @@ use super::checkpoint::Header;
 use crate::data::table::Table;
 use crate::error::{Result, TrainerError};
 use crate::fsx;
+use burn::module::Module;
 use burn::tensor::Device;
 use std::path::Path;
 use thisbut_model::CirConfig;
 use thisbut_model::cir::Cir;
 use thisbut_model::weights::{self, Tensors};
 
+/// [`random`] weights for the whole model.
+pub fn initial(config: &CirConfig, seed: u64) -> Tensors {
+    random(&Cir::new(config, &Device::flex()), seed)
+}
+
 /// A seeded random start for every parameter, independent of the device's own generator.
 ///
 /// Linear maps follow Glorot (`std = √(2 / (d_in + d_out))`). BERT's fixed 0.02 suits its width of 768; in a narrow
 /// Q-Former it leaves attention uniform for hundreds of steps. Tables are normalised right after the look-up and keep 0.02.
-pub fn initial(config: &CirConfig, seed: u64) -> Tensors {
+pub fn random<M: Module>(model: &M, seed: u64) -> Tensors {
     use rand::{Rng, SeedableRng};
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let mut tensors = Tensors::new();
-    let model = Cir::new(config, &Device::flex());
-    for (name, (dims, mut values)) in weights::collect(&model, "").unwrap_or_default() {
+    for (name, (dims, mut values)) in weights::collect(model, "").unwrap_or_default() {
         if let [rows, columns] = dims[..] {
             let spread = match name.ends_with(".weight") {
                 true => (2.0 / (rows + columns) as f64).sqrt(),

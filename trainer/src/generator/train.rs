@@ -1,0 +1,377 @@
+//! Training the generator: Q-Former and FC_llm before a frozen language model, loss on the answers' tokens (eq. 2).
+
+use super::language::{Language, frozen};
+use super::speaker::{Instruction, Speaker, instruction};
+use super::{Setup, overlap};
+use crate::data::table::Table;
+use crate::embed::{self, read};
+use crate::error::{Result, TrainerError};
+use crate::features::ImageTokens;
+use crate::page::samples::{Sample, samples};
+use crate::train::gradients::ParameterGradients;
+use crate::train::journal::Journal;
+use crate::train::optimizer::AdamW;
+use crate::train::settings::{Precision, Settings};
+use crate::train::{batches, checkpoint, schedule, start};
+use crate::{device, fsx};
+use burn::module::Module;
+use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData, activation};
+use serde_json::json;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use thisbut_model::CirConfig;
+use thisbut_model::generator::mtst::{Prompt, answer_logits};
+use thisbut_model::generator::{Bpe, Decoding, Llama, Mtst, Strategy};
+use thisbut_model::nn::basic::in_precision;
+use thisbut_model::nn::{Noise, TextBatch};
+use thisbut_model::text::WordPiece;
+use thisbut_model::weights::{self, Tensors};
+
+/// Checkpoints that a run keeps.
+const KEPT: usize = 2;
+/// Pairs that are validated together.
+const PART: usize = 16;
+/// Characters of a text that are read; an answer has far fewer.
+const LONGEST: usize = 4096;
+
+/// What a run reads and where it writes.
+pub struct Inputs<'a> {
+    /// The Q-Former's architecture.
+    pub config: &'a CirConfig,
+    /// How the generator is put together.
+    pub setup: &'a Setup,
+    /// Annotated triplets.
+    pub train: &'a Table,
+    /// Held-out triplets.
+    pub validation: &'a Table,
+    /// Image tokens of both.
+    pub features: &'a dyn ImageTokens,
+    /// The Q-Former's tokenizer.
+    pub words: &'a WordPiece,
+    /// The language model, outside the gradient's graph.
+    pub language: &'a Language,
+    /// Starting weights by name; parameters that are missing start at random.
+    pub start: Tensors,
+    /// Held-out pairs that get a text at each validation.
+    pub samples: usize,
+    /// The run's folder.
+    pub run: &'a Path,
+    /// Stop after this step, although the schedule goes on; a later call resumes there.
+    pub until: Option<usize>,
+}
+
+/// What the loop tells while it runs.
+pub enum Event {
+    /// A step is done.
+    Step {
+        /// Steps done.
+        step: usize,
+        /// Steps in all.
+        steps: usize,
+        /// Its loss, in nats a token.
+        loss: f64,
+        /// Triplets a second since this process began.
+        triplets_per_second: f64,
+        /// Time that the rest will take.
+        left: Duration,
+    },
+    /// A validation is done.
+    Validation {
+        /// Steps done.
+        step: usize,
+        /// What it found.
+        found: Validated,
+    },
+    /// Something worth a line.
+    Note(String),
+}
+
+/// Figures on held-out pairs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Validated {
+    /// Nats a token of the people's own texts.
+    pub loss: f64,
+    /// Its exponential.
+    pub perplexity: f64,
+    /// Mean ROUGE-1 of greedy texts.
+    pub rouge1: f64,
+    /// Mean METEOR of greedy texts, equal words only.
+    pub meteor: f64,
+}
+
+/// What a step needs besides the weights that it changes.
+struct Context<'a> {
+    settings: &'a Settings,
+    inputs: &'a Inputs<'a>,
+    /// The decoder inside the gradient's graph, in the run's precision.
+    decoder: Llama,
+    prompt: Prompt,
+    instruction: Instruction,
+    /// Feature rows of the training images.
+    rows: Vec<usize>,
+    /// The training texts' tokens, each with its end.
+    answers: Vec<Vec<u32>>,
+    device: Device,
+}
+
+fn answers(table: &Table, words: &Bpe, length: usize) -> Vec<Vec<u32>> {
+    let encode = |text: &str| {
+        let text: String = text.trim().chars().take(LONGEST).collect();
+        let mut tokens = words.encode(&text);
+        tokens.truncate(length.max(2) - 1);
+        tokens.push(words.end());
+        tokens
+    };
+    table.triplets.iter().map(|t| encode(&t.text)).collect()
+}
+
+/// Sum over the answers' tokens of their negative log-likelihood: `[1]`, in f32.
+fn negative_log_likelihood(decoder: &Llama, prompt: Tensor<3>, answers: &[Vec<u32>]) -> Tensor<1> {
+    let logits = answer_logits(decoder, prompt, answers).cast(FloatDType::F32);
+    let right: Vec<i32> = answers.iter().flatten().map(|t| *t as i32).collect();
+    let count = right.len();
+    let right = Tensor::<1, Int>::from_data(TensorData::new(right, [count]), &logits.device()).reshape([count, 1]);
+    activation::log_softmax(logits, 1).gather(1, right).sum().neg()
+}
+
+impl Context<'_> {
+    /// Gradients and mean loss a token of one batch.
+    fn gradients(&self, master: &Mtst, batch: &[u32], step: usize) -> Result<(ParameterGradients, f64)> {
+        let Self { settings, inputs, device, .. } = self;
+        let own = |t: &u32| self.answers.get(*t as usize).cloned().unwrap_or_default();
+        let tokens: usize = batch.iter().map(|t| own(t).len()).sum();
+        let mut batch = batch.to_vec();
+        // A batch's order means nothing; by length, each part of it is as short as its texts allow.
+        batch.sort_by_key(|t| own(t).len());
+        let piece = if settings.sub_batch == 0 { batch.len() } else { settings.sub_batch };
+        let (mut gradients, mut loss) = (ParameterGradients::default(), 0.0);
+        for (at, part) in batch.chunks(piece.max(1)).enumerate() {
+            let model = match settings.precision {
+                Precision::F32 => master.clone(),
+                Precision::Bf16 => in_precision(master, FloatDType::BF16),
+            };
+            let seed = settings.seed.wrapping_add((step as u64) << 20).wrapping_add((at as u64) << 12);
+            let noise = Noise::new(inputs.config.qformer.dropout, seed);
+            let b = part.len();
+            let (mut references, mut targets) = (Vec::new(), Vec::new());
+            for t in part {
+                let triplet = inputs.train.triplets.get(*t as usize);
+                let row = |image: Option<u32>| image.and_then(|i| self.rows.get(i as usize)).copied().unwrap_or(0);
+                references.push(row(triplet.map(|t| t.reference)));
+                targets.push(row(triplet.and_then(|t| t.targets.first().copied())));
+            }
+            let images: Vec<usize> = references.into_iter().chain(targets).collect();
+            let keys = model.image_keys(inputs.features.tokens(&images, device)?);
+            let looked = model.look(&keys, 2 * b, &noise);
+            let [_, n, d] = looked.dims();
+            let looked = (looked.clone().slice([0..b, 0..n, 0..d]), looked.slice([b..2 * b, 0..n, 0..d]));
+            let text = TextBatch::new(&vec![self.instruction.clone(); b], device);
+            let visual = model.visual((&keys.slice(0..b), &keys.slice(b..2 * b)), looked, &text, &noise);
+            let own: Vec<Vec<u32>> = part.iter().map(own).collect();
+            let prompt = self.prompt.embed(visual, &self.decoder);
+            let part_loss = negative_log_likelihood(&self.decoder, prompt, &own) / tokens as f64;
+            let found = part_loss.backward();
+            gradients.add(ParameterGradients::of(master, &found));
+            loss += read(part_loss.inner())?.first().copied().map_or(0.0, f64::from);
+        }
+        Ok((gradients, loss))
+    }
+}
+
+/// Trains until `settings.steps`, resuming from the newest checkpoint in the run folder. Returns the final weights' file.
+///
+/// # Errors
+/// When data, settings or files do not fit.
+pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event)) -> Result<PathBuf> {
+    settings.check()?;
+    fsx::create_dir(inputs.run)?;
+    if settings.batch > inputs.train.triplets.len() {
+        let problem = format!("{} is more than the {} training triplets", settings.batch, inputs.train.triplets.len());
+        return Err(TrainerError::settings("--batch", problem, "choose a smaller batch"));
+    }
+    let plain = device::choose(settings.device)?;
+    let device = plain.clone().autodiff();
+    if settings.precision == Precision::Bf16 && !plain.supports_dtype(DType::BF16) {
+        let problem = "the device does not compute in bfloat16";
+        return Err(TrainerError::settings("--precision", problem, "use f32, or another --device"));
+    }
+    let mut header = checkpoint::Header::new(settings.clone(), inputs.config.clone(), start::fingerprint(inputs.train));
+    header.generator = Some(inputs.setup.clone());
+    let head = |device: &Device| Mtst::new(inputs.config, inputs.setup.mtst.form, inputs.setup.language.width, device);
+    let (mut tensors, mut state) = (Tensors::new(), None);
+    let mut notes = Vec::new();
+    if let Some((path, found)) = checkpoint::newest(inputs.run, &mut |note| notes.push(note)) {
+        start::same_run(&path, &found.header, &header)?;
+        if found.header.generator != header.generator {
+            let problem = "this run was started with another form, instruction or language model";
+            let mend = "use the same ones to resume, or another --out to start anew";
+            return Err(TrainerError::checkpoint(path.display().to_string(), problem, mend));
+        }
+        header = found.header;
+        tensors = found.model;
+        state = Some(found.optimizer);
+        notes.push(format!("resumed from step {} ({})", header.step, path.display()));
+    } else {
+        tensors.extend(start::random(&head(&Device::flex()), settings.seed));
+        let known: Vec<String> = tensors.keys().cloned().collect();
+        tensors.extend(std::mem::take(&mut inputs.start).into_iter().filter(|(name, _)| known.contains(name)));
+    }
+    notes.into_iter().for_each(|note| tell(Event::Note(note)));
+    let mut model = weights::load(head(&device), "", &mut tensors)?;
+    if settings.freeze_words {
+        model.qformer.word = model.qformer.word.set_require_grad(false);
+    }
+    let mut optimizer = AdamW::new(settings);
+    if let Some(state) = state {
+        optimizer.restore(state, header.optimizer_steps, &plain);
+    }
+
+    // The language model in the run's precision, once outside the graph and once, on the same memory, inside.
+    let decoder = match settings.precision {
+        Precision::F32 => inputs.language.decoder.clone(),
+        Precision::Bf16 => in_precision(&inputs.language.decoder, FloatDType::BF16),
+    };
+    let inputs = inputs;
+    let words = &inputs.language.words;
+    let context = Context {
+        settings,
+        inputs: &inputs,
+        decoder: frozen(&decoder),
+        prompt: Prompt::new(&inputs.setup.mtst, words)?,
+        instruction: instruction(inputs.setup, inputs.config, inputs.words),
+        rows: embed::rows(inputs.train, inputs.features)?,
+        answers: answers(inputs.train, words, inputs.setup.mtst.answer_length),
+        device,
+    };
+    let mut journal = Journal::open(&inputs.run.join("metrics.jsonl"), header.step)?;
+    let per_epoch = inputs.train.triplets.len() / settings.batch;
+    let mut order = (u64::MAX, Vec::new());
+    let (started, first) = (Instant::now(), header.step);
+    let end = inputs.until.unwrap_or(settings.steps).min(settings.steps);
+    for step in header.step..end {
+        let epoch = (step / per_epoch) as u64;
+        if order.0 != epoch {
+            order = (epoch, batches::epoch_order(inputs.train, settings.seed, epoch, 1));
+        }
+        let at = (step % per_epoch) * settings.batch;
+        let batch = order.1.get(at..at + settings.batch).unwrap_or_default();
+        // Devices that draw dropout masks themselves draw the same ones in a resumed run.
+        plain.seed(settings.seed ^ (step as u64).wrapping_mul(0x2545_F491_4F6C_DD1D));
+        let point = schedule::point(settings, step);
+        let (gradients, loss) = context.gradients(&model, batch, step)?;
+        let (updated, norm) = optimizer.update(model, &gradients, point)?;
+        model = updated;
+        header.step = step + 1;
+        journal.write(&json!({
+            "step": header.step, "epoch": header.step as f64 / per_epoch as f64, "loss": loss, "lr": point.rate,
+            "gradient_norm": norm,
+        }))?;
+        let speed = (header.step - first) as f64 / started.elapsed().as_secs_f64().max(1e-9);
+        tell(Event::Step {
+            step: header.step,
+            steps: settings.steps,
+            loss,
+            triplets_per_second: speed * settings.batch as f64,
+            left: Duration::from_secs_f64((settings.steps - header.step) as f64 / speed),
+        });
+        let last = header.step == end;
+        if header.step.is_multiple_of(settings.validate_every) || last {
+            let found = validate(&context, &model, &decoder, header.step, &plain)?;
+            journal.write(&json!({"step": header.step, "val": {
+                "loss": found.loss, "perplexity": found.perplexity, "rouge1": found.rouge1, "meteor": found.meteor,
+            }}))?;
+            tell(Event::Validation { step: header.step, found });
+            if header.best.is_none_or(|(best, _)| -found.loss > best) {
+                header.best = Some((-found.loss, header.step));
+                let path = inputs.run.join("best.safetensors");
+                checkpoint::save(&path, &header, &weights::collect(&model, "")?, &Tensors::new())?;
+            }
+        }
+        if header.step.is_multiple_of(settings.checkpoint_every) || last {
+            let (state, steps) = optimizer.state()?;
+            header.optimizer_steps = steps;
+            let path = inputs.run.join(format!("step-{:08}.safetensors", header.step));
+            checkpoint::save(&path, &header, &weights::collect(&model, "")?, &state)?;
+            checkpoint::prune(inputs.run, KEPT);
+        }
+    }
+    if end < settings.steps {
+        return Ok(inputs.run.join(format!("step-{:08}.safetensors", header.step)));
+    }
+    let path = inputs.run.join("final.safetensors");
+    checkpoint::save(&path, &header, &weights::collect(&model, "")?, &Tensors::new())?;
+    Ok(path)
+}
+
+fn validate(context: &Context, model: &Mtst, decoder: &Llama, step: usize, device: &Device) -> Result<Validated> {
+    let Context { settings, inputs, .. } = context;
+    let table = inputs.validation;
+    let language = inputs.language;
+    let model = match settings.precision {
+        Precision::F32 => model.valid(),
+        Precision::Bf16 => in_precision(&model.valid(), FloatDType::BF16),
+    };
+    let speaker =
+        Speaker { model, decoder, language, prompt: context.prompt.clone(), instruction: context.instruction.clone() };
+    let rows = embed::rows(table, inputs.features)?;
+    let own = answers(table, &language.words, inputs.setup.mtst.answer_length);
+    // Every n-th triplet: a file may be ordered by group. Zero asks for all.
+    let spread = |wanted: usize| {
+        let wanted = if wanted == 0 { usize::MAX } else { wanted };
+        table.triplets.len().div_ceil(wanted.min(table.triplets.len()).max(1)).max(1)
+    };
+    let usable: Vec<usize> = (0..table.triplets.len()).filter(|t| !table.triplets[*t].targets.is_empty()).collect();
+    let pair = |t: &usize| {
+        let triplet = table.triplets.get(*t)?;
+        Some((*rows.get(triplet.reference as usize)?, *rows.get(*triplet.targets.first()? as usize)?))
+    };
+    let (mut loss, mut tokens) = (0.0, 0usize);
+    let chosen: Vec<usize> = usable.iter().copied().step_by(spread(settings.validate_queries)).collect();
+    for part in chosen.chunks(PART) {
+        let pairs: Vec<(usize, usize)> = part.iter().filter_map(pair).collect();
+        let own: Vec<Vec<u32>> = part.iter().filter_map(|t| own.get(*t).cloned()).collect();
+        tokens += own.iter().map(Vec::len).sum::<usize>();
+        let prompts = speaker.prompts(&pairs, inputs.features, device)?;
+        let sum = negative_log_likelihood(decoder, prompts, &own);
+        loss += read(sum)?.first().copied().map_or(0.0, f64::from);
+    }
+    let loss = loss / tokens.max(1) as f64;
+    let decoding = Decoding {
+        strategy: Strategy::Greedy,
+        repetition_penalty: 1.0,
+        least: 1,
+        most: inputs.setup.mtst.answer_length,
+        target: None,
+    };
+    let mut shown = Vec::new();
+    let chosen: Vec<usize> = usable.iter().copied().step_by(spread(inputs.samples.max(1))).collect();
+    for part in chosen.chunks(PART) {
+        let pairs: Vec<(usize, usize)> = part.iter().filter_map(pair).collect();
+        let numbers = part.iter().map(|t| *t as u64).collect();
+        let said = speaker.say(&pairs, numbers, inputs.features, &decoding, device)?;
+        for (t, generated) in part.iter().zip(said) {
+            let Some(triplet) = table.triplets.get(*t) else { continue };
+            let name = |image: Option<&u32>| {
+                image.and_then(|i| table.images.get(*i as usize)).map(|i| i.name.clone()).unwrap_or_default()
+            };
+            shown.push(Sample {
+                reference: name(Some(&triplet.reference)),
+                target: name(triplet.targets.first()),
+                rouge1: overlap::rouge1(&triplet.text, &generated),
+                meteor: overlap::meteor(&triplet.text, &generated),
+                original: triplet.text.clone(),
+                generated,
+            });
+        }
+    }
+    let mean = |of: fn(&Sample) -> f64| shown.iter().map(of).sum::<f64>() / shown.len().max(1) as f64;
+    let found = Validated { loss, perplexity: loss.exp(), rouge1: mean(|s| s.rouge1), meteor: mean(|s| s.meteor) };
+    let files: HashMap<String, PathBuf> = table.images.iter().map(|i| (i.name.clone(), i.path.clone())).collect();
+    let title = format!(
+        "Step {step}: perplexity {:.2}, ROUGE-1 {:.3}, METEOR {:.3}",
+        found.perplexity, found.rouge1, found.meteor
+    );
+    fsx::write_atomic(&inputs.run.join("samples.html"), samples(&title, &shown, &files).as_bytes())?;
+    Ok(found)
+}

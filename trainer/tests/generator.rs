@@ -1,0 +1,243 @@
+//! The generator on the command line: training resumes to the same bytes, kills while generating lose and double nothing,
+//! bad input is refused in one sentence.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{run, shapes, thisbut};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+fn tiny() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/tiny-llama.gguf").to_string_lossy().into_owned()
+}
+
+struct World {
+    root: tempfile::TempDir,
+    data: String,
+    weights: String,
+}
+
+impl World {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let (data, weights) = shapes(root.path());
+        let [data, weights] = [data, weights].map(|p| p.to_string_lossy().into_owned());
+        run(&["features", &data, "--preset", "tiny", "--weights", &weights]);
+        Self { root, data, weights }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn place(&self, name: &str) -> String {
+        self.path(name).to_string_lossy().into_owned()
+    }
+
+    fn train(&self, out: &str, more: &[&str]) {
+        let (out, llm) = (self.place(out), tiny());
+        let mut arguments =
+            vec!["generator", "train", &self.data, "--preset", "tiny", "--weights", &self.weights, "--llm", &llm];
+        arguments.extend(["--out", &out, "--steps", "12", "--batch", "16", "--warmup", "2", "--answer-length", "16"]);
+        arguments.extend([
+            "--validate-every",
+            "6",
+            "--validate-queries",
+            "20",
+            "--samples",
+            "6",
+            "--checkpoint-every",
+            "3",
+        ]);
+        arguments.extend(more);
+        run(&arguments);
+    }
+
+    /// All ordered pairs of the collection's images.
+    fn pairs(&self) -> String {
+        let mut names: Vec<String> = std::fs::read_dir(Path::new(&self.data).join("images"))
+            .unwrap()
+            .map(|e| e.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        let mut text = String::new();
+        for a in &names {
+            for b in names.iter().filter(|b| *b != a) {
+                text.push_str(&format!("{{\"reference\": \"{a}\", \"target\": \"{b}\", \"rule\": \"all\"}}\n"));
+            }
+        }
+        let path = self.path("pairs.jsonl");
+        std::fs::write(&path, text).unwrap();
+        path.to_string_lossy().into_owned()
+    }
+
+    fn generate<'a>(&self, strings: &'a [String; 4]) -> Vec<&'a str> {
+        let [pairs, generator, features, out] = strings;
+        vec!["generate", "--pairs", pairs, "--generator", generator, "--features", features, "--out", out]
+    }
+}
+
+#[test]
+fn an_interrupted_run_ends_with_the_same_bytes_in_both_forms() {
+    let world = World::new();
+    for form in ["paper", "code"] {
+        let [whole, broken] = ["whole", "broken"].map(|name| format!("{form}-{name}"));
+        world.train(&whole, &["--form", form]);
+        world.train(&broken, &["--form", form, "--until", "5"]);
+        world.train(&broken, &["--form", form]);
+        let read = |run: &str, file: &str| std::fs::read(world.path(run).join(file)).unwrap();
+        assert!(read(&whole, "final.safetensors") == read(&broken, "final.safetensors"), "{form}: the weights differ");
+        let lines = String::from_utf8(read(&whole, "metrics.jsonl")).unwrap();
+        let losses: Vec<f64> = lines
+            .lines()
+            .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64())
+            .collect();
+        assert_eq!(losses.len(), 12);
+        assert!(losses[11] < losses[0] - 0.2, "{form}: {losses:?}");
+        let validated = lines.lines().filter(|line| line.contains("perplexity")).count();
+        assert_eq!(validated, 2);
+        let page = String::from_utf8(read(&whole, "samples.html")).unwrap();
+        assert!(page.matches("<article>").count() >= 6 && page.contains("data:image/jpeg") && page.contains("ROUGE-1"));
+    }
+    let (llm, out) = (tiny(), world.place("paper-whole"));
+    let output = thisbut()
+        .args(["generator", "train", &world.data, "--preset", "tiny", "--weights", &world.weights, "--llm", &llm])
+        .args(["--out", &out, "--steps", "12", "--batch", "16", "--form", "code"])
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+}
+
+#[test]
+fn kills_while_generating_lose_and_double_nothing() {
+    let world = World::new();
+    world.train("run", &[]);
+    let generator = world.path("run/final.safetensors").to_string_lossy().into_owned();
+    let features = Path::new(&world.data).join("tiny.features").to_string_lossy().into_owned();
+    let pairs = world.pairs();
+    let strings = |out: &str| [pairs.clone(), generator.clone(), features.clone(), world.place(out)];
+    let (whole, broken) = (strings("whole.jsonl"), strings("broken.jsonl"));
+    let llm = tiny();
+    let more = [
+        "--weights",
+        &world.weights,
+        "--llm",
+        &llm,
+        "--part",
+        "8",
+        "--batch",
+        "8",
+        "--beams",
+        "2",
+        "--max-tokens",
+        "12",
+    ];
+    let began = Instant::now();
+    run(&[world.generate(&whole), more.to_vec()].concat());
+    let length = began.elapsed();
+    let mut kills = 0;
+    for turn in 1..=8u32 {
+        let mut child = thisbut()
+            .args([world.generate(&broken), more.to_vec()].concat())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(20) + length.mul_f64(f64::from(turn * 7 % 5) / 12.0));
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        kills += 1;
+    }
+    assert!(kills >= 3, "the run ended after {kills} kills");
+    run(&[world.generate(&broken), more.to_vec()].concat());
+    let read = |name: &str| std::fs::read_to_string(world.path(name)).unwrap();
+    assert_eq!(read("whole.jsonl"), read("broken.jsonl"));
+    assert_eq!(read("whole.left-out.jsonl"), read("broken.left-out.jsonl"));
+    assert_eq!(read("whole.report.json"), read("broken.report.json"));
+    assert!(!world.path("broken.parts").exists());
+
+    // Every pair once, kept or left out with its rule, in the published names.
+    let (mut seen, mut left_out) = (HashSet::new(), 0);
+    for line in read("whole.jsonl").lines().chain(read("whole.left-out.jsonl").lines()) {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert!(row["modifier_generated"].is_string() && row["modifier_reversed"].is_string());
+        assert!(seen.insert((row["reference"].to_string(), row["target"].to_string())), "{line}");
+        left_out += usize::from(row["rule"].is_string());
+    }
+    assert_eq!(seen.len(), 24 * 23);
+    let report: serde_json::Value = serde_json::from_str(&read("whole.report.json")).unwrap();
+    assert_eq!(report["pairs"], 24 * 23);
+    assert_eq!(report["kept"], 24 * 23 - left_out);
+    let counted: u64 = report["left_out"].as_object().unwrap().values().map(|v| v.as_u64().unwrap()).sum();
+    assert_eq!(counted, left_out as u64);
+
+    // The same file again, and another job's parts.
+    let refused = |arguments: &[&str], words: &str| {
+        let output = thisbut().args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(words), "{said}");
+        assert!(!said.contains("panicked"), "{said}");
+    };
+    refused(&[world.generate(&whole), more.to_vec()].concat(), "there already");
+    std::fs::create_dir(world.path("other.parts")).unwrap();
+    std::fs::write(world.path("other.parts/job"), "x").unwrap();
+    refused(&[world.generate(&strings("other.jsonl")), more.to_vec()].concat(), "another generator");
+
+    // Damaged and foreign files.
+    let bytes = std::fs::read(&llm).unwrap();
+    let cut = world.place("cut.gguf");
+    std::fs::write(&cut, &bytes[..bytes.len() / 2]).unwrap();
+    let with = |llm: &str| {
+        let mut arguments: Vec<String> = world.generate(&strings("n.jsonl")).into_iter().map(str::to_owned).collect();
+        arguments.extend(["--weights", &world.weights, "--llm", llm].map(str::to_owned));
+        arguments
+    };
+    let refused_llm = |llm: &str, words: &str| {
+        let arguments = with(llm);
+        refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), words);
+    };
+    refused_llm(&cut, "cut short");
+    let other = world.place("other.gguf");
+    let at = bytes.windows(5).position(|w| w == b"llama").unwrap();
+    std::fs::write(&other, [&bytes[..at], b"gemma", &bytes[at + 5..]].concat()).unwrap();
+    refused_llm(&other, "'gemma', not llama");
+    std::fs::write(&other, b"not a model").unwrap();
+    refused_llm(&other, "not a GGUF file");
+    std::fs::write(world.path("pairs.jsonl"), "{\"reference\": \"gone\", \"target\": \"red-circle\"}\n").unwrap();
+    refused_llm(&llm, "no image 'gone'");
+    assert!(!world.path("n.jsonl").exists() && !world.path("n.parts").exists());
+}
+
+#[test]
+fn generated_triplets_are_pretrained_on() {
+    let world = World::new();
+    let row = |reference: &str, target: &str, text: &str| {
+        format!(
+            "{{\"reference\": \"{reference}\", \"target\": \"{target}\", \"modifier_generated\": \"{text}\", \
+             \"modifier_reversed\": \"but in a red\"}}\n"
+        )
+    };
+    let made = world.path("made.jsonl");
+    let rows: Vec<String> = ["green", "blue", "yellow", "purple", "black"]
+        .iter()
+        .flat_map(|c| {
+            ["circle", "square"].map(|s| row(&format!("red-{s}"), &format!("{c}-{s}"), &format!("but in {c}")))
+        })
+        .collect();
+    std::fs::write(&made, rows.concat()).unwrap();
+    let (made, out) = (made.to_string_lossy().into_owned(), world.place("pretrained"));
+    let base = ["pretrain", &world.data, "--preset", "tiny", "--weights", &world.weights, "--out", &out];
+    let more = ["--triplets", &made, "--steps", "3", "--batch", "8", "--warmup", "1", "--group", "1"];
+    run(&[base.as_slice(), &more].concat());
+    let lines = std::fs::read_to_string(world.path("pretrained/metrics.jsonl")).unwrap();
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!((first["loss"].as_f64(), first["t2t"].as_f64()), (first["q2t"].as_f64(), Some(0.0)));
+    let output = thisbut().args(base).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--triplets"));
+}
