@@ -41,7 +41,20 @@ impl World {
         let (out, llm) = (self.place(out), tiny());
         let mut arguments =
             vec!["generator", "train", &self.data, "--preset", "tiny", "--weights", &self.weights, "--llm", &llm];
-        arguments.extend(["--out", &out, "--steps", "12", "--batch", "16", "--warmup", "2", "--answer-length", "16"]);
+        arguments.extend([
+            "--out",
+            &out,
+            "--steps",
+            "12",
+            "--batch",
+            "16",
+            "--warmup",
+            "2",
+            "--learning-rate",
+            "5e-3",
+            "--answer-length",
+            "16",
+        ]);
         arguments.extend([
             "--validate-every",
             "6",
@@ -96,7 +109,8 @@ fn an_interrupted_run_ends_with_the_same_bytes_in_both_forms() {
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64())
             .collect();
         assert_eq!(losses.len(), 12);
-        assert!(losses[11] < losses[0] - 0.2, "{form}: {losses:?}");
+        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+        assert!(mean(&losses[8..]) < mean(&losses[..4]) - 0.05, "{form}: {losses:?}");
         let validated = lines.lines().filter(|line| line.contains("perplexity")).count();
         assert_eq!(validated, 2);
         let page = String::from_utf8(read(&whole, "samples.html")).unwrap();
