@@ -195,11 +195,6 @@ impl Prompt {
         }
         Tensor::cat(parts, 1)
     }
-
-    /// Positions of the prompt with `visual` image tokens.
-    pub fn len(&self, visual: usize) -> usize {
-        self.before.len() + visual + self.after.len()
-    }
 }
 
 /// Logits of answers, for training.

@@ -201,10 +201,11 @@ impl Decoder for Flex {
                         for (o, x) in o.chunks_exact_mut(2 * half).zip(x.chunks_exact(2 * half)) {
                             let (first, second) = o.split_at_mut(half);
                             let (a, b) = x.split_at(half);
-                            for j in 0..half {
-                                let (c, s) = (cos[j], sin[j] * sign);
-                                first[j] = a[j] * c - b[j] * s;
-                                second[j] = b[j] * c + a[j] * s;
+                            let out = first.iter_mut().zip(second);
+                            let angles = cos.iter().zip(sin);
+                            for (((first, second), (&a, &b)), (&c, &s)) in out.zip(a.iter().zip(b)).zip(angles) {
+                                *first = a * c - b * s * sign;
+                                *second = b * c + a * s * sign;
                             }
                         }
                     }
