@@ -191,14 +191,18 @@ fn kills_while_generating_lose_and_double_nothing() {
     let counted: u64 = report["left_out"].as_object().unwrap().values().map(|v| v.as_u64().unwrap()).sum();
     assert_eq!(counted, left_out as u64);
 
-    // The same file again, and another job's parts.
+    // The same job again, another one into its file, and another one's parts.
     let refused = |arguments: &[&str], words: &str| {
         let output = thisbut().args(arguments).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(words), "{said}");
         assert!(!said.contains("panicked"), "{said}");
     };
-    refused(&[world.generate(&whole), more.to_vec()].concat(), "there already");
+    run(&[world.generate(&whole), more.to_vec()].concat());
+    refused(
+        &[world.generate(&whole), more.to_vec(), vec!["--seed", "2", "--temperature", "1"]].concat(),
+        "there already",
+    );
     std::fs::create_dir(world.path("other.parts")).unwrap();
     std::fs::write(world.path("other.parts/job"), "x").unwrap();
     refused(&[world.generate(&strings("other.jsonl")), more.to_vec()].concat(), "another generator");

@@ -6,7 +6,7 @@ use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
 use crate::fsx;
 use burn::tensor::Device;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
@@ -43,14 +43,16 @@ pub struct Job<'a> {
 }
 
 /// What came of it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
+    /// The job's fingerprint.
+    pub job: String,
     /// Pairs that were asked for.
     pub pairs: usize,
     /// Pairs whose texts are in the file.
     pub kept: usize,
     /// Pairs left out, by rule.
-    pub left_out: BTreeMap<&'static str, usize>,
+    pub left_out: BTreeMap<String, usize>,
     /// Words a text, of those kept.
     pub mean_words: f64,
     /// Characters a text, of those kept (MTST's Table I counts these).
@@ -79,14 +81,17 @@ fn part_path(folder: &Path, number: usize) -> PathBuf {
 }
 
 /// Makes every text that is not there yet, then writes the file, the pairs left out (`….left-out.jsonl`) and the report
-/// (`….report.json`) beside it, and removes the parts.
+/// (`….report.json`) beside it, and removes the parts. A job that is done already is left as it is.
 ///
 /// # Errors
-/// When a file cannot be written, when the file exists already, or when the parts beside it are another job's. Whatever part
+/// When a file cannot be written, when the file exists already and is another job's, or when the parts beside it are another job's. Whatever part
 /// was finished stays.
 pub fn produce(job: &Job, speaker: &Speaker, device: &Device, tell: &mut dyn FnMut(Progress)) -> Result<Report> {
     job.decoding.check()?;
     let folder = parts_folder(job.out);
+    if let Some(report) = finished(job) {
+        return remove(&folder).map(|()| report);
+    }
     let mark = folder.join("job");
     match std::fs::read_to_string(&mark) {
         Ok(found) if found == job.fingerprint => {}
@@ -127,9 +132,23 @@ pub fn produce(job: &Job, speaker: &Speaker, device: &Device, tell: &mut dyn FnM
         }
     }
     let report = assemble(job, &folder, chunks.len())?;
-    std::fs::remove_dir_all(&folder)
-        .map_err(|e| TrainerError::io(&folder, "remove", e, "delete the folder by hand"))?;
+    remove(&folder)?;
     Ok(report)
+}
+
+/// The report of this very job, when it is done.
+fn finished(job: &Job) -> Option<Report> {
+    let text = std::fs::read(job.out.with_extension("report.json")).ok().filter(|_| job.out.is_file())?;
+    serde_json::from_slice::<Report>(&text).ok().filter(|report| report.job == job.fingerprint)
+}
+
+fn remove(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(TrainerError::io(folder, "remove", e, "delete the folder by hand"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Both directions of a batch's pairs, in one go.
@@ -191,7 +210,7 @@ fn assemble(job: &Job, folder: &Path, parts: usize) -> Result<Report> {
             value["rule"] = rule.into();
             writeln!(out, "{value}")
         })?;
-        left_out = filter.counts();
+        left_out = filter.counts().into_iter().map(|(rule, count)| (rule.to_owned(), count)).collect();
         Ok(())
     })?;
     fsx::write_atomic_with(job.out, |out| {
@@ -212,6 +231,7 @@ fn assemble(job: &Job, folder: &Path, parts: usize) -> Result<Report> {
     })?;
     let texts = (2 * kept).max(1) as f64;
     let report = Report {
+        job: job.fingerprint.clone(),
         pairs: job.pairs.len(),
         kept,
         left_out,
