@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thisbut::data::json_rows;
 use thisbut::device::{DeviceKind, choose};
-use thisbut::features::{self, Features};
+use thisbut::features::Features;
 use thisbut::generator::produce::{Asked, Job, produce};
 use thisbut::generator::{Language, Speaker};
 use thisbut::{fsx, import};
@@ -110,7 +110,7 @@ impl Args {
         let words = WordPiece::from_vocab(&fsx::read_text(&self.weights.join("vocab.txt"))?)?;
         let language = Language::load(&self.llm, &device)?;
         let (speaker, config) = Speaker::load(&self.generator, &language, &words, &device)?;
-        let expected = features::fingerprint(&config, &import::image_encoder(&config, &self.weights)?)?;
+        let expected = import::encoder_fingerprint(&config, &self.weights)?;
         let features = Features::open(&self.features, Some(&expected))?;
         let mut about = serde_json::to_string(&decoding)?;
         about.push_str(&format!("\n{}\n{}\n", self.part, fsx::sha256_hex(&fsx::read(&self.generator)?)));

@@ -5,7 +5,7 @@ use clap::Subcommand;
 use std::path::PathBuf;
 use thisbut::data::{DataSet, Format, LoadOptions, Split, derive};
 use thisbut::device::{DeviceKind, choose};
-use thisbut::features::{self, Features};
+use thisbut::features::Features;
 use thisbut::generator::train::{Event, Inputs, train};
 use thisbut::generator::{Language, Setup};
 use thisbut::train::checkpoint;
@@ -179,13 +179,13 @@ impl Train {
             training.triplets.truncate(self.triplets);
         }
         derive::spread_wordings(&mut training);
-        let expected = features::fingerprint(&config, &import::image_encoder(&config, &self.weights)?)?;
+        let expected = import::encoder_fingerprint(&config, &self.weights)?;
         let path = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, &config));
         let features = Features::open(&path, Some(&expected))?;
         let words = WordPiece::from_vocab(&fsx::read_text(&self.weights.join("vocab.txt"))?)?;
         let language = Language::load(&self.llm, &choose(self.device)?)?;
         let start = match &self.start {
-            Some(path) => checkpoint::load(path)?.model,
+            Some(path) => checkpoint::open(path)?.model()?,
             None => import::language_start(&config, &self.weights)?,
         };
         let setup = Setup { mtst, language: language.config.clone(), fingerprint: language.fingerprint.clone() };
