@@ -9,13 +9,16 @@ use thisbut::generator::Language;
 use thisbut_tests::small_qformer::values;
 use thisbut_tests::upstream::{Golden, Outcome, Table, golden_json};
 
+/// A tensor's name, shape and bytes.
+type Stored = (String, Vec<usize>, Vec<u8>);
+
 /// Writes the small decoder of `llama.safetensors` as two shards with config and tokenizer.
 fn folder(root: &Path, golden: &Golden) -> Outcome {
-    let mut shards: [Vec<(String, Vec<usize>, Vec<u8>)>; 2] = [Vec::new(), Vec::new()];
+    let mut shards: [Vec<Stored>; 2] = [Vec::new(), Vec::new()];
     let mut map = BTreeMap::new();
     let weights = golden.weights().filter_map(|(name, v)| Some((name.strip_prefix("grouped.")?, v)));
     for (at, (name, v)) in weights.enumerate() {
-        let bytes = v.data.iter().flat_map(|x| half::f16::from_f32(*x).to_le_bytes()).collect();
+        let bytes: Vec<u8> = v.data.iter().flat_map(|x| half::f16::from_f32(*x).to_le_bytes()).collect();
         shards[at % 2].push((name.to_owned(), v.shape.clone(), bytes));
         map.insert(name.to_owned(), format!("model-0000{}-of-00002.safetensors", at % 2 + 1));
     }

@@ -185,7 +185,9 @@ impl LlamaConfig {
         if !self.head_width.is_multiple_of(2) {
             return wrong("head width", format!("{} is not even", self.head_width));
         }
-        if !(self.rope_base >= 1.0 && self.rope_base.is_finite()) || !(self.norm_eps > 0.0 && self.norm_eps < 1.0) {
+        let base = self.rope_base >= 1.0 && self.rope_base.is_finite();
+        let eps = self.norm_eps > 0.0 && self.norm_eps < 1.0;
+        if !(base && eps) {
             return wrong("rotary base or epsilon", format!("{} and {} make no sense", self.rope_base, self.norm_eps));
         }
         Ok(())

@@ -22,6 +22,9 @@ use crate::upstream::{self, Piece, Rule};
 use crate::weights::{Fetch, load_from, transpose};
 use burn::tensor::Device;
 
+/// A tensor's dimensions and row-major values.
+type Named = (Vec<usize>, Vec<f32>);
+
 /// Which names a file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Layout {
@@ -104,7 +107,7 @@ fn load<E: From<ModelError>>(
     fetch: &mut Fetch<E>,
     device: &Device,
 ) -> Result<Llama, E> {
-    let mut ours = |name: &str| -> Result<Option<(Vec<usize>, Vec<f32>)>, E> {
+    let mut ours = |name: &str| -> Result<Option<Named>, E> {
         let Some(key) = published(name, layout) else { return Ok(None) };
         let Some((dims, mut values)) = fetch(&key)? else {
             let missing = ModelError::Weights {

@@ -174,13 +174,11 @@ fn texts(job: &Job, speaker: &Speaker, batch: &[Asked], device: &Device) -> Resu
     Ok(rows.collect())
 }
 
+/// Takes a line, its row, and the rule that leaves it out.
+type Take<'a> = dyn FnMut(&str, &Row, Option<&str>) -> std::io::Result<()> + 'a;
+
 /// Goes through every row of the parts in order, with the reason why it is left out, if it is.
-fn each(
-    job: &Job,
-    folder: &Path,
-    parts: usize,
-    take: &mut dyn FnMut(&str, &Row, Option<&str>) -> std::io::Result<()>,
-) -> std::io::Result<Filter> {
+fn each(job: &Job, folder: &Path, parts: usize, take: &mut Take) -> std::io::Result<Filter> {
     let mut filter = Filter::new();
     let mut count = 0;
     for number in 0..parts {
