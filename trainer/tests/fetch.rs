@@ -115,7 +115,7 @@ fn broken_connections_stalls_and_busy_servers_are_tried_again() {
     let text = get(&hub, "o/m", dir.path()).unwrap_err();
     assert!(text.contains("status 503") && text.contains("4 times in a row"), "{text}");
     let place = dir.path().join("model.safetensors").display().to_string();
-    assert!(text.contains(&format!("download {}{WEIGHTS} and put it at {place}", hub.url)), "{text}");
+    assert!(text.contains(&format!("download {}{WEIGHTS} to {place}", hub.url)), "{text}");
     assert_eq!(unfinished(dir.path()).len(), 1, "{:?}", names(dir.path()));
     get(&hub, "o/m", dir.path()).unwrap();
     assert_eq!(ranges(&hub, WEIGHTS).last().unwrap().as_deref(), Some("bytes=30000-"));

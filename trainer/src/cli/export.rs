@@ -122,7 +122,7 @@ impl Args {
         };
         // `exported` is where bundles go.
         if self.out == Path::new("exported") {
-            bail!("give --out for --to {form:?}: a folder for hf, else a file such as model.pth");
+            bail!("--to: give --out too, a folder for hf, else a file such as model.pth");
         }
         let bar = super::progress_bytes();
         let files = publish(&self.checkpoint, &self.weights, &self.out, &options, &mut |done, all| {

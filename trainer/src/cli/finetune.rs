@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use thisbut::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, synthetic};
 use thisbut::device::{DeviceKind, choose};
 use thisbut::features::{Features, ImageTokens, Live};
+use thisbut::tensor_file::Precision;
 use thisbut::train::choices::Choices;
 use thisbut::train::finetune::{Event, Inputs, finetune};
 use thisbut::train::recipes;
@@ -31,6 +32,9 @@ pub struct Args {
     /// The folder of `fetch-weights`.
     #[arg(long, default_value = "data/weights")]
     weights: PathBuf,
+    /// What a vision transformer is held and computed in when it runs on the fly.
+    #[arg(long, value_enum, default_value = "f32")]
+    encoder_precision: Precision,
     /// Start from this checkpoint's weights instead of the language model's.
     #[arg(long)]
     start: Option<PathBuf>,
@@ -59,7 +63,7 @@ impl Args {
     fn features(&self, config: &CirConfig, device: DeviceKind, tables: [&Table; 2]) -> Result<Box<dyn ImageTokens>> {
         if self.features.as_deref().is_some_and(|path| path == Path::new(ON_THE_FLY)) {
             let device = choose(device)?;
-            let encoder = import::load_image_encoder(config, &self.weights, &device)?;
+            let encoder = import::load_image_encoder_in(config, &self.weights, self.encoder_precision, &device)?;
             let images = tables.into_iter().flat_map(|table| &table.images);
             let images = images.map(|image| (image.name.clone(), image.path.clone())).collect();
             return Ok(Box::new(Live::new(encoder, config, &device, images)));

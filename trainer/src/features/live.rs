@@ -2,7 +2,7 @@
 
 use super::{BATCH, ImageTokens, prepare};
 use crate::error::{Result, TrainerError};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -52,7 +52,8 @@ impl ImageTokens for Live {
         }
         let places: Vec<i32> = rows.iter().filter_map(|row| Some(different.binary_search(row).ok()? as i32)).collect();
         let places = Tensor::<1, Int>::from_data(TensorData::new(places, [rows.len()]), &self.device);
-        let tokens = Tensor::cat(parts, 0).select(0, places).to_device(&device.clone().inner());
+        let tokens =
+            Tensor::<3>::cat(parts, 0).select(0, places).cast(FloatDType::F32).to_device(&device.clone().inner());
         Ok(if device.is_autodiff() { Tensor::from_inner(tokens) } else { tokens })
     }
 }

@@ -176,13 +176,14 @@ impl Part {
     }
 }
 
-/// Gets `wanted`, from where an earlier try ended.
+/// Gets the first of `files`, from where an earlier try ended. The others are to come after it: a failure names them too.
 ///
 /// # Errors
 /// When the server cannot be reached or refuses, the content is not what it should be, or the file cannot be written.
-pub fn download(client: &Client, wanted: &Wanted, tell: &mut dyn FnMut(Event)) -> Result<Got> {
+pub fn download(client: &Client, files: &[Wanted], tell: &mut dyn FnMut(Event)) -> Result<Option<Got>> {
+    let Some(wanted) = files.first() else { return Ok(None) };
     if let Some(got) = already(wanted)? {
-        return Ok(got);
+        return Ok(Some(got));
     }
     fsx::create_dir(wanted.path.parent().unwrap_or(Path::new(".")))?;
     let mut tries = Tries::new(client.patience);
@@ -200,7 +201,7 @@ pub fn download(client: &Client, wanted: &Wanted, tell: &mut dyn FnMut(Event)) -
             Ok(sha256) => {
                 let Some(done) = part.take() else { continue };
                 match finish(wanted, done, sha256.as_deref())? {
-                    Ok(got) => return Ok(got),
+                    Ok(got) => return Ok(Some(got)),
                     // A part of something else may have stood at the start: once more from nothing.
                     Err(_) if resumed => resumed = false,
                     Err(found) => {
@@ -216,8 +217,9 @@ pub fn download(client: &Client, wanted: &Wanted, tell: &mut dyn FnMut(Event)) -
             }
             Err(trouble) => {
                 let now = part.as_ref().map_or(0, |part| part.hashes.bytes);
-                tell(Event::Note(format!("{}: {}", wanted.url, trouble.problem)));
-                tries.after(trouble, now > farthest).map_err(|trouble| failure(wanted, trouble))?;
+                let mut note = |line| tell(Event::Note(line));
+                let again = tries.after(&wanted.url, trouble, now > farthest, &mut note);
+                again.map_err(|trouble| failure(wanted, files, trouble))?;
                 resumed |= now > 0;
                 farthest = farthest.max(now);
             }

@@ -2,6 +2,7 @@
 
 use super::Patience;
 use crate::error::{Result, TrainerError};
+use std::net::ToSocketAddrs;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response, Uri};
 use ureq::{Agent, Body};
@@ -167,7 +168,13 @@ impl Client {
             if let Some(token) = self.token.as_ref().filter(|_| here == self.hub) {
                 request = request.header("authorization", format!("Bearer {token}"));
             }
-            let response = request.call().map_err(|e| Trouble::of(&e))?;
+            let response = request.call().map_err(|e| match e {
+                // The resolver's own errors have no kind; asking it once more tells them from a broken connection.
+                ureq::Error::Io(_) if (here.1.as_str(), here.2).to_socket_addrs().is_err() => {
+                    Trouble::of(&ureq::Error::HostNotFound)
+                }
+                e => Trouble::of(&e),
+            })?;
             if linked.is_none() {
                 linked = text(response.headers(), "x-linked-etag").map(str::to_owned);
             }
@@ -189,7 +196,7 @@ impl Client {
     }
 
     /// A short text, tried as often as patience allows, with the address of the next page where there is one.
-    pub fn text(&self, url: &str) -> Result<(String, Option<String>), Trouble> {
+    pub fn text(&self, url: &str, note: &mut dyn FnMut(String)) -> Result<(String, Option<String>), Trouble> {
         let mut tries = Tries::new(self.patience);
         loop {
             let read = self.get(url, 0).and_then(|mut answer| {
@@ -199,7 +206,7 @@ impl Client {
             });
             match read {
                 Ok(found) => return Ok(found),
-                Err(trouble) => tries.after(trouble, false)?,
+                Err(trouble) => tries.after(url, trouble, false, note)?,
             }
         }
     }
@@ -246,9 +253,15 @@ impl Tries {
         Self { patience, failed: 0, reached: false }
     }
 
-    /// Waits before the next try, or gives `trouble` back when there should be none. `progress`: the last try brought
-    /// something.
-    pub fn after(&mut self, trouble: Trouble, progress: bool) -> Result<(), Trouble> {
+    /// Waits before the next try, which `note` is told of, or gives `trouble` back when there should be none. `progress`: the
+    /// last try brought something.
+    pub fn after(
+        &mut self,
+        url: &str,
+        trouble: Trouble,
+        progress: bool,
+        note: &mut dyn FnMut(String),
+    ) -> Result<(), Trouble> {
         if progress {
             (self.failed, self.reached) = (0, true);
         }
@@ -262,7 +275,9 @@ impl Tries {
             return Err(Trouble { problem: format!("{}, {} times in a row", trouble.problem, self.failed), ..trouble });
         }
         let pause = self.patience.pause.saturating_mul(1 << (self.failed - 1).min(16)).min(LONGEST_PAUSE);
-        std::thread::sleep(pause.max(asked));
+        let pause = pause.max(asked);
+        note(format!("{url}: {}; trying again in {} s", trouble.problem, pause.as_secs_f32()));
+        std::thread::sleep(pause);
         Ok(())
     }
 }

@@ -73,12 +73,17 @@ struct Large {
 }
 
 /// The files of `repository` at `revision`, from the hub's API.
-pub fn list(client: &Client, repository: &str, revision: &str) -> Result<Vec<Listed>, Trouble> {
+pub fn list(
+    client: &Client,
+    repository: &str,
+    revision: &str,
+    note: &mut dyn FnMut(String),
+) -> Result<Vec<Listed>, Trouble> {
     let revision = encoded(revision).replace('/', "%2F");
     let mut url = format!("{}/api/models/{repository}/tree/{revision}?recursive=true", client.endpoint);
     let mut out = Vec::new();
     for _ in 0..MAX_PAGES {
-        let (text, next) = client.text(&url)?;
+        let (text, next) = client.text(&url, note)?;
         let rows: Vec<Row> = serde_json::from_str(&text)
             .map_err(|e| Trouble::last(format!("the hub's list of its files cannot be read ({e})")))?;
         for row in rows.into_iter().filter(|row| row.kind == "file") {

@@ -113,11 +113,12 @@ pub fn fetch(model: &str, dir: &Path, settings: &Settings, tell: &mut dyn FnMut(
         Place::Files(urls) => urls.iter().map(|url| of_url(url, dir)).collect::<Result<Vec<_>>>()?,
         Place::Hub(repository, only) => {
             let only = if settings.only.is_empty() { only } else { settings.only.clone() };
-            let listed = hub::list(&client, &repository, &settings.revision).map_err(|trouble| {
+            let mut note = |line| tell(Event::Note(line));
+            let listed = hub::list(&client, &repository, &settings.revision, &mut note).map_err(|trouble| {
                 let page = format!("{}/{repository}/tree/{}", settings.endpoint, settings.revision);
                 let mend = match trouble.status {
                     Some(401 | 403 | 404) => refused_mend(&page),
-                    _ => by_hand(&format!("{page} (its .json, .txt and .safetensors files)"), dir),
+                    _ => by_hand(&format!("the .json, .txt and .safetensors files of {page} to {}", dir.display())),
                 };
                 TrainerError::data(page, trouble.problem, mend)
             })?;
@@ -132,13 +133,12 @@ pub fn fetch(model: &str, dir: &Path, settings: &Settings, tell: &mut dyn FnMut(
             chosen.into_iter().map(|file| file.wanted(&client, &repository, &settings.revision, dir)).collect()
         }
     };
-    let mut paths = Vec::with_capacity(wanted.len());
-    for file in &wanted {
-        let got = download(&client, file, tell)?;
-        tell(Event::Note(got.to_string()));
-        paths.push(file.path.clone());
+    for at in 0..wanted.len() {
+        if let Some(got) = download(&client, wanted.get(at..).unwrap_or_default(), tell)? {
+            tell(Event::Note(got.to_string()));
+        }
     }
-    Ok(paths)
+    Ok(wanted.into_iter().map(|file| file.path).collect())
 }
 
 /// What `model` names.
@@ -184,20 +184,41 @@ fn refused_mend(page: &str) -> String {
     format!("check the name, accept the terms on {page} if it has any, and set HF_TOKEN to a token that may read it")
 }
 
-/// What to do on a machine that cannot download.
-fn by_hand(from: &str, to: &Path) -> String {
-    format!(
-        "on a machine with a network download {from} and put it at {}, then go on with `thisbut import`",
-        to.display()
-    )
+/// What to do on a machine that cannot download; `what` says from where to where.
+fn by_hand(what: &str) -> String {
+    format!("on a machine with a network download {what}, then go on with `thisbut import`")
 }
 
-/// What a failure to get `wanted` says to a person.
-fn failure(wanted: &Wanted, trouble: Trouble) -> TrainerError {
+/// What a failure to get `wanted` says to a person. `files` are all that are still to come.
+fn failure(wanted: &Wanted, files: &[Wanted], trouble: Trouble) -> TrainerError {
     let mend = match trouble.status {
         Some(401 | 403) => refused_mend(&wanted.url),
         Some(404) => "check the name and the revision".to_owned(),
-        _ => format!("run the same command again to go on, or {}", by_hand(&wanted.url, &wanted.path)),
+        _ => {
+            let missing = files.iter().filter(|file| !file.path.is_file());
+            let each: Vec<String> = missing.map(|file| format!("{} to {}", file.url, file.path.display())).collect();
+            format!("run the same command again to go on, or {}", by_hand(&each.join(", ")))
+        }
     };
     TrainerError::data(&wanted.url, trouble.problem, mend)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_every_file_that_is_still_to_come() {
+        let known = KNOWN.iter().find(|known| known.name == "blip2").unwrap();
+        let Place::Files(urls) = known.place() else { panic!("blip2 lies on LAVIS's server") };
+        let dir = Path::new("somewhere");
+        let files: Vec<Wanted> = urls.iter().map(|url| of_url(url, dir).unwrap()).collect();
+        let text = failure(&files[0], &files, Trouble::last("its server cannot be reached")).to_string();
+        for (url, name) in urls.iter().zip(["blip2_pretrained.pth", "eva_vit_g.pth"]) {
+            assert!(text.contains(&format!("{url} to {}", dir.join(name).display())), "{text}");
+        }
+        assert!(text.contains("its server cannot be reached; run the same command again") && !text.contains('\n'));
+        assert_eq!(folder_name("owner/name"), "owner--name");
+        assert_eq!(folder_name("https://host/a/b/model.pth"), "b");
+    }
 }
