@@ -25,13 +25,15 @@ import torch
 from safetensors.torch import save_file
 
 C, D, INNER, LAYERS, N, P, VOCABULARY, POSITIONS = 8, 8, 12, 2, 2, 4, 20, 16
+# The image encoder's own depth, tokens, patch and feed-forward width.
+DEPTH, TOKENS, PATCH, MLP = 2, 5, 4, 12
 
 
 def encoder_shapes(layers):
     shapes = {
         "cls_token": [1, 1, C],
-        "pos_embed": [1, 5, C],
-        "patch_embed.proj.weight": [C, 3, 4, 4],
+        "pos_embed": [1, TOKENS, C],
+        "patch_embed.proj.weight": [C, 3, PATCH, PATCH],
         "patch_embed.proj.bias": [C],
     }
     for i in range(layers):
@@ -39,7 +41,7 @@ def encoder_shapes(layers):
             shapes |= {f"blocks.{i}.{norm}.weight": [C], f"blocks.{i}.{norm}.bias": [C]}
         shapes |= {f"blocks.{i}.attn.q_bias": [C], f"blocks.{i}.attn.v_bias": [C]}
         shapes[f"blocks.{i}.attn.qkv.weight"] = [3 * C, C]
-        for name, rows, columns in [("attn.proj", C, C), ("mlp.fc1", INNER, C), ("mlp.fc2", C, INNER)]:
+        for name, rows, columns in [("attn.proj", C, C), ("mlp.fc1", MLP, C), ("mlp.fc2", C, MLP)]:
             shapes |= {f"blocks.{i}.{name}.weight": [rows, columns], f"blocks.{i}.{name}.bias": [rows]}
     return shapes
 
@@ -109,7 +111,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path(__file__).with_suffix(""))
     out = parser.parse_args().out
     (out / "huggingface").mkdir(parents=True, exist_ok=True)
-    encoder = {f"visual_encoder.{k}": values(f"visual_encoder.{k}", s) for k, s in encoder_shapes(LAYERS).items()}
+    encoder = {f"visual_encoder.{k}": values(f"visual_encoder.{k}", s) for k, s in encoder_shapes(DEPTH).items()}
     model = {k: values(k, s) for k, s in model_shapes().items()}
 
     words = model["Qformer.bert.embeddings.word_embeddings.weight"]
@@ -118,7 +120,7 @@ def main():
     extra["Qformer.cls.predictions.decoder.weight"] = words
     torch.save({"model": {**model, **extra}}, out / "blip2_pretrained.pth")
 
-    alone = {k: encoder.get(f"visual_encoder.{k}", values(k, s)) for k, s in encoder_shapes(LAYERS + 1).items()}
+    alone = {k: encoder.get(f"visual_encoder.{k}", values(k, s)) for k, s in encoder_shapes(DEPTH + 1).items()}
     alone |= {"norm.weight": values("norm.weight", [C]), "head.weight": values("head.weight", [3, C])}
     torch.save({k: v.half() for k, v in alone.items()}, out / "eva_vit_g.pth", _use_new_zipfile_serialization=False)
 

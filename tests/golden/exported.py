@@ -31,7 +31,7 @@ import checkpoints
 
 
 def expected():
-    encoder = {f"visual_encoder.{k}": s for k, s in checkpoints.encoder_shapes(checkpoints.LAYERS).items()}
+    encoder = {f"visual_encoder.{k}": s for k, s in checkpoints.encoder_shapes(checkpoints.DEPTH).items()}
     shapes = encoder | checkpoints.model_shapes() | {"prompt_tokens": [1, checkpoints.N, checkpoints.D]}
     return {name: checkpoints.values(name, shape) for name, shape in shapes.items()}
 
