@@ -1,4 +1,5 @@
 //! Helpers shared by the cross-crate tests.
 
+pub mod fixed;
 pub mod small_qformer;
 pub mod upstream;

@@ -48,6 +48,7 @@ export class ThisBut extends HTMLElement {
       take: (blob, name) => this.show(blob, name),
       clear: () => this.#clear(),
       refuse: (error) => this.#fail(error),
+      lead: () => this.#lead(),
       type: () => this.#typed(),
       submit: () => this.#submit(),
       scores: () => this.#scores(),
@@ -142,6 +143,7 @@ export class ThisBut extends HTMLElement {
   }
 
   #progressed = ({ detail }) => {
+    if (detail.upload === false) this.#close();
     if (!this.#client?.info) this.#view?.progress.show(detail);
     this.#emit("progress", detail);
   };
@@ -164,6 +166,7 @@ export class ThisBut extends HTMLElement {
       const info = await client.start(how);
       if (client !== this.#client) return false;
       progress.show(null);
+      if (info.upload === false) this.#close();
       this.#facts();
       this.#chips();
       live.say(this.#t("ready", { n: info.count }));
@@ -192,7 +195,7 @@ export class ThisBut extends HTMLElement {
   async #act(way) {
     const { slot, error } = this.#view;
     error.show(null);
-    if (way === "otherImage") return slot.file.click();
+    if (way === "otherImage") return slot.open();
     if (way === "reload") return location.reload();
     this.#view.out.hidden = false;
     this.#render();
@@ -209,6 +212,7 @@ export class ThisBut extends HTMLElement {
   async show(blob, name = "") {
     this.#view.error.show(null);
     try {
+      if (this.#view.slot.closed) throw new ThisButError("image", { key: "image.gallery" });
       await inspect(blob);
       // Decoded now, so that a bad file is refused at once and not in the middle of a search.
       let ready = decode(blob);
@@ -258,6 +262,24 @@ export class ThisBut extends HTMLElement {
     this.#view.live.say(this.#t("announceCleared"));
     this.#view.slot.main.focus();
     this.#answer();
+  }
+
+  /** The bundle cannot read new images: only the gallery's are offered. */
+  #close() {
+    if (!this.#view) return;
+    this.#view.slot.close();
+    this.#view.privacy.textContent = this.#t("privacyGallery");
+  }
+
+  /** To the gallery's pictures, to choose one; the words stay. */
+  async #lead() {
+    this.#view.error.show(null);
+    this.#begin();
+    if (this.#step.reference) {
+      this.#steps.put(null, this.#step.text);
+      await this.#answer();
+    }
+    this.#view?.grid.enter();
   }
 
   /** Back to the beginning: no image, no words. */

@@ -33,13 +33,14 @@ async function announced(bundle) {
   }
 }
 
-/** Bytes that an index promises; 0 where it cannot be read (the engine then says why). */
+/** What an index promises: bytes, and whether new images can be read. Nothing where it is unreadable (the engine says why). */
 function promised(text) {
   try {
-    const { weights, vocab, gallery } = JSON.parse(text);
-    return [...weights, vocab, ...gallery.chunks, ...gallery.metadata].reduce((sum, file) => sum + file.bytes, 0);
+    const { weights, vocab, gallery, form } = JSON.parse(text);
+    const size = [...weights, vocab, ...gallery.chunks, ...gallery.metadata].reduce((sum, file) => sum + file.bytes, 0);
+    return { size, upload: form !== "gallery-reference" };
   } catch {
-    return 0;
+    return {};
   }
 }
 
@@ -60,8 +61,9 @@ async function load({ id, bundle, device, fresh }) {
   }
   if (!response.ok) throw failure("network", `${wasm}: ${response.status}`);
   manifest.then((text) => {
-    const size = text && promised(text);
+    const { size, upload } = promised(text);
     if (size) progress.total = bytes + size;
+    progress.upload = upload;
   });
   await module.default({
     module_or_path: counted(response, (more) => {

@@ -4,11 +4,11 @@
 //! Reading a value back from a WebGPU device is asynchronous in a browser, so everything that computes is `async`; on a
 //! CPU the futures are ready at once.
 
-use crate::bundle::{Manifest, SELF_TEST_SIDE, SelfTest, self_test_image};
+use crate::bundle::{Form, Manifest, SELF_TEST_SIDE, SelfTest, self_test_image, self_test_tokens};
 use crate::cir::{Cir, normalise};
 use crate::config::{CirConfig, SecondPassMask};
 use crate::error::{ModelError, Result};
-use crate::gallery::{Chunk, Gallery, Hit};
+use crate::gallery::{Chunk, Gallery, Hit, parse_reference};
 use crate::image::{Rgba, preprocess};
 use crate::nn::{ImageEncoder, ImageKeys, Noise, TextBatch};
 use crate::text::{WordPiece, clean_caption};
@@ -39,7 +39,7 @@ pub struct EncodedImages {
 /// A model and a gallery on one device.
 pub struct Engine {
     config: CirConfig,
-    encoder: ImageEncoder,
+    encoder: Option<ImageEncoder>,
     model: Cir,
     words: WordPiece,
     device: Device,
@@ -47,13 +47,18 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine from named weights.
+    /// An engine from named weights. Without any tensor behind [`ENCODER_PREFIX`] it has no image encoder, and starts from
+    /// tokens that were made elsewhere ([`Engine::encode_tokens`]).
     ///
     /// # Errors
     /// [`ModelError::Weights`] when a tensor is missing or has another shape, [`ModelError::Config`] when the vocabulary
     /// does not fit.
     pub fn new(config: CirConfig, mut tensors: Tensors, words: WordPiece, device: &Device) -> Result<Self> {
-        let encoder = weights::load(ImageEncoder::new(&config, device), ENCODER_PREFIX, &mut tensors)?;
+        let of_encoder = |name: &String| name.strip_prefix(ENCODER_PREFIX).is_some_and(|rest| rest.starts_with('.'));
+        let encoder = match tensors.keys().any(of_encoder) {
+            true => Some(weights::load(ImageEncoder::new(&config, device), ENCODER_PREFIX, &mut tensors)?),
+            false => None,
+        };
         let model = weights::load(Cir::new(&config, device), MODEL_PREFIX, &mut tensors)?;
         if words.vocab_size() > config.qformer.vocabulary {
             return Err(ModelError::Config {
@@ -65,13 +70,22 @@ impl Engine {
         Ok(Self { config, encoder, model, words, device: device.clone(), gallery: Gallery::new() })
     }
 
-    /// An engine from a bundle's files, which must have been verified; the gallery is still empty.
+    /// The engine of a bundle, from the tensors of all its weights files; the gallery is still empty.
     ///
     /// # Errors
-    /// As [`Engine::new`], or when a file does not hold what its format says.
-    pub fn from_bundle(manifest: &Manifest, weights: &[u8], vocabulary: &str, device: &Device) -> Result<Self> {
+    /// As [`Engine::new`], or when the weights are of another form than the bundle says.
+    pub fn from_bundle(manifest: &Manifest, tensors: Tensors, words: WordPiece, device: &Device) -> Result<Self> {
         let config = CirConfig::parse(&manifest.config.to_string(), "bundle.json: config")?;
-        Self::new(config, crate::quant::read_weights(weights)?, WordPiece::from_vocab(vocabulary)?, device)
+        let engine = Self::new(config, tensors, words, device)?;
+        let (form, found) = (manifest.form, if engine.has_encoder() { "an" } else { "no" });
+        if engine.has_encoder() != (form == Form::Full) {
+            return Err(ModelError::Weights {
+                place: "the bundle's weights".into(),
+                problem: format!("there is {found} image encoder in them, and the bundle's form is {}", form.name()),
+                mend: "export the bundle again".into(),
+            });
+        }
+        Ok(engine)
     }
 
     /// The architecture.
@@ -79,9 +93,20 @@ impl Engine {
         &self.config
     }
 
+    /// Whether it can read new images.
+    pub fn has_encoder(&self) -> bool {
+        self.encoder.is_some()
+    }
+
     /// E_I with this engine's weights.
-    pub fn encoder(&self) -> &ImageEncoder {
-        &self.encoder
+    ///
+    /// # Errors
+    /// [`ModelError::Query`] when there is none.
+    pub fn encoder(&self) -> Result<&ImageEncoder> {
+        self.encoder.as_ref().ok_or_else(|| ModelError::Query {
+            problem: "this bundle has no image encoder, so it cannot read new images".into(),
+            mend: "start from an image of its gallery".into(),
+        })
     }
 
     /// The trained part with this engine's weights.
@@ -115,17 +140,38 @@ impl Engine {
     /// Encodes one picture.
     ///
     /// # Errors
-    /// [`ModelError::Image`] when the picture cannot be used.
+    /// [`ModelError::Image`] when the picture cannot be used, [`ModelError::Query`] without an image encoder.
     pub fn encode_image(&self, image: &Rgba) -> Result<EncodedImages> {
         let pixels = preprocess(image, &self.config.preprocess)?;
-        Ok(self.encode_pixels(pixels, 1))
+        self.encode_pixels(pixels, 1)
     }
 
     /// Encodes `count` preprocessed pictures, `[count, 3, S, S]` in one slice.
-    pub fn encode_pixels(&self, pixels: Vec<f32>, count: usize) -> EncodedImages {
+    ///
+    /// # Errors
+    /// [`ModelError::Query`] without an image encoder.
+    pub fn encode_pixels(&self, pixels: Vec<f32>, count: usize) -> Result<EncodedImages> {
         let side = self.config.preprocess.size;
         let pixels = Tensor::from_data(TensorData::new(pixels, [count, 3, side, side]), &self.device);
-        EncodedImages { keys: self.model.image_keys(self.encoder.forward(pixels)), count }
+        Ok(self.encoded(self.encoder()?.forward(pixels), count))
+    }
+
+    /// Pictures from the tokens that an image encoder made of them, `[count, T, C]` in one slice.
+    pub fn encode_tokens(&self, tokens: Vec<f32>, count: usize) -> EncodedImages {
+        let shape = [count, self.config.image_tokens(), self.config.image_width()];
+        self.encoded(Tensor::from_data(TensorData::new(tokens, shape), &self.device), count)
+    }
+
+    /// A gallery image from its file of tokens.
+    ///
+    /// # Errors
+    /// [`ModelError::Format`] when the file does not hold this model's tokens.
+    pub fn reference(&self, file: &[u8]) -> Result<EncodedImages> {
+        Ok(self.encode_tokens(parse_reference(file, self.config.image_tokens(), self.config.image_width())?, 1))
+    }
+
+    fn encoded(&self, tokens: Tensor<3>, count: usize) -> EncodedImages {
+        EncodedImages { keys: self.model.image_keys(tokens), count }
     }
 
     /// Target tokens of encoded pictures, `[count, N, P]`, L2-normalised: what a gallery stores.
@@ -201,15 +247,25 @@ impl Engine {
         })
     }
 
-    /// The stored query of a self-test: the synthetic picture with the stored text.
+    /// The synthetic picture with a text as a query vector `[P]`; without an image encoder, synthetic tokens.
+    ///
+    /// # Errors
+    /// As [`Engine::compose`].
+    pub async fn self_test_query(&self, text: &str) -> Result<Vec<f32>> {
+        let image = if self.has_encoder() {
+            self.encode_image(&Rgba::new(SELF_TEST_SIDE, SELF_TEST_SIDE, &self_test_image())?)?
+        } else {
+            self.encode_tokens(self_test_tokens(self.config.image_tokens(), self.config.image_width()), 1)
+        };
+        self.compose(Some(&image), text).await
+    }
+
+    /// The answer to the stored query of a self-test.
     ///
     /// # Errors
     /// As [`Engine::compose`] and [`Engine::search`].
     pub async fn self_test_hits(&self, test: &SelfTest) -> Result<Vec<Hit>> {
-        let pixels = self_test_image();
-        let image = self.encode_image(&Rgba::new(SELF_TEST_SIDE, SELF_TEST_SIDE, &pixels)?)?;
-        let query = self.compose(Some(&image), &test.text).await?;
-        self.search(&query, test.count(), &[])
+        self.search(&self.self_test_query(&test.text).await?, test.count(), &[])
     }
 
     /// Runs the bundle's stored query and compares the ranking with what it was at export: a device that computes

@@ -171,6 +171,55 @@ on("an engine that never starts is given up on, and can be tried again", {}, asy
   assert.ok(await way(page, "Try again").isVisible());
 });
 
+on("without an image encoder the gallery is offered, and nothing else", {}, async (page) => {
+  await inMode(page, "gallery");
+  await ready(page);
+  const slot = page.locator("this-but .slot-main");
+  assert.match(await slot.innerText(), /Choose an image below/);
+  assert.match(await page.locator("this-but .privacy").innerText(), /search never leaves/);
+  await page.locator("this-but [role=option]").first().waitFor();
+
+  // What is pasted, dropped or given by the page gets the sentence; the pictures stay.
+  const file = [...shape("ring", "blue")];
+  await page.evaluate((bytes) => {
+    const data = new DataTransfer();
+    data.items.add(new File([new Uint8Array(bytes)], "given.png", { type: "image/png" }));
+    document.dispatchEvent(new ClipboardEvent("paste", { bubbles: true, cancelable: true, clipboardData: data }));
+  }, file);
+  await page.locator("this-but .error").waitFor({ state: "visible" });
+  assert.match(await message(page), /cannot read images of your own/);
+  assert.ok(await page.locator("this-but [role=option]").first().isVisible());
+  assert.equal(await page.evaluate(() => document.querySelector("this-but").reference), null);
+
+  // The way on leads to the pictures, and so does the slot: no file chooser opens.
+  let choosers = 0;
+  page.on("filechooser", () => choosers++);
+  await way(page, "Choose another image").click();
+  const first = await page.locator("this-but [role=option]").first().getAttribute("aria-label");
+  assert.equal(await focused(page), first);
+  await page.locator("this-but input[type=text]").focus();
+  await slot.focus();
+  await page.keyboard.press("Enter");
+  assert.equal(await focused(page), first);
+  assert.equal(choosers, 0);
+
+  const found = await answer(page, () => page.keyboard.press("Enter"));
+  assert.equal(found.reference.title, first);
+  assert.match(await slot.getAttribute("aria-label"), /Choose another image/);
+});
+
+on("an image whose data is damaged is named, with ways on", {}, async (page) => {
+  await inMode(page, "gallery");
+  await ready(page);
+  await page.locator("this-but [role=option][data-index='2']").click();
+  await page.locator("this-but .error").waitFor({ state: "visible" });
+  assert.match(await message(page), /data of this image is damaged/);
+  await way(page, "Choose another image").click();
+  await page.waitForFunction(() => document.activeElement.shadowRoot?.activeElement?.role === "option");
+  assert.equal(await page.evaluate(() => document.querySelector("this-but").reference), null);
+  assert.ok((await answer(page, () => page.locator("this-but [role=option][data-index='2']").click())).hits.length);
+});
+
 on("a version mismatch is named, with ways on", {}, async (page) => {
   await inMode(page, "version");
   await page.locator("this-but .error").waitFor({ state: "visible" });

@@ -19,33 +19,19 @@ use burn::tensor::Device;
 use thisbut::images::decode_file;
 use thisbut_model::CirConfig;
 use thisbut_model::bundle::{
-    FORMAT, FileEntry, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, Precision, SelfTest, VERSION,
+    FORMAT, FileEntry, Form, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, Precision, SelfTest, VERSION,
     VocabularyEntry, WeightsEntry, hashed_name,
 };
-use thisbut_model::cir::Cir;
-use thisbut_model::engine::{ENCODER_PREFIX, Engine, MODEL_PREFIX};
+use thisbut_model::engine::Engine;
 use thisbut_model::gallery::{Chunk, ImageMeta, encode_chunk, encode_metadata};
 use thisbut_model::image::Rgba;
-use thisbut_model::nn::ImageEncoder;
 use thisbut_model::quant::{CodeWidth, read_weights, stays_plain, write_weights};
 use thisbut_model::text::WordPiece;
-use thisbut_model::weights::{self, Tensors};
+use thisbut_tests::fixed::{tensors, vocabulary};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const TEXT: &str = "but blue and round";
-
-/// Normal-ish values from a counter (splitmix64, sum of four uniforms), the same on every machine.
-fn noise(seed: &mut u64) -> f32 {
-    let mut uniform = || {
-        *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = *seed;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1 << 24) as f32
-    };
-    (uniform() + uniform() + uniform() + uniform() - 2.0) * 1.73
-}
 
 /// On the CPU the engine's answers are there at once.
 fn at_once<T>(answer: impl Future<Output = T>) -> Result<T> {
@@ -53,33 +39,6 @@ fn at_once<T>(answer: impl Future<Output = T>) -> Result<T> {
         Poll::Ready(value) => Ok(value),
         Poll::Pending => Err("the CPU did not answer at once".into()),
     }
-}
-
-fn tensors(config: &CirConfig, device: &Device) -> Result<Tensors> {
-    let mut all = weights::collect(&ImageEncoder::new(config, device), ENCODER_PREFIX)?;
-    all.extend(weights::collect(&Cir::new(config, device), MODEL_PREFIX)?);
-    let mut seed = 7;
-    for (dims, values) in all.values_mut() {
-        let columns: usize = dims.iter().skip(1).product();
-        if dims.len() > 1 {
-            // Larger than a training would start with: scores have to lie apart.
-            let scale = 1.5 / (columns as f32).sqrt();
-            values.iter_mut().for_each(|value| *value = scale * noise(&mut seed));
-        }
-    }
-    Ok(all)
-}
-
-fn vocabulary() -> String {
-    let mut words: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"].map(String::from).to_vec();
-    for letter in ('a'..='z').chain('0'..='9') {
-        words.push(letter.into());
-        words.push(format!("##{letter}"));
-    }
-    let plain = "but with a an the in of and same this red green blue yellow black white round circle square triangle \
-                 ring cross corners smaller larger";
-    words.extend(plain.split_whitespace().filter(|word| word.len() > 1).map(String::from));
-    words.join("\n") + "\n"
 }
 
 fn write(folder: &Path, stem: &str, ext: &str, content: &[u8]) -> Result<FileEntry> {
@@ -115,7 +74,15 @@ fn main() -> Result<()> {
         let id = name.trim_end_matches(".png").to_owned();
         let (shape, colour) = id.split_once('-').ok_or("shape-colour.png")?;
         let (title, tags) = (format!("{colour} {shape}"), vec![colour.to_owned(), shape.to_owned()]);
-        images.push(ImageMeta { id, title, tags, thumb: name.clone(), width: picture.width, height: picture.height });
+        images.push(ImageMeta {
+            id,
+            title,
+            tags,
+            thumb: name.clone(),
+            width: picture.width,
+            height: picture.height,
+            reference: None,
+        });
     }
     let (n, p) = (config.qformer.query_tokens, config.projection);
     let half = images.len() / 2;
@@ -140,6 +107,7 @@ fn main() -> Result<()> {
         version: VERSION,
         product_version: env!("CARGO_PKG_VERSION").into(),
         architecture: config.name.clone(),
+        form: Form::Full,
         config: serde_json::to_value(&config)?,
         weights: vec![WeightsEntry {
             file: write(&folder, "weights", "safetensors", &weights)?,

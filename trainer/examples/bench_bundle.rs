@@ -9,7 +9,7 @@ use thisbut::bundle_io::Writer;
 use thisbut::wait;
 use thisbut_model::CirConfig;
 use thisbut_model::bundle::{
-    FORMAT, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, Precision, SelfTest, VERSION, VocabularyEntry,
+    FORMAT, Form, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, Precision, SelfTest, VERSION, VocabularyEntry,
     WeightsEntry,
 };
 use thisbut_model::cir::Cir;
@@ -45,6 +45,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         thumb: "none.webp".into(),
         width: 256,
         height: 256,
+        reference: None,
     };
     let metadata: Vec<ImageMeta> = (0..images).map(entry).collect();
 
@@ -65,6 +66,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         version: VERSION,
         product_version: env!("CARGO_PKG_VERSION").into(),
         architecture: config.name.clone(),
+        form: Form::Full,
         config: serde_json::to_value(&config)?,
         weights: vec![WeightsEntry { file, code_width: Precision::Q8 }],
         vocab: VocabularyEntry { file: writer.add("", "vocab", "txt", vocabulary.as_bytes())? },

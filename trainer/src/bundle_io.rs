@@ -6,7 +6,7 @@ use crate::{fsx, partial};
 use burn::tensor::Device;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use thisbut_model::bundle::{FileEntry, Manifest};
+use thisbut_model::bundle::{FileEntry, Form, Manifest};
 use thisbut_model::engine::Engine;
 use thisbut_model::gallery::{Chunk, Gallery, ImageMeta, parse_metadata};
 use thisbut_model::quant::read_weights;
@@ -38,7 +38,7 @@ pub struct Bundle {
 
 impl Bundle {
     /// Reads the bundle in `root`. Fails with the file's name when one is missing, cut short or altered, and when the
-    /// format is another version's. Thumbnails are not read.
+    /// format is another version's. Thumbnails and the images' files of tokens are not read.
     pub fn read(root: &Path) -> Result<Self> {
         let mut bundle = Self::read_model(root)?;
         let gallery = bundle.manifest.gallery.clone();
@@ -58,7 +58,21 @@ impl Bundle {
             let bytes = verified(root, &entry.file)?;
             bundle.metadata.extend(parse_metadata(&bytes, entry.count as usize).map_err(|e| at(root, &entry.file, e))?);
         }
+        if bundle.manifest.form == Form::GalleryReference
+            && let Some(image) = bundle.metadata.iter().find(|image| image.reference.is_none())
+        {
+            return Err(TrainerError::data(
+                root.display().to_string(),
+                format!("the gallery's image '{}' has no file of tokens, and there is no image encoder", image.id),
+                "export or index the bundle again",
+            ));
+        }
         Ok(bundle)
+    }
+
+    /// One file of the bundle, checked: an image's tokens, which [`Bundle::read`] leaves where they are.
+    pub fn file(&self, entry: &FileEntry) -> Result<Vec<u8>> {
+        verified(&self.root, entry)
     }
 
     /// As [`Bundle::read`], without the gallery: all that indexing other images needs.
@@ -100,7 +114,7 @@ impl Bundle {
         }
         let vocab = &self.manifest.vocab.file;
         let words = WordPiece::from_vocab(&self.vocab).map_err(|e| at(&self.root, vocab, e))?;
-        let mut engine = Engine::new(self.config.clone(), tensors, words, device)?;
+        let mut engine = Engine::from_bundle(&self.manifest, tensors, words, device)?;
         engine.set_gallery(self.gallery()?);
         Ok(engine)
     }
@@ -208,6 +222,7 @@ fn files_of(root: &Path) -> BTreeSet<String> {
         let Ok(bytes) = std::fs::read(root.join(&entry.file.path)) else { continue };
         for image in parse_metadata(&bytes, entry.count as usize).unwrap_or_default() {
             files.insert(format!("{}{}", manifest.gallery.thumbnails, image.thumb));
+            files.extend(image.reference.map(|file| file.path));
         }
     }
     files

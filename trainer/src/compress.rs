@@ -14,8 +14,7 @@ const SWEEPS: usize = 30;
 /// # Errors
 /// When a tensor is missing or has another shape.
 pub fn fold_words(config: &mut CirConfig, tensors: &mut Tensors, prefix: &str) -> Result<()> {
-    // A second Q-Former of its own has its own map too; such models are as wide as their words.
-    if config.own_second_pass || config.qformer.word_width.is_none_or(|width| width <= config.qformer.width) {
+    if !fold_shape(config) {
         return Ok(());
     }
     let name = |rest: &str| format!("{prefix}.qformer.{rest}");
@@ -28,8 +27,18 @@ pub fn fold_words(config: &mut CirConfig, tensors: &mut Tensors, prefix: &str) -
     }
     let folded = product(&words, &map, inner, to, Some(&bias));
     tensors.insert(name("word"), (vec![rows, to], folded));
-    config.qformer.word_width = None;
     Ok(())
+}
+
+/// The configuration after [`fold_words`]; whether that changes anything.
+pub fn fold_shape(config: &mut CirConfig) -> bool {
+    // A second Q-Former of its own has its own map too; such models are as wide as their words.
+    let folds =
+        !config.own_second_pass && config.qformer.word_width.is_some_and(|width| width > config.qformer.width);
+    if folds {
+        config.qformer.word_width = None;
+    }
+    folds
 }
 
 /// Turns query and target space to `axes` `[P, p]` and keeps these p dimensions.

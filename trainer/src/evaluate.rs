@@ -225,7 +225,7 @@ impl Encoded {
             for image in images {
                 pixels.extend(crate::features::prepare(&image.path, &config.preprocess)?);
             }
-            tokens.extend(crate::features::encode(engine.encoder(), pixels, images.len(), config, device)?);
+            tokens.extend(crate::features::encode(engine.encoder()?, pixels, images.len(), config, device)?);
             progress(done * 8 + images.len(), table.images.len());
         }
         Ok(Self { tokens, shape: [config.image_tokens(), config.image_width()] })

@@ -1,17 +1,19 @@
-//! A checkpoint and the frozen encoder as one quantized weights file, and as a bundle that indexing completes.
+//! A checkpoint and the frozen encoder as quantized weights files, and as a bundle that indexing completes.
 
 use crate::bundle_io::Bundle;
 use crate::data::described;
 use crate::data::table::Table;
 use crate::error::{Result, TrainerError};
 use crate::{compress, import, partial, train::checkpoint};
+use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use thisbut_model::CirConfig;
-use thisbut_model::bundle::{self, FileEntry, GalleryEntry, Manifest, Precision, VocabularyEntry, WeightsEntry};
+use thisbut_model::bundle::{self, FileEntry, Form, GalleryEntry, Manifest, Precision, VocabularyEntry, WeightsEntry};
 use thisbut_model::engine::{ENCODER_PREFIX, MODEL_PREFIX};
-use thisbut_model::quant::{CodeWidth, write_weights};
-use thisbut_model::weights::Tensors;
+use thisbut_model::nn::ImageEncoder;
+use thisbut_model::quant::{CodeWidth, split, write_weights};
+use thisbut_model::weights::{self, Tensors};
 
 /// How the large tensors are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -42,54 +44,94 @@ pub fn gather(checkpoint_path: &Path, weights_dir: &Path) -> Result<(CirConfig, 
     Ok((config, tensors))
 }
 
-/// The weights file of `tensors` at `width`.
-///
-/// # Errors
-/// When a tensor holds values that are not finite.
-pub fn weights_file(config: &CirConfig, tensors: &Tensors, width: Width) -> Result<Vec<u8>> {
-    let meta = BTreeMap::from([("architecture".to_owned(), config.name.clone())]);
-    let choose = |name: &str, _: &[usize]| match width {
-        Width::F32 => None,
-        Width::Q8 => Some(CodeWidth::Q8),
-        // The encoder was never trained to bear coarse weights, and is a fifth of the file.
-        Width::Q4 if name.starts_with(ENCODER_PREFIX) => Some(CodeWidth::Q8),
-        Width::Q4 => Some(CodeWidth::Q4),
-    };
-    Ok(write_weights(tensors, choose, &meta)?)
+impl Width {
+    /// As the command line names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Q8 => "q8",
+            Self::Q4 => "q4",
+        }
+    }
+
+    /// The codes of one tensor; `None` for plain f32.
+    pub fn codes(self, name: &str) -> Option<CodeWidth> {
+        match self {
+            Self::F32 => None,
+            Self::Q8 => Some(CodeWidth::Q8),
+            // The encoder was never trained to bear coarse weights.
+            Self::Q4 if name.starts_with(ENCODER_PREFIX) => Some(CodeWidth::Q8),
+            Self::Q4 => Some(CodeWidth::Q4),
+        }
+    }
 }
 
-/// A bundle in memory with `tensors` as its model and no gallery yet, which will hold `tokens` target tokens an image.
+/// How a model is packed.
+#[derive(Clone, Copy, Debug)]
+pub struct Packing {
+    /// With or without the image encoder.
+    pub form: Form,
+    /// How the large tensors are stored.
+    pub width: Width,
+    /// Most bytes of tensors in one weights file.
+    pub split: u64,
+    /// Target tokens an image that the gallery will hold.
+    pub tokens: usize,
+}
+
+/// What a weights file says of itself beside its tensors.
+pub fn weights_meta(config: &CirConfig) -> BTreeMap<String, String> {
+    BTreeMap::from([("architecture".to_owned(), config.name.clone())])
+}
+
+/// Takes the image encoder out of `tensors`: the one that indexes, and that a gallery-reference bundle doesn't hold.
+///
+/// # Errors
+/// When a tensor is missing or of another shape.
+pub fn take_encoder(config: &CirConfig, tensors: &mut Tensors, device: &Device) -> Result<ImageEncoder> {
+    Ok(weights::load(ImageEncoder::new(config, device), ENCODER_PREFIX, tensors)?)
+}
+
+/// A bundle in memory with `tensors` as its model and no gallery yet.
 ///
 /// # Errors
 /// When the weights cannot be written.
-pub fn bundle(
-    config: &CirConfig,
-    tensors: &Tensors,
-    width: Width,
-    tokens: usize,
-    vocabulary: String,
-) -> Result<Bundle> {
-    let content = weights_file(config, tensors, width)?;
-    let code_width = match width {
+pub fn bundle(config: &CirConfig, mut tensors: Tensors, packing: Packing, vocabulary: String) -> Result<Bundle> {
+    let codes = |name: &str, _: &[usize]| packing.width.codes(name);
+    let shapes = tensors.iter().map(|(name, (dims, _))| (name.as_str(), dims.as_slice()));
+    let names: Vec<Vec<String>> = split(shapes, codes, packing.split)
+        .into_iter()
+        .map(|file| file.into_iter().map(str::to_owned).collect())
+        .collect();
+    let mut contents = Vec::with_capacity(names.len());
+    for names in names {
+        let part: Tensors = names.into_iter().filter_map(|name| tensors.remove_entry(&name)).collect();
+        contents.push(write_weights(&part, codes, &weights_meta(config))?);
+    }
+    let code_width = match packing.width {
         Width::F32 => Precision::F32,
         Width::Q8 => Precision::Q8,
         Width::Q4 => Precision::Q4,
     };
+    let entry = |content: &Vec<u8>| {
+        let file = FileEntry::new(bundle::hashed_name("weights", "safetensors", content), content);
+        WeightsEntry { file, code_width }
+    };
     let json = serde_json::to_value(config)
         .map_err(|e| TrainerError::checkpoint("the configuration", e.to_string(), "report this"))?;
-    let file = FileEntry::new(bundle::hashed_name("weights", "safetensors", &content), &content);
     let vocab = FileEntry::new(bundle::hashed_name("vocab", "txt", vocabulary.as_bytes()), vocabulary.as_bytes());
     let manifest = Manifest {
         format: bundle::FORMAT.to_owned(),
         version: bundle::VERSION,
         product_version: env!("CARGO_PKG_VERSION").to_owned(),
         architecture: config.name.clone(),
+        form: packing.form,
         config: json,
-        weights: vec![WeightsEntry { file, code_width }],
+        weights: contents.iter().map(entry).collect(),
         vocab: VocabularyEntry { file: vocab },
         gallery: GalleryEntry {
             count: 0,
-            tokens,
+            tokens: packing.tokens,
             width: config.projection,
             chunks: Vec::new(),
             metadata: Vec::new(),
@@ -105,7 +147,7 @@ pub fn bundle(
         root: PathBuf::new(),
         manifest,
         config: config.clone(),
-        weights: vec![content],
+        weights: contents,
         vocab: vocabulary,
         chunks: Vec::new(),
         metadata: Vec::new(),

@@ -11,6 +11,7 @@ pub mod evaluate;
 pub mod export;
 pub mod features;
 pub mod fetch;
+pub mod footprint;
 pub mod fsx;
 pub mod generator;
 pub mod images;

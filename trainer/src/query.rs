@@ -6,7 +6,7 @@ use crate::images;
 use crate::wait::block_on;
 use burn::tensor::Device;
 use std::path::Path;
-use thisbut_model::engine::{Engine, MAX_TEXT};
+use thisbut_model::engine::{EncodedImages, Engine, MAX_TEXT};
 use thisbut_model::gallery::ImageMeta;
 use thisbut_model::image::Rgba;
 use thisbut_model::text::{MAX_WORDS, clean_caption};
@@ -67,25 +67,17 @@ impl Asker {
                 "say what should be different, or leave the text out to find similar images",
             ));
         }
-        let (picture, exclude) = match reference {
-            Some(Reference::File(path)) => (Some((images::decode_file(path)?, path.to_path_buf())), None),
+        let (encoded, exclude) = match reference {
+            Some(Reference::File(path)) => (Some(self.encode(path)?), None),
             Some(Reference::Gallery(id)) => {
                 let (at, meta) = self.find(id)?;
-                let path = self.bundle.root.join(self.thumb(meta));
-                (Some((images::decode_file(&path)?, path)), Some(at))
+                let encoded = match &meta.reference {
+                    Some(file) if !self.engine.has_encoder() => self.engine.reference(&self.bundle.file(file)?)?,
+                    _ => self.encode(&self.bundle.root.join(self.thumb(meta)))?,
+                };
+                (Some(encoded), Some(at))
             }
             None => (None, None),
-        };
-        let encoded = match &picture {
-            Some((picture, path)) => {
-                let rgba = Rgba::new(picture.width, picture.height, &picture.data)?;
-                Some(self.engine.encode_image(&rgba).map_err(|e| TrainerError::Image {
-                    place: path.display().to_string(),
-                    problem: e.to_string(),
-                    mend: "try another image".to_owned(),
-                })?)
-            }
-            None => None,
         };
         let query = block_on(self.engine.compose(encoded.as_ref(), text.unwrap_or_default()))?;
         let mut exclude: Vec<u32> = exclude.into_iter().collect();
@@ -101,6 +93,23 @@ impl Asker {
                 Some(Answer { rank, score: hit.score, id, title, thumb })
             })
             .collect())
+    }
+
+    fn encode(&self, path: &Path) -> Result<EncodedImages> {
+        if !self.engine.has_encoder() {
+            return Err(TrainerError::settings(
+                self.bundle.root.display().to_string(),
+                "this bundle has no image encoder (form gallery-reference), so it cannot read an image file",
+                "start from an image of its gallery with --gallery-item ID",
+            ));
+        }
+        let picture = images::decode_file(path)?;
+        let rgba = Rgba::new(picture.width, picture.height, &picture.data)?;
+        self.engine.encode_image(&rgba).map_err(|e| TrainerError::Image {
+            place: path.display().to_string(),
+            problem: e.to_string(),
+            mend: "try another image".to_owned(),
+        })
     }
 
     fn thumb(&self, meta: &ImageMeta) -> String {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use thisbut::bundle_io::{Bundle, Writer};
 use thisbut_model::CirConfig;
-use thisbut_model::bundle::{FORMAT, GalleryEntry, Manifest, Precision, VERSION, VocabularyEntry, WeightsEntry};
+use thisbut_model::bundle::{FORMAT, Form, GalleryEntry, Manifest, Precision, VERSION, VocabularyEntry, WeightsEntry};
 use thisbut_model::cir::Cir;
 use thisbut_model::engine::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::nn::ImageEncoder;
@@ -60,6 +60,7 @@ fn tiny_bundle(folder: &Path) {
         version: VERSION,
         product_version: "0.0.0".into(),
         architecture: "tiny".into(),
+        form: Form::Full,
         config: serde_json::to_value(&config).unwrap(),
         weights: vec![WeightsEntry {
             file: writer.add("", "weights", "safetensors", &weights).unwrap(),

@@ -5,7 +5,7 @@ use thisbut_model::ModelError;
 use wasm_bindgen::prelude::*;
 
 /// An error on its way to the page. `kind` is one of: network, missing, checksum, format, version, image, query,
-/// device, runtime.
+/// reference, unreachable, device, runtime.
 #[derive(Clone, Debug, Serialize)]
 pub struct WebError {
     /// What the page can act on.
@@ -28,6 +28,12 @@ impl WebError {
     /// A failed request.
     pub fn network(place: &str, problem: &str) -> Self {
         Self::new("network", format!("{place}: {problem}"), "check the connection and try again")
+    }
+
+    /// The same error, of a file that only one gallery image needs: everything else goes on.
+    pub fn of_reference(self) -> Self {
+        let kind = if matches!(self.kind, "network" | "missing") { "unreachable" } else { "reference" };
+        Self { kind, mend: "try again, or choose another image".into(), ..self }
     }
 
     /// `{kind, message, mend}`, or the bare message where even that cannot be built.

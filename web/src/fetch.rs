@@ -6,6 +6,7 @@ use gloo_net::http::Request;
 use js_sys::{Reflect, Uint8Array};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
+use thisbut_model::bundle::FileEntry;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{Cache, ReadableStreamDefaultReader, RequestCache, Response, WorkerGlobalScope};
@@ -23,6 +24,18 @@ pub struct Wanted {
     pub bytes: u64,
     /// Hex SHA-256.
     pub sha256: String,
+}
+
+impl Wanted {
+    /// A file of the bundle at the address `bundle`.
+    pub fn of(bundle: &str, entry: &FileEntry) -> Self {
+        Self {
+            url: format!("{bundle}{}", entry.path),
+            name: entry.path.clone(),
+            bytes: entry.bytes,
+            sha256: entry.sha256.clone(),
+        }
+    }
 }
 
 /// The browser's storage for bundle files, if it gives any.

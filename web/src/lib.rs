@@ -71,6 +71,7 @@ async fn answer(request: JsValue) -> WebResult<JsValue> {
         .ok_or_else(|| WebError::new("runtime", "the engine is not loaded", "send a load message first"))?;
     match protocol::read(request)? {
         Request::Encode(image) => protocol::write(&session.encode(image).await?),
+        Request::Refer(image) => protocol::write(&session.refer(image).await?),
         Request::Query(query) => protocol::write(&session.query(query).await?),
         Request::Browse(page) => protocol::write(&session.browse(&page)?),
         Request::Measure {} => protocol::write(&session.measure().await?),

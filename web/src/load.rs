@@ -1,15 +1,21 @@
 //! A bundle, from its address to checked bytes: `bundle.json` fresh from the network, everything that it promises from
-//! the browser's storage or the network, with one total over all of it.
+//! the browser's storage or the network, with one total over all of it. Weights are unpacked as they come.
 
 use crate::error::{WebError, WebResult};
 use crate::fetch::{Store, Wanted};
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use js_sys::Function;
 use serde::Serialize;
 use std::cell::Cell;
 use std::rc::Rc;
 use thisbut_model::bundle::{FileEntry, Manifest};
+use thisbut_model::gallery::{ImageMeta, parse_metadata};
+use thisbut_model::quant::read_weights;
+use thisbut_model::weights::Tensors;
 use wasm_bindgen::JsValue;
+
+/// Weights files that are held at a time: memory that a module has taken once is never given back.
+const IN_FLIGHT: usize = 2;
 
 /// A bundle's files, checked against its manifest.
 pub struct Files {
@@ -17,14 +23,16 @@ pub struct Files {
     pub manifest: Manifest,
     /// What the page offers to type; more than the manifest type knows (see [`suggestions`]).
     pub suggestions: serde_json::Value,
-    /// Weights files, in load order.
-    pub weights: Vec<Vec<u8>>,
+    /// What the weights files hold.
+    pub tensors: Tensors,
     /// The tokeniser's vocabulary.
     pub vocab: Vec<u8>,
     /// Gallery chunks, in order.
     pub chunks: Vec<Vec<u8>>,
-    /// Metadata chunks, in order.
-    pub metadata: Vec<Vec<u8>>,
+    /// What is shown with each image.
+    pub items: Vec<ImageMeta>,
+    /// Where files are kept.
+    pub store: Store,
     /// Bytes of all of these.
     pub bytes: u64,
     /// Of these, fetched now.
@@ -94,32 +102,42 @@ pub async fn files(
     let progress = Progress::new(emit, total);
     progress.show("files");
     let fetched = Cell::new(0);
-    let (store, fetched_now, progress_now) = (&store, &fetched, &progress);
-    let get = |entry: &FileEntry| {
-        let wanted = Wanted {
-            url: format!("{bundle}{}", entry.path),
-            name: entry.path.clone(),
-            bytes: entry.bytes,
-            sha256: entry.sha256.clone(),
-        };
+    let (files, fetched_now, progress_now) = (&store, &fetched, &progress);
+    let get = &|entry: &FileEntry| {
+        let wanted = Wanted::of(bundle, entry);
         async move {
-            let (body, from_network) = store.file(&wanted, |bytes| progress_now.add(bytes)).await?;
+            let (body, from_network) = files.file(&wanted, |bytes| progress_now.add(bytes)).await?;
             if from_network {
                 fetched_now.set(fetched_now.get() + wanted.bytes);
             }
             Ok::<_, WebError>(body)
         }
     };
-    let mut bodies = try_join_all(manifest.files().map(get)).await?.into_iter();
+    let weights = async {
+        let mut tensors = Tensors::new();
+        for some in manifest.weights.chunks(IN_FLIGHT) {
+            for body in try_join_all(some.iter().map(|entry| get(&entry.file))).await? {
+                tensors.extend(read_weights(&body)?);
+            }
+        }
+        Ok::<_, WebError>(tensors)
+    };
+    let others = try_join_all(manifest.files().skip(manifest.weights.len()).map(get));
+    let (tensors, bodies) = try_join(weights, others).await?;
+    let mut bodies = bodies.into_iter();
     let mut take = |count: usize| bodies.by_ref().take(count).collect::<Vec<_>>();
-    let weights = take(manifest.weights.len());
     let vocab = take(1).pop().unwrap_or_default();
     let chunks = take(manifest.gallery.chunks.len());
-    let metadata = take(manifest.gallery.metadata.len());
-    let mut wanted: Vec<String> = manifest.files().map(|file| format!("{bundle}{}", file.path)).collect();
+    let mut items = Vec::with_capacity(manifest.gallery.count as usize);
+    for (entry, body) in manifest.gallery.metadata.iter().zip(take(manifest.gallery.metadata.len())) {
+        items.extend(parse_metadata(&body, entry.count as usize)?);
+    }
+    let references = items.iter().filter_map(|item| item.reference.as_ref());
+    let mut wanted: Vec<String> =
+        manifest.files().chain(references).map(|file| format!("{bundle}{}", file.path)).collect();
     wanted.push(index);
     store.prune(bundle, &wanted).await;
     let suggestions = manifest.suggestions.iter().cloned().map(serde_json::Value::String).collect();
-    let files = Files { manifest, suggestions, weights, vocab, chunks, metadata, bytes: total, fetched: fetched.get() };
-    Ok((files, progress))
+    let fetched = fetched.get();
+    Ok((Files { manifest, suggestions, tensors, vocab, chunks, items, store, bytes: total, fetched }, progress))
 }

@@ -26,6 +26,8 @@ pub struct Load {
 pub enum Request {
     /// Read an image ahead of a query.
     Encode(Encode),
+    /// Take a gallery image ahead of a query, in a bundle without an image encoder.
+    Refer(Refer),
     /// Rank the gallery.
     Query(Query),
     /// Items to start from.
@@ -46,6 +48,15 @@ pub struct Encode {
     /// RGBA, row by row, `width * height * 4` bytes.
     #[serde(with = "serde_bytes")]
     pub rgba: Vec<u8>,
+}
+
+/// `refer`: a gallery image, and the key under which its tokens are kept.
+#[derive(Deserialize)]
+pub struct Refer {
+    /// As in `encode`.
+    pub key: String,
+    /// Position in the gallery.
+    pub index: usize,
 }
 
 /// `query`: image, words, or both.
@@ -83,12 +94,16 @@ pub struct Info {
     pub model: String,
     /// Version of the product that exported the bundle.
     pub version: String,
+    /// Whether new images can be read; otherwise only the gallery's can be started from.
+    pub upload: bool,
     /// Modifiers to offer.
     pub suggestions: serde_json::Value,
     /// Bytes of the bundle's files.
     pub bytes: f64,
     /// Of these, fetched now and not found stored.
     pub fetched: f64,
+    /// Bytes of memory that the module has taken.
+    pub memory: f64,
     /// Milliseconds.
     pub timings: LoadTimings,
 }
@@ -105,7 +120,7 @@ pub struct LoadTimings {
     pub self_test: f64,
 }
 
-/// What `encode` answers.
+/// What `encode` and `refer` answer.
 #[derive(Serialize)]
 pub struct Encoded {
     /// Milliseconds.

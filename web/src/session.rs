@@ -1,27 +1,25 @@
 //! One loaded bundle and its engine, and what the page may ask of it.
 
 use crate::error::{WebError, WebResult};
+use crate::fetch::{Store, Wanted};
 use crate::load::{self, Files};
 use crate::protocol::{
-    Browse, Encode, Encoded, Found, Info, Item, Load, LoadTimings, Measured, Page, Query, QueryTimings,
+    Browse, Encode, Encoded, Found, Info, Item, Load, LoadTimings, Measured, Page, Query, QueryTimings, Refer,
 };
 use crate::{device, now};
-use burn::tensor::Device;
 use js_sys::Function;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use thisbut_model::CirConfig;
-use thisbut_model::bundle::{Manifest, SELF_TEST_SIDE, self_test_image};
 use thisbut_model::engine::{EncodedImages, Engine};
-use thisbut_model::gallery::{Chunk, Hit, ImageMeta, parse_metadata};
+use thisbut_model::gallery::{Chunk, Hit, ImageMeta};
 use thisbut_model::image::Rgba;
-use thisbut_model::quant::read_weights;
 use thisbut_model::text::WordPiece;
-use thisbut_model::weights::Tensors;
 
 /// Images whose tokens are kept: a visitor steps back and forth between a few.
 const KEPT: usize = 12;
+/// Bytes of a page of WebAssembly memory.
+const PAGE: f64 = 65_536.0;
 /// Most results that one query gives.
 const MOST: usize = 500;
 /// Rounds of [`Session::measure`]; the first warms up.
@@ -38,7 +36,9 @@ struct Shown {
 pub struct Session {
     engine: Engine,
     items: Vec<ImageMeta>,
+    bundle: String,
     pictures: String,
+    store: Store,
     kept: RefCell<VecDeque<(String, Rc<Shown>)>>,
 }
 
@@ -53,17 +53,12 @@ impl Session {
         let fetched = now();
         progress.show("start");
         let device = device::open(&request.device).await?;
-        let Files { manifest, suggestions, weights, vocab, chunks, metadata, bytes, fetched: new_bytes } = files;
+        let Files { manifest, suggestions, tensors, vocab, chunks, items, store, bytes, fetched: new_bytes } = files;
         let vocab = String::from_utf8(vocab)
             .map_err(|_| WebError::new("format", "the vocabulary is not UTF-8", "publish the bundle again"))?;
-        let mut engine = build(&manifest, &weights, &vocab, &device)?;
-        drop(weights);
+        let mut engine = Engine::from_bundle(&manifest, tensors, WordPiece::from_vocab(&vocab)?, &device)?;
         for chunk in &chunks {
             engine.add_chunk(Chunk::parse(chunk)?)?;
-        }
-        let mut items = Vec::with_capacity(manifest.gallery.count as usize);
-        for (entry, body) in manifest.gallery.metadata.iter().zip(&metadata) {
-            items.extend(parse_metadata(body, entry.count as usize)?);
         }
         let built = now();
         engine.self_test(&manifest).await?;
@@ -74,13 +69,15 @@ impl Session {
             device: device::NAME,
             model: format!("{}, {codes}", manifest.architecture),
             version: manifest.product_version.clone(),
+            upload: engine.has_encoder(),
             suggestions,
             bytes: bytes as f64,
             fetched: new_bytes as f64,
+            memory: core::arch::wasm32::memory_size(0) as f64 * PAGE,
             timings: LoadTimings { fetch: fetched - began, build: built - fetched, self_test: tested - built },
         };
         let pictures = format!("{}{}", request.bundle, manifest.gallery.thumbnails);
-        Ok((Self { engine, items, pictures, kept: RefCell::default() }, info))
+        Ok((Self { engine, items, bundle: request.bundle, pictures, store, kept: RefCell::default() }, info))
     }
 
     fn item(&self, index: usize, score: Option<f32>) -> Option<Item> {
@@ -107,10 +104,29 @@ impl Session {
     pub async fn encode(&self, image: Encode) -> WebResult<Encoded> {
         let began = now();
         let encoded = self.engine.encode_image(&Rgba::new(image.width, image.height, &image.rgba)?)?;
+        self.keep(image.key, encoded, began).await
+    }
+
+    /// Fetches a gallery image's tokens and keeps them under their key.
+    ///
+    /// # Errors
+    /// Kind `unreachable` or `reference` where that one file cannot be fetched or is damaged, `query` where the gallery
+    /// has no such image.
+    pub async fn refer(&self, image: Refer) -> WebResult<Encoded> {
+        let began = now();
+        let file = self.items.get(image.index).and_then(|item| item.reference.as_ref()).ok_or_else(|| {
+            WebError::new("query", format!("there are no tokens of image {}", image.index), "choose another image")
+        })?;
+        let fetched = self.store.file(&Wanted::of(&self.bundle, file), |_| ()).await.map_err(WebError::of_reference)?;
+        let encoded = self.engine.reference(&fetched.0).map_err(|e| WebError::from(e).of_reference())?;
+        self.keep(image.key, encoded, began).await
+    }
+
+    async fn keep(&self, name: String, encoded: EncodedImages, began: f64) -> WebResult<Encoded> {
         let same = self.engine.same_images(&encoded).await?;
         let mut kept = self.kept.borrow_mut();
-        kept.retain(|(key, _)| *key != image.key);
-        kept.push_back((image.key, Rc::new(Shown { image: encoded, same })));
+        kept.retain(|(key, _)| *key != name);
+        kept.push_back((name, Rc::new(Shown { image: encoded, same })));
         let mut dropped = Vec::new();
         while kept.len() > KEPT {
             dropped.extend(kept.pop_front().map(|(key, _)| key));
@@ -154,13 +170,10 @@ impl Session {
     /// # Errors
     /// Kind `device` where the device stopped answering.
     pub async fn measure(&self) -> WebResult<Measured> {
-        let pixels = self_test_image();
-        let image = Rgba::new(SELF_TEST_SIDE, SELF_TEST_SIDE, &pixels)?;
         let mut times = Vec::with_capacity(ROUNDS);
         for _ in 0..ROUNDS {
             let began = now();
-            let tokens = self.engine.encode_image(&image)?;
-            let vector = self.engine.compose(Some(&tokens), "the same but red").await?;
+            let vector = self.engine.self_test_query("the same but red").await?;
             self.engine.search(&vector, 24, &[])?;
             times.push(now() - began);
         }
@@ -168,16 +181,6 @@ impl Session {
         warm.sort_by(f64::total_cmp);
         Ok(Measured { ms: warm.get(warm.len() / 2).copied().unwrap_or(f64::INFINITY) })
     }
-}
-
-/// The engine of a bundle's weights files and vocabulary.
-fn build(manifest: &Manifest, weights: &[Vec<u8>], vocab: &str, device: &Device) -> WebResult<Engine> {
-    let config = CirConfig::parse(&manifest.config.to_string(), "bundle.json: config")?;
-    let mut tensors = Tensors::new();
-    for file in weights {
-        tensors.extend(read_weights(file)?);
-    }
-    Ok(Engine::new(config, tensors, WordPiece::from_vocab(vocab)?, device)?)
 }
 
 /// A step that visits every one of `total` positions: near 0.618 of it, and without a common divisor.

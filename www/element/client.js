@@ -19,7 +19,7 @@ export function acquire({ bundle, worker, device = "auto", timeout = 60_000 }) {
   return client;
 }
 
-/** Fires `progress` (detail {loaded, total, stage}), `ready` (detail info) and `device` (detail info). */
+/** Fires `progress` (detail {loaded, total, stage, upload}), `ready` (detail info) and `device` (detail info). */
 export class Client extends EventTarget {
   constructor(name, options) {
     super();
@@ -120,7 +120,7 @@ export class Client extends EventTarget {
   async measureLater(name) {
     await new Promise((done) => setTimeout(done, 4000));
     const link = this.link;
-    if (!link || !mayMeasure()) return;
+    if (!link || !mayMeasure(this.info?.memory)) return;
     const { bundle } = this.options;
     try {
       const cpu = await link.ask("measure", {}, { quiet: 30_000 });
@@ -173,9 +173,18 @@ export class Client extends EventTarget {
 
   async encode(link, image) {
     if (this.encoded.has(image.key)) return 0;
-    const { width, height, rgba } = await image.pixels();
-    const body = { key: image.key, width, height, rgba };
-    const { ms, dropped } = await link.ask("encode", body, { transfer: [rgba], quiet: this.options.timeout });
+    const { key, item } = image;
+    const quiet = this.options.timeout;
+    let told;
+    if (this.info.upload === false) {
+      // No image encoder: the engine has the gallery's images alone, and fetches what it needs of them itself.
+      if (item === undefined) throw new ThisButError("image", { key: "image.gallery" });
+      told = link.ask("refer", { key, index: item }, { quiet });
+    } else {
+      const { width, height, rgba } = await image.pixels();
+      told = link.ask("encode", { key, width, height, rgba }, { transfer: [rgba], quiet });
+    }
+    const { ms, dropped } = await told;
     for (const key of dropped ?? []) this.encoded.delete(key);
     this.encoded.add(image.key);
     return ms;

@@ -42,5 +42,8 @@ export function remember(bundle, device, name = "", measured = {}) {
   }
 }
 
-/** Whether this is a good moment and place to fetch a second module and measure it. */
-export const mayMeasure = () => !navigator.connection?.saveData && navigator.onLine !== false;
+/** A trial holds a second model beside the first; above so many bytes it could end the page. */
+const TRIAL_MEMORY = 5e8;
+
+/** Whether this is a good moment and place to fetch a second module and measure it; `memory` is the first one's. */
+export const mayMeasure = (memory) => !(memory > TRIAL_MEMORY) && !navigator.connection?.saveData && navigator.onLine !== false;

@@ -29,6 +29,7 @@ const PATHS = {
   image: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9.5h.01",
   chart: "M5 20V10m7 10V4m7 16v-7",
   lock: "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 017 0v3",
+  grid: "M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h6v6h-6z",
   back: "M9 7L4 12l5 5M4 12h11a5 5 0 015 5v1",
 };
 

@@ -52,6 +52,13 @@ export class Grid {
     if (!calm()) this.animate(before);
   }
 
+  /** Moves the focus to the first picture, or the one that was left. */
+  enter() {
+    const tile = this.options.find(({ tabIndex }) => tabIndex === 0);
+    tile?.focus({ preventScroll: true });
+    tile?.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" });
+  }
+
   /** Grey tiles while the first answer is on its way. */
   wait(count) {
     this.tiles.clear();

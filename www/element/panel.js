@@ -57,6 +57,8 @@ const WAYS = {
   unsupported: ["reload"],
   image: ["otherImage"],
   query: ["retry"],
+  reference: ["retry", "otherImage"],
+  unreachable: ["retry", "otherImage"],
 };
 
 export class ErrorPanel {
@@ -105,6 +107,7 @@ export class Facts {
       add("howDevice", t(info.device === "webgpu" ? "howDeviceGpu" : "howDeviceCpu"));
       add("howModel", info.model);
       add("howDownload", info.bytes ? t("mb", { n: megabytes(info.bytes) }) : null);
+      add("howMemory", info.memory ? t("mb", { n: Math.round(info.memory / 1e6) }) : null);
       add("howStart", ms(info.timings?.total));
     }
     if (timings) {

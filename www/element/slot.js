@@ -1,4 +1,5 @@
-// The reference slot: takes an image from the file picker, the camera, a drop or a paste, and shows the one in use.
+// The reference slot: takes an image from the file picker, the camera, a drop or a paste, and shows the one in use. Where
+// the bundle cannot read new images, it leads to the gallery instead.
 
 import { h, icon } from "./dom.js";
 import { ThisButError } from "./errors.js";
@@ -8,16 +9,18 @@ const touch = () => matchMedia("(pointer: coarse)").matches;
 export class Slot {
   /**
    * @param {{t: Function, host: HTMLElement, take: (blob: Blob, name: string) => void, clear: () => void,
-   *   refuse: (error: ThisButError) => void}} options
+   *   refuse: (error: ThisButError) => void, lead: () => void}} options
    */
-  constructor({ t, host, take, clear, refuse }) {
-    Object.assign(this, { t, host, take, clear, refuse });
+  constructor({ t, host, take, clear, refuse, lead }) {
+    Object.assign(this, { t, host, take, clear, refuse, lead });
+    /** Only the gallery's images can be started from. */
+    this.closed = false;
     this.depth = 0;
     this.file = this.input(false);
     this.shot = this.input(true);
     this.main = h(
       "button.slot-main",
-      { type: "button", part: "reference-button", onclick: () => this.file.click() },
+      { type: "button", part: "reference-button", onclick: () => this.open() },
       h("span.empty", {}, icon("image"), h("b", {}, t("slotTitle")), h("small", {}, t(touch() ? "slotHintTouch" : "slotHint"))),
     );
     this.remove = h(
@@ -34,6 +37,21 @@ export class Slot {
       t("camera"),
     );
     this.listen();
+  }
+
+  /** To another image: the file picker, or the gallery. */
+  open() {
+    if (this.closed) this.lead();
+    else this.file.click();
+  }
+
+  /** From now on the gallery's images alone. */
+  close() {
+    if (this.closed) return;
+    this.closed = true;
+    this.node.classList.add("closed");
+    this.main.querySelector(".empty").replaceChildren(icon("grid"), h("b", {}, this.t("slotGallery")), h("small", {}, this.t("slotGalleryHint")));
+    this.show(this.shown);
   }
 
   input(camera) {
@@ -62,7 +80,7 @@ export class Slot {
   drag(event, by) {
     event.preventDefault();
     this.depth = Math.max(0, this.depth + by);
-    this.node.classList.toggle("over", this.depth > 0);
+    this.node.classList.toggle("over", this.depth > 0 && !this.closed);
   }
 
   dropped(event) {
@@ -89,13 +107,14 @@ export class Slot {
   /** @param {?{title: string, image: string, soft: boolean}} reference `soft`: a cut-out on a tile */
   show(reference) {
     const { t } = this;
+    this.shown = reference;
     this.remove.hidden = !reference;
-    this.camera.hidden = Boolean(reference) || !touch();
+    this.camera.hidden = Boolean(reference) || this.closed || !touch();
     this.node.classList.toggle("full", Boolean(reference));
     this.node.classList.toggle("soft", Boolean(reference?.soft));
     const old = this.main.querySelector("img");
     old?.remove();
-    this.main.setAttribute("aria-label", reference ? `${t("referenceItem", { title: reference.title })}. ${t("slotChange")}` : t("slotTitle"));
+    this.main.setAttribute("aria-label", reference ? `${t("referenceItem", { title: reference.title })}. ${t("slotChange")}` : this.closed ? `${t("slotGallery")}. ${t("slotGalleryHint")}.` : t("slotTitle"));
     this.main.title = reference ? t("slotChange") : "";
     if (reference) this.main.prepend(h("img", { src: reference.image, alt: "", draggable: false }));
   }

@@ -7,6 +7,8 @@ const en = {
   slotHintTouch: "Tap to choose a photo",
   slotDrop: "Let go to use this image",
   slotChange: "Choose another image",
+  slotGallery: "Choose an image below",
+  slotGalleryHint: "This search starts from its own pictures",
   reference: "Your image",
   referenceItem: "Your image: {title}",
   remove: "Remove the image",
@@ -52,6 +54,7 @@ const en = {
   announceCleared: "Image removed.",
   cut: "Only the first {n} characters are used.",
   privacy: "Your image never leaves this device.",
+  privacyGallery: "Your search never leaves this device.",
   how: "How it works",
   howText:
     "A small neural network runs in this page. It reads your image and your words together, and compares them with {n} images that were described ahead of time. Nothing is sent anywhere.",
@@ -60,6 +63,7 @@ const en = {
   howDeviceGpu: "your graphics card (WebGPU)",
   howModel: "Model",
   howDownload: "Download",
+  howMemory: "Memory",
   howStart: "Start-up",
   howImage: "Reading the image",
   howText2: "Image + words",
@@ -95,6 +99,10 @@ const en = {
   "error.unsupported.mend": "Update the browser, or use a current Chrome, Edge, Firefox or Safari.",
   "error.query": "This search cannot be answered.",
   "error.query.mend": "Change the words or the image.",
+  "error.reference": "The data of this image is damaged.",
+  "error.reference.mend": "Try again, or choose another image.",
+  "error.unreachable": "The data of this image could not be downloaded.",
+  "error.unreachable.mend": "Check the connection and try again, or choose another image.",
   "error.image": "This image cannot be opened.",
   "error.image.mend": "Choose a JPEG, PNG, WebP or GIF.",
   "image.empty": "This file is empty.",
@@ -103,6 +111,8 @@ const en = {
   "image.large.mend": "Choose a smaller one.",
   "image.none": "There is no image in what was pasted or dropped.",
   "image.none.mend": "Copy an image, or drop an image file.",
+  "image.gallery": "This search cannot read images of your own.",
+  "image.gallery.mend": "Choose one of its pictures to start from.",
 };
 
 const de = {
@@ -111,6 +121,8 @@ const de = {
   slotHintTouch: "Tippen, um ein Foto zu wählen",
   slotDrop: "Loslassen, um dieses Bild zu nehmen",
   slotChange: "Anderes Bild wählen",
+  slotGallery: "Wähle unten ein Bild",
+  slotGalleryHint: "Diese Suche beginnt bei ihren eigenen Bildern",
   reference: "Dein Bild",
   referenceItem: "Dein Bild: {title}",
   remove: "Bild entfernen",
@@ -156,6 +168,7 @@ const de = {
   announceCleared: "Bild entfernt.",
   cut: "Nur die ersten {n} Zeichen werden verwendet.",
   privacy: "Dein Bild verlässt dieses Gerät nie.",
+  privacyGallery: "Deine Suche verlässt dieses Gerät nie.",
   how: "Wie es funktioniert",
   howText:
     "Ein kleines neuronales Netz läuft in dieser Seite. Es liest dein Bild und deine Worte zusammen und vergleicht sie mit {n} vorab beschriebenen Bildern. Nichts wird irgendwohin gesendet.",
@@ -164,6 +177,7 @@ const de = {
   howDeviceGpu: "deiner Grafikkarte (WebGPU)",
   howModel: "Modell",
   howDownload: "Download",
+  howMemory: "Speicher",
   howStart: "Start",
   howImage: "Bild lesen",
   howText2: "Bild + Worte",
@@ -197,6 +211,10 @@ const de = {
   "error.unsupported.mend": "Aktualisiere den Browser.",
   "error.query": "Diese Suche kann nicht beantwortet werden.",
   "error.query.mend": "Ändere die Worte oder das Bild.",
+  "error.reference": "Die Daten dieses Bildes sind beschädigt.",
+  "error.reference.mend": "Versuche es noch einmal, oder wähle ein anderes Bild.",
+  "error.unreachable": "Die Daten dieses Bildes konnten nicht heruntergeladen werden.",
+  "error.unreachable.mend": "Prüfe die Verbindung und versuche es noch einmal, oder wähle ein anderes Bild.",
   "error.image": "Dieses Bild lässt sich nicht öffnen.",
   "error.image.mend": "Wähle ein JPEG, PNG, WebP oder GIF.",
   "image.empty": "Diese Datei ist leer.",
@@ -205,6 +223,8 @@ const de = {
   "image.large.mend": "Wähle ein kleineres.",
   "image.none": "Darin ist kein Bild.",
   "image.none.mend": "Kopiere ein Bild oder ziehe eine Bilddatei hierher.",
+  "image.gallery": "Diese Suche kann eigene Bilder nicht lesen.",
+  "image.gallery.mend": "Wähle eines ihrer Bilder als Anfang.",
 };
 
 const tables = new Map([

@@ -54,6 +54,7 @@ ol { list-style: none; }
 .slot:not(.full) .slot-main::after {
   content: ""; position: absolute; inset: 0; border-radius: inherit; border: 2px dashed color-mix(in srgb, var(--_soft) 45%, transparent); transition: border-color .2s;
 }
+.slot.closed:not(.full) .slot-main::after { border: 1px solid var(--_line); }
 .slot:not(.full) .slot-main:hover::after { border-color: var(--_accent); }
 .slot-main img { grid-area: 1 / 1; inline-size: 100%; block-size: 100%; object-fit: cover; }
 .slot.soft .slot-main img { object-fit: var(--_fit); padding: var(--_inset); }

@@ -15,12 +15,12 @@ export const TEXT_LIMIT = 400;
  * @param {ShadowRoot} root
  * @param {HTMLElement} host
  * @param {Function} t translator
- * @param {object} on handlers: take, clear, refuse, type, submit, chip, pick, back, restart, act, more, shuffle
+ * @param {object} on handlers: take, clear, refuse, lead, type, submit, chip, pick, back, restart, act, more, shuffle
  */
 export function build(root, host, t, on) {
   dress(root);
   const view = {};
-  view.slot = new Slot({ t, host, take: on.take, clear: on.clear, refuse: on.refuse });
+  view.slot = new Slot({ t, host, take: on.take, clear: on.clear, refuse: on.refuse, lead: on.lead });
   view.input = h("input", {
     type: "text",
     id: "words",
@@ -34,6 +34,7 @@ export function build(root, host, t, on) {
   view.go = h("button.go", { type: "submit", part: "submit", "aria-label": t("search"), title: t("search") }, icon("arrow"));
   view.chips = h("div.chips", { role: "group", "aria-label": t("suggestions"), part: "suggestions" });
   view.note = h("span.note", { role: "status" });
+  view.privacy = h("span", {}, t("privacy"));
   view.label = h("span.sr");
   const voice = h("label.voice", { for: "words" }, view.label, h("span", { "aria-hidden": "true" }, t("this"), " ", h("i", {}, t("but"))));
   const form = h(
@@ -53,7 +54,7 @@ export function build(root, host, t, on) {
       voice,
       h("div.field", {}, view.input, view.go),
       view.chips,
-      h("div.under", {}, h("span.privacy", { part: "privacy" }, icon("lock"), t("privacy")), view.slot.camera, view.note),
+      h("div.under", {}, h("span.privacy", { part: "privacy" }, icon("lock"), view.privacy), view.slot.camera, view.note),
     ),
   );
   view.trail = new Trail({ t, back: on.back, restart: on.restart });

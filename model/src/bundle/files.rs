@@ -60,7 +60,7 @@ impl FileEntry {
     }
 
     /// Checks the entry itself; `field` is where it stands in the manifest.
-    pub(super) fn check(&self, field: &str) -> Result<()> {
+    pub(crate) fn check(&self, field: &str) -> Result<()> {
         check_path(field, &self.path)?;
         if self.bytes == 0 || self.bytes > MAX_FILE_BYTES {
             return Err(manifest_error(field, &format!("{} is no size of a bundle's file", self.bytes)));

@@ -31,6 +31,9 @@ pub struct Manifest {
     pub product_version: String,
     /// Name of the architecture, such as `web-s`.
     pub architecture: String,
+    /// Whether the image encoder is in it.
+    #[serde(default, skip_serializing_if = "Form::is_full")]
+    pub form: Form,
     /// The architecture's whole configuration (`CirConfig`), preprocessing included.
     pub config: Value,
     /// The weights, in load order.
@@ -48,6 +51,33 @@ pub struct Manifest {
     /// Modification texts that the page offers.
     #[serde(default)]
     pub suggestions: Vec<String>,
+}
+
+/// What a bundle can start a search from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// Any image: the image encoder is in the bundle.
+    #[default]
+    Full,
+    /// The gallery's images alone: there is no image encoder, and each image's tokens are a file
+    /// ([`crate::gallery::ImageMeta::reference`]).
+    GalleryReference,
+}
+
+impl Form {
+    /// As `bundle.json` and the command line name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::GalleryReference => "gallery-reference",
+        }
+    }
+
+    // By reference because serde calls it so.
+    fn is_full(&self) -> bool {
+        *self == Self::Full
+    }
 }
 
 /// How a weights file stores its tensors.
@@ -240,6 +270,7 @@ mod tests {
             version: VERSION,
             product_version: "0.1.0".into(),
             architecture: "tiny".into(),
+            form: Form::Full,
             config: serde_json::json!({"name": "tiny"}),
             weights: vec![WeightsEntry { file: file("w.safetensors"), code_width: Precision::Q4 }],
             vocab: VocabularyEntry { file: file("vocab.txt") },
@@ -274,6 +305,11 @@ mod tests {
         for cut in 0..text.len() - 1 {
             assert!(Manifest::parse(&text.as_bytes()[..cut]).is_err(), "{cut}");
         }
+        assert!(!text.contains("\"form\""), "a full bundle is written as before there were forms");
+        let other = Manifest { form: Form::GalleryReference, ..manifest() };
+        let json = other.to_json().unwrap();
+        assert!(json.contains("\"form\": \"gallery-reference\""), "{json}");
+        assert_eq!(Manifest::parse(json.as_bytes()).unwrap(), other);
         let with_more = text.replacen('{', "{\"later_addition\": [1],", 1);
         assert!(Manifest::parse(with_more.as_bytes()).is_ok());
     }

@@ -14,7 +14,8 @@ pub const SELF_TEST_SIDE: u32 = 64;
 pub struct SelfTest {
     /// The modification text.
     pub text: String,
-    /// The gallery image whose thumbnail is the reference; `null`: [`self_test_image`], which needs no file.
+    /// The gallery image whose thumbnail is the reference; `null`: [`self_test_image`], which needs no file, or
+    /// [`self_test_tokens`] without an image encoder.
     #[serde(default)]
     pub gallery_index: Option<u32>,
     /// The best images and their scores, best first.
@@ -96,6 +97,12 @@ pub fn self_test_image() -> Vec<u8> {
         .collect()
 }
 
+/// What stands for [`self_test_image`] where there is no image encoder: image tokens `[count, width]` from a formula.
+/// Column c of token t is ((31t + 17c) mod 251) / 125 − 1.
+pub fn self_test_tokens(count: usize, width: usize) -> Vec<f32> {
+    (0..count).flat_map(|t| (0..width).map(move |c| ((31 * t + 17 * c) % 251) as f32 / 125.0 - 1.0)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,5 +152,6 @@ mod tests {
         assert_eq!(at(32, 32), [127, 127, 255, 255]);
         assert_eq!(at(63, 63), [252, 252, 129, 255]);
         assert_eq!((at(12, 32)[0], at(13, 32)[0]), (48, 255 - 52));
+        assert_eq!(self_test_tokens(2, 3), [-1.0, -0.864, -0.728, -0.752, -0.616, -0.480_000_02]);
     }
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bundle::FileEntry;
 use crate::error::{ModelError, Result};
 
 /// Most bytes of one metadata chunk.
@@ -23,6 +24,9 @@ pub struct ImageMeta {
     pub width: u32,
     /// Rows of the original image.
     pub height: u32,
+    /// Its image tokens ([`super::parse_reference`]), in bundles without an image encoder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<FileEntry>,
 }
 
 /// Writes a metadata chunk.
@@ -61,7 +65,10 @@ fn check(index: usize, image: &ImageMeta) -> Result<()> {
             format!("image {index} ({}) has {:?} as its thumbnail, no plain file name", image.id, image.thumb);
         return Err(error(problem));
     }
-    Ok(())
+    match &image.reference {
+        Some(file) => file.check(&format!("the reference of image {index} ({})", image.id)),
+        None => Ok(()),
+    }
 }
 
 fn error(problem: String) -> ModelError {
@@ -78,7 +85,7 @@ mod tests {
 
     fn image(thumb: &str) -> ImageMeta {
         let (id, title) = ("1f9d1".into(), "Persön \"x\" 🧑".into());
-        ImageMeta { id, title, tags: vec!["a".into()], thumb: thumb.into(), width: 256, height: 200 }
+        ImageMeta { id, title, tags: vec!["a".into()], thumb: thumb.into(), width: 256, height: 200, reference: None }
     }
 
     #[test]
@@ -91,6 +98,18 @@ mod tests {
         for cut in 0..bytes.len() {
             assert!(parse_metadata(&bytes[..cut], 2).is_err());
         }
+    }
+
+    #[test]
+    fn references_are_checked_as_files_of_the_bundle_are() {
+        let with = |path: &str| ImageMeta { reference: Some(FileEntry::new(path, b"tokens")), ..image("a.png") };
+        let bytes = encode_metadata(&[with("references/r.bin")]).unwrap();
+        assert_eq!(parse_metadata(&bytes, 1).unwrap(), [with("references/r.bin")]);
+        let message = encode_metadata(&[with("../r.bin")]).unwrap_err().to_string();
+        assert!(message.contains("reference of image 0"), "{message}");
+        assert!(parse_metadata(&serde_json::to_vec(&[with("https://x")]).unwrap(), 1).is_err());
+        let old = encode_metadata(&[image("a.png")]).unwrap();
+        assert!(!String::from_utf8(old).unwrap().contains("reference"));
     }
 
     #[test]

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use half::f16;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde_json::json;
 
-use super::block::{CodeWidth, QuantizedTensor, stays_plain};
+use super::block::{CodeWidth, QuantizedTensor};
+use super::layout::{Slot, header, slots};
 use crate::error::{ModelError, Result};
 
 /// `format` in the file's metadata.
@@ -20,7 +20,7 @@ pub const VERSION: &str = "1";
 pub type WeightMap = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
 /// Writes `tensors`. `width(name, dims)` chooses each tensor's codes, `None` = plain f32; one-dimensional and small
-/// tensors ([`stays_plain`]) are plain whatever it says. `meta` joins the header's metadata (`architecture`, …). The
+/// tensors ([`super::stays_plain`]) are plain whatever it says. `meta` joins the header's metadata (`architecture`, …). The
 /// same input gives the same bytes.
 ///
 /// # Errors
@@ -31,10 +31,8 @@ pub fn write_weights(
     width: impl Fn(&str, &[usize]) -> Option<CodeWidth>,
     meta: &BTreeMap<String, String>,
 ) -> Result<Vec<u8>> {
-    let mut metadata = meta.clone();
-    metadata.insert("format".into(), FORMAT.into());
-    metadata.insert("version".into(), VERSION.into());
-    let mut parts: Vec<Part> = Vec::new();
+    let mut metadata = described(meta);
+    let mut parts: Vec<(Slot, Vec<u8>)> = Vec::new();
     for (name, (dims, values)) in tensors {
         if name.is_empty() || name == "__metadata__" || name.ends_with(".q8") || name.ends_with(".q4") {
             return Err(weights_error(name, "the layout needs this name for itself", "rename the tensor"));
@@ -44,76 +42,44 @@ pub fn write_weights(
             let problem = format!("the shape {dims:?} doesn't hold {} values", values.len());
             return Err(weights_error(name, &problem, "give the tensor with its own shape, without empty dimensions"));
         }
-        match width(name, dims).filter(|_| !stays_plain(dims)) {
-            None => {
+        let wanted = width(name, dims);
+        let mut places = slots(name, dims, wanted, &mut metadata).into_iter();
+        match (places.next(), places.next()) {
+            (Some(scale_slot), Some(code_slot)) => {
+                if tensors.contains_key(&scale_slot.name) {
+                    let name = &scale_slot.name;
+                    return Err(weights_error(name, "the layout needs this name for itself", "rename the tensor"));
+                }
+                let tensor = QuantizedTensor::quantize(name, values, dims, wanted.unwrap_or(CodeWidth::Q8))?;
+                parts.push((scale_slot, tensor.scales().iter().flat_map(|s| s.to_le_bytes()).collect()));
+                parts.push((code_slot, tensor.codes().to_vec()));
+            }
+            (plain, _) => {
                 if let Some(at) = values.iter().position(|v| !v.is_finite()) {
                     let problem = format!("value {at} isn't finite");
                     return Err(weights_error(name, &problem, "export a checkpoint whose training stayed finite"));
                 }
-                let data = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-                parts.push(Part { order: 0, name: name.clone(), dtype: "F32", dims: dims.clone(), data });
-            }
-            Some(width) => {
-                let scale_name = format!("{name}.scale");
-                if tensors.contains_key(&scale_name) {
-                    return Err(weights_error(
-                        &scale_name,
-                        "the layout needs this name for itself",
-                        "rename the tensor",
-                    ));
-                }
-                let tensor = QuantizedTensor::quantize(name, values, dims, width)?;
-                let rows = dims.first().copied().unwrap_or(1);
-                let (suffix, dtype, shape) = match width {
-                    CodeWidth::Q8 => ("q8", "I8", dims.clone()),
-                    CodeWidth::Q4 => ("q4", "U8", vec![rows, tensor.codes().len() / rows]),
-                };
-                // Two codes a byte hide an odd width and all but two dimensions.
-                if width == CodeWidth::Q4 && (dims.len() != 2 || dims.get(1).is_some_and(|c| c % 2 == 1)) {
-                    metadata.insert(format!("dims.{name}"), json!(dims).to_string());
-                }
-                let scales = tensor.scales().iter().flat_map(|s| s.to_le_bytes()).collect();
-                let blocks = tensor.scales().len() / rows;
-                parts.push(Part { order: 1, name: scale_name, dtype: "F16", dims: vec![rows, blocks], data: scales });
-                let data = tensor.codes().to_vec();
-                parts.push(Part { order: 2, name: format!("{name}.{suffix}"), dtype, dims: shape, data });
+                parts.extend(plain.map(|slot| (slot, values.iter().flat_map(|v| v.to_le_bytes()).collect())));
             }
         }
     }
-    Ok(assemble(parts, &metadata))
-}
-
-/// One tensor of the file. `order` puts wide types first, so that each is aligned to its size.
-struct Part {
-    order: u8,
-    name: String,
-    dtype: &'static str,
-    dims: Vec<usize>,
-    data: Vec<u8>,
-}
-
-/// Header and data. The `safetensors` crate keeps metadata in a hash map, whose order differs from run to run;
-/// content-hashed files need the same bytes every time.
-fn assemble(mut parts: Vec<Part>, metadata: &BTreeMap<String, String>) -> Vec<u8> {
-    parts.sort_by(|a, b| (a.order, &a.name).cmp(&(b.order, &b.name)));
-    let mut header = serde_json::Map::new();
-    header.insert("__metadata__".into(), json!(metadata));
-    let mut at = 0;
-    for part in &parts {
-        let end = at + part.data.len();
-        header.insert(part.name.clone(), json!({"dtype": part.dtype, "shape": part.dims, "data_offsets": [at, end]}));
-        at = end;
-    }
-    let mut text = serde_json::Value::Object(header).to_string();
-    // The format allows trailing spaces; they align the data to 8 bytes.
-    text.extend(std::iter::repeat_n(' ', text.len().next_multiple_of(8) - text.len()));
-    let mut out = Vec::with_capacity(8 + text.len() + at);
+    parts.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let text = header(parts.iter().map(|(slot, _)| slot), &metadata);
+    let mut out = Vec::with_capacity(8 + text.len() + parts.iter().map(|(_, data)| data.len()).sum::<usize>());
     out.extend((text.len() as u64).to_le_bytes());
     out.extend(text.as_bytes());
-    for part in parts {
-        out.extend(part.data);
+    for (_, data) in parts {
+        out.extend(data);
     }
-    out
+    Ok(out)
+}
+
+/// `meta` with what every file says of itself.
+pub(super) fn described(meta: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let mut metadata = meta.clone();
+    metadata.insert("format".into(), FORMAT.into());
+    metadata.insert("version".into(), VERSION.into());
+    metadata
 }
 
 /// The header's metadata, after its format and version are checked. Reads nothing but the header.
@@ -225,6 +191,7 @@ fn weights_error(name: &str, problem: &str, mend: &str) -> ModelError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quant::{file_bytes, stays_plain};
 
     fn tensors() -> WeightMap {
         let values = |n: usize| (0..n).map(|i| ((i * 37 % 101) as f32 - 50.0) / 64.0).collect::<Vec<f32>>();
@@ -250,6 +217,8 @@ mod tests {
         for (width, tolerance) in [(None, 0.0), (Some(CodeWidth::Q8), 0.004), (Some(CodeWidth::Q4), 0.1)] {
             let bytes = write_weights(&tensors, |_, _| width, &meta()).unwrap();
             assert_eq!(bytes, write_weights(&tensors, |_, _| width, &meta()).unwrap());
+            let shapes = tensors.iter().map(|(name, (dims, _))| (name.as_str(), dims.as_slice()));
+            assert_eq!(file_bytes(shapes, |_, _| width, &meta()), bytes.len() as u64, "computed from the shapes alone");
             assert_eq!(read_metadata(&bytes).unwrap().get("architecture").unwrap(), "web-s");
             let back = read_weights(&bytes).unwrap();
             assert_eq!(back.keys().collect::<Vec<_>>(), tensors.keys().collect::<Vec<_>>());

@@ -2,6 +2,8 @@
 
 mod block;
 mod file;
+mod layout;
 
 pub use block::{BLOCK, CodeWidth, MIN_QUANTIZED, QuantizedTensor, stays_plain};
 pub use file::{FORMAT, VERSION, WeightMap, read_metadata, read_weights, write_weights};
+pub use layout::{file_bytes, split};

@@ -8,10 +8,10 @@ const at = (path) => fileURLToPath(new URL(path, import.meta.url));
 export const DIST = process.env.SITE ?? at("../../../dist");
 export const TINY = at("../fixtures/tiny");
 
-/** @param {{tiny?: boolean, quality?: number}} options `tiny`: the test bundle instead of the shipped one */
-export function site({ tiny = false, quality } = {}) {
+/** @param {{tiny?: boolean, bundle?: string, quality?: number}} options a test bundle instead of the shipped one: `tiny`, or a folder of fixtures */
+export function site({ tiny = false, bundle = tiny ? "tiny" : null, quality } = {}) {
   if (!existsSync(`${DIST}/runtime/runtime.js`)) throw new Error(`${DIST}: no built site; run scripts/test site browser`);
-  return serve({ mounts: [...(tiny ? [["/bundle/", TINY]] : []), ["/", DIST]], quality });
+  return serve({ mounts: [...(bundle ? [["/bundle/", at(`../fixtures/${bundle}`)]] : []), ["/", DIST]], quality });
 }
 
 /** A bare page with one element: `<this-but device=… timeout=…>`, served by `fault` of the site. */

@@ -55,6 +55,26 @@ const states = {
       await settle(page);
     },
   ],
+  gallery: ["?gallery", async (page) => (await ready(page), await settle(page))],
+  chosen: [
+    "?gallery",
+    async (page) => {
+      await ready(page);
+      await page.click("this-but [role=option] >> nth=1");
+      await settle(page);
+      await page.fill("this-but input[type=text]", "as a firefighter");
+      await settle(page);
+    },
+  ],
+  refused: [
+    "?gallery",
+    async (page) => {
+      await ready(page);
+      await page.evaluate(() => document.querySelector("this-but").show(new Blob(["x"], { type: "image/png" }), "mine.png"));
+      await settle(page);
+    },
+  ],
+  damaged: ["?gallery", async (page) => (await ready(page), await page.evaluate(() => document.querySelector("this-but").shadowRoot.querySelector("[data-index='2']")?.click()), await settle(page))],
   rtl: ["", async (page) => (await page.evaluate(() => (document.documentElement.dir = "rtl")), await composed(page))],
 };
 

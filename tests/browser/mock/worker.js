@@ -4,6 +4,7 @@
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const mode = new URL(self.location.href).searchParams.get("mode");
 let items = [];
+let damaged = 0;
 let setup = {};
 
 async function load({ id, bundle, device }) {
@@ -11,6 +12,8 @@ async function load({ id, bundle, device }) {
   if (mode === "version") throw { kind: "version", message: "bundle.json has format version 9, this build reads 1", mend: "reload" };
   if (mode === "nogpu" && device === "webgpu") throw { kind: "device", message: "no adapter", mend: "use the CPU" };
   const total = 14_800_000;
+  const upload = mode !== "gallery";
+  self.postMessage({ event: "progress", id, stage: "weights", loaded: 0, total, upload });
   for (let loaded = 0; loaded < total; loaded += 740_000) {
     self.postMessage({ event: "progress", id, stage: "weights", loaded, total });
     await sleep(mode === "slow" ? 400 : 5);
@@ -21,7 +24,7 @@ async function load({ id, bundle, device }) {
   setup = await answer.json();
   items = setup.items;
   const timings = { runtime: 210, fetch: 340, build: 60, selfTest: 70, total: 640 };
-  return { count: items.length, device, model: "mock", bytes: total, suggestions: setup.suggestions, timings };
+  return { count: items.length, device, model: "mock", upload, bytes: total, suggestions: setup.suggestions, timings };
 }
 
 const words = (text) => text.toLowerCase().match(/[a-z]+/g) ?? [];
@@ -42,6 +45,9 @@ function search({ key, exclude, text, limit }) {
 async function answer(data) {
   if (data.type === "load") return load(data);
   if (data.type === "encode") return await sleep(30), { ms: 30, dropped: [] };
+  // The third image's file is damaged at first.
+  if (data.type === "refer" && data.index === 2 && !damaged++) throw { kind: "reference", message: "references/r.bin: the SHA-256 differs", mend: "" };
+  if (data.type === "refer") return await sleep(30), { ms: 30, dropped: [] };
   if (data.type === "measure") return { ms: 50 };
   if (data.type === "browse") {
     const stride = Math.max(1, Math.round(items.length * 0.618)) | 1;

@@ -4,6 +4,7 @@ use anyhow::Result;
 use std::path::PathBuf;
 use thisbut::bundle_io::Bundle;
 use thisbut::device::{DeviceKind, choose};
+use thisbut::import::encoder::load_encoder_from;
 use thisbut::index::engine::EngineEncoder;
 use thisbut::index::{Options, index};
 
@@ -30,6 +31,10 @@ pub struct Args {
     /// A modification text that the page offers; may be given several times.
     #[arg(long)]
     suggest: Vec<String>,
+    /// The image encoder's weights, for a bundle without one (form gallery-reference): the file that `import` wrote, or its
+    /// folder.
+    #[arg(long)]
+    encoder: Option<PathBuf>,
     /// What to compute on.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceKind,
@@ -42,7 +47,9 @@ impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
         let bundle = Bundle::read_model(&self.bundle)?;
-        let mut encoder = EngineEncoder(bundle.engine(&choose(self.device)?)?);
+        let device = choose(self.device)?;
+        let given = self.encoder.as_ref().map(|path| load_encoder_from(&bundle.config, path, &device)).transpose()?;
+        let mut encoder = EngineEncoder::new(&bundle, given, &device)?;
         let named = self.photos.canonicalize().ok().and_then(|p| Some(p.file_name()?.to_string_lossy().into_owned()));
         let options = Options {
             title: self.title.or(named).unwrap_or_default(),

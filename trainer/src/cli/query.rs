@@ -14,8 +14,8 @@ pub struct Args {
     /// The image to start from.
     #[arg(long)]
     image: Option<PathBuf>,
-    /// Start from a gallery image with this id instead.
-    #[arg(long, conflicts_with = "image")]
+    /// Start from the gallery image with this id instead.
+    #[arg(long, visible_alias = "gallery-item", conflicts_with = "image")]
     like: Option<String>,
     /// What should be different, such as "but with a red hat".
     #[arg(long)]

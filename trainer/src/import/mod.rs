@@ -1,6 +1,7 @@
 //! Reads weights that others made: PyTorch and safetensors checkpoints into named f32 tensors.
 
 pub mod blip2;
+pub mod encoder;
 mod pickle;
 pub mod source;
 mod torch;

@@ -1,22 +1,84 @@
 //! The engine as indexing uses it.
 
-use super::Encoder;
-use crate::error::Result;
+use super::{Encoded, Encoder};
+use crate::bundle_io::Bundle;
+use crate::error::{Result, TrainerError};
+use crate::features;
 use crate::wait::block_on;
+use burn::tensor::Device;
+use rayon::prelude::*;
+use thisbut_model::bundle::Form;
 use thisbut_model::engine::Engine;
+use thisbut_model::gallery::{encode_reference, parse_reference};
+use thisbut_model::nn::ImageEncoder;
 
 /// Indexing through the query engine, so that gallery and queries come from one place.
-pub struct EngineEncoder(pub Engine);
+pub enum EngineEncoder {
+    /// The engine has its own image encoder.
+    Full(Engine),
+    /// The engine has none: images go through another one, and their tokens are kept for the page. Targets are made of the
+    /// tokens as they are kept, so that they answer exactly as the page will see them.
+    GalleryReference {
+        /// The engine.
+        engine: Engine,
+        /// The image encoder, which may be more exact than one that a page would load.
+        encoder: Box<ImageEncoder>,
+        /// Where both compute.
+        device: Device,
+    },
+}
 
-impl Encoder for EngineEncoder {
-    fn targets(&mut self, images: Vec<Vec<f32>>) -> Result<Vec<f32>> {
-        let count = images.len();
-        let encoded = self.0.encode_pixels(images.concat(), count);
-        Ok(block_on(self.0.target_tokens(&encoded))?)
+impl EngineEncoder {
+    /// The encoder of `bundle` on `device`; `encoder` is for a bundle that has none.
+    ///
+    /// # Errors
+    /// When there is no image encoder at all, and when the bundle's engine cannot be built.
+    pub fn new(bundle: &Bundle, encoder: Option<ImageEncoder>, device: &Device) -> Result<Self> {
+        match (bundle.manifest.form, encoder) {
+            (Form::Full, _) => Ok(Self::Full(bundle.engine(device)?)),
+            (Form::GalleryReference, Some(encoder)) => Ok(Self::GalleryReference {
+                engine: bundle.engine(device)?,
+                encoder: Box::new(encoder),
+                device: device.clone(),
+            }),
+            (Form::GalleryReference, None) => Err(TrainerError::settings(
+                bundle.root.display().to_string(),
+                "this bundle has no image encoder (form gallery-reference), so no photos can be added to it",
+                "give the encoder's weights with --encoder, or index with a bundle of the form full",
+            )),
+        }
     }
 
-    fn compose(&mut self, image: Vec<f32>, text: &str) -> Result<Vec<f32>> {
-        let encoded = self.0.encode_pixels(image, 1);
-        Ok(block_on(self.0.compose(Some(&encoded), text))?)
+    fn engine(&self) -> &Engine {
+        match self {
+            Self::Full(engine) | Self::GalleryReference { engine, .. } => engine,
+        }
+    }
+}
+
+impl Encoder for EngineEncoder {
+    fn encode(&mut self, images: Vec<Vec<f32>>) -> Result<Encoded> {
+        let count = images.len();
+        match self {
+            Self::Full(engine) => {
+                let encoded = engine.encode_pixels(images.concat(), count)?;
+                Ok(Encoded { targets: block_on(engine.target_tokens(&encoded))?, references: Vec::new() })
+            }
+            Self::GalleryReference { engine, encoder, device } => {
+                let config = engine.config();
+                let (t, c) = (config.image_tokens(), config.image_width());
+                let tokens = features::encode(encoder, images.concat(), count, config, device)?;
+                let references: Vec<Vec<u8>> =
+                    tokens.par_chunks_exact(t * c).map(|one| encode_reference(one, t, c)).collect::<Result<_, _>>()?;
+                let kept: Vec<Vec<f32>> =
+                    references.par_iter().map(|file| parse_reference(file, t, c)).collect::<Result<_, _>>()?;
+                let encoded = engine.encode_tokens(kept.concat(), count);
+                Ok(Encoded { targets: block_on(engine.target_tokens(&encoded))?, references })
+            }
+        }
+    }
+
+    fn self_test(&mut self, text: &str) -> Result<Vec<f32>> {
+        Ok(block_on(self.engine().self_test_query(text))?)
     }
 }

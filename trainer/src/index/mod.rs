@@ -14,8 +14,7 @@ use crate::images;
 use rayon::prelude::*;
 use std::path::PathBuf;
 use thisbut_model::bundle::{
-    GalleryChunk, GalleryEntry, Manifest, MetadataChunk, SELF_TEST_SIDE, SelfTest, VocabularyEntry, WeightsEntry,
-    self_test_image,
+    Form, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, SelfTest, VocabularyEntry, WeightsEntry,
 };
 use thisbut_model::gallery::{Chunk, Gallery, ImageMeta, encode_chunk, encode_metadata};
 use thisbut_model::image::{PreprocessConfig, Rgba, preprocess};
@@ -32,10 +31,19 @@ const SELF_TEST_IMAGES: usize = 5;
 
 /// The part of the engine that indexing needs.
 pub trait Encoder {
-    /// Target tokens `[B, N, P]` of preprocessed images `[3, S, S]` each.
-    fn targets(&mut self, images: Vec<Vec<f32>>) -> Result<Vec<f32>>;
-    /// The query `[P]` of a preprocessed image and a text.
-    fn compose(&mut self, image: Vec<f32>, text: &str) -> Result<Vec<f32>>;
+    /// What the gallery keeps of preprocessed images `[3, S, S]` each.
+    fn encode(&mut self, images: Vec<Vec<f32>>) -> Result<Encoded>;
+    /// The query `[P]` of the self-test's picture and a text.
+    fn self_test(&mut self, text: &str) -> Result<Vec<f32>>;
+}
+
+/// What the gallery keeps of some images.
+#[derive(Clone, Debug, Default)]
+pub struct Encoded {
+    /// Target tokens `[B, N, P]`.
+    pub targets: Vec<f32>,
+    /// Each image's file of tokens, where the bundle has no image encoder; otherwise none.
+    pub references: Vec<Vec<u8>>,
 }
 
 /// What to index.
@@ -101,16 +109,20 @@ pub fn index(
         if inputs.is_empty() {
             continue;
         }
-        let tokens = encoder.targets(inputs)?;
-        if tokens.len() != kept.len() * n * p {
+        let Encoded { targets, references } = encoder.encode(inputs)?;
+        let files = if bundle.manifest.form == Form::GalleryReference { kept.len() } else { 0 };
+        if (targets.len(), references.len()) != (kept.len() * n * p, files) {
+            let (images, values, found) = (kept.len(), targets.len(), references.len());
             return Err(TrainerError::data(
                 "the engine",
-                format!("gave {} values for {} images of {n} tokens of {p}", tokens.len(), kept.len()),
+                format!("gave {values} values and {found} files for {images} images of {n} tokens of {p}"),
                 "export the bundle again",
             ));
         }
-        for ((photo, thumb, width, height), tokens) in kept.into_iter().zip(tokens.chunks_exact(n * p)) {
-            gallery.image(photo, &thumb, (width, height), tokens.get(..stored * p).unwrap_or_default())?;
+        let mut references = references.into_iter();
+        for ((photo, thumb, width, height), tokens) in kept.into_iter().zip(targets.chunks_exact(n * p)) {
+            let tokens = tokens.get(..stored * p).unwrap_or_default();
+            gallery.image(photo, &thumb, (width, height), tokens, references.next().as_deref())?;
         }
     }
     progress(all, all);
@@ -172,9 +184,17 @@ impl GalleryWriter {
         Self { writer, n, p, count: 0, tokens: Vec::new(), metadata: Vec::new(), chunks, metadata_chunks, gallery }
     }
 
-    fn image(&mut self, photo: &Photo, thumb: &thumbs::Thumb, size: (u32, u32), tokens: &[f32]) -> Result<()> {
+    fn image(
+        &mut self,
+        photo: &Photo,
+        thumb: &thumbs::Thumb,
+        size: (u32, u32),
+        tokens: &[f32],
+        reference: Option<&[u8]>,
+    ) -> Result<()> {
         let entry = self.writer.add("thumbs", "t", thumb.ext, &thumb.bytes)?;
         let name = entry.path.rsplit('/').next().unwrap_or_default().to_owned();
+        let reference = reference.map(|file| self.writer.add("references", "r", "safetensors", file)).transpose()?;
         self.metadata.push(ImageMeta {
             id: photo.id.clone(),
             title: photo.title.clone(),
@@ -182,6 +202,7 @@ impl GalleryWriter {
             thumb: name,
             width: size.0,
             height: size.1,
+            reference,
         });
         self.tokens.extend_from_slice(tokens);
         self.count += 1;
@@ -228,7 +249,7 @@ impl GalleryWriter {
             weights.push(WeightsEntry { file: self.writer.add_as(entry.file.path.clone(), content)?, ..entry.clone() });
         }
         let vocab = self.writer.add_as(old.vocab.file.path.clone(), bundle.vocab.as_bytes())?;
-        let self_test = self.self_test(old, &bundle.config.preprocess, encoder)?;
+        let self_test = self.self_test(old, encoder)?;
         let manifest = Manifest {
             product_version: env!("CARGO_PKG_VERSION").to_owned(),
             weights,
@@ -256,11 +277,9 @@ impl GalleryWriter {
     }
 
     /// The query that every device must answer as this one does.
-    fn self_test(&self, old: &Manifest, config: &PreprocessConfig, encoder: &mut dyn Encoder) -> Result<SelfTest> {
+    fn self_test(&self, old: &Manifest, encoder: &mut dyn Encoder) -> Result<SelfTest> {
         let text = old.self_test.as_ref().map_or_else(|| "but in red".to_owned(), |t| t.text.clone());
-        let picture = self_test_image();
-        let input = preprocess(&Rgba::new(SELF_TEST_SIDE, SELF_TEST_SIDE, &picture)?, config)?;
-        let hits = self.gallery.search(&encoder.compose(input, &text)?, SELF_TEST_IMAGES, &[])?;
+        let hits = self.gallery.search(&encoder.self_test(&text)?, SELF_TEST_IMAGES, &[])?;
         Ok(SelfTest {
             text,
             gallery_index: None,

@@ -11,6 +11,8 @@ use thisbut_model::bundle::{FORMAT, FileEntry, Precision, VERSION};
 struct Colours {
     n: usize,
     p: usize,
+    /// Whether it gives files of tokens.
+    files: bool,
 }
 
 impl Colours {
@@ -24,11 +26,13 @@ impl Colours {
 }
 
 impl Encoder for Colours {
-    fn targets(&mut self, images: Vec<Vec<f32>>) -> Result<Vec<f32>> {
-        Ok(images.iter().flat_map(|image| self.vector(image).repeat(self.n)).collect())
+    fn encode(&mut self, images: Vec<Vec<f32>>) -> Result<Encoded> {
+        let targets = images.iter().flat_map(|image| self.vector(image).repeat(self.n)).collect();
+        let references = images.iter().filter(|_| self.files).map(|image| self.vector(image)[0].to_le_bytes().to_vec());
+        Ok(Encoded { targets, references: references.collect() })
     }
-    fn compose(&mut self, image: Vec<f32>, _: &str) -> Result<Vec<f32>> {
-        Ok(self.vector(&image))
+    fn self_test(&mut self, _: &str) -> Result<Vec<f32>> {
+        Ok(self.vector(&[0.5, 0.2, -0.3]))
     }
 }
 
@@ -43,6 +47,7 @@ fn model(folder: &Path) -> Bundle {
         version: VERSION,
         product_version: "0.0.0".into(),
         architecture: "tiny".into(),
+        form: Form::Full,
         config: serde_json::to_value(&config).unwrap(),
         weights: vec![WeightsEntry { file: weights, code_width: Precision::Q8 }],
         vocab: VocabularyEntry { file: vocab },
@@ -108,7 +113,9 @@ impl Place {
         }
     }
     fn index(&self, options: &Options) -> Result<Outcome> {
-        let mut encoder = Colours { n: self.bundle.config.qformer.query_tokens, p: self.bundle.config.projection };
+        let (n, p) = (self.bundle.config.qformer.query_tokens, self.bundle.config.projection);
+        let files = self.bundle.manifest.form == Form::GalleryReference;
+        let mut encoder = Colours { n, p, files };
         index(options, &self.bundle, &mut encoder, &mut |_, _| {})
     }
     /// Nothing staged may be left beside the output.
@@ -156,6 +163,46 @@ fn a_folder_becomes_a_bundle_that_reads_back() {
 }
 
 #[test]
+fn without_an_encoder_every_image_brings_its_tokens() {
+    let mut place = Place::new();
+    place.bundle.manifest.form = Form::GalleryReference;
+    for (i, name) in ["a.png", "b.png", "c.png"].into_iter().enumerate() {
+        photo(&place.at("photos").join(name), 30, 30, [20, 80 * i as u8, 200, 255]);
+    }
+    place.index(&place.options()).unwrap();
+    let bundle = Bundle::read(&place.at("out")).unwrap();
+    assert_eq!(bundle.manifest.form, Form::GalleryReference);
+    let files: Vec<FileEntry> = bundle.metadata.iter().map(|image| image.reference.clone().unwrap()).collect();
+    assert!(
+        files.iter().all(|file| file.path.starts_with("references/r.") && place.at("out").join(&file.path).is_file())
+    );
+    assert_eq!(bundle.file(&files[0]).unwrap().len(), 4);
+    std::fs::write(place.at("out").join(&files[0].path), b"xyz").unwrap();
+    let message = bundle.file(&files[0]).unwrap_err().to_string();
+    assert!(message.contains("references/r.") && message.contains("cut short"), "{message}");
+
+    // Files of an image that is gone are removed; an engine without files for them is refused.
+    std::fs::remove_file(place.at("photos/b.png")).unwrap();
+    place.index(&place.options()).unwrap();
+    assert_eq!(std::fs::read_dir(place.at("out/references")).unwrap().count(), 2);
+    let mut wrong = Colours { n: bundle.config.qformer.query_tokens, p: bundle.config.projection, files: false };
+    let refused = index(&place.options(), &place.bundle, &mut wrong, &mut |_, _| {}).unwrap_err().to_string();
+    assert!(refused.contains("0 files for 2 images"), "{refused}");
+
+    // A bundle that promises tokens and has none for an image is not opened.
+    let path = place.at("out").join(bundle_io::MANIFEST);
+    place.bundle.manifest.form = Form::Full;
+    place.index(&place.options()).unwrap();
+    assert!(
+        !place.at("out/references").exists() || std::fs::read_dir(place.at("out/references")).unwrap().count() == 0
+    );
+    let json = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, json.replace("\"config\"", "\"form\": \"gallery-reference\", \"config\"")).unwrap();
+    let message = Bundle::read(&place.at("out")).unwrap_err().to_string();
+    assert!(message.contains("'a.png' has no file of tokens"), "{message}");
+}
+
+#[test]
 fn indexing_again_gives_the_same_files_and_removes_the_old_ones() {
     let place = Place::new();
     for i in 0..40u8 {
@@ -191,9 +238,9 @@ fn large_galleries_are_cut_into_chunks() {
     token[0] = 1.0;
     for i in 0..4000 {
         let photo = Photo { path: PathBuf::new(), id: i.to_string(), title: String::new(), tags: vec![] };
-        gallery.image(&photo, &thumb, (1, 1), &token).unwrap();
+        gallery.image(&photo, &thumb, (1, 1), &token, None).unwrap();
     }
-    gallery.finish(&place.options(), &place.bundle, &mut Colours { n, p }).unwrap();
+    gallery.finish(&place.options(), &place.bundle, &mut Colours { n, p, files: false }).unwrap();
     let bundle = Bundle::read(&place.at("out")).unwrap();
     assert_eq!(bundle.metadata.len(), 4000);
     assert!(bundle.chunks.len() > 1 && bundle.manifest.gallery.metadata.len() == 8);
@@ -248,7 +295,7 @@ fn folders_without_images_and_broken_engines_leave_nothing() {
     options.photos = place.at("nowhere");
     assert!(place.index(&options).unwrap_err().to_string().contains("is not a folder"));
     photo(&place.at("photos/a.png"), 8, 8, [9, 9, 9, 255]);
-    let wrong = index(&place.options(), &place.bundle, &mut Colours { n: 1, p: 3 }, &mut |_, _| {});
+    let wrong = index(&place.options(), &place.bundle, &mut Colours { n: 1, p: 3, files: false }, &mut |_, _| {});
     assert!(wrong.unwrap_err().to_string().contains("the engine"));
     assert!(!place.at("out").exists());
     std::fs::write(place.at("out"), "a file").unwrap();

@@ -1,0 +1,90 @@
+//! Writes the small bundles of the two forms that the browser tests load: both architectures of BLIP-2 with fixed
+//! pseudo-random weights, indexed over coloured shapes as `thisbut export` does it, each with the native engine's answers
+//! in `expected.json`. Run it after a change of format:
+//!
+//! ```sh
+//! cargo run --release -p thisbut-tests --example form_bundles -- tests/browser/fixtures
+//! ```
+
+use burn::tensor::Device;
+use serde_json::{Value, json};
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use thisbut::export::{Packing, Width, bundle, take_encoder};
+use thisbut::index::engine::EngineEncoder;
+use thisbut::index::{Options, index};
+use thisbut::query::{Asker, Reference};
+use thisbut_model::CirConfig;
+use thisbut_model::bundle::Form;
+use thisbut_tests::fixed::{tensors, vocabulary};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Several weights files, though the models are small.
+const SPLIT: u64 = 32_000;
+
+const BUNDLES: [(&str, &str, Form, Width); 4] = [
+    ("eva-gallery", include_str!("configs/small-eva.json"), Form::GalleryReference, Width::Q8),
+    ("clip-gallery", include_str!("configs/small-clip.json"), Form::GalleryReference, Width::Q4),
+    ("eva-full", include_str!("configs/small-eva.json"), Form::Full, Width::Q4),
+    ("clip-full", include_str!("configs/small-clip.json"), Form::Full, Width::Q8),
+];
+
+fn answers(asker: &Asker, reference: Option<Reference>, text: &str) -> Result<Vec<Value>> {
+    let hits = asker.ask(reference, (!text.is_empty()).then_some(text), 12)?;
+    Ok(hits.iter().map(|hit| json!([hit.title, hit.score])).collect())
+}
+
+fn make(root: &Path, photos: &Path, (name, config, form, width): (&str, &str, Form, Width)) -> Result<()> {
+    let (folder, device) = (root.join(name), Device::flex());
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let config = CirConfig::parse(config, name)?;
+    let mut tensors = tensors(&config, &device)?;
+    let encoder = match form {
+        Form::GalleryReference => Some(take_encoder(&config, &mut tensors, &device)?),
+        Form::Full => None,
+    };
+    let packing = Packing { form, width, split: SPLIT, tokens: config.qformer.query_tokens };
+    let made = bundle(&config, tensors, packing, vocabulary())?;
+    let options = Options {
+        photos: photos.to_path_buf(),
+        out: folder.clone(),
+        csv: None,
+        title: "Shapes".into(),
+        licence: "MIT OR Apache-2.0".into(),
+        suggestions: vec!["but red".into(), "but blue".into()],
+    };
+    index(&options, &made, &mut EngineEncoder::new(&made, encoder, &device)?, &mut |_, _| {})?;
+
+    let asker = Asker::open(&folder, &device)?;
+    let mut expected = Vec::new();
+    for (item, text) in
+        [("ring-green.png", "but red"), ("cross-blue.png", "but round and yellow"), ("ring-red.png", "")]
+    {
+        let hits = answers(&asker, Some(Reference::Gallery(item)), text)?;
+        expected.push(json!({ "item": item, "text": text, "hits": hits }));
+    }
+    expected.push(json!({ "item": null, "text": "blue circle", "hits": answers(&asker, None, "blue circle")? }));
+    if form == Form::Full {
+        let hits = answers(&asker, Some(Reference::File(&photos.join("ring-green.png"))), "but red")?;
+        expected.push(json!({ "item": null, "upload": "ring-green.png", "text": "but red", "hits": hits }));
+    }
+    fs::write(folder.join("expected.json"), serde_json::to_string_pretty(&expected)? + "\n")?;
+    Ok(())
+}
+
+fn main() -> Result<()> {
+    let root = PathBuf::from(std::env::args().nth(1).ok_or("which folder?")?);
+    // Some of the shapes of the other test bundle.
+    let photos = tempfile::tempdir()?;
+    for shape in ["circle", "cross", "ring"] {
+        for colour in ["blue", "green", "red", "yellow"] {
+            let name = format!("{shape}-{colour}.png");
+            fs::copy(root.join("tiny/thumbs").join(&name), photos.path().join(&name))?;
+        }
+    }
+    BUNDLES.into_iter().try_for_each(|bundle| make(&root, photos.path(), bundle))
+}

@@ -1,0 +1,173 @@
+// Both forms of a bundle in a real browser with the real engine, for both architectures of BLIP-2 (small, random weights,
+// several weights files): the page answers as `thisbut query` did when the fixtures were made (form_bundles.rs).
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, before, test } from "node:test";
+import { launch } from "./lib/browser.mjs";
+import { shape } from "./lib/images.mjs";
+import { answer, message, open, ready, say, upload, way } from "./lib/page.mjs";
+import { site } from "./lib/site.mjs";
+
+let browser;
+before(async () => (browser = await launch()));
+after(() => browser?.close());
+
+/** A test on a fresh page over one of the fixtures. */
+function on(bundle, name, run, options = {}) {
+  test(`${bundle}: ${name}`, { timeout: 180_000 }, async (t) => {
+    const here = await site({ bundle });
+    here.state.fault = options.fault ?? null;
+    const { page, context, problems } = await open(browser, here.address, options);
+    try {
+      await run(page, here, t);
+      assert.deepEqual(problems, []);
+    } finally {
+      await context.close();
+      await here.close().catch(() => {});
+    }
+  });
+}
+
+const expected = async (bundle) => JSON.parse(await readFile(new URL(`fixtures/${bundle}/expected.json`, import.meta.url), "utf8"));
+
+/** The page's ranking is the native engine's: the same pictures, in the same order but for ties, with the same scores. */
+function same(found, { hits }) {
+  assert.equal(found.length, hits.length);
+  for (const [rank, [title, score]] of hits.entries()) {
+    assert.ok(Math.abs(found[rank].score - score) < 2e-3, `rank ${rank + 1}: ${found[rank].score}, not ${score}`);
+    const own = hits.find(([other]) => other === found[rank].title);
+    assert.ok(own && Math.abs(own[1] - score) < 4e-3, `rank ${rank + 1}: ${found[rank].title}, not ${title}`);
+  }
+}
+
+const titled = (item) => item.replace(/^(\w)(\w*)-(\w+)\.png$/, (_, first, rest, colour) => `${first.toUpperCase()}${rest} ${colour}`);
+const info = (page) => page.evaluate(() => document.querySelector("this-but").info);
+const tile = (page, title) => page.locator("this-but [role=option]").filter({ has: page.locator(".title", { hasText: new RegExp(`^${title}$`) }) });
+const files = (here) => here.state.sent.filter(({ path }) => /references\//.test(path));
+
+for (const bundle of ["eva-gallery", "clip-gallery", "eva-full", "clip-full"]) {
+  on(bundle, "the page ranks as the command line does", async (page, here, t) => {
+    await ready(page);
+    const { upload: reads, memory } = await info(page);
+    assert.equal(reads, bundle.endsWith("full"));
+    t.diagnostic(`${(memory / 1e6).toFixed(0)} MB of memory`);
+    assert.ok(here.state.sent.filter(({ path }) => /weights\./.test(path)).length > 1, "several weights files");
+    assert.equal(files(here).length, 0, "no image's tokens before one is chosen");
+    for (const { item, text, hits, upload: own } of await expected(bundle)) {
+      await page.evaluate(() => document.querySelector("this-but").restart());
+      if (own) await answer(page, () => upload(page, own, "image/png", shape(...own.replace(".png", "").split("-"))));
+      if (item) await answer(page, () => tile(page, titled(item)).click());
+      const found = text ? await say(page, text) : await page.evaluate(() => document.querySelector("this-but"));
+      if (text) same(found.hits, { hits });
+      else same(await page.evaluate(() => document.querySelector("this-but").hits.map(({ title, score }) => ({ title, score }))), { hits });
+    }
+    assert.equal(files(here).length, reads ? 0 : 3, "one file for each image that was chosen");
+  });
+}
+
+on("eva-gallery", "an image of one's own is refused with a sentence", async (page) => {
+  await ready(page);
+  assert.match(await page.locator("this-but .slot-main").innerText(), /Choose an image below/);
+  await page.evaluate(
+    (bytes) => document.querySelector("this-but").show(new Blob([new Uint8Array(bytes)], { type: "image/png" }), "mine.png"),
+    [...shape("ring", "green")],
+  );
+  await page.locator("this-but .error").waitFor({ state: "visible" });
+  assert.match(await message(page), /cannot read images of your own/);
+  await way(page, "Choose another image").click();
+  const found = await answer(page, () => page.keyboard.press("Enter"));
+  assert.ok(found.reference.title && found.hits.length);
+});
+
+on(
+  "eva-gallery",
+  "an image given before anything is known is refused too",
+  async (page) => {
+    await page.locator("this-but .error").waitFor({ state: "visible" });
+    assert.match(await message(page), /cannot read images of your own/);
+    await way(page, "Choose another image").click();
+    await page.waitForFunction(() => document.activeElement.shadowRoot?.activeElement?.role === "option");
+    assert.ok((await answer(page, () => page.keyboard.press("Enter"))).hits.length);
+  },
+  {
+    fault: (path) =>
+      path === "/bare.html"
+        ? Buffer.from(
+            `<!doctype html><html lang="en"><link rel="icon" href="favicon.svg"><script type="module" src="this-but.js"></script><script type="module" src="give.js"></script><this-but></this-but>`,
+          )
+        : path === "/give.js"
+          ? Buffer.from(`
+              await customElements.whenDefined("this-but");
+              const bytes = Uint8Array.from(atob("${shape("ring", "green").toString("base64")}"), (c) => c.charCodeAt(0));
+              document.querySelector("this-but").show(new Blob([bytes], { type: "image/png" }), "mine.png");`)
+          : undefined,
+    path: "bare.html",
+  },
+);
+
+const flip = (body) => {
+  const copy = Buffer.from(body);
+  copy[copy.length >> 1] ^= 1;
+  return copy;
+};
+
+on(
+  "clip-gallery",
+  "a damaged file of an image: a clear message, another image, and a second try",
+  async (page, here) => {
+    await ready(page);
+    await tile(page, "Ring green").click();
+    await page.locator("this-but .error").waitFor({ state: "visible" });
+    assert.match(await message(page), /data of this image is damaged/);
+    assert.match(await page.locator("this-but .error").getAttribute("title"), /references\/r\..*SHA-256/);
+    await way(page, "Choose another image").click();
+    await page.waitForFunction(() => document.activeElement.shadowRoot?.activeElement?.role === "option");
+    // The rest of the search goes on.
+    assert.ok((await say(page, "blue circle")).hits.length);
+    await page.evaluate(() => document.querySelector("this-but").restart());
+    await tile(page, "Ring green").click();
+    await page.locator("this-but .error").waitFor({ state: "visible" });
+    here.state.fault = null;
+    const found = await answer(page, () => way(page, "Try again").click());
+    assert.equal(found.reference.title, "Ring green");
+  },
+  { fault: (path, body) => (/references\//.test(path) && body ? flip(body) : undefined) },
+);
+
+on(
+  "eva-gallery",
+  "a file of an image that is not there",
+  async (page, here) => {
+    await ready(page);
+    await tile(page, "Cross blue").click();
+    await page.locator("this-but .error").waitFor({ state: "visible" });
+    assert.match(await message(page), /could not be downloaded/);
+    here.state.fault = null;
+    assert.ok((await answer(page, () => way(page, "Try again").click())).hits.length);
+  },
+  { fault: (path) => (/references\//.test(path) ? { status: 404 } : undefined) },
+);
+
+test("eva-gallery: images that were chosen once are there without a network", { timeout: 120_000 }, async () => {
+  const visit = await site({ bundle: "eva-gallery" });
+  const { page, context } = await open(browser, visit.address, { workers: "allow" });
+  try {
+    await ready(page);
+    const first = await answer(page, () => tile(page, "Ring green").click());
+    await page.waitForFunction(async () => (await (await caches.open("thisbut-shell-v1")).keys()).some(({ url }) => url.includes("cpu_bg.wasm")));
+    await page.waitForTimeout(500);
+    await visit.close();
+    await page.reload();
+    await ready(page);
+    const again = await answer(page, () => tile(page, "Ring green").click());
+    assert.deepEqual(again.hits, first.hits);
+    await page.evaluate(() => document.querySelector("this-but").restart());
+    await tile(page, "Cross blue").click();
+    await page.locator("this-but .error").waitFor({ state: "visible" });
+    assert.match(await message(page), /could not be downloaded/);
+  } finally {
+    await context.close();
+    await visit.close().catch(() => {});
+  }
+});

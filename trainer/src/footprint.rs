@@ -1,0 +1,215 @@
+//! What a bundle costs a visitor, from shapes alone: bytes to fetch, memory in the page, and whether a browser can hold
+//! it. Nothing is allocated, so a model of any size can be asked about.
+
+use crate::compress;
+use crate::export::{Packing, Width, weights_meta};
+use burn::tensor::Device;
+use std::collections::BTreeMap;
+use std::fmt;
+use thisbut_model::CirConfig;
+use thisbut_model::bundle::Form;
+use thisbut_model::cir::Cir;
+use thisbut_model::engine::{ENCODER_PREFIX, MODEL_PREFIX};
+use thisbut_model::gallery::reference_bytes;
+use thisbut_model::nn::ImageEncoder;
+use thisbut_model::quant::{file_bytes, split};
+use thisbut_model::weights::shapes;
+
+/// Addresses of a 32-bit WebAssembly memory.
+pub const WASM_MEMORY: u64 = 1 << 32;
+/// Largest file that a page takes in one piece: the format's own limit, and what browsers give one buffer.
+pub const LARGEST_FILE: u64 = 2 << 30;
+/// Memory from which on it is worth a remark.
+const MUCH: u64 = 1 << 30;
+/// The module itself with its stack, tokenizer, thumbnails' data and what a query needs.
+const BASE: u64 = 40 << 20;
+/// Weights files that the page holds at a time while it unpacks them.
+const IN_FLIGHT: u64 = 2;
+/// Pictures whose keys the page keeps.
+const KEPT_PICTURES: u64 = 12;
+
+/// Sizes of one bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Footprint {
+    /// Architecture.
+    pub name: String,
+    /// With or without the image encoder.
+    pub form: Form,
+    /// How weights are stored.
+    pub width: Width,
+    /// Parameters in it.
+    pub parameters: u64,
+    /// Bytes of each weights file.
+    pub weights: Vec<u64>,
+    /// Bytes of the gallery for each image (its target tokens).
+    pub image: u64,
+    /// Bytes that are fetched when an image is chosen as the reference; none with an image encoder.
+    pub reference: Option<u64>,
+    /// Bytes of memory that the page will take, about, with an empty gallery.
+    pub memory: u64,
+}
+
+impl Footprint {
+    /// The sizes of `config` packed so.
+    pub fn of(config: &CirConfig, packing: Packing) -> Self {
+        let mut config = config.clone();
+        compress::fold_shape(&mut config);
+        let device = Device::flex();
+        let mut all: BTreeMap<String, Vec<usize>> = shapes(&Cir::new(&config, &device), MODEL_PREFIX);
+        if packing.form == Form::Full {
+            all.extend(shapes(&ImageEncoder::new(&config, &device), ENCODER_PREFIX));
+        }
+        let codes = |name: &str, _: &[usize]| packing.width.codes(name);
+        let meta = weights_meta(&config);
+        let pairs = || all.iter().map(|(name, dims)| (name.as_str(), dims.as_slice()));
+        let weights: Vec<u64> = split(pairs(), codes, packing.split)
+            .iter()
+            .map(|file| file_bytes(pairs().filter(|(name, _)| file.contains(name)), codes, &meta))
+            .collect();
+        let elements = |dims: &Vec<usize>| dims.iter().map(|d| *d as u64).product::<u64>();
+        let parameters: u64 = all.values().map(elements).sum();
+        let (t, c, q) = (config.image_tokens(), config.image_width(), &config.qformer);
+        // Keys and values of one picture in every block that looks at it.
+        let keys = (4 * 2 * t * q.width * q.layers.div_ceil(q.cross_attention_every)) as u64;
+        let largest = weights.iter().copied().max().unwrap_or(0);
+        // A tensor stands beside its packed form for a moment.
+        let unpacked = 4 * all.values().map(elements).max().unwrap_or(0);
+        Self {
+            name: config.name.clone(),
+            form: packing.form,
+            width: packing.width,
+            parameters,
+            image: ((4 + config.projection) * packing.tokens) as u64,
+            reference: (packing.form == Form::GalleryReference).then(|| reference_bytes(t, c)),
+            memory: BASE + 4 * parameters + IN_FLIGHT * largest + unpacked + KEPT_PICTURES * keys,
+            weights,
+        }
+    }
+
+    /// Bytes of all weights files.
+    pub fn weights_bytes(&self) -> u64 {
+        self.weights.iter().sum()
+    }
+
+    /// Why no browser can hold it, in one sentence; `None` when one can.
+    pub fn problem(&self) -> Option<String> {
+        let what = format!("{} in the form {} at {}", self.name, self.form.name(), self.width.name());
+        if self.memory > WASM_MEMORY {
+            let mend = match self.form {
+                Form::Full => "use --form gallery-reference, which leaves the image encoder out",
+                Form::GalleryReference => "use a smaller architecture",
+            };
+            return Some(format!(
+                "{what} needs about {} of memory in the page, where WebAssembly ends at {}; {mend}",
+                Bytes(self.memory),
+                Bytes(WASM_MEMORY)
+            ));
+        }
+        let largest = self.weights.iter().copied().max().unwrap_or(0);
+        (largest > LARGEST_FILE).then(|| {
+            format!(
+                "{what} has a weights file of {}, and browsers take {} at most in one piece; use a smaller --split-mb",
+                Bytes(largest),
+                Bytes(LARGEST_FILE)
+            )
+        })
+    }
+
+    /// What whoever publishes it should know, though it can run.
+    pub fn remark(&self) -> Option<String> {
+        (self.problem().is_none() && self.memory > MUCH).then(|| {
+            format!(
+                "a page that takes {} may be ended by a phone, and a browser may decline to store {}: try it on the devices \
+                 that visitors have",
+                Bytes(self.memory),
+                Bytes(self.weights_bytes())
+            )
+        })
+    }
+}
+
+impl fmt::Display for Footprint {
+    /// A line of a table.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reference = self.reference.map_or_else(|| "-".to_owned(), |bytes| Bytes(bytes).to_string());
+        write!(
+            f,
+            "{:<18} {:<4} {:>8.1} M {:>10} {:>6} {:>12} {:>10} {:>10}",
+            self.form.name(),
+            self.width.name(),
+            self.parameters as f64 / 1e6,
+            Bytes(self.weights_bytes()).to_string(),
+            self.weights.len(),
+            reference,
+            format!("{} B", self.image),
+            Bytes(self.memory).to_string(),
+        )
+    }
+}
+
+/// The heading over [`Footprint`]'s lines.
+pub fn heading() -> String {
+    format!(
+        "{:<18} {:<4} {:>10} {:>10} {:>6} {:>12} {:>10} {:>10}",
+        "form", "", "parameters", "weights", "files", "a reference", "an image", "memory"
+    )
+}
+
+/// Bytes as people read them: decimal units.
+#[derive(Clone, Copy, Debug)]
+pub struct Bytes(pub u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0 as f64;
+        match self.0 {
+            0..1_000_000 => write!(f, "{:.0} kB", bytes / 1e3),
+            1_000_000..1_000_000_000 => write!(f, "{:.1} MB", bytes / 1e6),
+            _ => write!(f, "{:.2} GB", bytes / 1e9),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(preset: &str, form: Form, width: Width) -> Footprint {
+        let packing = Packing { form, width, split: 64_000_000, tokens: 32 };
+        Footprint::of(&CirConfig::preset(preset).unwrap(), packing)
+    }
+
+    #[test]
+    fn the_papers_size_without_its_encoder_fits_and_with_it_does_not() {
+        let alone = of("blip2-vit-g", Form::GalleryReference, Width::Q4);
+        assert_eq!(alone.reference, Some(384_688));
+        assert!(alone.problem().is_none() && alone.remark().is_some(), "{alone}");
+        assert!(alone.weights.iter().all(|bytes| *bytes < 65_000_000), "{:?}", alone.weights);
+        let whole = of("blip2-vit-g", Form::Full, Width::Q4);
+        assert_eq!(whole.parameters - alone.parameters, 985_894_528);
+        let problem = whole.problem().unwrap();
+        assert!(problem.contains("4.29 GB") && problem.contains("--form gallery-reference"), "{problem}");
+        assert!(of("blip2-vit-l", Form::Full, Width::Q8).problem().is_none());
+        assert_eq!(of("blip2-vit-l", Form::GalleryReference, Width::Q8).reference, Some(279_832));
+    }
+
+    #[test]
+    fn files_that_no_page_takes_are_a_problem() {
+        let packing = Packing { form: Form::Full, width: Width::F32, split: u64::MAX, tokens: 32 };
+        let mut footprint = Footprint::of(&CirConfig::preset("blip2-vit-l").unwrap(), packing);
+        footprint.memory = WASM_MEMORY;
+        footprint.weights = vec![LARGEST_FILE + 1];
+        assert!(footprint.problem().unwrap().contains("--split-mb"));
+        footprint.weights = vec![LARGEST_FILE];
+        assert_eq!(footprint.problem(), None);
+    }
+
+    #[test]
+    fn small_models_have_nothing_to_remark() {
+        for form in [Form::Full, Form::GalleryReference] {
+            let footprint = of("web-xs", form, Width::Q8);
+            assert_eq!((footprint.problem(), footprint.remark(), footprint.weights.len()), (None, None, 1));
+            assert_eq!(heading().chars().count(), footprint.to_string().chars().count(), "{footprint}");
+        }
+    }
+}
