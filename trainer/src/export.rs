@@ -22,7 +22,7 @@ pub enum Width {
     F32,
     /// 8 bits and a scale a block of 32.
     Q8,
-    /// 4 bits and a scale a block of 32; convolutions stay at 8.
+    /// 4 bits and a scale a block of 32; convolutions and embeddings of the image encoder stay at 8.
     Q4,
 }
 
@@ -59,8 +59,11 @@ impl Width {
         match self {
             Self::F32 => None,
             Self::Q8 => Some(CodeWidth::Q8),
-            // The encoder was never trained to bear coarse weights.
-            Self::Q4 if name.starts_with(ENCODER_PREFIX) => Some(CodeWidth::Q8),
+            // The encoder was never trained to bear coarse weights; only a vision transformer's blocks are so many that
+            // they have to.
+            Self::Q4 if name.strip_prefix(ENCODER_PREFIX).is_some_and(|rest| !rest.starts_with(".vit.blocks.")) => {
+                Some(CodeWidth::Q8)
+            }
             Self::Q4 => Some(CodeWidth::Q4),
         }
     }
