@@ -1,23 +1,20 @@
 //! Writes a bundle of a preset with random weights and a gallery of random targets, to time the browser with:
-//! its answers mean nothing, its times are those of a trained one. `bench_bundle FOLDER [preset] [images]`
-//! (web-s, 10000); `bench/browser` runs it.
+//! its answers mean nothing, its times and its memory are those of a trained one.
+//! `bench_bundle FOLDER [preset] [images] [full|gallery-reference] [q8|q4]` (web-s, 10000, full, q8); `bench/browser` runs it.
 
 use burn::tensor::Device;
-use std::collections::BTreeMap;
+use clap::ValueEnum;
 use std::path::Path;
 use thisbut::bundle_io::Writer;
+use thisbut::export::{Packing, Width, bundle};
+use thisbut::footprint::{Bytes, Footprint};
 use thisbut::wait;
 use thisbut_model::CirConfig;
-use thisbut_model::bundle::{
-    FORMAT, Form, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, Precision, SelfTest, VERSION, VocabularyEntry,
-    WeightsEntry,
-};
+use thisbut_model::bundle::{Form, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, SelfTest};
 use thisbut_model::cir::Cir;
-use thisbut_model::engine::{ENCODER_PREFIX, Engine, MODEL_PREFIX};
-use thisbut_model::gallery::{Chunk, ImageMeta, encode_chunk, encode_metadata};
+use thisbut_model::engine::{ENCODER_PREFIX, MODEL_PREFIX};
+use thisbut_model::gallery::{Chunk, ImageMeta, encode_chunk, encode_metadata, encode_reference};
 use thisbut_model::nn::ImageEncoder;
-use thisbut_model::quant::{CodeWidth, read_weights, stays_plain, write_weights};
-use thisbut_model::text::WordPiece;
 use thisbut_model::weights;
 
 /// The words of the timed modifier: with `[CLS]` and `[SEP]` twelve tokens.
@@ -28,15 +25,37 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = arguments.next().ok_or("which folder?")?;
     let config = CirConfig::preset(&arguments.next().unwrap_or_else(|| "web-s".into()))?;
     let images: u32 = arguments.next().map_or(Ok(10_000), |x| x.parse())?;
+    let form = match arguments.next().as_deref() {
+        None | Some("full") => Form::Full,
+        Some("gallery-reference") => Form::GalleryReference,
+        Some(other) => return Err(format!("{other} is no form").into()),
+    };
+    let width = arguments.next().map_or(Ok(Width::Q8), |x| Width::from_str(&x, true))?;
     let device = Device::flex();
-    let mut tensors = weights::collect(&ImageEncoder::new(&config, &device), ENCODER_PREFIX)?;
-    tensors.extend(weights::collect(&Cir::new(&config, &device), MODEL_PREFIX)?);
-    let width = |_: &str, dims: &[usize]| (!stays_plain(dims)).then_some(CodeWidth::Q8);
-    let weights = write_weights(&tensors, width, &BTreeMap::new())?;
-
+    let mut tensors = weights::collect(&Cir::new(&config, &device), MODEL_PREFIX)?;
+    if form == Form::Full {
+        tensors.extend(weights::collect(&ImageEncoder::new(&config, &device), ENCODER_PREFIX)?);
+    }
+    let (n, p) = (config.qformer.query_tokens, config.projection);
     let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"];
     let vocabulary: String = special.into_iter().chain(WORDS.split(' ')).flat_map(|word| [word, "\n"]).collect();
-    let (n, p) = (config.qformer.query_tokens, config.projection);
+    let packing = Packing { form, width, split: 64_000_000, tokens: n };
+    let made = bundle(&config, tensors, packing, vocabulary)?;
+
+    let mut writer = Writer::new(Path::new(&folder))?;
+    for (entry, content) in made.manifest.weights.iter().zip(&made.weights) {
+        writer.add_as(entry.file.path.clone(), content)?;
+    }
+    writer.add_as(made.manifest.vocab.file.path.clone(), made.vocab.as_bytes())?;
+    // Every image shares one file of tokens: where it comes from makes no difference to what it takes.
+    let (t, c) = (config.image_tokens(), config.image_width());
+    let tokens: Vec<f32> = (0..t * c).map(|i| (i * 7919 % 2003) as f32 / 1001.0 - 1.0).collect();
+    let reference = match form {
+        Form::GalleryReference => {
+            Some(writer.add("references", "r", "safetensors", &encode_reference(&tokens, t, c)?)?)
+        }
+        Form::Full => None,
+    };
     let targets: Vec<f32> = (0..images as usize * n * p).map(|i| (i * 7919 % 1013) as f32 / 5000.0 - 0.1).collect();
     let entry = |i: u32| ImageMeta {
         id: format!("{i}"),
@@ -45,35 +64,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         thumb: "none.webp".into(),
         width: 256,
         height: 256,
-        reference: None,
+        reference: reference.clone(),
     };
     let metadata: Vec<ImageMeta> = (0..images).map(entry).collect();
 
     // The page insists on a stored query. Random targets tie, so any order of the best will do.
-    let words = WordPiece::from_vocab(&vocabulary)?;
-    let mut engine = Engine::new(config.clone(), read_weights(&weights)?, words, &device)?;
+    let mut engine = made.engine(&device)?;
     let chunk = encode_chunk(&targets, n, p)?;
     engine.add_chunk(Chunk::parse(&chunk)?)?;
     let mut test =
         SelfTest { text: WORDS.into(), gallery_index: None, expected: vec![(0, 0.0); 5], score_tolerance: 0.5 };
     let hits = wait::block_on(engine.self_test_hits(&test))?;
     test.expected = hits.iter().map(|hit| (hit.index, hit.score)).collect();
-
-    let mut writer = Writer::new(Path::new(&folder))?;
-    let file = writer.add("", "weights", "safetensors", &weights)?;
     let manifest = Manifest {
-        format: FORMAT.into(),
-        version: VERSION,
-        product_version: env!("CARGO_PKG_VERSION").into(),
-        architecture: config.name.clone(),
-        form: Form::Full,
-        config: serde_json::to_value(&config)?,
-        weights: vec![WeightsEntry { file, code_width: Precision::Q8 }],
-        vocab: VocabularyEntry { file: writer.add("", "vocab", "txt", vocabulary.as_bytes())? },
         gallery: GalleryEntry {
             count: images,
-            tokens: n,
-            width: p,
             chunks: vec![GalleryChunk { file: writer.add("", "tokens", "bin", &chunk)?, first: 0, count: images }],
             metadata: vec![MetadataChunk {
                 file: writer.add("", "meta", "json", &encode_metadata(&metadata)?)?,
@@ -83,12 +88,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             thumbnails: "thumbs/".into(),
             title: "Random".into(),
             licence: "none".into(),
+            ..made.manifest.gallery.clone()
         },
         self_test: Some(test),
-        measured: serde_json::Value::Null,
         suggestions: vec![WORDS.into()],
+        ..made.manifest.clone()
     };
     writer.finish(&manifest)?;
-    println!("{folder}: {}, {images} images", config.name);
+    let memory = Bytes(Footprint::of(&config, packing).memory + chunk.len() as u64);
+    println!("{folder}: {}, {images} images, memory in the page about {memory}", config.name);
     Ok(())
 }
