@@ -74,7 +74,7 @@ const states = {
       await settle(page);
     },
   ],
-  damaged: ["?gallery", async (page) => (await ready(page), await page.evaluate(() => document.querySelector("this-but").shadowRoot.querySelector("[data-index='2']")?.click()), await settle(page))],
+  damaged: ["?damaged", async (page) => (await ready(page), await page.click("this-but [role=option] >> nth=1"), await settle(page))],
   rtl: ["", async (page) => (await page.evaluate(() => (document.documentElement.dir = "rtl")), await composed(page))],
 };
 
