@@ -188,7 +188,15 @@ export class ThisBut extends HTMLElement {
     this.#view.error.show(error);
     this.#view.out.classList.remove("stale");
     this.#view.go.classList.remove("busy");
-    if (!this.hits.length && error.kind !== "image") this.#view.out.hidden = true;
+    const { out, grid, heading, scores } = this.#view;
+    if (["reference", "unreachable"].includes(error.kind) && grid.items.length) {
+      // Only this one picture failed: those that are shown are the way on.
+      this.#chips();
+      heading.textContent = this.#t("pick");
+      grid.node.setAttribute("aria-label", this.#t("pick"));
+      scores.hidden = true;
+      out.classList.remove("ranked");
+    } else if (!this.hits.length && error.kind !== "image") out.hidden = true;
     this.#emit("error", { kind: error.kind, message: error.sentences(this.#t).what, detail: error.detail });
   }
 

@@ -194,6 +194,9 @@ ol { list-style: none; }
   .slot { inline-size: 116px; }
   .slot:not(.full) { inline-size: auto; aspect-ratio: 2.5; grid-column: 1 / -1; }
   .slot:not(.full) + .say .voice { grid-column: 1 / -1; }
+  .slot.closed:not(.full) { aspect-ratio: auto; }
+  .slot.closed .empty { padding: 14px 12px; grid-template-columns: auto minmax(0, 1fr); gap: 0 12px; justify-items: start; text-align: start; }
+  .slot.closed .icon { grid-row: span 2; align-self: center; margin: 0; }
   .remove { inset-block-start: -8px; inset-inline-end: -8px; }
   .chips { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; margin-inline: -16px; padding: 3px 16px; }
   .chip { flex: none; padding: 8px 15px; }
