@@ -21,10 +21,8 @@ pub const WASM_MEMORY: u64 = 1 << 32;
 pub const LARGEST_FILE: u64 = 2 << 30;
 /// Memory from which on it is worth a remark.
 const MUCH: u64 = 1 << 30;
-/// The module itself with its stack, tokenizer, thumbnails' data and what a query needs.
-const BASE: u64 = 40 << 20;
-/// Weights files that the page holds at a time while it unpacks them.
-const IN_FLIGHT: u64 = 2;
+/// The module itself with its stack, the tokenizer and what a query needs.
+const BASE: u64 = 16 << 20;
 /// Pictures whose keys the page keeps.
 const KEPT_PICTURES: u64 = 12;
 
@@ -69,11 +67,10 @@ impl Footprint {
         let elements = |dims: &Vec<usize>| dims.iter().map(|d| *d as u64).product::<u64>();
         let parameters: u64 = all.values().map(elements).sum();
         let (t, c, q) = (config.image_tokens(), config.image_width(), &config.qformer);
-        // Keys and values of one picture in every block that looks at it.
+        // Every weight is unpacked to 32 bits; the last file stands beside what is made of it. Then come keys and values of
+        // each picture that is kept, in every block that looks at it.
         let keys = (4 * 2 * t * q.width * q.layers.div_ceil(q.cross_attention_every)) as u64;
         let largest = weights.iter().copied().max().unwrap_or(0);
-        // A tensor stands beside its packed form for a moment.
-        let unpacked = 4 * all.values().map(elements).max().unwrap_or(0);
         Self {
             name: config.name.clone(),
             form: packing.form,
@@ -81,7 +78,7 @@ impl Footprint {
             parameters,
             image: ((4 + config.projection) * packing.tokens) as u64,
             reference: (packing.form == Form::GalleryReference).then(|| reference_bytes(t, c)),
-            memory: BASE + 4 * parameters + IN_FLIGHT * largest + unpacked + KEPT_PICTURES * keys,
+            memory: BASE + 4 * parameters + largest + KEPT_PICTURES * keys,
             weights,
         }
     }

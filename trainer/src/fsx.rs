@@ -20,7 +20,7 @@ pub fn read_text(path: &Path) -> Result<String> {
 
 /// Creates a folder and its parents.
 pub fn create_dir(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path)
+    partial::create_dir(path)
         .map_err(|e| TrainerError::io(path, "create", e, "check the parent folder's permissions"))
 }
 

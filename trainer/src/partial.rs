@@ -47,6 +47,12 @@ pub fn remove_on_stop() -> Result<(), ctrlc::Error> {
     })
 }
 
+/// Creates a folder and its parents; once an interrupt removes what is unfinished, nothing is created behind its back.
+pub fn create_dir(path: &Path) -> io::Result<()> {
+    let _open = open();
+    std::fs::create_dir_all(path)
+}
+
 /// A path in the set of what is open, for as long as this lives.
 #[derive(Debug)]
 struct Entry(PathBuf);
