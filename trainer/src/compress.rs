@@ -33,8 +33,7 @@ pub fn fold_words(config: &mut CirConfig, tensors: &mut Tensors, prefix: &str) -
 /// The configuration after [`fold_words`]; whether that changes anything.
 pub fn fold_shape(config: &mut CirConfig) -> bool {
     // A second Q-Former of its own has its own map too; such models are as wide as their words.
-    let folds =
-        !config.own_second_pass && config.qformer.word_width.is_some_and(|width| width > config.qformer.width);
+    let folds = !config.own_second_pass && config.qformer.word_width.is_some_and(|width| width > config.qformer.width);
     if folds {
         config.qformer.word_width = None;
     }
