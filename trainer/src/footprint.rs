@@ -20,7 +20,7 @@ pub const WASM_MEMORY: u64 = 1 << 32;
 /// Largest file that a page takes in one piece: the format's own limit, and what browsers give one buffer.
 pub const LARGEST_FILE: u64 = 2 << 30;
 /// Memory from which on it is worth a remark.
-const MUCH: u64 = 1 << 30;
+const MUCH: u64 = 512 << 20;
 /// The module itself with its stack, the tokenizer and what a query needs.
 const BASE: u64 = 16 << 20;
 /// Pictures whose keys the page keeps.
