@@ -7,6 +7,7 @@ use thisbut::import::source;
 use thisbut_model::CirConfig;
 use thisbut_model::bundle::Manifest;
 use thisbut_model::gallery::{Chunk, parse_metadata};
+use thisbut_model::generator::{Bpe, Gguf, LlamaConfig};
 use thisbut_model::quant::{read_metadata, read_weights};
 use thisbut_model::text::{WordPiece, clean_caption};
 
@@ -97,6 +98,23 @@ pub fn bundle(bytes: &[u8]) {
         _ => {
             let _ = CirConfig::parse(&text, "here");
         }
+    }
+}
+
+/// A language model's file: its tensors, sizes and tokenizer.
+pub fn gguf(bytes: &[u8]) {
+    let Ok(file) = Gguf::parse(bytes, "here") else { return };
+    for name in file.names() {
+        if let Ok(Some((dims, values))) = file.tensor(name) {
+            assert_eq!(dims.iter().product::<usize>(), values.len(), "{name}");
+        }
+    }
+    let _ = LlamaConfig::from_gguf(&file);
+    if let Ok(words) = Bpe::from_gguf(&file) {
+        let ids = words.encode("Make it red, \u{e9} 12");
+        assert!(ids.iter().all(|id| (*id as usize) < words.len()));
+        words.decode(&ids);
+        let _ = words.chat(&[("user", "Make it red")], true);
     }
 }
 

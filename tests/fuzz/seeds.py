@@ -92,6 +92,34 @@ seed("bundle", "vocabulary", b"\4[PAD]\n[UNK]\n[CLS]\n[SEP]\nbut\nred\n##s\n")
 for path in sorted((root / "model/configs").glob("*.json")):
     seed("bundle", path.stem, b"\5" + path.read_bytes())
 
+def gguf(values, tensors):
+    text = lambda t: struct.pack("<Q", len(t.encode())) + t.encode()
+    plain = {str: (8, text), int: (4, lambda v: struct.pack("<I", v)), float: (6, lambda v: struct.pack("<f", v)), bool: (7, lambda v: bytes([v]))}
+
+    def value(v):
+        if isinstance(v, list):
+            kind, write = plain[type(v[0])]
+            return struct.pack("<IIQ", 9, kind, len(v)) + b"".join(map(write, v))
+        kind, write = plain[type(v)]
+        return struct.pack("<I", kind) + write(v)
+
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(values)) + b"".join(text(k) + value(v) for k, v in values.items())
+    data = b""
+    for name, (dims, kind, content) in tensors.items():
+        head += text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, kind, len(data))
+        data += content + bytes(-len(content) % 32)
+    return head + bytes(-len(head) % 32) + data
+
+
+sizes = {"embedding_length": 32, "attention.head_count": 4, "attention.head_count_kv": 2, "block_count": 1, "feed_forward_length": 32, "context_length": 64}
+values = {"general.architecture": "llama", **{f"llama.{k}": v for k, v in sizes.items()}, "llama.attention.layer_norm_rms_epsilon": 1e-5}
+letters = [*map(chr, range(33, 127)), "\u0120", "re", "red"]
+tokenizer = {"model": "gpt2", "pre": "smollm", "tokens": letters, "merges": ["r e", "re d"], "token_type": [1] * len(letters), "eos_token_id": 2}
+values.update({f"tokenizer.ggml.{k}": v for k, v in tokenizer.items()})
+tensors = {"token_embd.weight": ((32, 2), 0, bytes(256)), "a": ((32, 1), 8, bytes(34)), "b": ((32, 1), 3, bytes(20)), "c": ((32,), 2, bytes(18)), "d": ((3,), 1, bytes(6))}
+seed("gguf", "whole", gguf(values, tensors))
+seed("gguf", "tensors", gguf({"general.alignment": 32}, tensors))
+
 texts = {"plain": "but with a red hat", "marks": "this, but … “older” — NOT é café e\u0301", "other": "但是 😀 \u202eשלום ##red [SEP]"}
 for name, text in texts.items():
     seed("text", name, text.encode())

@@ -46,7 +46,10 @@ fn ten_kills_change_nothing() {
     run(&arguments(&data, &weights, &whole));
     let length = began.elapsed();
 
-    // Moments from a fixed sequence, spread over a twelfth of the unbroken run's time each.
+    // Moments from a fixed sequence. Each kill waits for the run to have come further, so that a machine whose other work
+    // begins or ends in the meantime still has a run to kill.
+    let metrics = Path::new(&broken).join("metrics.jsonl");
+    let steps = || std::fs::read_to_string(&metrics).map_or(0, |text| text.lines().count());
     let (mut state, mut kills) = (12345u32, 0);
     while kills < KILLS {
         let mut child = thisbut()
@@ -55,9 +58,12 @@ fn ten_kills_change_nothing() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        while steps() < kills * 20 && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let share = f64::from(state >> 8) / f64::from(1 << 24);
-        std::thread::sleep(Duration::from_millis(30) + length.mul_f64(share / 6.0));
+        std::thread::sleep(Duration::from_millis(30).min(length / 24) + length.mul_f64(share / 24.0));
         if child.try_wait().unwrap().is_some() {
             break;
         }
