@@ -7,8 +7,7 @@ use thisbut::data::{DataSet, Format, LoadOptions, Split, derive};
 use thisbut::device::{DeviceKind, choose};
 use thisbut::features::Features;
 use thisbut::generator::train::{Event, Inputs, train};
-use thisbut::generator::{Language, Setup};
-use thisbut::train::checkpoint;
+use thisbut::generator::{Language, Setup, start};
 use thisbut::train::settings::{Precision, Settings};
 use thisbut::{fsx, import};
 use thisbut_model::generator::{MtstConfig, MtstForm};
@@ -68,7 +67,8 @@ struct Train {
     /// The folder of `fetch-weights`.
     #[arg(long, default_value = "data/weights")]
     weights: PathBuf,
-    /// Start from this checkpoint's Q-Former instead of the language model's.
+    /// Start from this checkpoint's Q-Former, and FC_llm where it has one, instead of MiniLM's words: one of this project, or
+    /// the files of InstructBLIP, BLIP-2 or MTST_PTHA.
     #[arg(long)]
     start: Option<PathBuf>,
     /// What the composed feature q_c is made from.
@@ -185,7 +185,7 @@ impl Train {
         let words = WordPiece::from_vocab(&fsx::read_text(&self.weights.join("vocab.txt"))?)?;
         let language = Language::load(&self.llm, &choose(self.device)?)?;
         let start = match &self.start {
-            Some(path) => checkpoint::open(path)?.model()?,
+            Some(path) => start::weights(path, &config, language.config.width)?,
             None => import::language_start(&config, &self.weights)?,
         };
         let setup = Setup { mtst, language: language.config.clone(), fingerprint: language.fingerprint.clone() };

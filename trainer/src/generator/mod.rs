@@ -5,6 +5,7 @@ pub mod language;
 pub mod overlap;
 pub mod produce;
 pub mod speaker;
+pub mod start;
 pub mod train;
 
 pub use language::Language;
