@@ -1,4 +1,4 @@
-//! Training killed at random moments ends with the same weights as an unbroken run.
+//! Training killed at random moments ends with the same weights as an unbroken run; other ways to run it that change nothing.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -117,4 +117,36 @@ fn a_run_in_pieces_on_two_devices_resumes_exactly() {
         .output()
         .unwrap();
     assert!(String::from_utf8_lossy(&other.stderr).contains("other settings"));
+}
+
+#[test]
+fn a_dry_run_takes_nothing_and_tokens_are_the_same_on_the_fly() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, weights) = shapes(root.path());
+    let (data, weights) = (data.to_string_lossy().into_owned(), weights.to_string_lossy().into_owned());
+    let place = |name: &str| root.path().join(name).to_string_lossy().into_owned();
+    let (cache, out) = (place("exact.features"), place("never"));
+    let options = ["--preset", "tiny", "--weights", &weights, "--batch", "16", "--steps", "4", "--out"];
+    let base = [&["finetune", &data][..], &options].concat();
+    // Neither a cache nor an image encoder is needed to say what a run would take.
+    let dry = ["--recipe", "sprc-cirr", "--dry-run", "--sub-batch", "4", "--device", "cpu", "--precision", "f32"];
+    let said = run(&[&base[..], &[&out], &dry].concat());
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    for part in
+        ["parameters: 0.", "activations", "in all", "feature cache of these images", "a step of 8 triplets took"]
+    {
+        assert!(said.contains(part), "no {part:?} in {said}");
+    }
+    assert!(!Path::new(&out).exists());
+
+    run(&["features", &data, "--preset", "tiny", "--weights", &weights, "--store", "f32", "--out", &cache]);
+    let losses = |out: &str, features: &str| -> Vec<f64> {
+        run(&[&base[..], &[out, "--features", features]].concat());
+        let lines = std::fs::read_to_string(Path::new(out).join("metrics.jsonl")).unwrap();
+        let line = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64();
+        lines.lines().filter_map(line).collect()
+    };
+    let (cached, live) = (losses(&place("cached"), &cache), losses(&place("live"), "on-the-fly"));
+    assert_eq!(cached.len(), 4);
+    assert!(cached.iter().zip(&live).all(|(a, b)| (a - b).abs() < 1e-5), "{cached:?} {live:?}");
 }

@@ -26,7 +26,7 @@ impl Noise {
 
     /// For what is row `first` and on of a batch that is computed in pieces: the masks that these rows would get in the
     /// whole. So it is on the CPU; other devices need [`Noise::by_row`] too.
-    pub fn from_row(self, first: usize) -> Self {
+    pub fn starting_at(self, first: usize) -> Self {
         Self { first_row: first as u32, ..self }
     }
 

@@ -28,7 +28,7 @@ pub fn dry_run(
     let counts = parameters(settings, config);
     let millions = |n: usize| format!("{:.2} M", n as f64 / 1e6);
     super::print(format_args!(
-        "{} triplets, {} steps of {} ({:.1} epochs), {} device(s) {:?}, {:?}",
+        "{} rows, {} steps of {} ({:.1} times each row), {} device(s) {:?}, {:?}",
         train.triplets.len(),
         settings.steps,
         settings.batch,

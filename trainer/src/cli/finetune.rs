@@ -91,12 +91,14 @@ impl Args {
         let choices = self.choices.clone().over(recipe);
         let config = choices.configure(super::preset(choices.preset.as_deref().unwrap_or("web-s"))?)?;
         let data = DataSet::open(&self.dataset, self.format)?;
+        // A dry run needs no pictures.
+        let options = LoadOptions { images_required: !self.dry_run, ..LoadOptions::default() };
         let (mut train, complaints) = match &self.triplets {
-            Some(file) => synthetic::load(file, &data, &LoadOptions::default())?,
-            None => data.load(Split::Train, &LoadOptions::default())?,
+            Some(file) => synthetic::load(file, &data, &options)?,
+            None => data.load(Split::Train, &options)?,
         };
         super::complain(&complaints, 20);
-        let (mut validation, complaints) = data.load(Split::Val, &LoadOptions::default())?;
+        let (mut validation, complaints) = data.load(Split::Val, &options)?;
         super::complain(&complaints, 20);
         let captions = choices.losses == Some(Recipe::Captions);
         if captions {

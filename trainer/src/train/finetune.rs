@@ -12,7 +12,6 @@ use crate::embed::{self, Tokenized};
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
 use crate::fsx;
-use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Tensor};
 use serde_json::json;
 use std::ops::Range;
@@ -87,24 +86,9 @@ struct Replica {
 
 impl Replica {
     fn new(settings: &Settings, config: &CirConfig, mut model: Tensors, device: Device) -> Result<Self> {
-        struct Freeze<'a>(Vec<String>, &'a Settings);
-        impl ModuleMapper for Freeze<'_> {
-            fn enter_module(&mut self, name: &str, _: &str) {
-                self.0.push(name.to_owned());
-            }
-            fn exit_module(&mut self, _: &str, _: &str) {
-                self.0.pop();
-            }
-            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-                let name = self.0.join(".");
-                let words = self.1.freeze_words && name == "qformer.word";
-                let frozen = words || groups::is_frozen(&self.1.groups, &name);
-                if frozen { param.set_require_grad(false) } else { param }
-            }
-        }
         let autodiff = device.clone().autodiff();
         let model = weights::load(Cir::new(config, &autodiff), "", &mut model)?;
-        let model = model.map(&mut Freeze(Vec::new(), settings));
+        let model = start::freeze(model, settings);
         Ok(Self { model, optimizer: AdamW::new(settings), bank: None, device })
     }
 
@@ -185,7 +169,7 @@ pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Ev
     let names = weights::shapes(&Cir::new(inputs.config, &Device::flex()), "");
     groups::check(&settings.groups, names.keys().map(String::as_str))?;
     if settings.bank {
-        let trained = |name: &&String| !groups::is_frozen(&settings.groups, name);
+        let trained = |name: &&String| !settings.freezes(name);
         let moves = |name: &&String| !name.starts_with(start::SECOND) && !name.starts_with("text_projection.");
         if let Some(name) = names.keys().filter(trained).find(moves) {
             let problem = format!("{name} is trained, but what the bank holds must stay as it is");

@@ -122,7 +122,7 @@ impl Dropout {
 
     fn noise(&self, pass: Pass, first: usize) -> Noise {
         let seed = self.seed.wrapping_add((pass as u64).wrapping_mul(0xD6E8_FEB8_6659_FD93));
-        let noise = Noise::new(self.p, seed).from_row(first);
+        let noise = Noise::new(self.p, seed).starting_at(first);
         if self.by_row { noise.by_row() } else { noise }
     }
 }

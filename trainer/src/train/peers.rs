@@ -104,14 +104,12 @@ pub fn on(devices: &[Device], kind: DeviceKind) -> Vec<Box<dyn AllReduce>> {
     if devices.len() == 1 {
         return vec![Box::new(Alone)];
     }
-    #[cfg(not(feature = "cuda"))]
-    let _ = kind;
     group(devices.len())
         .into_iter()
         .map(|member| -> Box<dyn AllReduce> {
-            #[cfg(feature = "cuda")]
-            if kind == DeviceKind::Cuda {
-                return Box::new(Nccl { rank: member.rank, devices: devices.to_vec(), member });
+            // In a build without CUDA burn's operation panics.
+            if cfg!(feature = "cuda") && kind == DeviceKind::Cuda {
+                return Box::new(Nccl { devices: devices.to_vec(), member });
             }
             Box::new(member)
         })
@@ -244,20 +242,15 @@ impl Drop for Member {
 }
 
 /// CUDA devices, added up by NCCL through burn's own `all_reduce`.
-#[cfg(feature = "cuda")]
-pub struct Nccl {
-    /// Which device this is.
-    pub rank: usize,
-    /// All of them.
-    pub devices: Vec<Device>,
+struct Nccl {
+    devices: Vec<Device>,
     /// NCCL does not tell a device that another is gone; this does, before each sum.
-    pub member: Member,
+    member: Member,
 }
 
-#[cfg(feature = "cuda")]
 impl AllReduce for Nccl {
     fn rank(&self) -> usize {
-        self.rank
+        self.member.rank
     }
 
     fn count(&self) -> usize {

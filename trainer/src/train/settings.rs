@@ -1,6 +1,6 @@
 //! What a training run is asked to do; written into its checkpoints, so that a resumed run is the same run.
 
-use super::groups::Group;
+use super::groups::{self, Group};
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use serde::{Deserialize, Serialize};
@@ -173,6 +173,11 @@ impl Settings {
             selection: Selection::Own,
             checkpoint_every: 1,
         }
+    }
+
+    /// Whether a parameter stays as it was loaded.
+    pub fn freezes(&self, name: &str) -> bool {
+        (self.freeze_words && name == "qformer.word") || groups::is_frozen(&self.groups, name)
     }
 
     /// Checks every field.

@@ -1,11 +1,12 @@
 //! Where a run starts from: random weights from its seed, and what tells one run from another.
 
 use super::checkpoint::Header;
+use super::settings::Settings;
 use crate::data::table::Table;
 use crate::error::{Result, TrainerError};
 use crate::fsx;
-use burn::module::Module;
-use burn::tensor::Device;
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, Tensor};
 use std::path::Path;
 use thisbut_model::CirConfig;
 use thisbut_model::cir::Cir;
@@ -51,6 +52,23 @@ pub fn copy_second_pass(tensors: &mut Tensors, config: &CirConfig) {
     };
     let copies: Vec<_> = tensors.iter().filter(|_| config.own_second_pass).filter_map(copy).collect();
     tensors.extend(copies);
+}
+
+/// The model with what the settings leave as it is outside the gradient.
+pub fn freeze(model: Cir, settings: &Settings) -> Cir {
+    struct Freeze<'a>(Vec<String>, &'a Settings);
+    impl ModuleMapper for Freeze<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.0.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.pop();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if self.1.freezes(&self.0.join(".")) { param.set_require_grad(false) } else { param }
+        }
+    }
+    model.map(&mut Freeze(Vec::new(), settings))
 }
 
 /// Whether a checkpoint belongs to the run that is asked for.

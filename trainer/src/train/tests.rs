@@ -118,12 +118,15 @@ fn cases() -> Vec<(&'static str, Settings, CirConfig)> {
     let mut ones = config(0.1);
     ones.second_pass_mask = thisbut_model::config::SecondPassMask::AllOnes;
     ones.read_out = thisbut_model::config::ReadOut::MeanPromptCls;
+    let mut mapped = config(0.1);
+    (mapped.qformer.word_width, mapped.qformer.image_width) = (Some(24), Some(20));
     let mut second = config(0.1);
     second.own_second_pass = true;
     vec![
         ("sprc", of(Recipe::Sprc), config(0.1)),
         ("ptha", of(Recipe::Ptha), config(0.1)),
         ("ptha, other switches", of(Recipe::Ptha), ones),
+        ("ptha, other widths", of(Recipe::Ptha), mapped),
         ("captions", of(Recipe::Captions), config(0.1)),
         ("q2t", q2t.clone(), config(0.1)),
         ("bank", Settings { bank: true, ..q2t }, second),

@@ -7,7 +7,6 @@ mod probe;
 pub use probe::{Measured, measure};
 
 use super::batches;
-use super::groups;
 use super::settings::{Recipe, Settings};
 use crate::data::table::Table;
 use crate::embed::Tokenized;
@@ -33,9 +32,7 @@ pub struct Parameters {
 pub fn parameters(settings: &Settings, config: &CirConfig) -> Parameters {
     let mut counts = Parameters { trained: 0, frozen: 0 };
     for (name, dims) in weights::shapes(&Cir::new(config, &Device::flex()), "") {
-        let words = settings.freeze_words && name == "qformer.word";
-        let place =
-            if words || groups::is_frozen(&settings.groups, &name) { &mut counts.frozen } else { &mut counts.trained };
+        let place = if settings.freezes(&name) { &mut counts.frozen } else { &mut counts.trained };
         *place += dims.iter().product::<usize>();
     }
     counts
