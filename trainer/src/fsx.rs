@@ -20,8 +20,7 @@ pub fn read_text(path: &Path) -> Result<String> {
 
 /// Creates a folder and its parents.
 pub fn create_dir(path: &Path) -> Result<()> {
-    partial::create_dir(path)
-        .map_err(|e| TrainerError::io(path, "create", e, "check the parent folder's permissions"))
+    partial::create_dir(path).map_err(|e| TrainerError::io(path, "create", e, "check the parent folder's permissions"))
 }
 
 /// Writes through a temporary file beside `path`, syncs, and renames: a reader sees the old file or the whole new one.

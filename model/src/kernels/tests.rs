@@ -93,8 +93,8 @@ fn dropout_draws_the_same_mask_for_every_cut_of_a_batch_and_in_its_portable_form
     // Shorter rows: the same mask as far as they go.
     let short = dropout(x.clone().slice([0..6, 0..3]), 0.3, mask(7, 10));
     assert_eq!(largest_difference(whole.clone().slice([0..6, 0..3]), short), 0.0);
-    let folded = (7u64 ^ (7u64 >> 32)) as u32;
-    assert!(largest_difference(whole.clone(), portable::dropout_by_row(x.clone(), 0.3, folded, 10)) < 1e-6);
+    // A seed below 2^32 folds to itself.
+    assert!(largest_difference(whole.clone(), portable::dropout_by_row(x.clone(), 0.3, 7, 10)) < 1e-6);
     assert!(largest_difference(whole, dropout(x, 0.3, mask(8, 10))) > 0.1);
 }
 

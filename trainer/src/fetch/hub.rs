@@ -119,10 +119,7 @@ pub fn selected(files: &[Listed], only: &[String]) -> Vec<Listed> {
         return chosen(&|file| only.iter().any(|pattern| matches(pattern, &file.path)));
     }
     let ends = |file: &Listed, endings: &[&str]| endings.iter().any(|ending| file.path.ends_with(ending));
-    let weights = |file: &Listed| {
-        let top = !file.path.contains('/');
-        (top && ends(file, &[".safetensors"])) || (top && ends(file, &[".bin", ".pth", ".pt"]))
-    };
+    let weights = |file: &Listed| !file.path.contains('/') && ends(file, &[".safetensors", ".bin", ".pth", ".pt"]);
     let safe = files.iter().any(|file| weights(file) && ends(file, &[".safetensors"]));
     chosen(&|file| {
         let of_format = if safe { ends(file, &[".safetensors"]) } else { weights(file) };

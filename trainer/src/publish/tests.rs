@@ -156,6 +156,6 @@ fn what_has_no_place_is_refused_and_leaves_nothing() {
     refused(&start, folder.path(), &narrow, "more than f16 can");
     let alone = Options { encoder: false, ..options(Form::Lavis) };
     publish(&start, empty.path(), &out, &alone, &mut |_, _| ()).unwrap();
-    let source = Source::open(&[out.clone()]).unwrap();
+    let source = Source::open(std::slice::from_ref(&out)).unwrap();
     assert!(source.entries().keys().all(|key| !key.starts_with("visual_encoder")) && source.entries().len() > 50);
 }

@@ -38,9 +38,12 @@ pub struct Request {
     pub headers: BTreeMap<String, String>,
 }
 
+/// A file's content and the headers that it is sent with.
+type File = (Vec<u8>, Vec<(String, String)>);
+
 #[derive(Default)]
 struct State {
-    files: BTreeMap<String, (Vec<u8>, Vec<(String, String)>)>,
+    files: BTreeMap<String, File>,
     faults: BTreeMap<String, VecDeque<Fault>>,
     requests: Vec<Request>,
 }
@@ -135,7 +138,7 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
 fn answer(
     mut out: TcpStream,
     headers: &BTreeMap<String, String>,
-    file: Option<(Vec<u8>, Vec<(String, String)>)>,
+    file: Option<File>,
     fault: Fault,
 ) -> std::io::Result<()> {
     let plain = |out: &mut TcpStream, status: u16, more: &str| {
