@@ -2,7 +2,7 @@
 //! text, score.
 
 use crate::config::{CirConfig, ReadOut, SecondPassMask};
-use crate::nn::basic::{Norm, fold, in_precision, linear, table};
+use crate::nn::basic::{Norm, fold, for_each, in_precision, linear, table};
 use crate::nn::{ImageKeys, Noise, QFormer, TextBatch};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -67,9 +67,7 @@ impl Cir {
     }
 
     fn queries(&self, batch: usize) -> Tensor<3> {
-        let tokens = self.query_tokens.val();
-        let [n, d] = tokens.dims();
-        tokens.unsqueeze::<3>().expand([batch, n, d])
+        for_each(&self.query_tokens, batch)
     }
 
     /// f_r2t = E_M(image, text), the implicit prototype (eq. 3): `[B, N, D]`.

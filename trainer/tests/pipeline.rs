@@ -4,14 +4,21 @@
 mod common;
 
 use common::{run, shapes, thisbut};
+use std::path::Path;
+
+/// The data set of shapes with the features of the preset `tiny`; returns (data set, weights folder).
+fn featured(root: &Path) -> (String, String) {
+    let (data, weights) = shapes(root);
+    let (data, weights) = (data.to_string_lossy().into_owned(), weights.to_string_lossy().into_owned());
+    run(&["features", &data, "--preset", "tiny", "--weights", &weights]);
+    (data, weights)
+}
 
 #[test]
 fn a_trained_bundle_answers_better_than_either_side_alone() {
     let root = tempfile::tempdir().unwrap();
-    let (data, weights) = shapes(root.path());
+    let (data, weights) = featured(root.path());
     let path = |name: &str| root.path().join(name).to_string_lossy().into_owned();
-    let (data, weights) = (data.to_string_lossy().into_owned(), weights.to_string_lossy().into_owned());
-    run(&["features", &data, "--preset", "tiny", "--weights", &weights]);
     let out = path("run");
     run(&[
         "finetune",
@@ -82,17 +89,15 @@ fn a_trained_bundle_answers_better_than_either_side_alone() {
 #[test]
 fn captions_come_first_and_a_smaller_gallery_answers_too() {
     let root = tempfile::tempdir().unwrap();
-    let (data, weights) = shapes(root.path());
-    let titles: serde_json::Map<String, serde_json::Value> = std::fs::read_dir(data.join("images"))
+    let (data, weights) = featured(root.path());
+    let titles: serde_json::Map<String, serde_json::Value> = std::fs::read_dir(Path::new(&data).join("images"))
         .unwrap()
         .flatten()
         .map(|e| e.path().file_stem().unwrap().to_string_lossy().into_owned())
         .map(|name| (name.clone(), serde_json::json!({"title": name.replace('-', " "), "tags": ["shape"]})))
         .collect();
-    let (data, weights) = (data.to_string_lossy().into_owned(), weights.to_string_lossy().into_owned());
     let path = |name: &str| root.path().join(name).to_string_lossy().into_owned();
     let (captions, triplets, bundle) = (path("captions"), path("triplets"), path("bundle"));
-    run(&["features", &data, "--preset", "tiny", "--weights", &weights]);
     let train = |out: &str, more: &[&str]| {
         let base = ["finetune", &data, "--preset", "tiny", "--weights", &weights, "--out", out, "--batch", "24"];
         let settings = ["--learning-rate", "4e-3", "--warmup", "20", "--dropout", "0", "--validate-every", "1000"];
@@ -148,10 +153,8 @@ fn captions_come_first_and_a_smaller_gallery_answers_too() {
 #[test]
 fn a_run_is_not_resumed_with_other_settings_and_a_damaged_checkpoint_is_passed_over() {
     let root = tempfile::tempdir().unwrap();
-    let (data, weights) = shapes(root.path());
-    let (data, weights) = (data.to_string_lossy().into_owned(), weights.to_string_lossy().into_owned());
+    let (data, weights) = featured(root.path());
     let out = root.path().join("run").to_string_lossy().into_owned();
-    run(&["features", &data, "--preset", "tiny", "--weights", &weights]);
     let base =
         ["finetune", &data, "--preset", "tiny", "--weights", &weights, "--out", &out, "--batch", "16", "--steps", "20"];
     let all = |more: &[&'static str]| base.iter().copied().chain(more.iter().copied()).collect::<Vec<&str>>();

@@ -7,7 +7,7 @@ use super::llama::Llama;
 use crate::cir::IMAGE_NORM_EPS;
 use crate::config::CirConfig;
 use crate::error::{ModelError, Result};
-use crate::nn::basic::{Norm, fold, linear, table};
+use crate::nn::basic::{Norm, fold, for_each, linear, table};
 use crate::nn::{ImageKeys, Noise, QFormer, TextBatch};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -116,9 +116,7 @@ impl Mtst {
     }
 
     fn queries(&self, batch: usize) -> Tensor<3> {
-        let tokens = self.query_tokens.val();
-        let [n, d] = tokens.dims();
-        tokens.unsqueeze::<3>().expand([batch, n, d])
+        for_each(&self.query_tokens, batch)
     }
 
     /// q_r or q_t of `batch` images: `[B, N, D]`.

@@ -2,10 +2,11 @@
 //! passes.
 
 use super::cpu::{dot, map2, over_rows, sum_of, vectorised};
+use super::extension::{Primitive, dims, elements, primitive};
 use super::math;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 /// The decoder's operators of a backend.
 #[backend_extension(Flex: cfg(feature = "flex"), Autodiff: cfg(feature = "autodiff"))]
@@ -37,25 +38,6 @@ pub trait Decoder: Backend {
         heads: usize,
         back: bool,
     ) -> FloatTensor<Self>;
-}
-
-type Primitive = FloatTensor<Flex>;
-
-/// The tensor's elements in row-major order.
-macro_rules! elements {
-    ($name:ident) => {
-        let $name =
-            if $name.is_contiguous() && $name.as_slice::<f32>().is_some() { $name } else { $name.to_contiguous() };
-        let $name = $name.as_slice::<f32>().unwrap_or_default();
-    };
-}
-
-fn primitive(values: Vec<f32>, shape: impl Into<Vec<usize>>) -> Primitive {
-    Primitive::from_data(TensorData::new(values, shape.into()))
-}
-
-fn dims(x: &Primitive) -> Vec<usize> {
-    x.shape().iter().copied().collect()
 }
 
 #[inline(always)]

@@ -49,9 +49,9 @@ pub trait Fused: Backend {
     fn tb_dropout(x: FloatTensor<Self>, p: f32, seed: u32, first: u32) -> FloatTensor<Self>;
 }
 
-type Primitive = FloatTensor<Flex>;
+pub(super) type Primitive = FloatTensor<Flex>;
 
-/// The tensor's elements in row-major order.
+/// Makes a tensor's name stand for its elements in row-major order.
 macro_rules! elements {
     ($name:ident) => {
         let $name =
@@ -59,12 +59,13 @@ macro_rules! elements {
         let $name = $name.as_slice::<f32>().unwrap_or_default();
     };
 }
+pub(super) use elements;
 
-fn primitive(values: Vec<f32>, shape: impl Into<Vec<usize>>) -> Primitive {
+pub(super) fn primitive(values: Vec<f32>, shape: impl Into<Vec<usize>>) -> Primitive {
     Primitive::from_data(TensorData::new(values, shape.into()))
 }
 
-fn dims(x: &Primitive) -> Vec<usize> {
+pub(super) fn dims(x: &Primitive) -> Vec<usize> {
     x.shape().iter().copied().collect()
 }
 

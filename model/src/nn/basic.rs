@@ -22,6 +22,13 @@ pub fn table(rows: usize, width: usize, device: &Device) -> Param<Tensor<2>> {
     Initializer::Normal { mean: 0.0, std: SPREAD }.init([rows, width], device)
 }
 
+/// A learned table `[N, D]` for each of `batch` rows: `[B, N, D]`.
+pub fn for_each(table: &Param<Tensor<2>>, batch: usize) -> Tensor<3> {
+    let rows = table.val();
+    let [n, d] = rows.dims();
+    rows.unsqueeze::<3>().expand([batch, n, d])
+}
+
 /// Applies `map` to `[B, n, d_in]` as one matrix product: burn would keep B small ones for some n.
 pub fn fold(map: &Linear, x: Tensor<3>) -> Tensor<3> {
     let [b, n, d] = x.dims();
