@@ -99,6 +99,7 @@ fn train_step(model: Cir, optimizer: &mut AdamW, tokens: Tensor<3>, text: &TextB
 }
 
 fn main() -> Outcome {
+    thisbut::allocator::keep_freed_memory();
     let mut arguments = std::env::args().skip(1);
     let preset = arguments.next().unwrap_or_else(|| "web-s".into());
     let threads = arguments.next().map_or(Ok(2), |x| x.parse())?;

@@ -31,6 +31,7 @@ fn say(name: &str, shape: &str, value: f64, unit: &str) {
 }
 
 fn main() -> Outcome {
+    thisbut::allocator::keep_freed_memory();
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().ok_or("give the GGUF file")?;
     let threads: usize = arguments.next().map_or(Ok(2), |t| t.parse())?;

@@ -1,5 +1,6 @@
 //! The thisbut trainer as a library: everything that the command line calls.
 
+pub mod allocator;
 pub mod baselines;
 pub mod bundle_io;
 pub mod compress;

@@ -6,6 +6,7 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    thisbut::allocator::keep_freed_memory();
     let cli = cli::Cli::parse();
     if let Err(e) = thisbut::partial::remove_on_stop() {
         eprintln!("thisbut: an interrupt will leave unfinished files behind: {e}");
