@@ -2,7 +2,7 @@
 
 use crate::bundle_io::Bundle;
 use crate::data::described;
-use crate::data::table::Table;
+use crate::data::table::{ImageEntry, Table};
 use crate::error::{Result, TrainerError};
 use crate::{compress, import, partial, train::checkpoint};
 use burn::tensor::Device;
@@ -166,6 +166,15 @@ pub struct Staged {
     _folder: partial::Folder,
 }
 
+/// A data set's image in the bundle's gallery: its name as a file's.
+pub fn gallery_id(image: &ImageEntry) -> String {
+    let extension = image.path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
+    let ending = format!(".{extension}");
+    // Some data sets name an image by its file, ending and all.
+    let bare = image.name.strip_suffix(&ending).unwrap_or(&image.name);
+    format!("{}{ending}", bare.replace('/', "_"))
+}
+
 /// Lays out the gallery of `table`, at most `limit` images evenly chosen. Titles and tags come from `images.json`, where
 /// the data set has one.
 ///
@@ -184,11 +193,7 @@ pub fn stage(root: &Path, table: &Table, limit: Option<usize>) -> Result<Staged>
     let every = table.gallery.len().div_ceil(limit.unwrap_or(usize::MAX).max(1)).max(1);
     for image in table.gallery.iter().step_by(every) {
         let Some(image) = table.images.get(*image as usize) else { continue };
-        let extension = image.path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
-        let ending = format!(".{extension}");
-        // Some data sets name an image by its file, ending and all.
-        let bare = image.name.strip_suffix(&ending).unwrap_or(&image.name);
-        let name = format!("{}{ending}", bare.replace('/', "_"));
+        let name = gallery_id(image);
         std::fs::copy(&image.path, photos.join(&name)).map_err(|e| TrainerError::io(&image.path, "read", e, mend))?;
         let about = described.get(&image.name);
         if let Some((title, about)) = about.and_then(|about| Some((about.title.as_deref()?, about))) {

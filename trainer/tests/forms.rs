@@ -132,8 +132,14 @@ fn both_forms_answer_alike_and_one_reads_no_new_image() {
         assert_eq!(ask(&whole, &["--image", &photo, "--text", "in blue"]).len(), 23);
         let line = refused(&["query", "--bundle", &lean, "--image", &photo, "--text", "in blue"]);
         assert!(line.contains("no image encoder") && line.contains("--gallery-item"), "{line}");
-        let line = refused(&["evaluate", &place.data, "--bundle", &lean]);
-        assert!(line.contains("no image encoder"), "{line}");
+        let recall = |root: &str| {
+            let file = place.path("figures.json");
+            run(&["evaluate", &place.data, "--bundle", root, "--json", &file]);
+            let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+            report["sections"][0]["rows"][0]["recall"]["r10"].as_f64().unwrap()
+        };
+        let (one, other) = (recall(&whole), recall(&lean));
+        assert!((one - other).abs() < 4.0 && one > 0.0, "8-bit tokens of a random model's images: {one}, {other}");
         for width in ["q8", "q4"] {
             place.export("coarse", &["--form", "gallery-reference", "--width", width]);
             assert_eq!(
@@ -164,6 +170,8 @@ fn photos_are_added_only_with_the_encoder() {
     let place = Place::new("eva");
     place.export("lean", &["--form", "gallery-reference", "--limit", "4"]);
     let (lean, out, photos) = (place.path("lean"), place.path("mine"), format!("{}/images", place.data));
+    let line = refused(&["evaluate", &place.data, "--bundle", &lean]);
+    assert!(line.contains("no tokens of 20 of the 24 images") && line.contains("--limit"), "{line}");
     let line = refused(&["index", &photos, "--bundle", &lean, "--out", &out]);
     assert!(line.contains("no image encoder") && line.contains("--encoder"), "{line}");
     assert!(!Path::new(&out).exists());

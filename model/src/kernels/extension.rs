@@ -1,5 +1,6 @@
 //! Registers the fused CPU kernels with burn: routing from tensors to slices, and backward steps under autodiff.
 
+use super::attention::Attention;
 use super::{Heads, cpu, math};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
@@ -69,10 +70,10 @@ pub(super) fn dims(x: &Primitive) -> Vec<usize> {
     x.shape().iter().copied().collect()
 }
 
-fn attention_sizes(query: &Primitive, key: &Primitive, heads: Heads) -> cpu::Attention {
+fn attention_sizes(query: &Primitive, key: &Primitive, heads: Heads) -> Attention {
     let (q, k) = (query.shape(), key.shape());
     let Heads { query: heads, key: key_heads, past } = heads;
-    cpu::Attention { batch: q[0], n: q[1], m: k[1], d: q[2], heads, key_heads, past }
+    Attention { batch: q[0], n: q[1], m: k[1], d: q[2], heads, key_heads, past }
 }
 
 impl Fused for Flex {

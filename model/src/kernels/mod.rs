@@ -5,6 +5,8 @@
 //! them and GELU is a scalar `erf`. The fused forms are what makes training and answering on a CPU practical.
 
 #[cfg(feature = "flex")]
+mod attention;
+#[cfg(feature = "flex")]
 mod cpu;
 #[cfg(feature = "flex")]
 mod decoder;

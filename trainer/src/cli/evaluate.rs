@@ -1,17 +1,20 @@
 //! `thisbut evaluate`: recall of a checkpoint or a bundle, beside its baselines.
 
 use anyhow::{Result, bail};
+use burn::tensor::Tensor;
 use std::path::{Path, PathBuf};
 use thisbut::bundle_io::{Bundle, MANIFEST};
 use thisbut::data::{DataSet, Format, LoadOptions, Split, Table, circo};
 use thisbut::device::{DeviceKind, choose};
+use thisbut::error::TrainerError;
 use thisbut::evaluate::{Answer, Encoded, Scorer, Subject, cached_tokens, evaluate, target_tokens};
 use thisbut::features::Features;
 use thisbut::report::Report;
+use thisbut::stored::Stored;
 use thisbut::train::checkpoint;
 use thisbut::{compress, embed, fsx, submission};
 use thisbut_model::CirConfig;
-use thisbut_model::bundle::Manifest;
+use thisbut_model::bundle::{Form, Manifest};
 use thisbut_model::cir::Cir;
 use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
 use thisbut_model::text::WordPiece;
@@ -158,18 +161,27 @@ impl Args {
 
     fn of_bundle(&self, root: &Path, table: &Table) -> Result<Evaluated> {
         let device = choose(self.device)?;
-        let bundle = Bundle::read_model(root)?;
+        let mut bundle = Bundle::read_model(root)?;
         let engine = bundle.engine(&device)?;
         let bar = super::progress("images");
-        let encoded = Encoded::new(&engine, table, &device, &mut |done, all| super::advance(&bar, done, all))?;
-        let tokens = |images: &[u32]| Ok(encoded.tokens(images, &device));
-        let subject = Subject {
-            model: engine.model(),
-            config: engine.config(),
-            words: engine.words(),
-            device: &device,
-            tokens: &tokens,
+        let mut advance = |done, all| super::advance(&bar, done, all);
+        let (encoded, stored);
+        let (by_encoder, from_files);
+        let tokens: &dyn Fn(&[u32]) -> Result<Tensor<3>, TrainerError> = match bundle.manifest.form {
+            Form::Full => {
+                encoded = Encoded::new(&engine, table, &device, &mut advance)?;
+                by_encoder = |images: &[u32]| Ok(encoded.tokens(images, &device));
+                &by_encoder
+            }
+            Form::GalleryReference => {
+                bundle = Bundle::read(root)?;
+                stored = Stored::new(&bundle, table)?;
+                from_files = |images: &[u32]| stored.tokens(images, &device);
+                &from_files
+            }
         };
+        let subject =
+            Subject { model: engine.model(), config: engine.config(), words: engine.words(), device: &device, tokens };
         let targets = target_tokens(&subject, &table.gallery, &mut |_, _| {})?;
         bar.finish_and_clear();
         let mut gallery = Gallery::new();

@@ -12,6 +12,7 @@ use thisbut::import::blip2::Precision;
 use thisbut::index::engine::EngineEncoder;
 use thisbut::index::{Options, index};
 use thisbut::publish::{self, Form as Layout, publish};
+use thisbut::train::checkpoint;
 use thisbut_model::bundle::Form;
 
 /// Quantize a checkpoint and index a data set's images with it: weights, gallery and bundle.json in one folder. With --to: write
@@ -100,15 +101,17 @@ impl Args {
         }
         let Some(checkpoint) = &self.checkpoint else { bail!("give a checkpoint, or --plan PRESET") };
         let Some(dataset) = &self.dataset else { return self.hand_back(checkpoint) };
-        let (config, mut tensors) = gather(checkpoint, &self.weights)?;
-        let vocabulary = fsx::read_text(&self.weights.join("vocab.txt"))?;
-        let packing = self.packing(config.qformer.query_tokens)?;
-        let footprint = Footprint::of(&config, packing);
-        match footprint.problem() {
+        // From the checkpoint's header alone, before gigabytes are read.
+        let described = checkpoint::open(checkpoint)?.header.config;
+        let packing = self.packing(described.qformer.query_tokens)?;
+        match Footprint::of(&described, packing).problem() {
             Some(problem) if !self.force => bail!("{problem}; or --force, to write it all the same"),
             Some(problem) => super::note(format_args!("as --force says: {problem}")),
             None => {}
         }
+        let (config, mut tensors) = gather(checkpoint, &self.weights)?;
+        let footprint = Footprint::of(&config, packing);
+        let vocabulary = fsx::read_text(&self.weights.join("vocab.txt"))?;
         let device = choose(self.device)?;
         let encoder = match packing.form {
             Form::GalleryReference => Some(take_encoder(&config, &mut tensors, &device)?),

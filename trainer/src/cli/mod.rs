@@ -28,7 +28,7 @@ use std::io::Write;
 
 /// Search by "this, but …": composed image retrieval.
 #[derive(Parser)]
-#[command(name = "thisbut", version, propagate_version = true)]
+#[command(name = "thisbut", version, propagate_version = true, args_override_self = true)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

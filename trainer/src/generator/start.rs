@@ -1,14 +1,36 @@
 //! Where a generator's Q-Former and FC_llm start from: a checkpoint of this project, or a published one.
 
+use crate::embed::read;
 use crate::error::{Result, TrainerError};
 use crate::import::source::Source;
-use crate::train::checkpoint;
+use crate::train::{self, checkpoint};
 use burn::tensor::Device;
 use std::path::Path;
 use thisbut_model::CirConfig;
 use thisbut_model::generator::names::head_pieces;
-use thisbut_model::generator::{Mtst, MtstForm};
+use thisbut_model::generator::{Llama, Mtst, MtstForm};
 use thisbut_model::weights::{Tensors, shapes};
+
+/// A seeded random start. FC_llm's spread is such that what it gives for the Q-Former's normed outputs is as large as the decoder's own
+/// token embeddings: next to vectors many times theirs, a decoder cannot read the instruction, and its gradients are as many times
+/// too large.
+///
+/// # Errors
+/// When the token table cannot be read from its device.
+pub fn random(head: &Mtst, decoder: &Llama, seed: u64) -> Result<Tensors> {
+    let mut tensors = train::start::random(head, seed);
+    let table = decoder.tokens.val();
+    let spread = read(table.square().mean())?.first().copied().unwrap_or(0.0).sqrt();
+    if let Some((dims, values)) = tensors.get_mut("projection.weight")
+        && spread > 0.0
+    {
+        let inputs = dims.first().copied().unwrap_or(1) as f32;
+        let own = (values.iter().map(|v| v * v).sum::<f32>() / values.len() as f32).sqrt();
+        let scale = spread / (own * inputs.sqrt());
+        values.iter_mut().for_each(|v| *v *= scale);
+    }
+    Ok(tensors)
+}
 
 /// The starting weights in `path`: a checkpoint of `thisbut finetune` or `generator train`, or the files of an InstructBLIP,
 /// BLIP-2 or MTST_PTHA generator checkpoint, of which Q-Former, query tokens, `ln_vision` and FC_llm are taken. `width` is the

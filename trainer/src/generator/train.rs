@@ -213,7 +213,7 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
         state = Some(found.optimizer);
         notes.push(format!("resumed from step {} ({})", header.step, path.display()));
     } else {
-        tensors.extend(start::random(&head(&Device::flex()), settings.seed));
+        tensors.extend(super::start::random(&head(&Device::flex()), &inputs.language.decoder, settings.seed)?);
         let known: Vec<String> = tensors.keys().cloned().collect();
         tensors.extend(std::mem::take(&mut inputs.start).into_iter().filter(|(name, _)| known.contains(name)));
     }

@@ -1,0 +1,332 @@
+//! Attention over plain slices, fused: scores, softmax and the sum of values never leave a core's cache.
+
+use super::cpu::{LANES, dot, over_rows, sum, vectorised};
+use super::math;
+
+/// The sizes of one attention call.
+#[derive(Clone, Copy, Debug)]
+pub struct Attention {
+    /// Batch.
+    pub batch: usize,
+    /// Queries.
+    pub n: usize,
+    /// Keys.
+    pub m: usize,
+    /// Width of all query heads together.
+    pub d: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads; each serves `heads / key_heads` neighbouring query heads.
+    pub key_heads: usize,
+    /// Query i sees the keys up to `past + i` only; `None`: all of them.
+    pub past: Option<usize>,
+}
+
+/// A score whose exponential is nothing, even beside hidden positions.
+const UNSEEN: f32 = -1e30;
+
+/// `out[j][i] = x[i][j]` for one head of `rows` positions; `out` has rows of `padded` elements, the surplus untouched.
+#[inline(always)]
+fn transpose_head(x: &[f32], d: usize, rows: usize, width: usize, padded: usize, out: &mut [f32]) {
+    for i in 0..rows {
+        for (j, &v) in x[i * d..i * d + width].iter().enumerate() {
+            out[j * padded + i] = v;
+        }
+    }
+}
+
+/// Rows of output that are summed up together: each element of the right factor is loaded once for all of them, and their
+/// sums do not wait for each other. WebAssembly has fewer registers.
+const ROWS: usize = if cfg!(target_family = "wasm") { 2 } else { 4 };
+
+/// Rows and terms of one call of [`accumulate`].
+#[derive(Clone, Copy)]
+struct Extent {
+    /// Rows of output, `out_row` elements apart, of `width` elements.
+    rows: usize,
+    out_row: usize,
+    width: usize,
+    /// The left factor of row r and term k lies at `r · left_row + k · left_step`.
+    left_row: usize,
+    left_step: usize,
+    /// Terms; the right factor's k-th row lies at `k · right_row`.
+    count: usize,
+    right_row: usize,
+}
+
+/// R rows and L columns of [`accumulate`], whose sums stay in registers.
+#[inline(always)]
+fn tile<const R: usize, const L: usize>(out: &mut [f32], left: &[f32], right: &[f32], extent: Extent) {
+    let Extent { out_row, left_row, left_step, count, right_row, .. } = extent;
+    let mut sums = [[0.0f32; L]; R];
+    for (r, sums) in sums.iter_mut().enumerate() {
+        sums.copy_from_slice(&out[r * out_row..r * out_row + L]);
+    }
+    for k in 0..count {
+        let right = &right[k * right_row..k * right_row + L];
+        for (r, sums) in sums.iter_mut().enumerate() {
+            let left = left[r * left_row + k * left_step];
+            for (sum, &right) in sums.iter_mut().zip(right) {
+                *sum += left * right;
+            }
+        }
+    }
+    for (r, sums) in sums.iter().enumerate() {
+        out[r * out_row..r * out_row + L].copy_from_slice(sums);
+    }
+}
+
+/// `out[r][..] += Σ_k left[r][k] · right[k][..]`. The order of the terms, and so each sum, does not depend on how rows and
+/// columns are cut into tiles.
+#[inline(always)]
+fn accumulate(out: &mut [f32], left: &[f32], right: &[f32], extent: Extent) {
+    let mut row = 0;
+    while row < extent.rows {
+        let together = if extent.rows - row >= ROWS { ROWS } else { 1 };
+        let left = &left[row * extent.left_row..];
+        let mut at = 0;
+        while at < extent.width {
+            let (out, right) = (&mut out[row * extent.out_row + at..], &right[at..]);
+            at += match (together == ROWS, extent.width - at) {
+                (true, LANES..) => {
+                    tile::<ROWS, LANES>(out, left, right, extent);
+                    LANES
+                }
+                (true, 8..) => {
+                    tile::<ROWS, 8>(out, left, right, extent);
+                    8
+                }
+                (true, _) => {
+                    tile::<ROWS, 1>(out, left, right, extent);
+                    1
+                }
+                (false, LANES..) => {
+                    tile::<1, LANES>(out, left, right, extent);
+                    LANES
+                }
+                (false, 8..) => {
+                    tile::<1, 8>(out, left, right, extent);
+                    8
+                }
+                (false, _) => {
+                    tile::<1, 1>(out, left, right, extent);
+                    1
+                }
+            };
+        }
+        row += together;
+    }
+}
+
+/// Softmax of `scores · scale + bias`, in place. Both have the same length.
+#[inline(always)]
+fn softmax(scores: &mut [f32], bias: &[f32], scale: f32) {
+    let mut max = [f32::NEG_INFINITY; LANES];
+    for (scores, bias) in scores.chunks_exact_mut(LANES).zip(bias.chunks_exact(LANES)) {
+        for ((s, &b), m) in scores.iter_mut().zip(bias).zip(&mut max) {
+            *s = *s * scale + b;
+            *m = if *s > *m { *s } else { *m };
+        }
+    }
+    let max = max.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+    for s in scores.iter_mut() {
+        *s = math::exp(*s - max);
+    }
+    let inverse = 1.0 / sum(scores);
+    for s in scores.iter_mut() {
+        *s *= inverse;
+    }
+}
+
+/// What one task of attention works in: rows over keys are padded to whole lanes, the padding's weight being zero.
+struct Scratch {
+    padded: usize,
+    bias: Vec<f32>,
+    keys: Vec<f32>,
+    values: Vec<f32>,
+    weights: Vec<f32>,
+    slopes: Vec<f32>,
+}
+
+/// Queries of one sample that a task answers at most, so that a single large image keeps every core busy. Each task lays out the keys
+/// anew, which costs as much as a query or two.
+const QUERIES: usize = 64;
+
+impl Attention {
+    /// Width of all key heads together.
+    pub fn key_width(&self) -> usize {
+        self.d / self.heads * self.key_heads
+    }
+
+    /// How many keys query `row` sees.
+    #[inline(always)]
+    fn seen(&self, row: usize) -> usize {
+        self.past.map_or(self.m, |past| (past + row + 1).min(self.m))
+    }
+
+    fn scratch(&self, backward: bool) -> Scratch {
+        let padded = self.m.div_ceil(LANES) * LANES;
+        let width = self.d / self.heads;
+        let rows = if backward { self.n } else { ROWS };
+        Scratch {
+            padded,
+            bias: vec![UNSEEN; padded],
+            keys: vec![0.0; width * padded],
+            values: vec![0.0; if backward { width * padded } else { 0 }],
+            weights: vec![0.0; rows * padded],
+            slopes: vec![0.0; if backward { rows * padded } else { 0 }],
+        }
+    }
+
+    /// The attended values `[B, n, D]` for q `[B, n, D]`, k and v `[B, m, key width]`, bias `[B, m]`.
+    pub fn forward(&self, q: &[f32], k: &[f32], v: &[f32], bias: &[f32]) -> Vec<f32> {
+        let Self { n, d, .. } = *self;
+        let mut out = vec![0.0; q.len()];
+        if n <= QUERIES {
+            over_rows(&mut out, n * d, |first, samples| {
+                let mut scratch = self.scratch(false);
+                for (i, sample) in samples.chunks_exact_mut(n * d).enumerate() {
+                    self.answer(sample, first + i, 0, [q, k, v, bias], &mut scratch);
+                }
+            });
+            return out;
+        }
+        let rows = n.div_ceil(n.div_ceil(QUERIES)).next_multiple_of(ROWS);
+        let answer = |b: usize, part: usize, out: &mut [f32]| {
+            self.answer(out, b, part * rows, [q, k, v, bias], &mut self.scratch(false));
+        };
+        #[cfg(feature = "rayon")]
+        {
+            use rayon::prelude::*;
+            out.par_chunks_mut(n * d).enumerate().for_each(|(b, sample)| {
+                sample.par_chunks_mut(rows * d).enumerate().for_each(|(part, out)| answer(b, part, out));
+            });
+        }
+        #[cfg(not(feature = "rayon"))]
+        for (b, sample) in out.chunks_mut(n * d).enumerate() {
+            for (part, out) in sample.chunks_mut(rows * d).enumerate() {
+                answer(b, part, out);
+            }
+        }
+        out
+    }
+
+    /// The queries of sample `b` from `first` on, as many as `out` `[·, D]` has rows.
+    fn answer(&self, out: &mut [f32], b: usize, first: usize, [q, k, v, bias]: [&[f32]; 4], scratch: &mut Scratch) {
+        let Self { n, m, d, heads, key_heads, .. } = *self;
+        let (width, kd, group) = (d / heads, self.key_width(), heads / key_heads);
+        let scale = 1.0 / (width as f32).sqrt();
+        let rows = out.len() / d;
+        // Keys that no query sees (a cache's empty room) are not looked at.
+        let most = self.seen(first + rows.max(1) - 1);
+        let Scratch { padded, bias: padded_bias, keys, weights, .. } = scratch;
+        let padded = *padded;
+        padded_bias[..m].copy_from_slice(&bias[b * m..(b + 1) * m]);
+        vectorised(
+            #[inline(always)]
+            || {
+                for h in 0..heads {
+                    let offset = h / group * width;
+                    let (k, v) = (&k[b * m * kd + offset..], &v[b * m * kd + offset..]);
+                    if h % group == 0 {
+                        transpose_head(k, kd, most, width, padded, keys);
+                    }
+                    let mut row = 0;
+                    while row < rows {
+                        let together = (rows - row).min(ROWS);
+                        let count = self.seen(first + row + together - 1);
+                        let span = count.next_multiple_of(LANES);
+                        weights.fill(0.0);
+                        let query = &q[(b * n + first + row) * d + h * width..];
+                        let (out_row, right_row) = (padded, padded);
+                        let scores = Extent {
+                            rows: together,
+                            out_row,
+                            width: span,
+                            left_row: d,
+                            left_step: 1,
+                            count: width,
+                            right_row,
+                        };
+                        accumulate(weights, query, keys, scores);
+                        for (r, weights) in weights.chunks_exact_mut(padded).take(together).enumerate() {
+                            weights[self.seen(first + row + r)..span].fill(UNSEEN);
+                            softmax(&mut weights[..span], &padded_bias[..span], scale);
+                        }
+                        let (left_row, right_row) = (padded, kd);
+                        let sums =
+                            Extent { rows: together, out_row: d, width, left_row, left_step: 1, count, right_row };
+                        accumulate(&mut out[row * d + h * width..], weights, v, sums);
+                        row += together;
+                    }
+                }
+            },
+        );
+    }
+
+    /// Gradients for q, k and v, one buffer `[B, n · D + 2m · key width]` with q, k, v side by side for each sample.
+    pub fn backward(&self, q: &[f32], k: &[f32], v: &[f32], bias: &[f32], grad: &[f32]) -> Vec<f32> {
+        let Self { batch, n, m, d, heads, key_heads, .. } = *self;
+        let (width, kd, group) = (d / heads, self.key_width(), heads / key_heads);
+        let scale = 1.0 / (width as f32).sqrt();
+        let each = n * d + 2 * m * kd;
+        let mut out = vec![0.0; batch * each];
+        over_rows(&mut out, each, |first, chunk| {
+            let Scratch { padded, bias: mut padded_bias, mut keys, mut values, mut weights, mut slopes } =
+                self.scratch(true);
+            let span = padded;
+            let scores = Extent {
+                rows: n,
+                out_row: padded,
+                width: span,
+                left_row: d,
+                left_step: 1,
+                count: width,
+                right_row: padded,
+            };
+            let to_queries =
+                Extent { rows: n, out_row: d, width, left_row: padded, left_step: 1, count: m, right_row: kd };
+            let to_keys =
+                Extent { rows: m, out_row: kd, width, left_row: 1, left_step: padded, count: n, right_row: d };
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (i, out) in chunk.chunks_exact_mut(each).enumerate() {
+                        let b = first + i;
+                        padded_bias[..m].copy_from_slice(&bias[b * m..(b + 1) * m]);
+                        let (dq, rest) = out.split_at_mut(n * d);
+                        let (dk, dv) = rest.split_at_mut(m * kd);
+                        for h in 0..heads {
+                            let (offset, key_offset) = (h * width, h / group * width);
+                            let (q, grad) = (&q[b * n * d + offset..], &grad[b * n * d + offset..]);
+                            let (k, v) = (&k[b * m * kd + key_offset..], &v[b * m * kd + key_offset..]);
+                            if h % group == 0 {
+                                transpose_head(k, kd, m, width, padded, &mut keys);
+                                transpose_head(v, kd, m, width, padded, &mut values);
+                            }
+                            weights.fill(0.0);
+                            slopes.fill(0.0);
+                            accumulate(&mut weights, q, &keys, scores);
+                            accumulate(&mut slopes, grad, &values, scores);
+                            let rows = weights.chunks_exact_mut(padded).zip(slopes.chunks_exact_mut(padded));
+                            for (row, (p, ds)) in rows.enumerate() {
+                                let count = self.seen(row);
+                                p[count..].fill(UNSEEN);
+                                softmax(p, &padded_bias, scale);
+                                p[count..].fill(0.0);
+                                let mean = dot(p, ds);
+                                for (s, &p) in ds.iter_mut().zip(p.iter()) {
+                                    *s = p * (*s - mean) * scale;
+                                }
+                            }
+                            accumulate(&mut dq[offset..], &slopes, k, to_queries);
+                            accumulate(&mut dk[key_offset..], &slopes, q, to_keys);
+                            accumulate(&mut dv[key_offset..], &weights, grad, to_keys);
+                        }
+                    }
+                },
+            );
+        });
+        out
+    }
+}
