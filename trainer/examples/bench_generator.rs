@@ -1,14 +1,15 @@
 //! Times of the generator's language model on the CPU, one JSON line each, beside `bench/peers/generator_peer.py`: answers of
 //! a batch (texts a second), one long answer in quarters, and a training step's passes over a frozen decoder.
 //!
-//! Built with `cargo build --release -p thisbut-model -p thisbut --example bench_generator`; arguments: GGUF file, threads.
+//! Built with `cargo build --release -p thisbut-model -p thisbut --example bench_generator`; arguments: GGUF file, threads, and `int8` for
+//! the lines in 8 bits alone.
 
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use std::time::Instant;
 use thisbut::generator::Language;
 use thisbut::generator::language::frozen;
 use thisbut_model::generator::mtst::answer_logits;
-use thisbut_model::generator::{Cache, Decoding, Start, Strategy, generate};
+use thisbut_model::generator::{Cache, Decoder, Decoding, Start, Strategy, generate};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -30,15 +31,9 @@ fn say(name: &str, shape: &str, value: f64, unit: &str) {
     );
 }
 
-fn main() -> Outcome {
-    thisbut::allocator::keep_freed_memory();
-    let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().ok_or("give the GGUF file")?;
-    let threads: usize = arguments.next().map_or(Ok(2), |t| t.parse())?;
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+/// Answers of batches, and one long answer in quarters.
+fn answers(model: &dyn Decoder, width: usize, end: u32, precision: &str) -> Outcome {
     let device = Device::flex();
-    let language = Language::load(path.as_ref(), &device)?;
-    let width = language.config.width;
     let exact = |strategy| Decoding { strategy, repetition_penalty: 1.5, least: ANSWER, most: ANSWER, target: None };
     for (name, batch, strategy) in [
         ("greedy", 1, Strategy::Greedy),
@@ -48,29 +43,52 @@ fn main() -> Outcome {
         let run = || -> Outcome<f64> {
             let start = Start::new(wave(batch, PROMPT, width, &device));
             let began = Instant::now();
-            generate(&language.decoder, start, &[language.words.end()], &exact(strategy))?;
+            generate(model, start, &[end], &exact(strategy))?;
             Ok(batch as f64 / began.elapsed().as_secs_f64())
         };
         let mut speeds = [run()?, run()?, run()?];
         speeds.sort_by(f64::total_cmp);
-        say(name, &format!("{batch} x {PROMPT} + {ANSWER}"), speeds[1], "texts_per_second");
+        say(name, &format!("{batch} x {PROMPT} + {ANSWER}{precision}"), speeds[1], "texts_per_second");
     }
 
     let mut cache = Cache::new();
-    language.decoder.forward(wave(1, PROMPT, width, &device), &[vec![true; PROMPT]], Some(&mut cache));
+    model.forward(wave(1, PROMPT, width, &device), &[vec![true; PROMPT]], Some(&mut cache));
     for quarter in 0..4 {
         let began = Instant::now();
         for _ in 0..64 {
-            let hidden = language.decoder.forward(wave(1, 1, width, &device), &[vec![true]], Some(&mut cache));
-            let logits = language.decoder.logits(hidden.reshape([1, width]));
+            let hidden = model.forward(wave(1, 1, width, &device), &[vec![true]], Some(&mut cache));
+            let logits = model.logits(hidden.reshape([1, width]));
             std::hint::black_box(logits.into_data());
         }
         let each = began.elapsed().as_secs_f64() * 1e3 / 64.0;
-        say("token of a long answer", &format!("{}-{}", quarter * 64, quarter * 64 + 63), each, "ms");
+        let shape = format!("{}-{}{precision}", quarter * 64, quarter * 64 + 63);
+        say("token of a long answer", &shape, each, "ms");
     }
+    Ok(())
+}
 
+fn main() -> Outcome {
+    thisbut::allocator::keep_freed_memory();
+    let mut arguments = std::env::args().skip(1);
+    let path = arguments.next().ok_or("give the GGUF file")?;
+    let threads: usize = arguments.next().map_or(Ok(2), |t| t.parse())?;
+    let only_int8 = arguments.next().is_some_and(|word| word == "int8");
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    let device = Device::flex();
+    let language = Language::load(path.as_ref(), &device)?;
+    let (width, end) = (language.config.width, language.words.end());
+    if !only_int8 {
+        answers(&language.decoder, width, end, "")?;
+        training(&language, &device)?;
+    }
+    answers(&language.quantized()?.decoder, width, end, ", int8")
+}
+
+/// The passes of a training step over the frozen decoder.
+fn training(language: &Language, device: &Device) -> Outcome {
+    let width = language.config.width;
     let inner = frozen(&language.decoder);
-    let autodiff = device.autodiff();
+    let autodiff = device.clone().autodiff();
     let batch = 16;
     let answers: Vec<Vec<u32>> =
         (0..batch).map(|i| (0..ANSWER).map(|t| (i * 977 + t * 31) as u32 % 40_000).collect()).collect();

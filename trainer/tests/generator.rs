@@ -207,6 +207,20 @@ fn kills_while_generating_lose_and_double_nothing() {
     std::fs::write(world.path("other.parts/job"), "x").unwrap();
     refused(&[world.generate(&strings("other.jsonl")), more.to_vec()].concat(), "another generator");
 
+    // In 8 bits it is another job.
+    let eight = [more.to_vec(), vec!["--precision", "int8"]].concat();
+    refused(&[world.generate(&whole), eight.clone()].concat(), "there already");
+    assert_eq!(report["precision"], "f32");
+    std::fs::create_dir(world.path("eight.parts")).unwrap();
+    std::fs::write(world.path("eight.parts/job"), report["job"].as_str().unwrap()).unwrap();
+    let own = strings("eight.jsonl");
+    refused(&[world.generate(&own), eight.clone()].concat(), "another generator");
+    std::fs::remove_dir_all(world.path("eight.parts")).unwrap();
+    refused(&[world.generate(&own), eight.clone(), vec!["--device", "cuda"]].concat(), "use --device cpu");
+    run(&[world.generate(&own), eight].concat());
+    let report: serde_json::Value = serde_json::from_str(&read("eight.report.json")).unwrap();
+    assert_eq!((&report["precision"], &report["pairs"]), (&"int8".into(), &(24 * 23).into()));
+
     // Damaged and foreign files.
     let bytes = std::fs::read(&llm).unwrap();
     let cut = world.place("cut.gguf");

@@ -1,7 +1,6 @@
 //! Beam search as Hugging Face's `BeamSearchScorer` does it: the same candidates, the same bookkeeping, the same end.
 
-use super::decode::{Decoding, Running, Start, adjust};
-use super::llama::Llama;
+use super::decode::{Decoder, Decoding, Running, Start, adjust};
 use crate::error::Result;
 
 /// Starts the beams that are not first apart: they begin as copies.
@@ -119,7 +118,7 @@ fn best_of(scores: &[f32], beam: usize, offset: f32, count: usize) -> Vec<Candid
 }
 
 pub(super) fn search(
-    model: &Llama,
+    model: &dyn Decoder,
     start: Start,
     end: &[u32],
     settings: &Decoding,

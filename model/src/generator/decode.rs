@@ -2,10 +2,25 @@
 //! the logits, so that it is the same on every device that gives the same logits.
 
 use super::beam;
-use super::llama::{Cache, Llama};
+use super::llama::Cache;
 use crate::error::{ModelError, Result};
 use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+
+/// A language model, whatever its numbers are.
+pub trait Decoder: Sync {
+    /// Embeddings `[B, n, W]` of tokens, every row of one length.
+    fn embed(&self, rows: &[Vec<u32>]) -> Tensor<3>;
+
+    /// Hidden states `[B, n, W]` after the last norm, for embeddings x `[B, n, W]` of the next n positions.
+    ///
+    /// `real` says for each row which of the n positions are not padding; padding may stand on either side. Positions are
+    /// counted over real ones alone. With a cache, its positions come before these, and these are added to it.
+    fn forward(&self, x: Tensor<3>, real: &[Vec<bool>], cache: Option<&mut Cache>) -> Tensor<3>;
+
+    /// Logits `[R, V]` of hidden states `[R, W]`.
+    fn logits(&self, hidden: Tensor<2>) -> Tensor<2>;
+}
 
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -109,17 +124,22 @@ impl Start {
 /// # Errors
 /// [`ModelError::Config`] for settings that make no sense, [`ModelError::Device`] when the device does not give the logits
 /// back.
-pub fn generate(model: &Llama, start: Start, end: &[u32], settings: &Decoding) -> Result<Vec<Vec<u32>>> {
+pub fn generate(model: &dyn Decoder, start: Start, end: &[u32], settings: &Decoding) -> Result<Vec<Vec<u32>>> {
     settings.check()?;
-    match settings.strategy {
+    let answers = || match settings.strategy {
         Strategy::Beam { beams, length_penalty } => beam::search(model, start, end, settings, beams, length_penalty),
         _ => one_by_one(model, start, end, settings),
-    }
+    };
+    // A token is hundreds of short parallel steps, each of which would wake the pool from outside.
+    #[cfg(feature = "rayon")]
+    return rayon::scope(|_| answers());
+    #[cfg(not(feature = "rayon"))]
+    answers()
 }
 
 /// A batch that is being answered: the model's cache and the last logits.
 pub(super) struct Running<'a> {
-    model: &'a Llama,
+    model: &'a dyn Decoder,
     cache: Cache,
     /// V.
     pub vocabulary: usize,
@@ -127,7 +147,7 @@ pub(super) struct Running<'a> {
 
 impl<'a> Running<'a> {
     /// Reads the prompts. Returns the logits `[B · V]` after each one's last real position.
-    pub fn begin(model: &'a Llama, start: &Start) -> Result<(Self, Vec<f32>)> {
+    pub fn begin(model: &'a dyn Decoder, start: &Start) -> Result<(Self, Vec<f32>)> {
         let mut cache = Cache::new();
         let [b, n, w] = start.embeddings.dims();
         let hidden = model.forward(start.embeddings.clone(), &start.real, Some(&mut cache));
@@ -189,7 +209,7 @@ pub(super) fn adjust(scores: &mut [f32], used: &[u32], answer: &[u32], end: &[u3
 }
 
 /// Greedy or sampled answers. Rows that are done leave the batch.
-fn one_by_one(model: &Llama, start: Start, end: &[u32], settings: &Decoding) -> Result<Vec<Vec<u32>>> {
+fn one_by_one(model: &dyn Decoder, start: Start, end: &[u32], settings: &Decoding) -> Result<Vec<Vec<u32>>> {
     let (mut running, mut logits) = Running::begin(model, &start)?;
     let mut answers: Vec<Vec<u32>> = vec![Vec::new(); start.real.len()];
     // Rows of the batch, by their place in the answers.

@@ -1,6 +1,7 @@
 //! The Llama architecture: rotary positions, RMSNorm, SwiGLU, grouped-query attention, and a cache of keys and values.
 
 use super::config::LlamaConfig;
+use super::decode::Decoder;
 use crate::kernels;
 use crate::nn::basic::{fold, table};
 use burn::module::{Module, Param};
@@ -203,11 +204,85 @@ impl Llama {
         table.select(0, ids).reshape([b, n, w])
     }
 
-    /// Hidden states `[B, n, W]` after the last norm, for embeddings x `[B, n, W]` of the next n positions.
-    ///
-    /// `real` says for each row which of the n positions are not padding; padding may stand on either side. Positions are
-    /// counted over real ones alone. With a cache, its positions come before these, and these are added to it.
-    pub fn forward(&self, x: Tensor<3>, real: &[Vec<bool>], mut cache: Option<&mut Cache>) -> Tensor<3> {
+    /// Hidden states `[B, n, W]` after the last norm, for embeddings x `[B, n, W]` of the next n positions; see
+    /// [`Decoder::forward`].
+    pub fn forward(&self, x: Tensor<3>, real: &[Vec<bool>], cache: Option<&mut Cache>) -> Tensor<3> {
+        self.norm.forward(self.heads().run(&self.blocks, x, real, cache))
+    }
+
+    /// How attention is cut.
+    pub(super) fn heads(&self) -> Attention {
+        let Self { heads, key_heads, head_width, rope_base, .. } = *self;
+        Attention { heads, key_heads, head_width, rope_base }
+    }
+
+    /// Logits `[R, V]` of hidden states `[R, W]`.
+    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        match &self.head {
+            Some(head) => head.forward(hidden),
+            None => hidden.matmul(self.tokens.val().transpose()),
+        }
+    }
+}
+
+impl Decoder for Llama {
+    fn embed(&self, rows: &[Vec<u32>]) -> Tensor<3> {
+        self.embed(rows)
+    }
+
+    fn forward(&self, x: Tensor<3>, real: &[Vec<bool>], cache: Option<&mut Cache>) -> Tensor<3> {
+        self.forward(x, real, cache)
+    }
+
+    fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        self.logits(hidden)
+    }
+}
+
+/// The linear maps of a block with what stands directly before or between them.
+pub(super) trait Maps {
+    /// Query, key and value of hidden states `[B, n, W]`, before rotation.
+    fn attended(&self, x: &Tensor<3>) -> [Tensor<3>; 3];
+    /// What attention found, `[B, n, heads · head width]` → `[B, n, W]`.
+    fn output(&self, x: Tensor<3>) -> Tensor<3>;
+    /// The feed-forward network, `[B, n, W]` → `[B, n, W]`.
+    fn feed_forward(&self, x: &Tensor<3>) -> Tensor<3>;
+}
+
+impl Maps for Block {
+    fn attended(&self, x: &Tensor<3>) -> [Tensor<3>; 3] {
+        let normed = self.attention_norm.forward(x.clone());
+        [&self.query, &self.key, &self.value].map(|map| fold(map, normed.clone()))
+    }
+
+    fn output(&self, x: Tensor<3>) -> Tensor<3> {
+        fold(&self.output, x)
+    }
+
+    fn feed_forward(&self, x: &Tensor<3>) -> Tensor<3> {
+        let normed = self.mlp_norm.forward(x.clone());
+        fold(&self.down, kernels::swiglu(fold(&self.gate, normed.clone()), fold(&self.up, normed)))
+    }
+}
+
+/// What a decoder does besides its linear maps, whatever those are computed in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attention {
+    heads: usize,
+    key_heads: usize,
+    head_width: usize,
+    rope_base: f64,
+}
+
+impl Attention {
+    /// Hidden states after the last block; see [`Decoder::forward`].
+    pub fn run<M: Maps>(
+        &self,
+        blocks: &[M],
+        x: Tensor<3>,
+        real: &[Vec<bool>],
+        mut cache: Option<&mut Cache>,
+    ) -> Tensor<3> {
         let device = x.device();
         let [b, n, _] = x.dims();
         let past = cache.as_ref().map_or(0, |c| c.len());
@@ -217,37 +292,27 @@ impl Llama {
             row.extend(real);
         }
         if let Some(cache) = cache.as_deref_mut() {
-            cache.reserve(self.blocks.len(), n);
+            cache.reserve(blocks.len(), n);
             cache.real.clone_from(&all);
         }
         let m = cache.as_ref().map_or(n, |c| c.capacity);
         let bias = self.bias(&all, m, &device);
         let (cos, sin) = self.angles(&all, past, n, &device);
         let mut x = x;
-        for (layer, block) in self.blocks.iter().enumerate() {
-            let normed = block.attention_norm.forward(x.clone());
-            let query = kernels::rotate(fold(&block.query, normed.clone()), cos.clone(), sin.clone(), self.heads);
-            let key = kernels::rotate(fold(&block.key, normed.clone()), cos.clone(), sin.clone(), self.key_heads);
-            let value = fold(&block.value, normed);
+        for (layer, block) in blocks.iter().enumerate() {
+            let [query, key, value] = block.attended(&x);
+            let query = kernels::rotate(query, cos.clone(), sin.clone(), self.heads);
+            let key = kernels::rotate(key, cos.clone(), sin.clone(), self.key_heads);
             let (key, value) = match cache.as_deref_mut() {
                 Some(cache) => cache.append(layer, past, key, value),
                 None => (key, value),
             };
             let heads = kernels::Heads { query: self.heads, key: self.key_heads, past: Some(past) };
-            x = x + fold(&block.output, kernels::causal_attention(query, key, value, bias.clone(), heads));
-            let normed = block.mlp_norm.forward(x.clone());
-            let inner = kernels::swiglu(fold(&block.gate, normed.clone()), fold(&block.up, normed));
-            x = x + fold(&block.down, inner);
+            x = x + block.output(kernels::causal_attention(query, key, value, bias.clone(), heads));
+            let more = block.feed_forward(&x);
+            x = x + more;
         }
-        self.norm.forward(x)
-    }
-
-    /// Logits `[R, V]` of hidden states `[R, W]`.
-    pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
-        match &self.head {
-            Some(head) => head.forward(hidden),
-            None => hidden.matmul(self.tokens.val().transpose()),
-        }
+        x
     }
 
     /// What hides padding and the cache's empty room: `[B, m]`.

@@ -13,11 +13,15 @@ pub mod gguf;
 pub mod llama;
 pub mod mtst;
 pub mod names;
+#[cfg(feature = "flex")]
+pub mod quantized;
 mod split;
 
 pub use bpe::Bpe;
 pub use config::LlamaConfig;
-pub use decode::{Decoding, Start, Strategy, generate};
+pub use decode::{Decoder, Decoding, Start, Strategy, generate};
 pub use gguf::Gguf;
 pub use llama::{Cache, Llama};
 pub use mtst::{Mtst, MtstConfig, MtstForm};
+#[cfg(feature = "flex")]
+pub use quantized::QuantizedLlama;

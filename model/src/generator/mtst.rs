@@ -3,7 +3,7 @@
 //! `input = FC(q_r ⊕ q_t ⊕ q_c) ⊕ q_ins` (eq. 1): q_r and q_t are the query tokens after looking at one image each, q_c after
 //! reading the instruction with both. Loss on the answer's tokens only (eq. 2) is the trainer's.
 
-use super::llama::Llama;
+use super::decode::Decoder;
 use crate::cir::IMAGE_NORM_EPS;
 use crate::config::CirConfig;
 use crate::error::{ModelError, Result};
@@ -181,7 +181,7 @@ impl Prompt {
     }
 
     /// Embeddings of the prompt around `visual` `[B, 3N, W]`: `[B, n, W]`.
-    pub fn embed(&self, visual: Tensor<3>, decoder: &Llama) -> Tensor<3> {
+    pub fn embed(&self, visual: Tensor<3>, decoder: &dyn Decoder) -> Tensor<3> {
         let b = visual.dims()[0];
         let mut parts = Vec::new();
         if !self.before.is_empty() {
@@ -199,7 +199,7 @@ impl Prompt {
 ///
 /// `prompt` `[B, n, W]` and the answers' tokens (each with the token that ends it) give the logits `[R, V]` that predict
 /// those tokens, R of them, answer after answer.
-pub fn answer_logits(decoder: &Llama, prompt: Tensor<3>, answers: &[Vec<u32>]) -> Tensor<2> {
+pub fn answer_logits(decoder: &dyn Decoder, prompt: Tensor<3>, answers: &[Vec<u32>]) -> Tensor<2> {
     let [b, n, w] = prompt.dims();
     let longest = answers.iter().map(Vec::len).max().unwrap_or(1).max(1);
     // The last token is predicted, not read.

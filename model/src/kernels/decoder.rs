@@ -55,6 +55,12 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + math::exp(-x))
 }
 
+/// `silu(gate) · up`.
+#[inline(always)]
+pub(super) fn gated(gate: f32, up: f32) -> f32 {
+    gate * sigmoid(gate) * up
+}
+
 impl Decoder for Flex {
     fn tb_rms_norm(x: Primitive, gamma: Primitive, eps: f32) -> Primitive {
         let shape = dims(&x);
@@ -132,15 +138,7 @@ impl Decoder for Flex {
         let shape = dims(&gate);
         elements!(gate);
         elements!(up);
-        primitive(
-            map2(
-                gate,
-                up,
-                #[inline(always)]
-                |g, u| g * sigmoid(g) * u,
-            ),
-            shape,
-        )
+        primitive(map2(gate, up, gated), shape)
     }
 
     fn tb_swiglu_backward_gate(gate: Primitive, up: Primitive, grad: Primitive) -> Primitive {

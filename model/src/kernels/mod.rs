@@ -12,6 +12,8 @@ mod cpu;
 mod decoder;
 #[cfg(feature = "flex")]
 mod extension;
+#[cfg(feature = "flex")]
+pub mod int8;
 mod math;
 mod portable;
 

@@ -1,20 +1,49 @@
 //! The frozen language model, from a GGUF file or a Hugging Face folder.
 
+use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use crate::fsx;
 use crate::import::source::Source;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use thisbut_model::generator::names::{load_gguf, load_hugging_face};
-use thisbut_model::generator::{Bpe, Gguf, Llama, LlamaConfig};
+use thisbut_model::generator::{Bpe, Gguf, Llama, LlamaConfig, QuantizedLlama};
+
+/// What a language model computes its linear maps in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Arithmetic {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// Weights and activations in 8 bits, sums in 32; on the CPU.
+    Int8,
+}
+
+impl Arithmetic {
+    /// Checks that the device can.
+    ///
+    /// # Errors
+    /// [`TrainerError::Settings`] for 8 bits elsewhere than on the CPU.
+    pub fn check(self, device: DeviceKind) -> Result<()> {
+        match (self, device) {
+            (Self::F32, _) | (Self::Int8, DeviceKind::Cpu) => Ok(()),
+            (Self::Int8, _) => {
+                let mend = "use --device cpu, or --precision f32";
+                Err(TrainerError::settings("--precision int8", "its kernels are the CPU's", mend))
+            }
+        }
+    }
+}
 
 /// A language model with its tokenizer.
-pub struct Language {
+pub struct Language<D = Llama> {
     /// Its sizes.
     pub config: LlamaConfig,
     /// Its weights.
-    pub decoder: Llama,
+    pub decoder: D,
     /// Its tokenizer.
     pub words: Bpe,
     /// What tells it from others.
@@ -36,6 +65,15 @@ impl Language {
         check_vocabulary(&config, &words, path)?;
         let decoder = load_gguf(&config, &file, device)?;
         Ok(Self { config, decoder, words, fingerprint: fsx::sha256_hex(&bytes).chars().take(32).collect() })
+    }
+
+    /// The same with its linear maps in 8 bits.
+    ///
+    /// # Errors
+    /// When it is not on the CPU.
+    pub fn quantized(self) -> Result<Language<QuantizedLlama>> {
+        let Self { config, decoder, words, fingerprint } = self;
+        Ok(Language { config, decoder: QuantizedLlama::new(decoder)?, words, fingerprint })
     }
 
     fn load_folder(folder: &Path, device: &Device) -> Result<Self> {

@@ -8,7 +8,7 @@ pub mod speaker;
 pub mod start;
 pub mod train;
 
-pub use language::Language;
+pub use language::{Arithmetic, Language};
 pub use speaker::Speaker;
 
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,7 @@
 //! Texts for a list of pairs, in parts that are each written whole: a killed run goes on with the part that it was at.
 
 use super::filters::{Filter, Row};
+use super::language::Arithmetic;
 use super::speaker::Speaker;
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
@@ -32,6 +33,8 @@ pub struct Job<'a> {
     pub features: &'a dyn ImageTokens,
     /// How texts are made.
     pub decoding: Decoding,
+    /// What the speaker's language model computes in, for the report.
+    pub precision: Arithmetic,
     /// Pairs that are answered together; each gives two texts.
     pub batch: usize,
     /// Pairs a part.
@@ -47,6 +50,9 @@ pub struct Job<'a> {
 pub struct Report {
     /// The job's fingerprint.
     pub job: String,
+    /// What the language model computed in.
+    #[serde(default)]
+    pub precision: Arithmetic,
     /// Pairs that were asked for.
     pub pairs: usize,
     /// Pairs whose texts are in the file.
@@ -230,6 +236,7 @@ fn assemble(job: &Job, folder: &Path, parts: usize) -> Result<Report> {
     let texts = (2 * kept).max(1) as f64;
     let report = Report {
         job: job.fingerprint.clone(),
+        precision: job.precision,
         pairs: job.pairs.len(),
         kept,
         left_out,

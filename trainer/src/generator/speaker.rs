@@ -8,7 +8,7 @@ use crate::train::checkpoint;
 use burn::tensor::{Device, Tensor};
 use std::path::Path;
 use thisbut_model::generator::mtst::Prompt;
-use thisbut_model::generator::{Decoding, Llama, Mtst, Start, generate};
+use thisbut_model::generator::{Bpe, Decoder, Decoding, Mtst, Start, generate};
 use thisbut_model::nn::{Noise, TextBatch};
 use thisbut_model::text::{WordPiece, clean_caption};
 use thisbut_model::{CirConfig, weights};
@@ -27,9 +27,9 @@ pub struct Speaker<'a> {
     /// The head, outside the gradient's graph.
     pub model: Mtst,
     /// The language model's weights.
-    pub decoder: &'a Llama,
-    /// The language model with its tokenizer.
-    pub language: &'a Language,
+    pub decoder: &'a dyn Decoder,
+    /// The language model's tokenizer.
+    pub words: &'a Bpe,
     /// The tokens around the images.
     pub prompt: Prompt,
     /// What the Q-Former is told.
@@ -41,7 +41,12 @@ impl<'a> Speaker<'a> {
     ///
     /// # Errors
     /// When the file is no generator's, or was trained around another language model.
-    pub fn load(path: &Path, language: &'a Language, words: &WordPiece, device: &Device) -> Result<(Self, CirConfig)> {
+    pub fn load<D: Decoder>(
+        path: &Path,
+        language: &'a Language<D>,
+        words: &WordPiece,
+        device: &Device,
+    ) -> Result<(Self, CirConfig)> {
         let checkpoint::Checkpoint { header, mut model, .. } = checkpoint::load(path)?;
         let place = path.display().to_string();
         let Some(setup) = header.generator else {
@@ -56,7 +61,7 @@ impl<'a> Speaker<'a> {
         let speaker = Self {
             model: weights::load(head, "", &mut model)?,
             decoder: &language.decoder,
-            language,
+            words: &language.words,
             prompt: Prompt::new(&setup.mtst, &language.words)?,
             instruction: instruction(&setup, &header.config, words),
         };
@@ -106,6 +111,6 @@ impl<'a> Speaker<'a> {
     ) -> Result<Vec<String>> {
         let start = Start { numbers, ..Start::new(self.prompts(pairs, features, device)?) };
         let answers = generate(self.decoder, start, &[self.prompt.end], decoding)?;
-        Ok(answers.iter().map(|tokens| self.language.words.decode(tokens).trim().to_owned()).collect())
+        Ok(answers.iter().map(|tokens| self.words.decode(tokens).trim().to_owned()).collect())
     }
 }

@@ -312,8 +312,13 @@ fn validate(context: &Context, model: &Mtst, decoder: &Llama, step: usize, devic
         Precision::F32 => model.valid(),
         Precision::Bf16 => in_precision(&model.valid(), FloatDType::BF16),
     };
-    let speaker =
-        Speaker { model, decoder, language, prompt: context.prompt.clone(), instruction: context.instruction.clone() };
+    let speaker = Speaker {
+        model,
+        decoder,
+        words: &language.words,
+        prompt: context.prompt.clone(),
+        instruction: context.instruction.clone(),
+    };
     let rows = embed::rows(table, inputs.features)?;
     let own = answers(table, &language.words, inputs.setup.mtst.answer_length);
     // Every n-th triplet: a file may be ordered by group. Zero asks for all.

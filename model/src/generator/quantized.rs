@@ -1,0 +1,150 @@
+//! A decoder whose linear maps are in 8 bits, for answers on the CPU. Norms, rotation, attention and its cache are as in
+//! [`Llama`].
+
+use super::decode::Decoder;
+use super::llama::{Attention, Block, Cache, Llama, Maps, RmsNorm};
+use crate::error::{ModelError, Result};
+use crate::kernels::int8::{Int8Matrix, Order, linear, swiglu, three};
+use burn::module::Param;
+use burn::nn::Linear;
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// A block.
+struct QuantizedBlock {
+    attention_norm: RmsNorm,
+    /// Query, key and value.
+    attended: [Int8Matrix; 3],
+    output: Int8Matrix,
+    mlp_norm: RmsNorm,
+    gate: Int8Matrix,
+    up: Int8Matrix,
+    down: Int8Matrix,
+}
+
+/// A decoder in 8 bits; see [`crate::kernels::int8`].
+pub struct QuantizedLlama {
+    /// Token table `[V, W]`, and the output map where there is no other.
+    tokens: Int8Matrix,
+    blocks: Vec<QuantizedBlock>,
+    norm: RmsNorm,
+    head: Option<Int8Matrix>,
+    attention: Attention,
+    device: Device,
+}
+
+/// A parameter's dimensions and values; the parameter is gone then.
+#[allow(clippy::disallowed_methods, reason = "texts are generated natively, where reading back may block")]
+fn values(param: Param<Tensor<2>>) -> Result<([usize; 2], Vec<f32>)> {
+    let value = param.into_value();
+    let dims = value.dims();
+    let values = value.into_data().convert::<f32>().try_into_vec::<f32>().map_err(|e| ModelError::Device {
+        place: "the language model".into(),
+        problem: format!("its weights cannot be read back ({e:?})"),
+        mend: "try another device".into(),
+    })?;
+    Ok((dims, values))
+}
+
+fn quantized(map: Linear) -> Result<Int8Matrix> {
+    let ([inputs, outputs], values) = values(map.weight)?;
+    Ok(Int8Matrix::new(&values, inputs, outputs, Order::InputsFirst))
+}
+
+fn flat(x: Tensor<3>) -> ([usize; 2], Tensor<2>) {
+    let [b, n, w] = x.dims();
+    ([b, n], x.reshape([b * n, w]))
+}
+
+fn unflat([b, n]: [usize; 2], x: Tensor<2>) -> Tensor<3> {
+    let w = x.dims()[1];
+    x.reshape([b, n, w])
+}
+
+impl QuantizedBlock {
+    fn new(block: Block) -> Result<Self> {
+        Ok(Self {
+            attention_norm: block.attention_norm,
+            attended: [quantized(block.query)?, quantized(block.key)?, quantized(block.value)?],
+            output: quantized(block.output)?,
+            mlp_norm: block.mlp_norm,
+            gate: quantized(block.gate)?,
+            up: quantized(block.up)?,
+            down: quantized(block.down)?,
+        })
+    }
+
+    fn matrices(&self) -> impl Iterator<Item = &Int8Matrix> {
+        self.attended.iter().chain([&self.output, &self.gate, &self.up, &self.down])
+    }
+}
+
+impl Maps for QuantizedBlock {
+    fn attended(&self, x: &Tensor<3>) -> [Tensor<3>; 3] {
+        let (rows, x) = flat(self.attention_norm.forward(x.clone()));
+        let [query, key, value] = &self.attended;
+        three(x, [query, key, value]).map(|y| unflat(rows, y))
+    }
+
+    fn output(&self, x: Tensor<3>) -> Tensor<3> {
+        let (rows, x) = flat(x);
+        unflat(rows, linear(x, &self.output))
+    }
+
+    fn feed_forward(&self, x: &Tensor<3>) -> Tensor<3> {
+        let (rows, x) = flat(self.mlp_norm.forward(x.clone()));
+        unflat(rows, linear(swiglu(x, &self.gate, &self.up), &self.down))
+    }
+}
+
+impl QuantizedLlama {
+    /// Quantizes a decoder's matrices, each one's f32 values going as its codes come.
+    ///
+    /// # Errors
+    /// [`ModelError::Device`] for a decoder that is not on the CPU.
+    pub fn new(model: Llama) -> Result<Self> {
+        let device = model.tokens.val().device();
+        if !matches!(device.as_dispatch(), burn::backend::DispatchDevice::Flex(_)) {
+            return Err(ModelError::Device {
+                place: "the language model".into(),
+                problem: "its 8-bit form is for the CPU".into(),
+                mend: "compute on the CPU, or in f32".into(),
+            });
+        }
+        let attention = model.heads();
+        let ([vocabulary, width], table) = values(model.tokens)?;
+        let tokens = Int8Matrix::new(&table, width, vocabulary, Order::OutputsFirst);
+        drop(table);
+        Ok(Self {
+            tokens,
+            blocks: model.blocks.into_iter().map(QuantizedBlock::new).collect::<Result<_>>()?,
+            norm: model.norm,
+            head: model.head.map(quantized).transpose()?,
+            attention,
+            device,
+        })
+    }
+
+    /// Bytes of all matrices.
+    pub fn bytes(&self) -> usize {
+        let matrices = self.blocks.iter().flat_map(QuantizedBlock::matrices);
+        matrices.chain([&self.tokens]).chain(&self.head).map(Int8Matrix::bytes).sum()
+    }
+}
+
+impl Decoder for QuantizedLlama {
+    fn embed(&self, rows: &[Vec<u32>]) -> Tensor<3> {
+        let (b, n, w) = (rows.len(), rows.first().map_or(0, Vec::len), self.tokens.inputs());
+        let token = |row: &Vec<u32>, at: usize| row.get(at).copied().unwrap_or(0) as usize;
+        let values: Vec<f32> =
+            rows.iter().flat_map(|row| (0..n).flat_map(move |at| self.tokens.weights_of(token(row, at)))).collect();
+        Tensor::from_data(TensorData::new(values, [b, n, w]), &self.device)
+    }
+
+    fn forward(&self, x: Tensor<3>, real: &[Vec<bool>], cache: Option<&mut Cache>) -> Tensor<3> {
+        self.norm.forward(self.attention.run(&self.blocks, x, real, cache))
+    }
+
+    fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
+        linear(hidden, self.head.as_ref().unwrap_or(&self.tokens))
+    }
+}

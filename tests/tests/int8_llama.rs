@@ -1,0 +1,132 @@
+//! A decoder in 8 bits against itself in f32: its logits, its texts, and that a row depends on nothing but itself.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use thisbut_model::generator::{
+    Bpe, Cache, Decoder, Decoding, Gguf, Llama, LlamaConfig, QuantizedLlama, Start, Strategy, generate,
+    names::load_gguf,
+};
+use thisbut_tests::small_qformer::values;
+use thisbut_tests::upstream::{Outcome, golden_bytes, golden_json, numbers, optional_weights};
+
+fn open(bytes: &[u8]) -> Outcome<(LlamaConfig, Bpe, Llama)> {
+    let file = Gguf::parse(bytes, "model.gguf")?;
+    let config = LlamaConfig::from_gguf(&file)?;
+    let model = load_gguf(&config, &file, &Device::flex())?;
+    Ok((config, Bpe::from_gguf(&file)?, model))
+}
+
+fn all_logits(model: &dyn Decoder, x: Tensor<3>) -> Outcome<Vec<f32>> {
+    let [b, n, w] = x.dims();
+    let hidden = model.forward(x, &vec![vec![true; n]; b], None);
+    values(model.logits(hidden.reshape([b * n, w])))
+}
+
+fn ids(value: &serde_json::Value) -> Vec<u32> {
+    numbers(value).into_iter().map(|x| x as u32).collect()
+}
+
+fn likeliest(row: &[f32]) -> usize {
+    row.iter().enumerate().fold((f32::NEG_INFINITY, 0), |best, (i, v)| if *v > best.0 { (*v, i) } else { best }).1
+}
+
+#[test]
+fn logits_are_near_the_exact_ones() -> Outcome {
+    let (_, _, exact) = open(&golden_bytes("tiny-llama.gguf")?)?;
+    let rough = QuantizedLlama::new(exact.clone())?;
+    let row = ids(&golden_json("llama.json")?["gguf_file"]["ids"]);
+    let x = exact.embed(std::slice::from_ref(&row));
+    let (expected, got) = (all_logits(&exact, x.clone())?, all_logits(&rough, x)?);
+    let size = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    let worst = expected.iter().zip(&got).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    println!("largest difference {worst:.4} of logits up to {size:.2}");
+    assert!(worst > 0.0 && worst < 0.03 * size);
+    // A token's embedding is what the table has in 8 bits.
+    let tokens = [vec![0, 7, 31], vec![5, 5, 1]];
+    let (expected, got) = (values(exact.embed(&tokens))?, values(rough.embed(&tokens))?);
+    let size = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    assert!(expected.iter().zip(&got).all(|(a, b)| (a - b).abs() <= size / 254.0 * 1.001));
+    Ok(())
+}
+
+#[test]
+fn a_row_gets_the_same_bits_alone_and_among_others() -> Outcome {
+    let (config, words, model) = open(&golden_bytes("tiny-llama.gguf")?)?;
+    let (model, device, w) = (QuantizedLlama::new(model)?, Device::flex(), config.width);
+    let (b, n) = (9, 5);
+    let noise = (0..b * n * w).map(|i| ((i * 7919 % 1009) as f32 / 504.5 - 1.0) * 0.3).collect::<Vec<f32>>();
+    let x = Tensor::<3>::from_data(TensorData::new(noise, [b, n, w]), &device);
+    let logits = all_logits(&model, x.clone())?;
+    let decoding = |strategy| Decoding { strategy, repetition_penalty: 1.2, least: 3, most: 12, target: None };
+    let strategies = [
+        Strategy::Greedy,
+        Strategy::Sample { temperature: 1.0, top_p: 0.9, seed: 3 },
+        Strategy::Beam { beams: 3, length_penalty: 1.0 },
+    ];
+    let together = strategies
+        .iter()
+        .map(|s| generate(&model, Start::new(x.clone()), &[words.end()], &decoding(*s)))
+        .collect::<Result<Vec<_>, _>>()?;
+    for row in 0..b {
+        let own = x.clone().slice([row..row + 1]);
+        let each = n * config.vocabulary;
+        assert_eq!(all_logits(&model, own.clone())?, logits[row * each..(row + 1) * each], "row {row}");
+        for (strategy, together) in strategies.iter().zip(&together) {
+            let start = Start { numbers: vec![row as u64], ..Start::new(own.clone()) };
+            let alone = generate(&model, start, &[words.end()], &decoding(*strategy))?;
+            assert_eq!(alone, together[row..row + 1], "row {row}, {strategy:?}");
+        }
+    }
+    // Position by position through the cache, too.
+    let mut cache = Cache::new();
+    let mut last = Vec::new();
+    for at in 0..n {
+        let hidden = model.forward(x.clone().slice([0..1, at..at + 1]), &[vec![true]], Some(&mut cache));
+        last.extend(values(model.logits(hidden.reshape([1, w])))?);
+    }
+    let near = last.iter().zip(&logits).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let size = last.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+    assert!(near < 0.02 * size, "{near} of {size}");
+    Ok(())
+}
+
+/// Mean negative log-likelihood a token, and the likeliest token of each position.
+fn read(model: &dyn Decoder, windows: &[Vec<u32>], v: usize) -> Outcome<(f64, Vec<usize>)> {
+    let (mut sum, mut count, mut best) = (0.0, 0usize, Vec::new());
+    for window in windows {
+        let logits = all_logits(model, model.embed(std::slice::from_ref(window)))?;
+        for (row, next) in logits.chunks(v).zip(&window[1..]) {
+            let highest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let total: f64 = row.iter().map(|s| f64::from(s - highest).exp()).sum();
+            sum += total.ln() - f64::from(row[*next as usize] - highest);
+            count += 1;
+            best.push(likeliest(row));
+        }
+    }
+    Ok((sum / count as f64, best))
+}
+
+#[test]
+fn smollm2_loses_little() -> Outcome {
+    let Some(path) = optional_weights(&["SmolLM2-135M-Instruct.Q4_1.gguf"]) else { return Ok(()) };
+    let (config, words, exact) = open(&std::fs::read(&path)?)?;
+    let notes = golden_json("smollm2.json")?;
+    // English that the model has not seen, in windows of 256 tokens.
+    let text = [include_str!("../../docs/training.md"), include_str!("../../docs/datasets.md")].concat();
+    let tokens = words.encode(&text);
+    let windows: Vec<Vec<u32>> = tokens.chunks_exact(256).take(8).map(<[u32]>::to_vec).collect();
+    let decoding = Decoding { strategy: Strategy::Greedy, repetition_penalty: 1.0, least: 0, most: 40, target: None };
+    let prompt = [ids(&notes["ids"])];
+    let answer = |model: &dyn Decoder| generate(model, Start::new(model.embed(&prompt)), &[words.end()], &decoding);
+    let (loss, best) = read(&exact, &windows, config.vocabulary)?;
+    let expected = answer(&exact)?.remove(0);
+    let rough = QuantizedLlama::new(exact)?;
+    let (rough_loss, rough_best) = read(&rough, &windows, config.vocabulary)?;
+    let got = answer(&rough)?.remove(0);
+    let same = best.iter().zip(&rough_best).filter(|(a, b)| a == b).count() as f64 / best.len() as f64;
+    println!("perplexity {:.3} in f32, {:.3} in 8 bits ({} tokens)", loss.exp(), rough_loss.exp(), best.len());
+    println!("the likeliest token is the same at {:.1} % of the positions", same * 100.0);
+    println!("matrices: {:.1} MB", rough.bytes() as f64 / 1e6);
+    println!("greedy, {}:\n{}\n{}", if got == expected { "the same" } else { "different" }, words.decode(&expected), words.decode(&got));
+    assert!((rough_loss - loss).abs() < 0.02 && same > 0.9 && rough.bytes() < 160_000_000);
+    Ok(())
+}
