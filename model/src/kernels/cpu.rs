@@ -292,6 +292,26 @@ fn accumulate(out: &mut [f32], left: &[f32], step: usize, count: usize, right: &
     }
 }
 
+/// Σ x · y, for vectors of which there are many: sixteen sums that are added pair by pair.
+#[inline(always)]
+fn short_dot(x: &[f32], y: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 16];
+    let ((xs, x), (ys, y)) = (x.as_chunks::<16>(), y.as_chunks::<16>());
+    for (x, y) in xs.iter().zip(ys) {
+        for ((l, &u), &v) in lanes.iter_mut().zip(x).zip(y) {
+            *l += u * v;
+        }
+    }
+    for ((l, &u), &v) in lanes.iter_mut().zip(x).zip(y) {
+        *l += u * v;
+    }
+    for half in [8, 4, 2, 1] {
+        let (low, high) = lanes.split_at_mut(half);
+        low.iter_mut().zip(high).for_each(|(l, h)| *l += *h);
+    }
+    lanes[0]
+}
+
 /// Softmax of `scores · scale + bias`, in place. Both have the same length.
 #[inline(always)]
 fn softmax(scores: &mut [f32], bias: &[f32], scale: f32) {
@@ -368,15 +388,22 @@ impl Attention {
                         for h in 0..heads {
                             let offset = h / group * width;
                             let (k, v) = (&k[b * m * kd + offset..], &v[b * m * kd + offset..]);
-                            if h % group == 0 {
+                            if n > 1 && h % group == 0 {
                                 transpose_head(k, kd, most, width, padded, &mut keys);
                             }
                             for row in 0..n {
                                 let at = row * d + h * width;
                                 let (count, span) = self.seen(row);
-                                let weights = &mut weights[..span];
+                                let (weights, q) = (&mut weights[..span], &q[b * n * d + at..]);
                                 weights.fill(0.0);
-                                accumulate(weights, &q[b * n * d + at..], 1, width, &keys, padded);
+                                if n > 1 {
+                                    accumulate(weights, q, 1, width, &keys, padded);
+                                } else {
+                                    // Turning the keys is more work than one position's scores.
+                                    for (score, key) in weights[..count].iter_mut().zip(k.chunks(kd)) {
+                                        *score = short_dot(&q[..width], &key[..width]);
+                                    }
+                                }
                                 weights[count..].fill(UNSEEN);
                                 softmax(weights, &padded_bias[..span], scale);
                                 accumulate(&mut out[at..at + width], weights, 1, count, v, kd);
