@@ -126,7 +126,12 @@ fn smollm2_loses_little() -> Outcome {
     println!("perplexity {:.3} in f32, {:.3} in 8 bits ({} tokens)", loss.exp(), rough_loss.exp(), best.len());
     println!("the likeliest token is the same at {:.1} % of the positions", same * 100.0);
     println!("matrices: {:.1} MB", rough.bytes() as f64 / 1e6);
-    println!("greedy, {}:\n{}\n{}", if got == expected { "the same" } else { "different" }, words.decode(&expected), words.decode(&got));
+    println!(
+        "greedy, {}:\n{}\n{}",
+        if got == expected { "the same" } else { "different" },
+        words.decode(&expected),
+        words.decode(&got)
+    );
     assert!((rough_loss - loss).abs() < 0.02 && same > 0.9 && rough.bytes() < 160_000_000);
     Ok(())
 }

@@ -118,6 +118,26 @@ fn accumulate(out: &mut [f32], left: &[f32], right: &[f32], extent: Extent) {
     }
 }
 
+/// Σ x · y, for vectors of which there are many: sixteen sums that are added pair by pair.
+#[inline(always)]
+fn short_dot(x: &[f32], y: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let ((xs, x), (ys, y)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
+    for (x, y) in xs.iter().zip(ys) {
+        for ((l, &u), &v) in lanes.iter_mut().zip(x).zip(y) {
+            *l += u * v;
+        }
+    }
+    for ((l, &u), &v) in lanes.iter_mut().zip(x).zip(y) {
+        *l += u * v;
+    }
+    for half in [8, 4, 2, 1] {
+        let (low, high) = lanes.split_at_mut(half);
+        low.iter_mut().zip(high).for_each(|(l, h)| *l += *h);
+    }
+    lanes[0]
+}
+
 /// Softmax of `scores · scale + bias`, in place. Both have the same length.
 #[inline(always)]
 fn softmax(scores: &mut [f32], bias: &[f32], scale: f32) {
@@ -228,7 +248,7 @@ impl Attention {
                 for h in 0..heads {
                     let offset = h / group * width;
                     let (k, v) = (&k[b * m * kd + offset..], &v[b * m * kd + offset..]);
-                    if h % group == 0 {
+                    if n > 1 && h % group == 0 {
                         transpose_head(k, kd, most, width, padded, keys);
                     }
                     let mut row = 0;
@@ -248,7 +268,14 @@ impl Attention {
                             count: width,
                             right_row,
                         };
-                        accumulate(weights, query, keys, scores);
+                        if n > 1 {
+                            accumulate(weights, query, keys, scores);
+                        } else {
+                            // Turning the keys is more work than one position's scores.
+                            for (score, key) in weights[..count].iter_mut().zip(k.chunks(kd)) {
+                                *score = short_dot(&query[..width], &key[..width]);
+                            }
+                        }
                         for (r, weights) in weights.chunks_exact_mut(padded).take(together).enumerate() {
                             weights[self.seen(first + row + r)..span].fill(UNSEEN);
                             softmax(&mut weights[..span], &padded_bias[..span], scale);
