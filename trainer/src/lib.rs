@@ -26,6 +26,7 @@ pub mod prepare;
 pub mod publish;
 pub mod query;
 pub mod report;
+pub mod retriever;
 pub mod submission;
 pub mod tensor_file;
 pub mod train;
