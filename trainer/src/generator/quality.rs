@@ -172,7 +172,7 @@ pub fn table_one(path: &Path, annotated: Option<(&str, &Table)>) -> Result<(Tabl
             if among(at, own, part) {
                 some_person.add(&triplet.text);
             }
-            for image in triplet.targets.iter().chain([&triplet.reference]) {
+            for image in triplet.targets.iter().take(1).chain([&triplet.reference]) {
                 table.images.get(*image as usize).iter().for_each(|entry| person.image(&entry.name));
             }
         }

@@ -34,7 +34,8 @@ pub fn page(key: &Key, title: &str, files: &HashMap<String, PathBuf>) -> String 
         "</main>\n<div class=\"bar\" role=\"region\" aria-label=\"Progress and saving\">\
          <p class=\"count\"><progress max=\"{all}\" value=\"0\" aria-label=\"Pairs judged\"></progress>\
          <output aria-live=\"polite\">0 of {all}</output></p>\
-         <label class=\"reader\">Your name <input id=\"reader\" autocomplete=\"name\" maxlength=\"80\"></label>\
+         <label class=\"reader\"><span>Your name</span> <input id=\"reader\" autocomplete=\"name\" maxlength=\"80\" \
+         placeholder=\"Your name\"></label>\
          <p class=\"save\"><button type=\"button\" data-save=\"json\">Save results</button>\
          <button type=\"button\" class=\"quiet\" data-save=\"csv\">as CSV</button></p></div>\n\
          <noscript><p class=\"rule\">This page needs JavaScript to keep and save the answers.</p></noscript>\n\
@@ -65,8 +66,9 @@ fn rule(kind: Kind, all: usize) -> String {
     }
     let _ = write!(
         out,
-        "</dl>\n<p class=\"keys\">{all} pairs. Keys: <kbd>1</kbd> to <kbd>{}</kbd> choose and go on, <kbd>J</kbd> and <kbd>K</kbd> \
-         step, <kbd>0</kbd> takes a choice back. Answers stay in this browser until you save them as a file.</p></div>\n",
+        "</dl>\n<p class=\"keys\">Keys: <kbd>1</kbd> to <kbd>{}</kbd> choose and go on, <kbd>J</kbd> and <kbd>K</kbd> step, \
+         <kbd>0</kbd> takes a choice back.</p>\n<p class=\"quiet\">{all} pairs. Answers stay in this browser until you save them \
+         as a file.</p></div>\n",
         kind.choices().len()
     );
     out
