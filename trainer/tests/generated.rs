@@ -82,7 +82,7 @@ fn refused(arguments: &[&str], words: &str) {
 #[test]
 fn the_round_trip_ranks_as_the_evaluation_does() {
     let world = World::new();
-    let checkpoint = world.retriever("200");
+    let checkpoint = world.retriever("60");
     let made = world.triplets("made.jsonl", |_, text| text.to_owned());
     let made = made.to_string_lossy().into_owned();
     let out = world.place("kept.jsonl");
@@ -180,8 +180,12 @@ fn generating_with_the_round_trip_is_generating_and_filtering() {
     let base = ["generator", "train", &world.data, "--preset", "tiny", "--weights", &world.weights, "--llm", &llm];
     let more = ["--out", &run_folder, "--steps", "6", "--batch", "16", "--warmup", "2", "--learning-rate", "5e-3"];
     run(&[&base[..], &more, &["--answer-length", "8", "--validate-every", "100", "--samples", "2"]].concat());
-    let pairs = world.triplets("pairs.jsonl", |_, text| text.to_owned());
-    let (pairs, generator) = (pairs.to_string_lossy().into_owned(), format!("{run_folder}/final.safetensors"));
+    let (pairs, generator) = (world.place("pairs.jsonl"), format!("{run_folder}/final.safetensors"));
+    run(&["pairs", "--annotated", &world.data, "--split", "val", "--out", &pairs]);
+    let annotated =
+        rows(&std::fs::read_to_string(world.triplets("annotated.jsonl", |_, text| text.to_owned())).unwrap());
+    let ends = |rows: &[Value]| rows.iter().map(|r| (r["reference"].clone(), r["target"].clone())).collect::<Vec<_>>();
+    assert_eq!(ends(&rows(&world.read("pairs.jsonl"))), ends(&annotated));
     let base = ["generate", "--pairs", &pairs, "--generator", &generator, "--features", &world.features];
     let base =
         [&base[..], &["--weights", &world.weights, "--llm", &llm, "--max-tokens", "8", "--temperature", "1"]].concat();

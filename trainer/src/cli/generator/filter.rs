@@ -28,7 +28,7 @@ pub struct Args {
     /// The reverse text must find the reference from the target, too.
     #[arg(long)]
     both: bool,
-    /// Rank the images of this list of pairs instead of those that the triplets name; `generate --round-trip` ranks its --pairs.
+    /// Rank the images of this list of pairs too, as `generate --round-trip` does with its --pairs.
     #[arg(long)]
     pairs: Option<PathBuf>,
     /// The file to write.
