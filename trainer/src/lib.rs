@@ -27,6 +27,7 @@ pub mod prepare;
 pub mod publish;
 pub mod query;
 pub mod report;
+pub mod retriever;
 pub mod stored;
 pub mod submission;
 pub mod tensor_file;

@@ -47,34 +47,45 @@ impl Report {
     }
 }
 
+/// A p-value for people.
+pub(crate) fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".to_owned() } else { format!("= {p:.3}") }
+}
+
+/// A section's table: rows with their names, a column for each figure that some row has.
+pub(crate) fn table(f: &mut fmt::Formatter<'_>, name: &str, rows: &[(&str, &Recall)]) -> fmt::Result {
+    let n = rows.iter().map(|(_, recall)| recall.n).max().unwrap_or(0);
+    let mut heads: Vec<&str> = Vec::new();
+    for figure in rows.first().iter().flat_map(|(_, recall)| recall.figures()) {
+        let has = |recall: &Recall| recall.figures().iter().any(|f| f.key == figure.key && f.value.is_some());
+        if rows.iter().any(|(_, recall)| has(recall)) {
+            heads.push(figure.head);
+        }
+    }
+    let name = format!("{name} ({n} queries)");
+    let columns: String = heads.iter().map(|head| format!("{head:>15}")).collect();
+    writeln!(f, "\n{name:<34}{columns}")?;
+    for (label, recall) in rows {
+        write!(f, "  {label:<32}")?;
+        for figure in recall.figures().iter().filter(|figure| heads.contains(&figure.head)) {
+            let cell = match (figure.value, recall.ci.get(figure.key)) {
+                (Some(v), Some([low, high])) => format!("{v:.2} ±{:.2}", (high - low) / 2.0),
+                (Some(v), None) => format!("{v:.2}"),
+                (None, _) => "–".to_owned(),
+            };
+            write!(f, "{cell:>15}")?;
+        }
+        writeln!(f)?;
+    }
+    Ok(())
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.title)?;
         for section in &self.sections {
-            let n = section.rows.iter().map(|r| r.recall.n).max().unwrap_or(0);
-            // A column is shown when some row has it.
-            let mut heads: Vec<&str> = Vec::new();
-            for figure in section.rows.first().iter().flat_map(|row| row.recall.figures()) {
-                let has = |row: &Row| row.recall.figures().iter().any(|f| f.key == figure.key && f.value.is_some());
-                if section.rows.iter().any(has) {
-                    heads.push(figure.head);
-                }
-            }
-            let name = format!("{} ({n} queries)", section.name);
-            let columns: String = heads.iter().map(|head| format!("{head:>15}")).collect();
-            writeln!(f, "\n{name:<34}{columns}")?;
-            for row in &section.rows {
-                write!(f, "  {:<32}", row.method.label())?;
-                for figure in row.recall.figures().iter().filter(|figure| heads.contains(&figure.head)) {
-                    let cell = match (figure.value, row.recall.ci.get(figure.key)) {
-                        (Some(v), Some([low, high])) => format!("{v:.2} ±{:.2}", (high - low) / 2.0),
-                        (Some(v), None) => format!("{v:.2}"),
-                        (None, _) => "–".to_owned(),
-                    };
-                    write!(f, "{cell:>15}")?;
-                }
-                writeln!(f)?;
-            }
+            let rows: Vec<(&str, &Recall)> = section.rows.iter().map(|row| (row.method.label(), &row.recall)).collect();
+            table(f, &section.name, &rows)?;
         }
         writeln!(f, "\nPercent; ± is half of the 95 % interval over queries.")?;
         if let Some(margin) = self.margin() {

@@ -2,12 +2,15 @@
 
 use anyhow::{Result, bail};
 use burn::tensor::Device;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use thisbut::data::json_rows;
 use thisbut::device::{DeviceKind, choose};
 use thisbut::features::Features;
 use thisbut::generator::produce::{Asked, Job, produce};
+use thisbut::generator::round_trip::{RoundTrip, Rule};
 use thisbut::generator::{Arithmetic, Language, Speaker};
+use thisbut::retriever::Retriever;
 use thisbut::{fsx, import};
 use thisbut_model::generator::{Decoder, Decoding, Strategy};
 use thisbut_model::text::WordPiece;
@@ -75,6 +78,16 @@ pub struct Args {
     /// This machine's share of the pairs, such as 2/8: the second of eight.
     #[arg(long, value_parser = share)]
     share: Option<(usize, usize)>,
+    /// Leave out the pairs whose target this retrieval model does not find from the reference and the text: a checkpoint of
+    /// `thisbut finetune` or `thisbut pretrain` on the same features. It ranks every image of --pairs, the reference left out.
+    #[arg(long, value_name = "CHECKPOINT")]
+    round_trip: Option<PathBuf>,
+    /// With --round-trip: the last rank that is good enough.
+    #[arg(long, default_value_t = 10, requires = "round_trip")]
+    round_trip_rank: usize,
+    /// With --round-trip: the reverse text must find the reference from the target, too.
+    #[arg(long, requires = "round_trip")]
+    round_trip_both: bool,
 }
 
 #[derive(serde::Deserialize)]
@@ -109,16 +122,22 @@ impl Args {
         self.decoding().check()?;
         self.precision.check(self.device)?;
         let features = Features::open(&self.features, None)?;
-        let pairs = self.asked(&features)?;
+        let (pairs, images) = self.asked(&features)?;
         let device = choose(self.device)?;
         let language = Language::load(&self.llm, &device)?;
         match self.precision {
-            Arithmetic::F32 => self.generate(&pairs, &language, &device),
-            Arithmetic::Int8 => self.generate(&pairs, &language.quantized()?, &device),
+            Arithmetic::F32 => self.generate(&pairs, images, &language, &device),
+            Arithmetic::Int8 => self.generate(&pairs, images, &language.quantized()?, &device),
         }
     }
 
-    fn generate<D: Decoder>(&self, pairs: &[Asked], language: &Language<D>, device: &Device) -> Result<()> {
+    fn generate<D: Decoder>(
+        &self,
+        pairs: &[Asked],
+        images: BTreeSet<String>,
+        language: &Language<D>,
+        device: &Device,
+    ) -> Result<()> {
         let decoding = self.decoding();
         let words = WordPiece::from_vocab(&fsx::read_text(&self.weights.join("vocab.txt"))?)?;
         let (speaker, config) = Speaker::load(&self.generator, language, &words, device)?;
@@ -129,6 +148,22 @@ impl Args {
         for Asked { reference, target, number } in pairs {
             about.push_str(&format!("{number} {reference}\t{target}\n"));
         }
+        let retriever =
+            self.round_trip.as_ref().map(|path| Retriever::load(path, &self.weights, device)).transpose()?;
+        let bar = super::progress("pairs");
+        let trip = match &retriever {
+            Some(retriever) => {
+                if import::encoder_fingerprint(&retriever.config, &self.weights)? != expected {
+                    bail!(
+                        "--round-trip {}: has another image encoder than the generator; give a model of the same --preset",
+                        retriever.path().display()
+                    );
+                }
+                let rule = Rule { rank: self.round_trip_rank, both: self.round_trip_both };
+                Some(RoundTrip::new(retriever, &features, images, rule, &mut |_, _| {})?)
+            }
+            None => None,
+        };
         let job = Job {
             pairs,
             features: &features,
@@ -137,12 +172,13 @@ impl Args {
             batch: self.batch,
             part: self.part,
             out: &self.out,
+            round_trip: trip.as_ref(),
             fingerprint: fsx::sha256_hex(about.as_bytes()),
         };
-        let bar = super::progress("pairs");
         let report = produce(&job, &speaker, device, &mut |progress| {
             super::advance(&bar, progress.done, progress.all);
-            bar.set_message(format!("{:.1} texts/s", progress.texts_per_second));
+            let stage = if progress.round_trip { ", round trip" } else { "" };
+            bar.set_message(format!("{:.1} texts/s{stage}", progress.texts_per_second));
         })?;
         bar.finish_and_clear();
         for (rule, count) in &report.left_out {
@@ -159,8 +195,9 @@ impl Args {
         ))
     }
 
-    /// The pairs of the file, or of this machine's share. Rows that cannot be used are named and left out.
-    fn asked(&self, features: &Features) -> Result<Vec<Asked>> {
+    /// The pairs of the file, or of this machine's share, and the images of all of them: the shares' round trips rank the same
+    /// gallery. Rows that cannot be used are named and left out.
+    fn asked(&self, features: &Features) -> Result<(Vec<Asked>, BTreeSet<String>)> {
         let place = self.pairs.display();
         let (mut pairs, mut complaints, mut known) = (Vec::new(), Vec::new(), std::collections::HashSet::new());
         for (number, (at, row)) in json_rows::lines::<PairRow>(&self.pairs)?.into_iter().enumerate() {
@@ -186,6 +223,7 @@ impl Args {
             ));
             super::complain(&complaints, 20);
         }
+        let images = pairs.iter().flat_map(|asked| [asked.reference.clone(), asked.target.clone()]).collect();
         if let Some((own, of)) = self.share {
             let (from, to) = (pairs.len() * (own - 1) / of, pairs.len() * own / of);
             pairs = pairs.drain(from..to).collect();
@@ -193,6 +231,12 @@ impl Args {
         if pairs.is_empty() {
             bail!("{place}: there is no usable pair; check that --pairs and --features belong together");
         }
-        Ok(pairs)
+        Ok((pairs, images))
     }
+}
+
+/// The images that a list of pairs names; lines that cannot be read name none.
+pub(super) fn images(pairs: &Path) -> Result<BTreeSet<String>> {
+    let rows = json_rows::lines::<PairRow>(pairs)?.into_iter().filter_map(|(_, row)| row.ok());
+    Ok(rows.flat_map(|row| [row.reference, row.target]).collect())
 }

@@ -1,4 +1,8 @@
-//! `thisbut generator`: the modification-text generator.
+//! `thisbut generator`: training the modification-text generator, and what its texts are worth.
+
+mod filter;
+mod pages;
+mod quality;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -6,6 +10,7 @@ use std::path::PathBuf;
 use thisbut::data::{DataSet, Format, LoadOptions, Split, derive};
 use thisbut::device::{DeviceKind, choose};
 use thisbut::features::Features;
+use thisbut::generator::texts::Complaints;
 use thisbut::generator::train::{Event, Inputs, train};
 use thisbut::generator::{Language, Setup, start};
 use thisbut::train::settings::{Precision, Settings};
@@ -23,6 +28,11 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Command {
     Train(Box<Train>),
+    Filter(filter::Args),
+    Quality(quality::Args),
+    Compare(pages::Compare),
+    Check(pages::Check),
+    Score(pages::Score),
 }
 
 impl Args {
@@ -30,7 +40,23 @@ impl Args {
     pub fn run(self) -> Result<()> {
         match self.command {
             Command::Train(args) => args.run(),
+            Command::Filter(args) => args.run(),
+            Command::Quality(args) => args.run(),
+            Command::Compare(args) => args.run(),
+            Command::Check(args) => args.run(),
+            Command::Score(args) => args.run(),
         }
+    }
+}
+
+/// Lists what is wrong with a file of triplets: the first lines, then how many more there are.
+fn complain(complaints: &Complaints) {
+    const SHOWN: usize = 20;
+    for complaint in complaints.first.iter().take(SHOWN) {
+        super::note(format_args!("  {complaint}"));
+    }
+    if complaints.count > SHOWN {
+        super::note(format_args!("  … and {} more", complaints.count - SHOWN));
     }
 }
 

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use thisbut::data::{DataSet, LoadOptions, Split, Triplet};
 use thisbut::features::Features;
 use thisbut::pairs::Pairs;
 use thisbut::pairs::near::{Item, neighbours, nine, subgroups};
@@ -18,6 +19,12 @@ pub struct Args {
     /// All ordered pairs of the image sets in a CIRR captions file (MTST).
     #[arg(long, value_name = "JSON")]
     cirr_sets: Vec<PathBuf>,
+    /// The pairs that a data set has texts for: to compare generated texts with a person's, or to write the reverse ones.
+    #[arg(long, value_name = "FOLDER")]
+    annotated: Vec<PathBuf>,
+    /// With --annotated: which pairs.
+    #[arg(long, value_enum, default_value = "val", requires = "annotated")]
+    split: Split,
     /// Images that share a label in a FashionIQ attribute file, at most --cap times the label's images (MTST).
     #[arg(long, value_name = "JSON")]
     labels: Vec<PathBuf>,
@@ -58,6 +65,14 @@ impl Args {
                 pairs.exclude(annotated);
             }
             sets.values().for_each(|set| pairs.add("cirr-sets", all_ordered(set)));
+        }
+        for folder in &self.annotated {
+            let options = LoadOptions { images_required: false, strict: false };
+            let (table, complaints) = DataSet::open(folder, None)?.load(self.split, &options)?;
+            super::complain(&complaints, 20);
+            let name = |at: u32| table.images.get(at as usize).map(|image| image.name.clone());
+            let pair = |t: &Triplet| Some((name(t.reference)?, name(*t.targets.first()?)?));
+            pairs.add("annotated", table.triplets.iter().filter_map(pair));
         }
         for file in &self.labels {
             for (label, images) in sources::labels(file)? {

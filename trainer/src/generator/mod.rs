@@ -4,8 +4,11 @@ pub mod filters;
 pub mod language;
 pub mod overlap;
 pub mod produce;
+pub mod quality;
+pub mod round_trip;
 pub mod speaker;
 pub mod start;
+pub mod texts;
 pub mod train;
 
 pub use language::{Arithmetic, Language};

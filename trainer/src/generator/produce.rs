@@ -2,6 +2,7 @@
 
 use super::filters::{Filter, Row};
 use super::language::Arithmetic;
+use super::round_trip::{self, Counts, Ranks, RoundTrip};
 use super::speaker::Speaker;
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
@@ -41,6 +42,8 @@ pub struct Job<'a> {
     pub part: usize,
     /// The file to write.
     pub out: &'a Path,
+    /// A retrieval model that must find the targets, the last rule.
+    pub round_trip: Option<&'a RoundTrip<'a>>,
     /// Changes with everything that the texts depend on.
     pub fingerprint: String,
 }
@@ -65,6 +68,9 @@ pub struct Report {
     pub mean_characters: f64,
     /// Different words of the texts kept.
     pub unique_words: usize,
+    /// The round trip, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub round_trip: Option<round_trip::About>,
 }
 
 /// Where the work stands.
@@ -74,8 +80,18 @@ pub struct Progress {
     pub done: usize,
     /// Pairs in all.
     pub all: usize,
-    /// Texts a second since this process began.
+    /// Texts a second since this stage began.
     pub texts_per_second: f64,
+    /// Whether the texts are there and are now checked by the round trip.
+    pub round_trip: bool,
+}
+
+/// What the finished file depends on: the texts' fingerprint, and the round trip's.
+fn whole_fingerprint(job: &Job) -> String {
+    match job.round_trip {
+        Some(trip) => fsx::sha256_hex(format!("{}\n{}", job.fingerprint, trip.fingerprint()).as_bytes()),
+        None => job.fingerprint.clone(),
+    }
 }
 
 fn parts_folder(out: &Path) -> PathBuf {
@@ -130,14 +146,14 @@ pub fn produce(job: &Job, speaker: &Speaker, device: &Device, tell: &mut dyn FnM
                 made += 2 * batch.len();
                 done += batch.len();
                 let texts_per_second = made as f64 / began.elapsed().as_secs_f64().max(1e-9);
-                tell(Progress { done, all: job.pairs.len(), texts_per_second });
+                tell(Progress { done, all: job.pairs.len(), texts_per_second, round_trip: false });
             }
             fsx::write_atomic(&path, &text)?;
         } else {
             done += chunk.len();
         }
     }
-    let report = assemble(job, &folder, chunks.len())?;
+    let report = assemble(job, &folder, chunks.len(), tell)?;
     remove(&folder)?;
     Ok(report)
 }
@@ -145,7 +161,7 @@ pub fn produce(job: &Job, speaker: &Speaker, device: &Device, tell: &mut dyn FnM
 /// The report of this very job, when it is done.
 fn finished(job: &Job) -> Option<Report> {
     let text = std::fs::read(job.out.with_extension("report.json")).ok().filter(|_| job.out.is_file())?;
-    serde_json::from_slice::<Report>(&text).ok().filter(|report| report.job == job.fingerprint)
+    serde_json::from_slice::<Report>(&text).ok().filter(|report| report.job == whole_fingerprint(job))
 }
 
 fn remove(folder: &Path) -> Result<()> {
@@ -180,45 +196,94 @@ fn texts(job: &Job, speaker: &Speaker, batch: &[Asked], device: &Device) -> Resu
     Ok(rows.collect())
 }
 
-/// Takes a line, its row, and the rule that leaves it out.
-type Take<'a> = dyn FnMut(&str, &Row, Option<&str>) -> std::io::Result<()> + 'a;
+/// Takes a line, its row, the rule that leaves it out, and where the round trip found it.
+type Take<'a> = dyn FnMut(&str, &Row, Option<&str>, Option<Ranks>) -> Result<()> + 'a;
 
-/// Goes through every row of the parts in order, with the reason why it is left out, if it is.
-fn each(job: &Job, folder: &Path, parts: usize, take: &mut Take) -> std::io::Result<Filter> {
+/// Goes through every row of the parts in order, with the reason why it is left out, if it is. `ranks` has what the round
+/// trip found, a place a row; it is empty where there was none.
+fn each(job: &Job, folder: &Path, parts: usize, ranks: &[Option<Ranks>], take: &mut Take) -> Result<Filter> {
     let mut filter = Filter::new();
     let mut count = 0;
     for number in 0..parts {
-        let file = std::fs::File::open(part_path(folder, number))?;
+        let path = part_path(folder, number);
+        let failed = |e| TrainerError::io(&path, "read", e, "delete the folder and start again");
+        let file = std::fs::File::open(&path).map_err(failed)?;
         for line in std::io::BufReader::new(file).lines() {
-            let line = line?;
-            let row: Row = serde_json::from_str(&line)?;
-            let rule = filter.check(&row);
-            take(&line, &row, rule.map(|r| r.name()))?;
+            let line = line.map_err(failed)?;
+            let row: Row = serde_json::from_str(&line).map_err(|e| failed(e.into()))?;
+            let found = ranks.get(count).copied().flatten();
+            let far = found.zip(job.round_trip).is_some_and(|(ranks, trip)| !trip.keeps(ranks));
+            let rule = filter.check(&row).map(|r| r.name()).or(far.then_some(round_trip::NAME));
+            take(&line, &row, rule, found)?;
             count += 1;
         }
     }
     if count != job.pairs.len() {
-        let problem = format!("the parts have {count} pairs, {} were asked for; delete the folder", job.pairs.len());
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, problem));
+        let problem = format!("the parts have {count} pairs, {} were asked for", job.pairs.len());
+        return Err(TrainerError::checkpoint(folder.display().to_string(), problem, "delete the folder"));
     }
     Ok(filter)
 }
 
-fn assemble(job: &Job, folder: &Path, parts: usize) -> Result<Report> {
+/// Where the round trip finds each row that no other rule leaves out; nothing without one.
+fn ranked(
+    job: &Job,
+    folder: &Path,
+    parts: usize,
+    tell: &mut dyn FnMut(Progress),
+) -> Result<(Vec<Option<Ranks>>, Counts)> {
+    let (mut ranks, mut counts) = (Vec::new(), Counts::default());
+    let Some(trip) = job.round_trip else { return Ok((ranks, counts)) };
+    let began = Instant::now();
+    ranks.resize(job.pairs.len(), None);
+    let (mut at, mut made) = (0, 0);
+    let mut waiting: Vec<(usize, Row)> = Vec::new();
+    let mut settle = |waiting: &mut Vec<(usize, Row)>, done: usize| -> Result<()> {
+        let asked: Vec<round_trip::Asked> = waiting.iter().map(|(_, row)| row.into()).collect();
+        for ((at, _), found) in waiting.iter().zip(trip.ranks(&asked)?) {
+            counts.add(found);
+            if let Some(place) = ranks.get_mut(*at) {
+                *place = Some(found);
+            }
+        }
+        made += waiting.len() * if trip.rule().both { 2 } else { 1 };
+        waiting.clear();
+        let texts_per_second = made as f64 / began.elapsed().as_secs_f64().max(1e-9);
+        tell(Progress { done, all: job.pairs.len(), texts_per_second, round_trip: true });
+        Ok(())
+    };
+    each(job, folder, parts, &[], &mut |_, row, rule, _| {
+        if rule.is_none() {
+            waiting.push((at, row.clone()));
+        }
+        at += 1;
+        if waiting.len() >= round_trip::BATCH { settle(&mut waiting, at) } else { Ok(()) }
+    })?;
+    settle(&mut waiting, at)?;
+    Ok((ranks, counts))
+}
+
+fn assemble(job: &Job, folder: &Path, parts: usize, tell: &mut dyn FnMut(Progress)) -> Result<Report> {
+    let (ranks, counts) = ranked(job, folder, parts, tell)?;
     let (mut kept, mut characters, mut count, mut unique) = (0usize, 0usize, 0usize, BTreeSet::new());
-    let mut left_out = BTreeMap::new();
-    fsx::write_atomic_with(&job.out.with_extension("left-out.jsonl"), |out| {
-        let filter = each(job, folder, parts, &mut |_, row, rule| {
+    let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
+    fsx::write_atomic_from(&job.out.with_extension("left-out.jsonl"), |out, failed| {
+        if job.round_trip.is_some() {
+            left_out.insert(round_trip::NAME.to_owned(), 0);
+        }
+        let filter = each(job, folder, parts, &ranks, &mut |line, _, rule, found| {
             let Some(rule) = rule else { return Ok(()) };
-            let mut value = serde_json::to_value(row)?;
-            value["rule"] = rule.into();
-            writeln!(out, "{value}")
+            if rule == round_trip::NAME {
+                *left_out.entry(rule.to_owned()).or_default() += 1;
+            }
+            let line = round_trip::left_out(line, rule, found).map_err(|e| failed(e.into()))?;
+            writeln!(out, "{line}").map_err(failed)
         })?;
-        left_out = filter.counts().into_iter().map(|(rule, count)| (rule.to_owned(), count)).collect();
+        left_out.extend(filter.counts().into_iter().map(|(rule, count)| (rule.to_owned(), count)));
         Ok(())
     })?;
-    fsx::write_atomic_with(job.out, |out| {
-        each(job, folder, parts, &mut |line, row, rule| {
+    fsx::write_atomic_from(job.out, |out, failed| {
+        each(job, folder, parts, &ranks, &mut |line, row, rule, _| {
             if rule.is_some() {
                 return Ok(());
             }
@@ -229,13 +294,13 @@ fn assemble(job: &Job, folder: &Path, parts: usize) -> Result<Report> {
                 count += words.len();
                 unique.extend(words);
             }
-            writeln!(out, "{line}")
+            writeln!(out, "{line}").map_err(failed)
         })?;
         Ok(())
     })?;
     let texts = (2 * kept).max(1) as f64;
     let report = Report {
-        job: job.fingerprint.clone(),
+        job: whole_fingerprint(job),
         precision: job.precision,
         pairs: job.pairs.len(),
         kept,
@@ -243,6 +308,7 @@ fn assemble(job: &Job, folder: &Path, parts: usize) -> Result<Report> {
         mean_words: count as f64 / texts,
         mean_characters: characters as f64 / texts,
         unique_words: unique.len(),
+        round_trip: job.round_trip.map(|trip| trip.about(&counts)),
     };
     let path = job.out.with_extension("report.json");
     let json = serde_json::to_vec_pretty(&report)

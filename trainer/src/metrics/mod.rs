@@ -14,7 +14,7 @@ pub mod rank;
 mod recall;
 
 use crate::error::{Result, TrainerError};
-pub use recall::{Figure, Recall, wilson};
+pub use recall::{Figure, Recall, sign_test, wilson};
 use std::collections::BTreeMap;
 
 /// The cut-offs of R@K.

@@ -52,8 +52,8 @@ pub(super) fn over_all(scores: &[f32], query: &Query) -> Vec<usize> {
     ranks(scores, &candidates(scores, query), &query.right)
 }
 
-/// Rank of one target over the query's candidates.
-pub(super) fn of_target(scores: &[f32], query: &Query, target: u32) -> Option<usize> {
+/// Zero-based rank of one target, a gallery position, over the query's candidates; `None` when it is not among them.
+pub fn of_target(scores: &[f32], query: &Query, target: u32) -> Option<usize> {
     ranks(scores, &candidates(scores, query), &[target]).first().copied()
 }
 

@@ -228,6 +228,20 @@ pub fn wilson(hits: usize, n: usize) -> [f64; 2] {
     [100.0 * (middle - half).max(0.0), 100.0 * (middle + half).min(1.0)]
 }
 
+/// The exact two-sided sign test: how likely so uneven an outcome, or a more uneven one, would be if each of the decided
+/// comparisons were a fair coin. 1 without any.
+pub fn sign_test(wins: usize, losses: usize) -> f64 {
+    let n = wins + losses;
+    // In logarithms: 2^-n leaves f64's range at a thousand comparisons.
+    let mut term = -(n as f64) * std::f64::consts::LN_2;
+    let mut tail = term.exp();
+    for k in 1..=wins.min(losses) {
+        term += ((n - k + 1) as f64 / k as f64).ln();
+        tail += term.exp();
+    }
+    (2.0 * tail).min(1.0)
+}
+
 /// Percentile bootstrap of Avg over queries, seeded, so that the same ranks give the same interval.
 fn bootstrap_avg(ranks: &[Ranks]) -> [f64; 2] {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(SEED);

@@ -163,3 +163,14 @@ fn without_subsets_there_are_no_subset_figures() {
     let [low, high] = wilson(50, 100);
     assert!((low - 40.383).abs() < 1e-3 && (high - 59.617).abs() < 1e-3, "{low} {high}");
 }
+
+#[test]
+fn the_sign_test_is_exact() {
+    assert_eq!(sign_test(0, 0), 1.0);
+    assert_eq!(sign_test(5, 5), 1.0);
+    // 2 (1 + 10) / 1024, and 2 (1 + 15 + 105 + 455) / 2^15.
+    assert!((sign_test(9, 1) - 22.0 / 1024.0).abs() < 1e-12);
+    assert!((sign_test(3, 12) - 1152.0 / 32768.0).abs() < 1e-12);
+    // Beyond what 2^-n can hold: near the normal approximation, 2 Φ(-(55 - 0.5) / √750) for a difference of 110.
+    assert!((sign_test(1555, 1445) - 0.0466).abs() < 5e-4, "{}", sign_test(1555, 1445));
+}

@@ -1,7 +1,9 @@
 //! Per-query results as one HTML page with pictures, for looking at what a model gets right and wrong; two runs side by
-//! side. The page needs nothing but itself: styles and pictures are inside, there is no script.
+//! side. Every page needs nothing but itself: styles and pictures are inside. This one has no script; the pages that people
+//! fill in ([`judge`]) have one, inside too.
 
 mod html;
+pub mod judge;
 mod pictures;
 pub mod samples;
 

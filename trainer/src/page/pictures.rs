@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-/// Longest side in pixels.
+/// Longest side in pixels of pictures that are looked over by the dozen.
 const SIDE: u32 = 144;
 const QUALITY: u8 = 80;
 
@@ -21,10 +21,15 @@ pub(super) struct Pictures {
 impl Pictures {
     /// Makes the small pictures; images without a usable file get none.
     pub fn new(names: &[&str], files: &HashMap<String, PathBuf>) -> Self {
+        Self::sized(names, files, SIDE)
+    }
+
+    /// As [`Pictures::new`], with a longest side of `side` pixels.
+    pub fn sized(names: &[&str], files: &HashMap<String, PathBuf>, side: u32) -> Self {
         let distinct: BTreeSet<&str> = names.iter().copied().collect();
         let wanted: Vec<&str> = distinct.into_iter().collect();
         let made: Vec<Option<Vec<u8>>> =
-            wanted.par_iter().map(|name| files.get(*name).and_then(|path| small(path))).collect();
+            wanted.par_iter().map(|name| files.get(*name).and_then(|path| small(path, side))).collect();
         let (mut classes, mut styles) = (HashMap::new(), String::new());
         for (number, (name, bytes)) in wanted.into_iter().zip(made).enumerate() {
             let Some(bytes) = bytes else { continue };
@@ -46,7 +51,7 @@ impl Pictures {
 }
 
 /// A JPEG of the picture on white.
-fn small(path: &Path) -> Option<Vec<u8>> {
+fn small(path: &Path, side: u32) -> Option<Vec<u8>> {
     let picture = images::decode_file(path).ok()?;
     let mut buffer = image::RgbaImage::from_raw(picture.width, picture.height, picture.data)?;
     for pixel in buffer.pixels_mut() {
@@ -57,11 +62,11 @@ fn small(path: &Path) -> Option<Vec<u8>> {
         pixel.0[3] = 255;
     }
     let mut scaled = image::DynamicImage::from(buffer);
-    if scaled.width().max(scaled.height()) > SIDE {
-        if scaled.width().max(scaled.height()) > 4 * SIDE {
-            scaled = scaled.thumbnail(2 * SIDE, 2 * SIDE);
+    if scaled.width().max(scaled.height()) > side {
+        if scaled.width().max(scaled.height()) > 4 * side {
+            scaled = scaled.thumbnail(2 * side, 2 * side);
         }
-        scaled = scaled.resize(SIDE, SIDE, FilterType::Triangle);
+        scaled = scaled.resize(side, side, FilterType::Triangle);
     }
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, QUALITY).encode_image(&scaled.into_rgb8()).ok()?;
