@@ -56,11 +56,14 @@ impl Complaints {
     }
 }
 
-/// Takes each line of the file that is not empty: where it stands, the line as it is, and the triplet or what is wrong.
+/// Takes where a line stands, the line as it is, and its triplet or what is wrong with it.
+pub type Take<'a> = dyn FnMut(At, &str, Result<Text, String>) -> Result<()> + 'a;
+
+/// Hands each line of the file that is not empty to `take`.
 ///
 /// # Errors
 /// When the file cannot be read, and whatever `take` returns.
-pub fn each(path: &Path, take: &mut dyn FnMut(At, &str, Result<Text, String>) -> Result<()>) -> Result<()> {
+pub fn each(path: &Path, take: &mut Take) -> Result<()> {
     let failed = |e| TrainerError::io(path, "read", e, "check the path and its permissions");
     let mut file = std::io::BufReader::with_capacity(1 << 20, std::fs::File::open(path).map_err(failed)?);
     let (mut bytes, mut number) = (Vec::new(), 0);
