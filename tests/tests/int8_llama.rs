@@ -67,7 +67,7 @@ fn a_row_gets_the_same_bits_alone_and_among_others() -> Outcome {
         .map(|s| generate(&model, Start::new(x.clone()), &[words.end()], &decoding(*s)))
         .collect::<Result<Vec<_>, _>>()?;
     for row in 0..b {
-        let own = x.clone().slice([row..row + 1]);
+        let own = x.clone().narrow(0, row, 1);
         let each = n * config.vocabulary;
         assert_eq!(all_logits(&model, own.clone())?, logits[row * each..(row + 1) * each], "row {row}");
         for (strategy, together) in strategies.iter().zip(&together) {
