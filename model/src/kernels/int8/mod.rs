@@ -177,8 +177,6 @@ impl Rows {
         let (count, blocks) = (x.len() / width.max(1), width.div_ceil(BLOCK));
         let mut codes = vec![0i8; count * blocks * BLOCK];
         let (mut scales, mut begins) = (vec![0.0f32; count * blocks], vec![0i32; count * blocks]);
-        // As many rows as are worth a task.
-        let some = (16 * 1024 / width.max(1)).max(1);
         let fill = |first: usize, codes: &mut [i8], scales: &mut [f32], begins: &mut [i32]| {
             vectorised(
                 #[inline(always)]
@@ -205,6 +203,8 @@ impl Rows {
             #[cfg(feature = "rayon")]
             {
                 use rayon::prelude::*;
+                // As many rows as are worth a task.
+                let some = (16 * 1024 / width.max(1)).max(1);
                 let scaled = scales.par_chunks_mut(some * blocks).zip(begins.par_chunks_mut(some * blocks));
                 let parts = codes.par_chunks_mut(some * blocks * BLOCK).zip(scaled);
                 if count > some {
@@ -236,18 +236,16 @@ enum Path {
 impl Path {
     /// What this processor can, fastest first.
     fn all() -> Vec<Self> {
-        let mut all = Vec::new();
-        #[cfg(target_arch = "x86_64")]
-        {
-            if x86::has_vnni() {
-                all.push(Self::Vnni);
-            }
-            if std::arch::is_x86_feature_detected!("avx2") {
-                all.push(Self::Avx2);
-            }
-        }
-        all.push(Self::Portable);
-        all
+        vec![
+            #[cfg(target_arch = "x86_64")]
+            x86::has_vnni().then_some(Self::Vnni),
+            #[cfg(target_arch = "x86_64")]
+            std::arch::is_x86_feature_detected!("avx2").then_some(Self::Avx2),
+            Some(Self::Portable),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     fn best() -> Self {
