@@ -64,7 +64,9 @@ impl QuantizedBlock {
     fn new(block: Block) -> Result<Self> {
         Ok(Self {
             attention_norm: block.attention_norm,
-            attended: [quantized(block.query)?, quantized(block.key)?, quantized(block.value)?],
+            // Positions that say nothing are attended to most (attention's sinks): an error in their values, which are small
+            // beside what they come from, is added to every other position.
+            attended: [quantized(block.query)?, quantized(block.key)?, quantized(block.value)?.fine()],
             output: quantized(block.output)?,
             mlp_norm: block.mlp_norm,
             gate: quantized(block.gate)?,

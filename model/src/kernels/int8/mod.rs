@@ -42,6 +42,7 @@ type Tile = [[f32; PANEL]; TILE];
 pub struct Int8Matrix {
     inputs: usize,
     outputs: usize,
+    fine: bool,
     /// Panel by panel, block by block, four inputs by four inputs: two lines.
     codes: Vec<Line>,
     /// Panel by panel, block by block.
@@ -98,7 +99,14 @@ impl Int8Matrix {
         for (at, (lines, scales)) in codes.chunks_mut(LINES).zip(scales.iter_mut()).enumerate() {
             fill(at, lines, scales);
         }
-        Self { inputs, outputs, codes, scales }
+        Self { inputs, outputs, fine: false, codes, scales }
+    }
+
+    /// The same for activations in 16 bits: what 8 leave over is quantized again. It costs the products twice and no more
+    /// memory.
+    #[must_use]
+    pub fn fine(self) -> Self {
+        Self { fine: true, ..self }
     }
 
     /// Width of what it reads.
@@ -218,6 +226,19 @@ impl Rows {
         }
         Self { count, blocks, codes, scales, begins }
     }
+
+    /// What these codes leave over of x, quantized.
+    fn rest(&self, x: &[f32], width: usize) -> Self {
+        let mut left = x.to_vec();
+        for (row, left) in left.chunks_exact_mut(width.max(1)).enumerate() {
+            for (block, left) in left.chunks_mut(BLOCK).enumerate() {
+                let at = row * self.blocks + block;
+                let codes = &self.codes[at * BLOCK..(at + 1) * BLOCK];
+                left.iter_mut().zip(codes).for_each(|(v, code)| *v -= f32::from(*code) * self.scales[at]);
+            }
+        }
+        Self::new(&left, width)
+    }
 }
 
 /// How a tile is computed.
@@ -277,7 +298,7 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
-    fn run(mut self, path: Path, rows: &Rows) {
+    fn run(mut self, path: Path, [rows, rest]: [&Rows; 2]) {
         let (mut one, mut two) = ([[0.0; PANEL]; TILE], [[0.0; PANEL]; TILE]);
         for (at, panel) in self.panels.enumerate() {
             // The panel stays in the cache nearest while the rows go by.
@@ -285,6 +306,10 @@ impl Task<'_> {
                 let count = TILE.min(rows.count - first);
                 if let Some(matrix) = self.matrices[0] {
                     path.tile(&matrix.panel(panel), rows, first, count, &mut one);
+                    if matrix.fine {
+                        path.tile(&matrix.panel(panel), rest, first, count, &mut two);
+                        one.as_flattened_mut().iter_mut().zip(two.as_flattened()).for_each(|(a, b)| *a += b);
+                    }
                 }
                 if let Some(matrix) = self.matrices[1] {
                     path.tile(&matrix.panel(panel), rows, first, count, &mut two);
@@ -309,8 +334,11 @@ impl Task<'_> {
 /// A map: one matrix, or gate and up.
 type Map<'a> = [Option<&'a Int8Matrix>; 2];
 
-/// The results of maps that read the same rows.
-fn apply<const N: usize>(path: Path, rows: &Rows, maps: [Map; N]) -> [Vec<f32>; N] {
+/// The results of maps of the rows of x `[·, width]`.
+fn apply<const N: usize>(path: Path, x: &[f32], width: usize, maps: [Map; N]) -> [Vec<f32>; N] {
+    let rows = &Rows::new(x, width);
+    let fine = maps.as_flattened().iter().flatten().any(|matrix| matrix.fine);
+    let rest = &if fine { rows.rest(x, width) } else { Rows::new(&[], width) };
     let outputs = |map: &Map| map[0].map_or(0, Int8Matrix::outputs);
     let mut results = maps.map(|map| vec![0.0; rows.count * outputs(&map)]);
     let panels: usize = maps.iter().map(|map| outputs(map).div_ceil(PANEL)).sum();
@@ -341,10 +369,10 @@ fn apply<const N: usize>(path: Path, rows: &Rows, maps: [Map; N]) -> [Vec<f32>; 
     #[cfg(feature = "rayon")]
     {
         use rayon::prelude::*;
-        tasks.into_par_iter().with_max_len(1).for_each(|task| task.run(path, rows));
+        tasks.into_par_iter().with_max_len(1).for_each(|task| task.run(path, [rows, rest]));
     }
     #[cfg(not(feature = "rayon"))]
-    tasks.into_iter().for_each(|task| task.run(path, rows));
+    tasks.into_iter().for_each(|task| task.run(path, [rows, rest]));
     results
 }
 
@@ -366,7 +394,7 @@ pub trait Int8: Backend {
 fn mapped<const N: usize>(x: Primitive, maps: [Map; N]) -> [Primitive; N] {
     let (count, width) = (x.shape()[0], x.shape()[1]);
     elements!(x);
-    apply(Path::best(), &Rows::new(x, width), maps).map(|values| {
+    apply(Path::best(), x, width, maps).map(|values| {
         let outputs = values.len() / count.max(1);
         primitive(values, [count, outputs])
     })

@@ -10,8 +10,8 @@ fn values(n: usize, seed: u32) -> Vec<f32> {
 }
 
 /// Codes as the kernels see them, in f64, and results from them.
-fn reference(x: &[f32], w: &[f32], inputs: usize, outputs: usize, by_block: bool) -> Vec<f64> {
-    let coded = |values: Vec<f64>| -> Vec<f64> {
+fn reference(x: &[f32], w: &[f32], inputs: usize, outputs: usize, [code_x, code_w]: [bool; 2]) -> Vec<f64> {
+    let coded = |values: Vec<f64>, by_block: bool| -> Vec<f64> {
         values
             .chunks(BLOCK)
             .flat_map(|block| {
@@ -24,11 +24,11 @@ fn reference(x: &[f32], w: &[f32], inputs: usize, outputs: usize, by_block: bool
             })
             .collect()
     };
-    let column = |o: usize| coded((0..inputs).map(|i| f64::from(w[i * outputs + o])).collect());
+    let column = |o: usize| coded((0..inputs).map(|i| f64::from(w[i * outputs + o])).collect(), code_w);
     let columns: Vec<Vec<f64>> = (0..outputs).map(column).collect();
     x.chunks_exact(inputs)
         .flat_map(|row| {
-            let row = coded(row.iter().map(|v| f64::from(*v)).collect());
+            let row = coded(row.iter().map(|v| f64::from(*v)).collect(), code_x);
             columns.iter().map(|c| c.iter().zip(&row).map(|(a, b)| a * b).sum()).collect::<Vec<f64>>()
         })
         .collect()
@@ -36,7 +36,7 @@ fn reference(x: &[f32], w: &[f32], inputs: usize, outputs: usize, by_block: bool
 
 fn results(path: Path, x: &[f32], w: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
     let matrix = Int8Matrix::new(w, inputs, outputs, Order::InputsFirst);
-    let [values] = apply(path, &Rows::new(x, inputs), [[Some(&matrix), None]]);
+    let [values] = apply(path, x, inputs, [[Some(&matrix), None]]);
     values
 }
 
@@ -55,7 +55,7 @@ fn products_of_every_size_match_and_paths_agree_to_the_bit() {
         (31, 65, 1),
     ] {
         let (x, w) = (values(rows * inputs, 3), values(inputs * outputs, 5));
-        let expected = reference(&x, &w, inputs, outputs, true);
+        let expected = reference(&x, &w, inputs, outputs, [true, true]);
         let best = results(Path::best(), &x, &w, inputs, outputs);
         let size = expected.iter().fold(0.0f64, |m, v| m.max(v.abs()));
         for (got, expected) in best.iter().zip(&expected) {
@@ -65,8 +65,14 @@ fn products_of_every_size_match_and_paths_agree_to_the_bit() {
         for path in Path::all() {
             assert_eq!(results(path, &x, &w, inputs, outputs), best, "{path:?} {rows} {inputs} {outputs}");
         }
+        // Sixteen bits of activations leave the weights' error alone.
+        let fine = Int8Matrix::new(&w, inputs, outputs, Order::InputsFirst).fine();
+        let [fine] = apply(Path::best(), &x, inputs, [[Some(&fine), None]]);
+        for (got, expected) in fine.iter().zip(reference(&x, &w, inputs, outputs, [false, true])) {
+            assert!((f64::from(*got) - expected).abs() < 2e-4 * size, "{rows} {inputs} {outputs}: {got} {expected}");
+        }
         // Eight bits against none: a hundredth of the largest.
-        for (got, exact) in best.iter().zip(reference(&x, &w, inputs, outputs, false)) {
+        for (got, exact) in best.iter().zip(reference(&x, &w, inputs, outputs, [false, false])) {
             assert!((f64::from(*got) - exact).abs() < 0.02 * size.max(1.0), "{rows} {inputs} {outputs}: {got} {exact}");
         }
     }
