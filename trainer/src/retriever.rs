@@ -1,10 +1,11 @@
 //! A trained retrieval model with what its queries need, from a checkpoint and the feature cache that it was trained on.
 
 use crate::error::{Result, TrainerError};
+use crate::evaluate::Subject;
 use crate::features::Features;
 use crate::train::checkpoint;
-use crate::{fsx, import};
-use burn::tensor::Device;
+use crate::{compress, fsx, import};
+use burn::tensor::{Device, Tensor};
 use std::path::{Path, PathBuf};
 use thisbut_model::CirConfig;
 use thisbut_model::cir::Cir;
@@ -58,6 +59,23 @@ impl Retriever {
     pub fn features(&self, path: &Path, weights_dir: &Path) -> Result<Features> {
         let expected = import::encoder_fingerprint(&self.config, weights_dir)?;
         Features::open(path, Some(&expected))
+    }
+
+    /// The model with what it needs to be evaluated; `tokens` gives image tokens.
+    pub fn subject<'a>(&'a self, tokens: &'a dyn Fn(&[u32]) -> Result<Tensor<3>>) -> Subject<'a> {
+        Subject { model: &self.model, config: &self.config, words: &self.words, device: &self.device, tokens }
+    }
+
+    /// The model whose query and target tokens keep `width` principal dimensions, `axes` of
+    /// [`principal_axes`](crate::compress::principal_axes).
+    ///
+    /// # Errors
+    /// When the weights cannot be read back.
+    pub fn narrowed(mut self, axes: &[f32], width: usize) -> Result<Self> {
+        let mut tensors = weights::collect(&self.model, "")?;
+        compress::narrow(&mut self.config, &mut tensors, "", axes, width)?;
+        self.model = weights::load(Cir::new(&self.config, &self.device), "", &mut tensors)?;
+        Ok(self)
     }
 
     /// The checkpoint's path.

@@ -10,15 +10,12 @@ use thisbut::error::TrainerError;
 use thisbut::evaluate::{Answer, Encoded, Scorer, Subject, cached_tokens, evaluate, target_tokens};
 use thisbut::features::Features;
 use thisbut::report::Report;
+use thisbut::retriever::Retriever;
 use thisbut::stored::Stored;
-use thisbut::train::checkpoint;
 use thisbut::{compress, embed, fsx, submission};
 use thisbut_model::CirConfig;
 use thisbut_model::bundle::{Form, Manifest};
-use thisbut_model::cir::Cir;
 use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
-use thisbut_model::text::WordPiece;
-use thisbut_model::weights::{self, Tensors};
 
 /// Print the data set's own figures (CIRR: R@K, R_subset@K, Avg; FashionIQ: R@10/50 a category; CIRCO: mAP@K; GeneCIS:
 /// R@1/2/3 a task) beside those of image-only, text-only and averaged queries.
@@ -127,36 +124,30 @@ impl Args {
 
     fn of_checkpoint(&self, path: &Path, table: &Table) -> Result<Evaluated> {
         let device = choose(self.device)?;
-        let mut reader = checkpoint::open(path)?;
-        let (mut config, mut tensors) = (reader.header.config.clone(), reader.model()?);
-        let words = WordPiece::from_vocab(&fsx::read_text(&self.weights.join("vocab.txt"))?)?;
-        let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, &config));
+        let mut retriever = Retriever::load(path, &self.weights, &device)?;
+        let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, &retriever.config));
         let features = Features::open(&cache, None)?;
         let rows = embed::rows(table, &features)?;
         let tokens = cached_tokens(&features, &rows, &device);
         let bar = super::progress("images");
-        let load =
-            |config: &CirConfig, tensors: &Tensors| weights::load(Cir::new(config, &device), "", &mut tensors.clone());
-        let targets_of = |model: &Cir, config: &CirConfig| {
-            let subject = Subject { model, config, words: &words, device: &device, tokens: &tokens };
-            target_tokens(&subject, &table.gallery, &mut |done, all| super::advance(&bar, done, all))
+        let targets_of = |retriever: &Retriever| {
+            target_tokens(&retriever.subject(&tokens), &table.gallery, &mut |done, all| {
+                super::advance(&bar, done, all);
+            })
         };
-        let mut model = load(&config, &tensors)?;
-        let mut targets = targets_of(&model, &config)?;
+        let mut targets = targets_of(&retriever)?;
         if let Some(width) = self.width {
-            if !(1..config.projection).contains(&width) {
-                bail!("--width {width} for a model of {}; give less, and at least 1", config.projection);
+            let full = retriever.config.projection;
+            if !(1..full).contains(&width) {
+                bail!("--width {width} for a model of {full}; give less, and at least 1");
             }
-            let axes = compress::principal_axes(&targets, config.projection, width);
-            compress::narrow(&mut config, &mut tensors, "", &axes, width)?;
-            model = load(&config, &tensors)?;
-            targets = targets_of(&model, &config)?;
+            retriever = retriever.narrowed(&compress::principal_axes(&targets, full, width), width)?;
+            targets = targets_of(&retriever)?;
         }
         bar.finish_and_clear();
-        let (targets, kept) = keep(self.tokens, targets, config.qformer.query_tokens, config.projection);
-        let scorer = Scorer::Exact(targets, kept, config.projection);
-        let subject = Subject { model: &model, config: &config, words: &words, device: &device, tokens: &tokens };
-        self.score(&subject, table, &scorer, path)
+        let CirConfig { projection, ref qformer, .. } = retriever.config;
+        let (targets, kept) = keep(self.tokens, targets, qformer.query_tokens, projection);
+        self.score(&retriever.subject(&tokens), table, &Scorer::Exact(targets, kept, projection), path)
     }
 
     fn of_bundle(&self, root: &Path, table: &Table) -> Result<Evaluated> {

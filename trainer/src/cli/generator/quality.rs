@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use thisbut::data::{DataSet, Format, LoadOptions, Split, Table};
 use thisbut::device::{DeviceKind, choose};
 use thisbut::embed;
-use thisbut::evaluate::{Scorer, Subject, cached_tokens, target_tokens};
+use thisbut::evaluate::{Scorer, cached_tokens, target_tokens};
 use thisbut::fsx;
 use thisbut::generator::quality::{TableFour, TableOne, both_texts, table_four, table_one, texts_of};
 use thisbut::retriever::Retriever;
@@ -100,13 +100,12 @@ impl Args {
         let features = retriever.features(&cache, &self.weights)?;
         let rows = embed::rows(&original, &features)?;
         let tokens = cached_tokens(&features, &rows, &device);
-        let Retriever { model, config, words, .. } = &retriever;
-        let subject = Subject { model, config, words, device: &device, tokens: &tokens };
+        let subject = retriever.subject(&tokens);
         let bar = super::super::progress("images");
         let targets =
             target_tokens(&subject, &original.gallery, &mut |done, all| super::super::advance(&bar, done, all))?;
         bar.finish_and_clear();
-        let scorer = Scorer::Exact(targets, config.qformer.query_tokens, config.projection);
+        let scorer = Scorer::Exact(targets, retriever.config.qformer.query_tokens, retriever.config.projection);
         let bar = super::super::progress("queries");
         let tables = (&original, &generated);
         let found =
