@@ -50,6 +50,9 @@ pub struct Args {
     /// Leave out the pairs that the --cirr-sets files have texts for.
     #[arg(long)]
     without_annotated: bool,
+    /// Keep so many pairs at most, drawn at random; a pair and its swapped twin stay or go together.
+    #[arg(long)]
+    most: Option<usize>,
     /// Seed of every draw.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -110,6 +113,9 @@ impl Args {
         }
         if pairs.counts().is_empty() {
             bail!("no rule was given a file; see `thisbut pairs --help`");
+        }
+        if let Some(most) = self.most {
+            pairs.sample(most, &mut generator(self.seed, "most"));
         }
         pairs.write(&self.out)?;
         super::print(format_args!("{:<12} {:>9} {:>9} {:>9}", "rule", "groups", "pairs", "new"))?;

@@ -7,6 +7,8 @@ pub mod sources;
 
 use crate::error::Result;
 use crate::fsx;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::path::Path;
@@ -63,6 +65,29 @@ impl Pairs {
                 self.pairs.push(Pair { reference, target, rule: rule.to_owned() });
             }
         }
+    }
+
+    /// Keeps at most `most` pairs, drawn at random, in the order found. A pair and its swapped twin stay or go together: a
+    /// generator writes both their texts at once.
+    pub fn sample(&mut self, most: usize, rng: &mut ChaCha8Rng) {
+        let key = |pair: &Pair| match pair.reference < pair.target {
+            true => (pair.reference.clone(), pair.target.clone()),
+            false => (pair.target.clone(), pair.reference.clone()),
+        };
+        let mut sizes: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for pair in &self.pairs {
+            *sizes.entry(key(pair)).or_default() += 1;
+        }
+        let mut keys: Vec<((String, String), usize)> = sizes.into_iter().collect();
+        keys.shuffle(rng);
+        let (mut count, mut kept) = (0, HashSet::new());
+        for (key, size) in keys {
+            if count + size <= most {
+                count += size;
+                kept.insert(key);
+            }
+        }
+        self.pairs.retain(|pair| kept.contains(&key(pair)));
     }
 
     /// The pairs in the order found.

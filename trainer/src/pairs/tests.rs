@@ -28,6 +28,25 @@ fn a_cap_draws_without_repeats_and_follows_the_seed() {
 }
 
 #[test]
+fn a_sample_keeps_twins_together_and_follows_the_seed() {
+    let mut pairs = Pairs::new();
+    pairs.exclude([("i1".to_owned(), "i0".to_owned())]);
+    pairs.add("all", all_ordered(&names(12)));
+    let sample = |most, seed| {
+        let mut pairs = pairs.clone();
+        pairs.sample(most, &mut generator(seed, "most"));
+        pairs.pairs().to_vec()
+    };
+    let kept = sample(41, 1);
+    assert!((40..=41).contains(&kept.len()) && kept == sample(41, 1) && kept != sample(41, 2));
+    let alone = |p: &&super::Pair| !kept.iter().any(|q| (&q.reference, &q.target) == (&p.target, &p.reference));
+    assert!(kept.iter().filter(alone).all(|p| (p.reference.as_str(), p.target.as_str()) == ("i0", "i1")));
+    let place = |p: &super::Pair| pairs.pairs().iter().position(|q| q == p);
+    assert!(kept.windows(2).all(|w| place(&w[0]) < place(&w[1])));
+    assert_eq!(sample(1000, 1).len(), 12 * 11 - 1);
+}
+
+#[test]
 fn categories_are_cut_into_sets() {
     let sets = sets_of(&names(13), &mut generator(1, "dogs"));
     assert_eq!(sets.iter().map(Vec::len).collect::<Vec<_>>(), [6, 6], "a rest of one has no pair");
