@@ -45,6 +45,13 @@ pub struct Args {
     /// Generated triplets (a file of `thisbut generate`) in the place of the data set's training split.
     #[arg(long)]
     triplets: Option<PathBuf>,
+    /// Reverse texts from a generator in the place of the data set's own: a file of `thisbut generate` for the pairs of
+    /// `thisbut pairs --annotated FOLDER --split train`.
+    #[arg(long, value_name = "TRIPLETS", conflicts_with = "triplets")]
+    reverse: Option<PathBuf>,
+    /// Train on the first so many triplets only (0: all).
+    #[arg(long, default_value_t = 0)]
+    first: usize,
     /// Stop after this step; the same command without it goes on from there.
     #[arg(long)]
     until: Option<usize>,
@@ -98,6 +105,13 @@ impl Args {
             None => data.load(Split::Train, &options)?,
         };
         super::complain(&complaints, 20);
+        if self.first > 0 {
+            train.triplets.truncate(self.first);
+        }
+        if let Some(file) = &self.reverse {
+            let missing = synthetic::reverse_texts(file, &mut train)?;
+            super::note(format_args!("{}: no text for {missing} triplets, which keep their own", file.display()));
+        }
         let (mut validation, complaints) = data.load(Split::Val, &options)?;
         super::complain(&complaints, 20);
         let captions = choices.losses == Some(Recipe::Captions);

@@ -47,6 +47,37 @@ pub fn load(path: &Path, data: &DataSet, options: &LoadOptions) -> Result<(Table
     Ok((only_used(images, triplets), complaints))
 }
 
+/// Gives the triplets of `table` the reverse texts that a generator wrote for their pairs: `path` is a file of `thisbut generate`,
+/// and what its rules left out, in the file beside it, counts too, as long as there is a text. Tells how many triplets found none;
+/// those keep what they had.
+///
+/// # Errors
+/// When a file cannot be read, or has no text for any of the pairs.
+pub fn reverse_texts(path: &Path, table: &mut Table) -> Result<usize> {
+    let mut found: HashMap<(String, String), String> = HashMap::new();
+    let left_out = path.with_extension("left-out.jsonl");
+    for file in [path, &left_out].into_iter().filter(|file| *file == path || file.is_file()) {
+        let rows = json_rows::lines::<Row>(file)?.into_iter().filter_map(|(_, row)| row.ok());
+        let rows = rows.filter(|row| !row.modifier_reversed.trim().is_empty());
+        found.extend(rows.map(|row| ((row.reference, row.target), row.modifier_reversed)));
+    }
+    let name = |image: u32| table.images.get(image as usize).map(|image| image.name.clone()).unwrap_or_default();
+    let mut missing = 0;
+    for triplet in &mut table.triplets {
+        let target = triplet.targets.first().map(|target| name(*target)).unwrap_or_default();
+        match found.get(&(name(triplet.reference), target)) {
+            Some(text) => triplet.reverse = Some(text.clone()),
+            None => missing += 1,
+        }
+    }
+    if missing == table.triplets.len() {
+        let problem = "has a reverse text for none of the training pairs";
+        let mend = "generate it for the pairs of `thisbut pairs --annotated FOLDER --split train`";
+        return Err(TrainerError::data(path.display().to_string(), problem, mend));
+    }
+    Ok(missing)
+}
+
 fn triplet(row: Row, line: u32, known: &HashMap<String, u32>) -> std::result::Result<Triplet, String> {
     let image = |name: &str| known.get(name).copied().ok_or_else(|| format!("the data set has no image '{name}'"));
     let (reference, target) = (image(&row.reference)?, image(&row.target)?);
@@ -107,6 +138,19 @@ mod tests {
         assert_eq!((only.text.as_str(), only.reverse.as_deref()), ("red", Some("back")));
         assert_eq!(table.images[only.reference as usize].name, "c");
         assert!(complaints[0].to_string().contains("line 2") && complaints[0].to_string().contains("'gone'"));
+
+        // The same file gives a data set's own triplets their reverse texts.
+        let (mut own, _) = data.load(crate::data::Split::Val, &LoadOptions::default()).unwrap();
+        assert_eq!(own.triplets[0].reverse, None);
+        assert_eq!(reverse_texts(&file, &mut own).unwrap(), 0);
+        assert_eq!(own.triplets[0].reverse.as_deref(), Some("back"));
+        std::fs::write(file.with_extension("left-out.jsonl"), row("a", "b", " ").replace("back", "to a")).unwrap();
+        let (mut own, _) = data.load(crate::data::Split::Train, &LoadOptions::default()).unwrap();
+        assert_eq!(reverse_texts(&file, &mut own).unwrap(), 0);
+        assert_eq!(own.triplets[0].reverse.as_deref(), Some("to a"));
+        std::fs::remove_file(file.with_extension("left-out.jsonl")).unwrap();
+        assert!(reverse_texts(&file, &mut own).unwrap_err().to_string().contains("none of the training pairs"));
+
         std::fs::write(&file, "").unwrap();
         assert!(load(&file, &data, &LoadOptions::default()).unwrap_err().to_string().contains("empty"));
     }
