@@ -4,12 +4,13 @@
 //! Built with `cargo build --release -p thisbut-model -p thisbut --example bench_generator`; arguments: GGUF file, threads, and `int8` for
 //! the lines in 8 bits alone.
 
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData};
 use std::time::Instant;
 use thisbut::generator::Language;
 use thisbut::generator::language::frozen;
 use thisbut_model::generator::mtst::answer_logits;
-use thisbut_model::generator::{Cache, Decoder, Decoding, Start, Strategy, generate};
+use thisbut_model::generator::{Adapted, Adapters, Cache, Decoder, Decoding, FrozenBlock, Start, Strategy, generate};
+use thisbut_model::kernels::negative_log_likelihood;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -17,6 +18,8 @@ type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 const PROMPT: usize = 35;
 /// Tokens of an answer.
 const ANSWER: usize = 16;
+/// Rank of the changes that train beside the decoder.
+const RANK: usize = 8;
 
 /// Embeddings without a pattern that a kernel could profit from.
 fn wave(b: usize, n: usize, w: usize, device: &Device) -> Tensor<3> {
@@ -79,33 +82,37 @@ fn main() -> Outcome {
     let (width, end) = (language.config.width, language.words.end());
     if !only_int8 {
         answers(&language.decoder, width, end, "")?;
-        training(&language, &device)?;
     }
+    let inside = frozen(&language.decoder);
+    let adapters = Adapters::new(&language.config, RANK, &device.clone().autodiff());
+    if !only_int8 {
+        training(&Adapted::new(&inside, &inside.blocks, None), width, "")?;
+    }
+    let blocks = FrozenBlock::of(&language.decoder, &inside)?;
+    training(&Adapted::new(&inside, &blocks, None), width, ", int8")?;
+    training(&Adapted::new(&inside, &blocks, Some(&adapters)), width, &format!(", int8, rank {RANK}"))?;
+    drop((inside, blocks));
     answers(&language.quantized()?.decoder, width, end, ", int8")
 }
 
 /// The passes of a training step over the frozen decoder.
-fn training(language: &Language, device: &Device) -> Outcome {
-    let width = language.config.width;
-    let inner = frozen(&language.decoder);
-    let autodiff = device.clone().autodiff();
+fn training(decoder: &dyn Decoder, width: usize, kind: &str) -> Outcome {
+    let device = Device::flex().autodiff();
     let batch = 16;
     let answers: Vec<Vec<u32>> =
         (0..batch).map(|i| (0..ANSWER).map(|t| (i * 977 + t * 31) as u32 % 40_000).collect()).collect();
+    let right: Vec<u32> = answers.iter().flatten().copied().collect();
     let mut times = Vec::new();
     for _ in 0..4 {
-        let prompt = wave(batch, PROMPT, width, &autodiff).require_grad();
+        let prompt = wave(batch, PROMPT, width, &device).require_grad();
         let began = Instant::now();
-        let logits = answer_logits(&inner, prompt.clone(), &answers);
-        let right: Vec<i32> = answers.iter().flatten().map(|t| *t as i32).collect();
-        let right = Tensor::from_data(TensorData::new(right, [batch * ANSWER, 1]), &autodiff);
-        let loss = activation::log_softmax(logits, 1).gather(1, right).mean().neg();
+        let loss = negative_log_likelihood(answer_logits(decoder, prompt.clone(), &answers), &right).mean();
         let gradient = prompt.grad(&loss.backward()).ok_or("no gradient")?;
         std::hint::black_box(gradient.into_data());
         times.push(began.elapsed().as_secs_f64());
     }
     times.remove(0);
     times.sort_by(f64::total_cmp);
-    say("train passes", &format!("{batch} x {PROMPT} + {ANSWER}"), 1.0 / times[1], "steps_per_second");
+    say("train passes", &format!("{batch} x {PROMPT} + {ANSWER}{kind}"), 1.0 / times[1], "steps_per_second");
     Ok(())
 }

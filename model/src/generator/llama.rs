@@ -249,6 +249,18 @@ pub(super) trait Maps {
     fn feed_forward(&self, x: &Tensor<3>) -> Tensor<3>;
 }
 
+/// x `[B, n, W]` as one matrix `[B · n, W]`, and its B and n.
+pub(super) fn flat(x: Tensor<3>) -> ([usize; 2], Tensor<2>) {
+    let [b, n, w] = x.dims();
+    ([b, n], x.reshape([b * n, w]))
+}
+
+/// [`flat`] undone.
+pub(super) fn unflat([b, n]: [usize; 2], x: Tensor<2>) -> Tensor<3> {
+    let w = x.dims()[1];
+    x.reshape([b, n, w])
+}
+
 impl Maps for Block {
     fn attended(&self, x: &Tensor<3>) -> [Tensor<3>; 3] {
         let normed = self.attention_norm.forward(x.clone());

@@ -4,6 +4,7 @@
 //! Letters besides the crate's own: `W` width of the decoder, `V` its vocabulary, `n` new positions, `m` positions that are
 //! looked at.
 
+pub mod adapters;
 mod beam;
 mod blocks;
 pub mod bpe;
@@ -17,6 +18,7 @@ pub mod names;
 pub mod quantized;
 mod split;
 
+pub use adapters::{Adapted, Adapters};
 pub use bpe::Bpe;
 pub use config::LlamaConfig;
 pub use decode::{Decoder, Decoding, Start, Strategy, generate};
@@ -24,4 +26,4 @@ pub use gguf::Gguf;
 pub use llama::{Cache, Llama};
 pub use mtst::{Mtst, MtstConfig, MtstForm};
 #[cfg(feature = "flex")]
-pub use quantized::QuantizedLlama;
+pub use quantized::{FrozenBlock, QuantizedLlama};

@@ -3,6 +3,8 @@
 //! `input = FC(q_r ⊕ q_t ⊕ q_c) ⊕ q_ins` (eq. 1): q_r and q_t are the query tokens after looking at one image each, q_c after
 //! reading the instruction with both. Loss on the answer's tokens only (eq. 2) is the trainer's.
 
+use super::adapters::Adapters;
+use super::config::LlamaConfig;
 use super::decode::Decoder;
 use crate::cir::IMAGE_NORM_EPS;
 use crate::config::CirConfig;
@@ -49,12 +51,34 @@ pub struct MtstConfig {
     pub chat: bool,
     /// Tokens of an answer that are trained on; longer ones are cut.
     pub answer_length: usize,
+    /// Rank of the changes of the decoder's maps that train too; 0: none (paper).
+    #[serde(default)]
+    pub rank: usize,
+    /// Whether an answer first says what both images show, on a line of its own (paper: no).
+    #[serde(default)]
+    pub describe: bool,
 }
 
 impl MtstConfig {
     /// A form with its own instruction.
     pub fn new(form: MtstForm) -> Self {
-        Self { form, instruction: form.instruction().to_owned(), chat: false, answer_length: 64 }
+        Self {
+            form,
+            instruction: form.instruction().to_owned(),
+            chat: false,
+            answer_length: 64,
+            rank: 0,
+            describe: false,
+        }
+    }
+
+    /// The modification text of an answer; nothing where the answer never came to it.
+    pub fn text<'a>(&self, answer: &'a str) -> &'a str {
+        match (self.describe, answer.split_once('\n')) {
+            (true, Some((_, text))) => text.trim(),
+            (true, None) => "",
+            (false, _) => answer.trim(),
+        }
     }
 
     /// Checks that the Q-Former of `config` can read this.
@@ -75,6 +99,9 @@ impl MtstConfig {
         if !(2..=4096).contains(&self.answer_length) {
             return wrong("answer length", format!("{} is not between 2 and 4096", self.answer_length));
         }
+        if self.rank > 1024 {
+            return wrong("rank", format!("{} is more than 1024", self.rank));
+        }
         let q = &config.qformer;
         if q.positions < config.text_length {
             return wrong("text length", format!("{} positions do not hold {}", q.positions, config.text_length));
@@ -83,7 +110,8 @@ impl MtstConfig {
     }
 }
 
-/// Everything that trains: the Q-Former with its query tokens, the norm before it, and FC_llm.
+/// Everything that trains: the Q-Former with its query tokens, the norm before it, FC_llm, and where the configuration asks for
+/// them, low-rank changes of the decoder.
 #[derive(Module, Debug)]
 pub struct Mtst {
     /// Checkpoint key `ln_vision`.
@@ -94,20 +122,29 @@ pub struct Mtst {
     pub query_tokens: Param<Tensor<2>>,
     /// FC_llm, D → W; checkpoint keys `llm_proj`, `language_projection`.
     pub projection: Linear,
+    /// Changes of the decoder.
+    pub adapters: Option<Adapters>,
     code_form: bool,
 }
 
 impl Mtst {
-    /// A randomly initialised head for a decoder of width `width`.
-    pub fn new(config: &CirConfig, form: MtstForm, width: usize, device: &Device) -> Self {
+    /// A randomly initialised head for a decoder, without changes of it.
+    pub fn new(config: &CirConfig, form: MtstForm, decoder: &LlamaConfig, device: &Device) -> Self {
         let q = &config.qformer;
         Self {
             image_norm: Norm::new(config.image_width(), IMAGE_NORM_EPS, device),
             qformer: QFormer::new(config, device),
             query_tokens: table(q.query_tokens, q.width, device),
-            projection: linear(q.width, width, device),
+            projection: linear(q.width, decoder.width, device),
+            adapters: None,
             code_form: form == MtstForm::Code,
         }
+    }
+
+    /// The head of a configuration, with changes of the decoder where it has them.
+    pub fn of(config: &CirConfig, mtst: &MtstConfig, decoder: &LlamaConfig, device: &Device) -> Self {
+        let adapters = (mtst.rank > 0).then(|| Adapters::new(decoder, mtst.rank, device));
+        Self { adapters, ..Self::new(config, mtst.form, decoder, device) }
     }
 
     /// Keys and values of image tokens `[B, T, C]`, straight from E_I.
@@ -217,4 +254,18 @@ pub fn answer_logits(decoder: &dyn Decoder, prompt: Tensor<3>, answers: &[Vec<u3
     let count = places.len();
     let places = Tensor::from_data(burn::tensor::TensorData::new(places, [count]), &hidden.device());
     decoder.logits(hidden.reshape([b * (n + read), w]).select(0, places))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_description_is_not_part_of_the_text() {
+        let plain = MtstConfig::new(MtstForm::Paper);
+        let describing = MtstConfig { describe: true, ..plain.clone() };
+        assert_eq!(plain.text(" but red "), "but red");
+        assert_eq!(describing.text("from a sun to a moon\nmake it a moon \n"), "make it a moon");
+        assert_eq!(describing.text("from a sun to a moon"), "");
+    }
 }

@@ -1,9 +1,11 @@
-//! A decoder whose linear maps are in 8 bits, for answers on the CPU. Norms, rotation, attention and its cache are as in
-//! [`Llama`].
+//! A decoder whose linear maps are in 8 bits, for answers and for training around it on the CPU. Norms, rotation, attention and
+//! its cache are as in [`Llama`].
 
+use super::adapters::{Frozen, Which};
 use super::decode::Decoder;
-use super::llama::{Attention, Block, Cache, Llama, Maps, RmsNorm};
+use super::llama::{Attention, Block, Cache, Llama, Maps, RmsNorm, flat, unflat};
 use crate::error::{ModelError, Result};
+use crate::kernels::int8::frozen::FrozenMap;
 use crate::kernels::int8::{Int8Matrix, Order, linear, swiglu, three};
 use burn::module::Param;
 use burn::nn::Linear;
@@ -45,19 +47,21 @@ fn values(param: Param<Tensor<2>>) -> Result<([usize; 2], Vec<f32>)> {
     Ok((dims, values))
 }
 
+fn on_cpu(model: &Llama) -> Result<Device> {
+    let device = model.tokens.val().device();
+    if matches!(device.as_dispatch(), burn::backend::DispatchDevice::Flex(_)) {
+        return Ok(device);
+    }
+    Err(ModelError::Device {
+        place: "the language model".into(),
+        problem: "its 8-bit form is for the CPU".into(),
+        mend: "compute on the CPU, or in f32".into(),
+    })
+}
+
 fn quantized(map: Linear) -> Result<Int8Matrix> {
     let ([inputs, outputs], values) = values(map.weight)?;
     Ok(Int8Matrix::new(&values, inputs, outputs, Order::InputsFirst))
-}
-
-fn flat(x: Tensor<3>) -> ([usize; 2], Tensor<2>) {
-    let [b, n, w] = x.dims();
-    ([b, n], x.reshape([b * n, w]))
-}
-
-fn unflat([b, n]: [usize; 2], x: Tensor<2>) -> Tensor<3> {
-    let w = x.dims()[1];
-    x.reshape([b, n, w])
 }
 
 impl QuantizedBlock {
@@ -104,14 +108,7 @@ impl QuantizedLlama {
     /// # Errors
     /// [`ModelError::Device`] for a decoder that is not on the CPU.
     pub fn new(model: Llama) -> Result<Self> {
-        let device = model.tokens.val().device();
-        if !matches!(device.as_dispatch(), burn::backend::DispatchDevice::Flex(_)) {
-            return Err(ModelError::Device {
-                place: "the language model".into(),
-                problem: "its 8-bit form is for the CPU".into(),
-                mend: "compute on the CPU, or in f32".into(),
-            });
-        }
+        let device = on_cpu(&model)?;
         let attention = model.heads();
         let ([vocabulary, width], table) = values(model.tokens)?;
         let tokens = Int8Matrix::new(&table, width, vocabulary, Order::OutputsFirst);
@@ -148,5 +145,67 @@ impl Decoder for QuantizedLlama {
 
     fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
         linear(hidden, self.head.as_ref().unwrap_or(&self.tokens))
+    }
+}
+
+/// A block in 8 bits that gradients pass.
+pub struct FrozenBlock {
+    attention_norm: RmsNorm,
+    query: FrozenMap,
+    key: FrozenMap,
+    value: FrozenMap,
+    output: FrozenMap,
+    mlp_norm: RmsNorm,
+    gate: FrozenMap,
+    up: FrozenMap,
+    down: FrozenMap,
+}
+
+impl FrozenBlock {
+    /// The blocks of a decoder; `norms` are inside the gradient's graph.
+    ///
+    /// # Errors
+    /// [`ModelError::Device`] for a decoder that is not on the CPU.
+    pub fn of(model: &Llama, norms: &Llama) -> Result<Vec<Self>> {
+        on_cpu(model)?;
+        let quantized = |map: &Linear, fine: bool| -> Result<FrozenMap> {
+            let (dims, values) = values(map.weight.clone())?;
+            Ok(FrozenMap::new(&values, dims, fine))
+        };
+        let map = |map: &Linear| quantized(map, false);
+        let blocks = model.blocks.iter().zip(&norms.blocks);
+        let each = blocks.map(|(block, norms)| {
+            Ok(Self {
+                attention_norm: norms.attention_norm.clone(),
+                query: map(&block.query)?,
+                key: map(&block.key)?,
+                value: quantized(&block.value, true)?,
+                output: map(&block.output)?,
+                mlp_norm: norms.mlp_norm.clone(),
+                gate: map(&block.gate)?,
+                up: map(&block.up)?,
+                down: map(&block.down)?,
+            })
+        });
+        each.collect()
+    }
+}
+
+impl Frozen for FrozenBlock {
+    fn norms(&self) -> [&RmsNorm; 2] {
+        [&self.attention_norm, &self.mlp_norm]
+    }
+
+    fn map(&self, which: Which, x: Tensor<2>) -> Tensor<2> {
+        let map = match which {
+            Which::Query => &self.query,
+            Which::Key => &self.key,
+            Which::Value => &self.value,
+            Which::Output => &self.output,
+            Which::Gate => &self.gate,
+            Which::Up => &self.up,
+            Which::Down => &self.down,
+        };
+        map.forward(x)
     }
 }

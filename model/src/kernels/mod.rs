@@ -14,6 +14,8 @@ mod decoder;
 mod extension;
 #[cfg(feature = "flex")]
 pub mod int8;
+#[cfg(feature = "flex")]
+mod likelihood;
 mod math;
 mod portable;
 
@@ -126,6 +128,18 @@ pub fn rotate(x: Tensor<3>, cos: Tensor<3>, sin: Tensor<3>, heads: usize) -> Ten
         return decoder::rotate(x, cos, sin, heads);
     }
     portable::rotate(x, cos, sin, heads)
+}
+
+/// The negative log-likelihood of each row's class under its softmax.
+///
+/// # Shapes
+/// - logits `[R, V]`; right, R classes below V; result `[R]`, in f32
+pub fn negative_log_likelihood(logits: Tensor<2>, right: &[u32]) -> Tensor<1> {
+    #[cfg(feature = "flex")]
+    if fused(&logits) && right.len() == logits.dims()[0] {
+        return likelihood::negative_log_likelihood(logits, &right.into());
+    }
+    portable::negative_log_likelihood(logits, right)
 }
 
 /// Which mask dropout draws.

@@ -54,6 +54,13 @@ pub fn swiglu<const R: usize>(gate: Tensor<R>, up: Tensor<R>) -> Tensor<R> {
     activation::silu(gate) * up
 }
 
+pub fn negative_log_likelihood(logits: Tensor<2>, right: &[u32]) -> Tensor<1> {
+    let count = right.len();
+    let right: Vec<i32> = right.iter().map(|class| *class as i32).collect();
+    let right = Tensor::<2, Int>::from_data(TensorData::new(right, [count, 1]), &logits.device());
+    activation::log_softmax(logits.cast(FloatDType::F32), 1).gather(1, right).reshape([count]).neg()
+}
+
 pub fn rotate(x: Tensor<3>, cos: Tensor<3>, sin: Tensor<3>, heads: usize) -> Tensor<3> {
     let precision = FloatDType::from(x.dtype());
     let [b, n, d] = x.dims();

@@ -171,3 +171,17 @@ fn fused_decoder_kernels_match_the_portable_forms_and_their_gradients() {
         assert!(largest_difference(x.grad(&gf).unwrap(), x.grad(&gp).unwrap()) < 5e-6);
     }
 }
+
+#[cfg(feature = "autodiff")]
+#[test]
+fn fused_likelihood_matches_the_portable_form_and_its_gradient() {
+    let device = Device::flex().autodiff();
+    let logits = (Tensor::<2>::from_data(values([19, 1003], 1), &device) * 9.0).require_grad();
+    let weights = Tensor::<1>::from_data(values([19], 2), &device);
+    let right: Vec<u32> = (0..19).map(|i| i * 53 % 1003).collect();
+    let f = negative_log_likelihood(logits.clone(), &right);
+    let p = portable::negative_log_likelihood(logits.clone(), &right);
+    assert!(largest_difference(f.clone(), p.clone()) < 1e-5);
+    let (gf, gp) = ((f * weights.clone()).sum().backward(), (p * weights).sum().backward());
+    assert!(largest_difference(logits.grad(&gf).unwrap(), logits.grad(&gp).unwrap()) < 2e-6);
+}

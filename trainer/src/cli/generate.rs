@@ -9,7 +9,7 @@ use thisbut::device::{DeviceKind, choose};
 use thisbut::features::Features;
 use thisbut::generator::produce::{Asked, Job, produce};
 use thisbut::generator::round_trip::{RoundTrip, Rule};
-use thisbut::generator::{Arithmetic, Language, Speaker};
+use thisbut::generator::{Arithmetic, Language, Speaker, Trained};
 use thisbut::retriever::Retriever;
 use thisbut::{fsx, import};
 use thisbut_model::generator::{Decoder, Decoding, Strategy};
@@ -124,10 +124,11 @@ impl Args {
         let features = Features::open(&self.features, None)?;
         let (pairs, images) = self.asked(&features)?;
         let device = choose(self.device)?;
-        let language = Language::load(&self.llm, &device)?;
+        let mut trained = Trained::load(&self.generator, &device)?;
+        let language = trained.adapt(Language::load(&self.llm, &device)?, &self.generator)?;
         match self.precision {
-            Arithmetic::F32 => self.generate(&pairs, images, &language, &device),
-            Arithmetic::Int8 => self.generate(&pairs, images, &language.quantized()?, &device),
+            Arithmetic::F32 => self.generate(&pairs, images, trained, &language, &device),
+            Arithmetic::Int8 => self.generate(&pairs, images, trained, &language.quantized()?, &device),
         }
     }
 
@@ -135,18 +136,19 @@ impl Args {
         &self,
         pairs: &[Asked],
         images: BTreeSet<String>,
+        trained: Trained,
         language: &Language<D>,
         device: &Device,
     ) -> Result<()> {
         let decoding = self.decoding();
         let words = WordPiece::from_vocab(&fsx::read_text(&self.weights.join("vocab.txt"))?)?;
-        let (speaker, config) = Speaker::load(&self.generator, language, &words, device)?;
-        let expected = import::encoder_fingerprint(&config, &self.weights)?;
+        let expected = import::encoder_fingerprint(&trained.config, &self.weights)?;
+        let speaker = Speaker::new(trained, language, &words)?;
         let features = Features::open(&self.features, Some(&expected))?;
         let mut about = serde_json::to_string(&(decoding, self.precision))?;
         about.push_str(&format!("\n{}\n{}\n", self.part, fsx::sha256_hex(&fsx::read(&self.generator)?)));
-        for Asked { reference, target, number } in pairs {
-            about.push_str(&format!("{number} {reference}\t{target}\n"));
+        for Asked { reference, target } in pairs {
+            about.push_str(&format!("{reference}\t{target}\n"));
         }
         let retriever =
             self.round_trip.as_ref().map(|path| Retriever::load(path, &self.weights, device)).transpose()?;
@@ -200,7 +202,7 @@ impl Args {
     fn asked(&self, features: &Features) -> Result<(Vec<Asked>, BTreeSet<String>)> {
         let place = self.pairs.display();
         let (mut pairs, mut complaints, mut known) = (Vec::new(), Vec::new(), std::collections::HashSet::new());
-        for (number, (at, row)) in json_rows::lines::<PairRow>(&self.pairs)?.into_iter().enumerate() {
+        for (at, row) in json_rows::lines::<PairRow>(&self.pairs)? {
             match row {
                 Err(problem) => complaints.push(format!("{place}, {at}: {problem}; left out")),
                 Ok(PairRow { reference, target }) => {
@@ -210,7 +212,7 @@ impl Args {
                     } else if reference == target || !known.insert((reference.clone(), target.clone())) {
                         complaints.push(format!("{place}, {at}: the pair is a repeat or one image twice; left out"));
                     } else {
-                        pairs.push(Asked { reference, target, number: number as u64 });
+                        pairs.push(Asked { reference, target });
                     }
                 }
             }

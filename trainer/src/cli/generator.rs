@@ -6,13 +6,14 @@ mod quality;
 
 use anyhow::Result;
 use clap::Subcommand;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
-use thisbut::data::{DataSet, Format, LoadOptions, Split, derive};
+use thisbut::data::{DataSet, Format, LoadOptions, Split, derive, described};
 use thisbut::device::{DeviceKind, choose};
 use thisbut::features::Features;
 use thisbut::generator::texts::Complaints;
 use thisbut::generator::train::{Event, Inputs, train};
-use thisbut::generator::{Language, Setup, start};
+use thisbut::generator::{Arithmetic, Language, Setup, start};
 use thisbut::train::settings::{Precision, Settings};
 use thisbut::{fsx, import};
 use thisbut_model::generator::{MtstConfig, MtstForm};
@@ -60,6 +61,9 @@ fn complain(complaints: &Complaints) {
     }
 }
 
+/// Other images that each image is paired with under `--titles`.
+const PARTNERS: usize = 8;
+
 /// Which form of q_c.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 enum Form {
@@ -106,9 +110,23 @@ struct Train {
     /// Put images and instruction into the language model's chat template.
     #[arg(long)]
     chat: bool,
+    /// What the language model's maps are computed in: int8 takes about half the time on a CPU.
+    #[arg(long, value_enum, default_value_t)]
+    llm_precision: Arithmetic,
+    /// Train low-rank changes of the language model's maps too, of this rank (LoRA; 0: leave it as it is, the paper's way).
+    #[arg(long, default_value_t = 0)]
+    rank: usize,
     /// Tokens of a text that are trained on.
     #[arg(long, default_value_t = 64)]
     answer_length: usize,
+    /// Train on the titles of images.json instead of triplets: "from … to …" for random pairs. A Q-Former that has never stood
+    /// before the language model learns there to tell it what an image shows.
+    #[arg(long)]
+    titles: bool,
+    /// Let every answer first say what both images show, on a line of its own, as --titles does: what to change is then told from
+    /// words. Texts come without that line.
+    #[arg(long, conflicts_with = "titles")]
+    describe: bool,
     /// Train on the first so many triplets only (0: all).
     #[arg(long, default_value_t = 0)]
     triplets: usize,
@@ -191,7 +209,14 @@ impl Train {
             Form::Paper => MtstForm::Paper,
             Form::Code => MtstForm::Code,
         };
-        let mut mtst = MtstConfig { chat: self.chat, answer_length: self.answer_length, ..MtstConfig::new(form) };
+        let mut mtst = MtstConfig {
+            chat: self.chat,
+            answer_length: self.answer_length,
+            rank: self.rank,
+            describe: self.describe,
+            ..MtstConfig::new(form)
+        };
+        self.llm_precision.check(self.device)?;
         if let Some(instruction) = &self.instruction {
             mtst.instruction.clone_from(instruction);
         }
@@ -199,10 +224,22 @@ impl Train {
         let data = DataSet::open(&self.dataset, self.format)?;
         let (mut training, complaints) = data.load(Split::Train, &LoadOptions::default())?;
         super::complain(&complaints, 20);
-        let (validation, complaints) = data.load(Split::Val, &LoadOptions::default())?;
+        let (mut validation, complaints) = data.load(Split::Val, &LoadOptions::default())?;
         super::complain(&complaints, 20);
+        let described = match self.titles || self.describe {
+            true => described::load(&self.dataset)?.unwrap_or_default(),
+            false => BTreeMap::new(),
+        };
+        if self.titles {
+            training = derive::titled_pairs(&training, &described, PARTNERS, self.seed)?;
+            validation = derive::titled_pairs(&validation, &described, 1, self.seed)?;
+        }
         if self.triplets > 0 {
             training.triplets.truncate(self.triplets);
+        }
+        if self.describe {
+            derive::describe_first(&mut training, &described)?;
+            derive::describe_first(&mut validation, &described)?;
         }
         derive::spread_wordings(&mut training);
         let expected = import::encoder_fingerprint(&config, &self.weights)?;
@@ -211,10 +248,15 @@ impl Train {
         let words = WordPiece::from_vocab(&fsx::read_text(&self.weights.join("vocab.txt"))?)?;
         let language = Language::load(&self.llm, &choose(self.device)?)?;
         let start = match &self.start {
-            Some(path) => start::weights(path, &config, language.config.width)?,
+            Some(path) => start::weights(path, &config, &language.config)?,
             None => import::language_start(&config, &self.weights)?,
         };
-        let setup = Setup { mtst, language: language.config.clone(), fingerprint: language.fingerprint.clone() };
+        let setup = Setup {
+            mtst,
+            language: language.config.clone(),
+            fingerprint: language.fingerprint.clone(),
+            arithmetic: self.llm_precision,
+        };
         let inputs = Inputs {
             config: &config,
             setup: &setup,

@@ -50,6 +50,67 @@ pub fn captions(table: &Table, described: &BTreeMap<String, Described>) -> Resul
     Ok(Table { triplets, ..table.clone() })
 }
 
+/// Rows for a generator that has seen no image yet: each titled image of the gallery with `partners` others as targets, drawn
+/// from `seed`; the text is "from" the one's title "to" the other's.
+///
+/// # Errors
+/// When fewer than two images have a title.
+pub fn titled_pairs(
+    table: &Table,
+    described: &BTreeMap<String, Described>,
+    partners: usize,
+    seed: u64,
+) -> Result<Table> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x7117);
+    let rows = captions(table, described)?.triplets;
+    if rows.len() < 2 {
+        return Err(TrainerError::data(super::described::FILE, "only one image has a title", "give titles"));
+    }
+    let mut triplets = Vec::with_capacity(rows.len() * partners);
+    for (at, row) in rows.iter().enumerate() {
+        for _ in 0..partners {
+            let other = (at + rng.random_range(1..rows.len())) % rows.len();
+            let Some(other) = rows.get(other) else { continue };
+            let number = triplets.len();
+            triplets.push(Triplet {
+                id: number as u64,
+                row: number as u32 + 1,
+                targets: other.targets.clone(),
+                text: naming(&row.text, &other.text),
+                ..row.clone()
+            });
+        }
+    }
+    Ok(Table { triplets, ..table.clone() })
+}
+
+/// Puts what both images are called before each triplet's text, on a line of its own.
+///
+/// # Errors
+/// When an image has no title.
+pub fn describe_first(table: &mut Table, described: &BTreeMap<String, Described>) -> Result<()> {
+    let images = &table.images;
+    let title = |image: u32| {
+        let name = images.get(image as usize).map(|image| image.name.as_str()).unwrap_or_default();
+        described.get(name).and_then(|found| found.title.as_deref()).ok_or_else(|| {
+            let problem = format!("the image '{name}' has no title");
+            TrainerError::data(super::described::FILE, problem, "give every image of the triplets one")
+        })
+    };
+    let text = |triplet: &Triplet| {
+        let target = triplet.targets.first().copied().unwrap_or(triplet.reference);
+        Ok(format!("{}\n{}", naming(title(triplet.reference)?, title(target)?), triplet.text))
+    };
+    let texts: Vec<String> = table.triplets.iter().map(text).collect::<Result<_>>()?;
+    table.triplets.iter_mut().zip(texts).for_each(|(triplet, text)| triplet.text = text);
+    Ok(())
+}
+
+/// What a generator says first when it says what both images show.
+fn naming(reference: &str, target: &str) -> String {
+    format!("from {reference} to {target}")
+}
+
 /// Adds queries that change nothing (reference = target), so that they make up `share` of all rows.
 ///
 /// Most triplets keep what the text does not name; without such rows the fusion learns the named part long before the
@@ -140,6 +201,33 @@ mod tests {
         let t = |id, reference, target| Triplet { reference, ..t(id, reference, target) };
         let images = ["a", "b", "c"].map(image).to_vec();
         Table { images, triplets: vec![t(7, 0, 1), t(9, 1, 2)], gallery: vec![0, 1, 2], ..Table::default() }
+    }
+
+    #[test]
+    fn titled_pairs_name_both_images_and_follow_the_seed() {
+        let table = table();
+        let title =
+            |name: &str| (name.to_owned(), Described { title: Some(format!("title {name}")), tags: Vec::new() });
+        let described = ["a", "b"].map(title).into();
+        let rows = titled_pairs(&table, &described, 2, 1).unwrap().triplets;
+        let texts: Vec<&str> = rows.iter().map(|t| t.text.as_str()).collect();
+        assert_eq!(
+            texts,
+            [
+                "from title a to title b",
+                "from title a to title b",
+                "from title b to title a",
+                "from title b to title a"
+            ]
+        );
+        assert!(rows.iter().all(|t| t.targets != [t.reference]) && rows[3].row == 4);
+        let mut named = table.clone();
+        describe_first(&mut named, &described).unwrap_err();
+        assert_eq!(named, table);
+        named.triplets.truncate(1);
+        describe_first(&mut named, &described).unwrap();
+        assert_eq!(named.triplets[0].text, "from title a to title b\nbut blue");
+        assert!(titled_pairs(&table, &["a"].map(title).into(), 2, 1).is_err());
     }
 
     #[test]

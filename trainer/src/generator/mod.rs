@@ -12,7 +12,7 @@ pub mod texts;
 pub mod train;
 
 pub use language::{Arithmetic, Language};
-pub use speaker::Speaker;
+pub use speaker::{Speaker, Trained};
 
 use serde::{Deserialize, Serialize};
 use thisbut_model::generator::{LlamaConfig, MtstConfig};
@@ -26,4 +26,7 @@ pub struct Setup {
     pub language: LlamaConfig,
     /// Fingerprint of its weights, so that a generator is not used with another.
     pub fingerprint: String,
+    /// What its linear maps were computed in during training.
+    #[serde(default)]
+    pub arithmetic: Arithmetic,
 }

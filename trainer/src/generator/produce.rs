@@ -9,7 +9,7 @@ use crate::features::ImageTokens;
 use crate::fsx;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -22,8 +22,6 @@ pub struct Asked {
     pub reference: String,
     /// The target's name.
     pub target: String,
-    /// The pair's own number: its line in the list.
-    pub number: u64,
 }
 
 /// What is to be done.
@@ -36,7 +34,7 @@ pub struct Job<'a> {
     pub decoding: Decoding,
     /// What the speaker's language model computes in, for the report.
     pub precision: Arithmetic,
-    /// Pairs that are answered together; each gives two texts.
+    /// Pairs that are answered together; each has two texts.
     pub batch: usize,
     /// Pairs a part.
     pub part: usize,
@@ -136,22 +134,20 @@ pub fn produce(job: &Job, speaker: &Speaker, device: &Device, tell: &mut dyn FnM
         let path = part_path(&folder, number);
         if !path.is_file() {
             let mut text = Vec::new();
-            for batch in chunk.chunks(job.batch.max(1)) {
-                for row in texts(job, speaker, batch, device)? {
-                    serde_json::to_writer(&mut text, &row).map_err(|e| {
-                        TrainerError::checkpoint(path.display().to_string(), e.to_string(), "report this")
-                    })?;
-                    text.push(b'\n');
-                }
-                made += 2 * batch.len();
-                done += batch.len();
+            let rows = texts(job, speaker, chunk, device, &mut |texts, share| {
+                made += texts;
                 let texts_per_second = made as f64 / began.elapsed().as_secs_f64().max(1e-9);
+                let done = done + (chunk.len() as f64 * share) as usize;
                 tell(Progress { done, all: job.pairs.len(), texts_per_second, round_trip: false });
+            })?;
+            for row in rows {
+                serde_json::to_writer(&mut text, &row)
+                    .map_err(|e| TrainerError::checkpoint(path.display().to_string(), e.to_string(), "report this"))?;
+                text.push(b'\n');
             }
             fsx::write_atomic(&path, &text)?;
-        } else {
-            done += chunk.len();
         }
+        done += chunk.len();
     }
     let report = assemble(job, &folder, chunks.len(), tell)?;
     remove(&folder)?;
@@ -173,25 +169,44 @@ fn remove(folder: &Path) -> Result<()> {
     }
 }
 
-/// Both directions of a batch's pairs, in one go.
-fn texts(job: &Job, speaker: &Speaker, batch: &[Asked], device: &Device) -> Result<Vec<Row>> {
-    let (mut pairs, mut back, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
-    for asked in batch {
-        let (reference, target) = (job.features.row(&asked.reference)?, job.features.row(&asked.target)?);
-        pairs.push((reference, target));
-        back.push((target, reference));
-        numbers.push(2 * asked.number);
+/// What a text's draws depend on besides the seed: its images, in their order.
+fn number(reference: &str, target: &str) -> u64 {
+    let digest = fsx::sha256_hex(format!("{reference}\t{target}").as_bytes());
+    u64::from_str_radix(digest.get(..16).unwrap_or_default(), 16).unwrap_or_default()
+}
+
+/// Both directions of a part's pairs. A pair and its swapped twin, as sets of images have them, share their texts. `tell` gets the
+/// texts of each batch and the share of the part that is done.
+fn texts(
+    job: &Job,
+    speaker: &Speaker,
+    part: &[Asked],
+    device: &Device,
+    tell: &mut dyn FnMut(usize, f64),
+) -> Result<Vec<Row>> {
+    let mut places: HashMap<(&String, &String), usize> = HashMap::new();
+    let (mut ways, mut numbers) = (Vec::new(), Vec::new());
+    for Asked { reference, target } in part {
+        for (from, to) in [(reference, target), (target, reference)] {
+            let next = ways.len();
+            if *places.entry((from, to)).or_insert(next) == next {
+                ways.push((job.features.row(from)?, job.features.row(to)?));
+                numbers.push(number(from, to));
+            }
+        }
     }
-    let reversed: Vec<u64> = numbers.iter().map(|n| n + 1).collect();
-    pairs.extend(back);
-    numbers.extend(reversed);
-    let said = speaker.say(&pairs, numbers, job.features, &job.decoding, device)?;
-    let (there, back) = said.split_at(batch.len().min(said.len()));
-    let rows = batch.iter().zip(there).zip(back).map(|((asked, there), back)| Row {
-        reference: asked.reference.clone(),
-        target: asked.target.clone(),
-        modifier_generated: there.clone(),
-        modifier_reversed: back.clone(),
+    let batch = 2 * job.batch.max(1);
+    let mut said = Vec::with_capacity(ways.len());
+    for (ways, numbers) in ways.chunks(batch).zip(numbers.chunks(batch)) {
+        said.extend(speaker.say(ways, numbers.to_vec(), job.features, &job.decoding, device)?);
+        tell(ways.len(), said.len() as f64 / places.len() as f64);
+    }
+    let text = |way: (&String, &String)| places.get(&way).and_then(|at| said.get(*at)).cloned().unwrap_or_default();
+    let rows = part.iter().map(|Asked { reference, target }| Row {
+        reference: reference.clone(),
+        target: target.clone(),
+        modifier_generated: text((reference, target)),
+        modifier_reversed: text((target, reference)),
     });
     Ok(rows.collect())
 }

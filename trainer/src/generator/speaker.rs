@@ -8,7 +8,7 @@ use crate::train::checkpoint;
 use burn::tensor::{Device, Tensor};
 use std::path::Path;
 use thisbut_model::generator::mtst::Prompt;
-use thisbut_model::generator::{Bpe, Decoder, Decoding, Mtst, Start, generate};
+use thisbut_model::generator::{Bpe, Decoder, Decoding, Mtst, MtstConfig, Start, generate};
 use thisbut_model::nn::{Noise, TextBatch};
 use thisbut_model::text::{WordPiece, clean_caption};
 use thisbut_model::{CirConfig, weights};
@@ -34,38 +34,63 @@ pub struct Speaker<'a> {
     pub prompt: Prompt,
     /// What the Q-Former is told.
     pub instruction: Instruction,
+    /// How answers are made into texts.
+    pub config: MtstConfig,
 }
 
-impl<'a> Speaker<'a> {
+/// A trained generator, not yet beside its language model.
+pub struct Trained {
+    /// The Q-Former's architecture.
+    pub config: CirConfig,
+    setup: Setup,
+    model: Mtst,
+}
+
+impl Trained {
     /// The generator of a checkpoint.
     ///
     /// # Errors
-    /// When the file is no generator's, or was trained around another language model.
-    pub fn load<D: Decoder>(
-        path: &Path,
-        language: &'a Language<D>,
-        words: &WordPiece,
-        device: &Device,
-    ) -> Result<(Self, CirConfig)> {
+    /// When the file is no generator's.
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
         let checkpoint::Checkpoint { header, mut model, .. } = checkpoint::load(path)?;
-        let place = path.display().to_string();
         let Some(setup) = header.generator else {
             let problem = "it is a retrieval model's checkpoint, not a generator's";
-            return Err(TrainerError::checkpoint(place, problem, "give a file of `thisbut generator train`"));
+            let mend = "give a file of `thisbut generator train`";
+            return Err(TrainerError::checkpoint(path.display().to_string(), problem, mend));
         };
-        if setup.fingerprint != language.fingerprint || setup.language != language.config {
-            let problem = "it was trained around another language model";
+        let head = Mtst::of(&header.config, &setup.mtst, &setup.language, device);
+        Ok(Self { config: header.config, setup, model: weights::load(head, "", &mut model)? })
+    }
+
+    /// The language model with the changes that were trained. `place` is where the generator was read.
+    ///
+    /// # Errors
+    /// When the generator was trained around another language model.
+    pub fn adapt(&mut self, language: Language, place: &Path) -> Result<Language> {
+        if self.setup.fingerprint != language.fingerprint || self.setup.language != language.config {
+            let (place, problem) = (place.display().to_string(), "it was trained around another language model");
             return Err(TrainerError::checkpoint(place, problem, "give the --llm that it was trained with"));
         }
-        let head = Mtst::new(&header.config, setup.mtst.form, language.config.width, device);
-        let speaker = Self {
-            model: weights::load(head, "", &mut model)?,
+        let Some(adapters) = self.model.adapters.take() else { return Ok(language) };
+        Ok(Language { decoder: adapters.merge(language.decoder), ..language })
+    }
+}
+
+impl<'a> Speaker<'a> {
+    /// A generator beside the language model that it has [adapted](Trained::adapt).
+    ///
+    /// # Errors
+    /// When the language model lacks the chat template that the generator was trained with.
+    pub fn new<D: Decoder>(trained: Trained, language: &'a Language<D>, words: &WordPiece) -> Result<Self> {
+        let Trained { config, setup, model } = trained;
+        Ok(Self {
+            model,
             decoder: &language.decoder,
             words: &language.words,
             prompt: Prompt::new(&setup.mtst, &language.words)?,
-            instruction: instruction(&setup, &header.config, words),
-        };
-        Ok((speaker, header.config))
+            instruction: instruction(&setup, &config, words),
+            config: setup.mtst,
+        })
     }
 
     /// Prompts `[pairs, n, W]` for pairs of feature rows (reference, target).
@@ -111,6 +136,6 @@ impl<'a> Speaker<'a> {
     ) -> Result<Vec<String>> {
         let start = Start { numbers, ..Start::new(self.prompts(pairs, features, device)?) };
         let answers = generate(self.decoder, start, &[self.prompt.end], decoding)?;
-        Ok(answers.iter().map(|tokens| self.words.decode(tokens).trim().to_owned()).collect())
+        Ok(answers.iter().map(|tokens| self.config.text(&self.words.decode(tokens)).to_owned()).collect())
     }
 }

@@ -8,7 +8,7 @@ use burn::tensor::Device;
 use std::path::Path;
 use thisbut_model::CirConfig;
 use thisbut_model::generator::names::head_pieces;
-use thisbut_model::generator::{Llama, Mtst, MtstForm};
+use thisbut_model::generator::{Llama, LlamaConfig, Mtst, MtstForm};
 use thisbut_model::weights::{Tensors, shapes};
 
 /// A seeded random start. FC_llm's spread is such that what it gives for the Q-Former's normed outputs is as large as the decoder's own
@@ -29,16 +29,18 @@ pub fn random(head: &Mtst, decoder: &Llama, seed: u64) -> Result<Tensors> {
         let scale = spread / (own * inputs.sqrt());
         values.iter_mut().for_each(|v| *v *= scale);
     }
+    let unchanged = tensors.iter_mut().filter(|(name, _)| name.starts_with("adapters.") && name.ends_with(".b"));
+    unchanged.for_each(|(_, (_, values))| values.fill(0.0));
     Ok(tensors)
 }
 
 /// The starting weights in `path`: a checkpoint of `thisbut finetune` or `generator train`, or the files of an InstructBLIP,
-/// BLIP-2 or MTST_PTHA generator checkpoint, of which Q-Former, query tokens, `ln_vision` and FC_llm are taken. `width` is the
+/// BLIP-2 or MTST_PTHA generator checkpoint, of which Q-Former, query tokens, `ln_vision` and FC_llm are taken. `decoder` is the
 /// language model's.
 ///
 /// # Errors
 /// When the file cannot be read, a tensor has another shape, or nothing in it has a place here.
-pub fn weights(path: &Path, config: &CirConfig, width: usize) -> Result<Tensors> {
+pub fn weights(path: &Path, config: &CirConfig, decoder: &LlamaConfig) -> Result<Tensors> {
     if path.is_file()
         && let Ok(mut ours) = checkpoint::open(path)
     {
@@ -46,7 +48,7 @@ pub fn weights(path: &Path, config: &CirConfig, width: usize) -> Result<Tensors>
     }
     let mut source = Source::open(&[path.to_path_buf()])?;
     // The forms have the same parameters.
-    let wanted = shapes(&Mtst::new(config, MtstForm::Paper, width, &Device::flex()), "");
+    let wanted = shapes(&Mtst::new(config, MtstForm::Paper, decoder, &Device::flex()), "");
     let names: Vec<String> = source.entries().keys().cloned().collect();
     let mut tensors = Tensors::new();
     for name in names {

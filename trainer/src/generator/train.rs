@@ -2,7 +2,7 @@
 
 use super::language::{Language, frozen};
 use super::speaker::{Instruction, Speaker, instruction};
-use super::{Setup, overlap};
+use super::{Arithmetic, Setup, overlap};
 use crate::data::table::Table;
 use crate::embed::{self, read};
 use crate::error::{Result, TrainerError};
@@ -15,14 +15,15 @@ use crate::train::settings::{Precision, Settings};
 use crate::train::{batches, checkpoint, schedule, start};
 use crate::{device, fsx};
 use burn::module::Module;
-use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData, activation};
+use burn::tensor::{DType, Device, FloatDType, Tensor};
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use thisbut_model::CirConfig;
 use thisbut_model::generator::mtst::{Prompt, answer_logits};
-use thisbut_model::generator::{Bpe, Decoding, Llama, Mtst, Strategy};
+use thisbut_model::generator::{Adapted, Bpe, Decoder, Decoding, FrozenBlock, Llama, Mtst, Strategy};
+use thisbut_model::kernels;
 use thisbut_model::nn::basic::in_precision;
 use thisbut_model::nn::{Noise, TextBatch};
 use thisbut_model::text::WordPiece;
@@ -106,6 +107,8 @@ struct Context<'a> {
     inputs: &'a Inputs<'a>,
     /// The decoder inside the gradient's graph, in the run's precision.
     decoder: Llama,
+    /// Its blocks in 8 bits, in the place of its own.
+    int8: Option<Vec<FrozenBlock>>,
     prompt: Prompt,
     instruction: Instruction,
     /// Feature rows of the training images.
@@ -127,15 +130,24 @@ fn answers(table: &Table, words: &Bpe, length: usize) -> Vec<Vec<u32>> {
 }
 
 /// Sum over the answers' tokens of their negative log-likelihood: `[1]`, in f32.
-fn negative_log_likelihood(decoder: &Llama, prompt: Tensor<3>, answers: &[Vec<u32>]) -> Tensor<1> {
-    let logits = answer_logits(decoder, prompt, answers).cast(FloatDType::F32);
-    let right: Vec<i32> = answers.iter().flatten().map(|t| *t as i32).collect();
-    let count = right.len();
-    let right = Tensor::<1, Int>::from_data(TensorData::new(right, [count]), &logits.device()).reshape([count, 1]);
-    activation::log_softmax(logits, 1).gather(1, right).sum().neg()
+fn negative_log_likelihood(decoder: &dyn Decoder, prompt: Tensor<3>, answers: &[Vec<u32>]) -> Tensor<1> {
+    let right: Vec<u32> = answers.iter().flatten().copied().collect();
+    kernels::negative_log_likelihood(answer_logits(decoder, prompt, answers), &right).sum()
 }
 
 impl Context<'_> {
+    /// [`negative_log_likelihood`] behind what FC_llm makes, under the model's changes of the decoder.
+    fn loss(&self, model: &Mtst, visual: Tensor<3>, answers: &[Vec<u32>]) -> Tensor<1> {
+        let adapters = model.adapters.as_ref();
+        let both = |decoder: &dyn Decoder| {
+            negative_log_likelihood(decoder, self.prompt.embed(visual.clone(), decoder), answers)
+        };
+        match &self.int8 {
+            Some(blocks) => both(&Adapted::new(&self.decoder, blocks, adapters)),
+            None => both(&Adapted::new(&self.decoder, &self.decoder.blocks, adapters)),
+        }
+    }
+
     /// Gradients and mean loss a token of one batch.
     fn gradients(&self, master: &Mtst, batch: &[u32], step: usize) -> Result<(ParameterGradients, f64)> {
         let Self { settings, inputs, device, .. } = self;
@@ -169,8 +181,7 @@ impl Context<'_> {
             let text = TextBatch::new(&vec![self.instruction.clone(); b], device);
             let visual = model.visual((&keys.slice(0..b), &keys.slice(b..2 * b)), looked, &text, &noise);
             let own: Vec<Vec<u32>> = part.iter().map(own).collect();
-            let prompt = self.prompt.embed(visual, &self.decoder);
-            let part_loss = negative_log_likelihood(&self.decoder, prompt, &own) / tokens as f64;
+            let part_loss = self.loss(&model, visual, &own) / tokens as f64;
             let found = part_loss.backward();
             gradients.add(ParameterGradients::of(master, &found));
             loss += read(part_loss.inner())?.first().copied().map_or(0.0, f64::from);
@@ -198,7 +209,7 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
     }
     let mut header = checkpoint::Header::new(settings.clone(), inputs.config.clone(), start::fingerprint(inputs.train));
     header.generator = Some(inputs.setup.clone());
-    let head = |device: &Device| Mtst::new(inputs.config, inputs.setup.mtst.form, inputs.setup.language.width, device);
+    let head = |device: &Device| Mtst::of(inputs.config, &inputs.setup.mtst, &inputs.setup.language, device);
     let (mut tensors, mut state) = (Tensors::new(), None);
     let mut notes = Vec::new();
     if let Some((path, found)) = checkpoint::newest(inputs.run, &mut |note| notes.push(note)) {
@@ -232,12 +243,18 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
         Precision::F32 => inputs.language.decoder.clone(),
         Precision::Bf16 => in_precision(&inputs.language.decoder, FloatDType::BF16),
     };
+    let inside = frozen(&decoder);
+    let int8 = match inputs.setup.arithmetic {
+        Arithmetic::F32 => None,
+        Arithmetic::Int8 => Some(FrozenBlock::of(&decoder, &inside)?),
+    };
     let inputs = inputs;
     let words = &inputs.language.words;
     let context = Context {
         settings,
         inputs: &inputs,
-        decoder: frozen(&decoder),
+        decoder: inside,
+        int8,
         prompt: Prompt::new(&inputs.setup.mtst, words)?,
         instruction: instruction(inputs.setup, inputs.config, inputs.words),
         rows: embed::rows(inputs.train, inputs.features)?,
@@ -312,12 +329,15 @@ fn validate(context: &Context, model: &Mtst, decoder: &Llama, step: usize, devic
         Precision::F32 => model.valid(),
         Precision::Bf16 => in_precision(&model.valid(), FloatDType::BF16),
     };
+    let changes = model.adapters.clone();
+    let decoder = &Adapted::new(decoder, &decoder.blocks, changes.as_ref());
     let speaker = Speaker {
         model,
         decoder,
         words: &language.words,
         prompt: context.prompt.clone(),
         instruction: context.instruction.clone(),
+        config: inputs.setup.mtst.clone(),
     };
     let rows = embed::rows(table, inputs.features)?;
     let own = answers(table, &language.words, inputs.setup.mtst.answer_length);
@@ -360,12 +380,13 @@ fn validate(context: &Context, model: &Mtst, decoder: &Llama, step: usize, devic
             let name = |image: Option<&u32>| {
                 image.and_then(|i| table.images.get(*i as usize)).map(|i| i.name.clone()).unwrap_or_default()
             };
+            let original = speaker.config.text(&triplet.text);
             shown.push(Sample {
                 reference: name(Some(&triplet.reference)),
                 target: name(triplet.targets.first()),
-                rouge1: overlap::rouge1(&triplet.text, &generated),
-                meteor: overlap::meteor(&triplet.text, &generated),
-                original: triplet.text.clone(),
+                rouge1: overlap::rouge1(original, &generated),
+                meteor: overlap::meteor(original, &generated),
+                original: original.to_owned(),
                 generated,
             });
         }
