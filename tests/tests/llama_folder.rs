@@ -76,6 +76,6 @@ fn a_sharded_folder_loads_and_damage_is_named() -> Outcome {
     refused("'mistral', not llama");
     std::fs::write(root.path().join("config.json"), config)?;
     std::fs::write(root.path().join("tokenizer.json"), r#"{"model": {"type": "Unigram"}}"#)?;
-    refused("not a byte-level BPE");
+    refused("is Unigram, not BPE");
     Ok(())
 }

@@ -130,6 +130,26 @@ pub enum Which {
     Down,
 }
 
+impl Which {
+    /// Every map; each one's place is its number.
+    pub const ALL: [Self; 7] = [Self::Query, Self::Key, Self::Value, Self::Output, Self::Gate, Self::Up, Self::Down];
+}
+
+impl Block {
+    /// One of its maps.
+    pub(super) fn linear(&self, which: Which) -> &Linear {
+        match which {
+            Which::Query => &self.query,
+            Which::Key => &self.key,
+            Which::Value => &self.value,
+            Which::Output => &self.output,
+            Which::Gate => &self.gate,
+            Which::Up => &self.up,
+            Which::Down => &self.down,
+        }
+    }
+}
+
 /// A block that does not train, whatever its maps are computed in.
 pub trait Frozen: Sync {
     /// The norms before attention and before the feed-forward network.
@@ -144,16 +164,7 @@ impl Frozen for Block {
     }
 
     fn map(&self, which: Which, x: Tensor<2>) -> Tensor<2> {
-        let map = match which {
-            Which::Query => &self.query,
-            Which::Key => &self.key,
-            Which::Value => &self.value,
-            Which::Output => &self.output,
-            Which::Gate => &self.gate,
-            Which::Up => &self.up,
-            Which::Down => &self.down,
-        };
-        map.forward(x)
+        self.linear(which).forward(x)
     }
 }
 

@@ -7,7 +7,6 @@
 pub mod adapters;
 mod beam;
 mod blocks;
-pub mod bpe;
 pub mod config;
 pub mod decode;
 pub mod gguf;
@@ -16,10 +15,9 @@ pub mod mtst;
 pub mod names;
 #[cfg(feature = "flex")]
 pub mod quantized;
-mod split;
+pub mod tokenizer;
 
 pub use adapters::{Adapted, Adapters};
-pub use bpe::Bpe;
 pub use config::LlamaConfig;
 pub use decode::{Decoder, Decoding, Start, Strategy, generate};
 pub use gguf::Gguf;
@@ -27,3 +25,4 @@ pub use llama::{Cache, Llama};
 pub use mtst::{Mtst, MtstConfig, MtstForm};
 #[cfg(feature = "flex")]
 pub use quantized::{FrozenBlock, QuantizedLlama};
+pub use tokenizer::Bpe;

@@ -150,15 +150,9 @@ impl Decoder for QuantizedLlama {
 
 /// A block in 8 bits that gradients pass.
 pub struct FrozenBlock {
-    attention_norm: RmsNorm,
-    query: FrozenMap,
-    key: FrozenMap,
-    value: FrozenMap,
-    output: FrozenMap,
-    mlp_norm: RmsNorm,
-    gate: FrozenMap,
-    up: FrozenMap,
-    down: FrozenMap,
+    norms: [RmsNorm; 2],
+    /// In the order of [`Which::ALL`].
+    maps: Vec<FrozenMap>,
 }
 
 impl FrozenBlock {
@@ -168,24 +162,14 @@ impl FrozenBlock {
     /// [`ModelError::Device`] for a decoder that is not on the CPU.
     pub fn of(model: &Llama, norms: &Llama) -> Result<Vec<Self>> {
         on_cpu(model)?;
-        let quantized = |map: &Linear, fine: bool| -> Result<FrozenMap> {
-            let (dims, values) = values(map.weight.clone())?;
-            Ok(FrozenMap::new(&values, dims, fine))
-        };
-        let map = |map: &Linear| quantized(map, false);
         let blocks = model.blocks.iter().zip(&norms.blocks);
         let each = blocks.map(|(block, norms)| {
-            Ok(Self {
-                attention_norm: norms.attention_norm.clone(),
-                query: map(&block.query)?,
-                key: map(&block.key)?,
-                value: quantized(&block.value, true)?,
-                output: map(&block.output)?,
-                mlp_norm: norms.mlp_norm.clone(),
-                gate: map(&block.gate)?,
-                up: map(&block.up)?,
-                down: map(&block.down)?,
-            })
+            let map = |which: Which| {
+                let (dims, values) = values(block.linear(which).weight.clone())?;
+                Ok(FrozenMap::new(&values, dims, which == Which::Value))
+            };
+            let maps = Which::ALL.into_iter().map(map).collect::<Result<_>>()?;
+            Ok(Self { norms: norms.norms().map(RmsNorm::clone), maps })
         });
         each.collect()
     }
@@ -193,19 +177,10 @@ impl FrozenBlock {
 
 impl Frozen for FrozenBlock {
     fn norms(&self) -> [&RmsNorm; 2] {
-        [&self.attention_norm, &self.mlp_norm]
+        self.norms.each_ref()
     }
 
     fn map(&self, which: Which, x: Tensor<2>) -> Tensor<2> {
-        let map = match which {
-            Which::Query => &self.query,
-            Which::Key => &self.key,
-            Which::Value => &self.value,
-            Which::Output => &self.output,
-            Which::Gate => &self.gate,
-            Which::Up => &self.up,
-            Which::Down => &self.down,
-        };
-        map.forward(x)
+        self.maps[which as usize].forward(x)
     }
 }

@@ -127,6 +127,9 @@ struct Train {
     /// words. Texts come without that line.
     #[arg(long, conflicts_with = "titles")]
     describe: bool,
+    /// This share of the rows names two random images and stops there, so that images without a triplet are known too.
+    #[arg(long, default_value_t = 0.0, requires = "describe", value_parser = share)]
+    title_share: f64,
     /// Train on the first so many triplets only (0: all).
     #[arg(long, default_value_t = 0)]
     triplets: usize,
@@ -178,6 +181,11 @@ struct Train {
     /// Steps between checkpoints.
     #[arg(long, default_value_t = 50)]
     checkpoint_every: usize,
+}
+
+fn share(text: &str) -> std::result::Result<f64, String> {
+    let found = text.parse().ok().filter(|share| (0.0..=0.95).contains(share));
+    found.ok_or_else(|| format!("'{text}' is no share between 0 and 0.95"))
 }
 
 impl Train {
@@ -237,11 +245,14 @@ impl Train {
         if self.triplets > 0 {
             training.triplets.truncate(self.triplets);
         }
+        derive::spread_wordings(&mut training);
         if self.describe {
             derive::describe_first(&mut training, &described)?;
             derive::describe_first(&mut validation, &described)?;
+            if self.title_share > 0.0 {
+                derive::add_titled_pairs(&mut training, &described, self.title_share, self.seed)?;
+            }
         }
-        derive::spread_wordings(&mut training);
         let expected = import::encoder_fingerprint(&config, &self.weights)?;
         let path = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, &config));
         let features = Features::open(&path, Some(&expected))?;

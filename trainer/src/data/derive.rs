@@ -84,6 +84,33 @@ pub fn titled_pairs(
     Ok(Table { triplets, ..table.clone() })
 }
 
+/// Adds [`titled_pairs`] until they are `share` of all rows. Their texts end with a line break: what changes would follow.
+///
+/// # Errors
+/// When fewer than two images have a title.
+pub fn add_titled_pairs(
+    table: &mut Table,
+    described: &BTreeMap<String, Described>,
+    share: f64,
+    seed: u64,
+) -> Result<()> {
+    let known = table.triplets.len();
+    let wanted = (known as f64 * share / (1.0 - share)).round() as usize;
+    let images = captions(table, described)?.triplets.len().max(1);
+    let mut rows = titled_pairs(table, described, wanted.div_ceil(images), seed)?.triplets;
+    rows.shuffle(&mut ChaCha8Rng::seed_from_u64(seed ^ 0x7118));
+    rows.truncate(wanted);
+    let first = table.triplets.iter().map(|t| t.id + 1).max().unwrap_or(0);
+    let row = |(at, triplet): (usize, Triplet)| Triplet {
+        id: first + at as u64,
+        row: (known + at) as u32 + 1,
+        text: format!("{}\n", triplet.text),
+        ..triplet
+    };
+    table.triplets.extend(rows.into_iter().enumerate().map(row));
+    Ok(())
+}
+
 /// Puts what both images are called before each triplet's text, on a line of its own.
 ///
 /// # Errors
@@ -99,7 +126,7 @@ pub fn describe_first(table: &mut Table, described: &BTreeMap<String, Described>
     };
     let text = |triplet: &Triplet| {
         let target = triplet.targets.first().copied().unwrap_or(triplet.reference);
-        Ok(format!("{}\n{}", naming(title(triplet.reference)?, title(target)?), triplet.text))
+        Ok(format!("{}\n{}", naming(title(triplet.reference)?, title(target)?), triplet.text.trim()))
     };
     let texts: Vec<String> = table.triplets.iter().map(text).collect::<Result<_>>()?;
     table.triplets.iter_mut().zip(texts).for_each(|(triplet, text)| triplet.text = text);
@@ -228,6 +255,9 @@ mod tests {
         describe_first(&mut named, &described).unwrap();
         assert_eq!(named.triplets[0].text, "from title a to title b\nbut blue");
         assert!(titled_pairs(&table, &["a"].map(title).into(), 2, 1).is_err());
+        add_titled_pairs(&mut named, &described, 0.75, 1).unwrap();
+        let added = &named.triplets[1..];
+        assert!(added.len() == 3 && added.iter().all(|t| t.id > 7 && t.text.ends_with('\n')), "{added:?}");
     }
 
     #[test]

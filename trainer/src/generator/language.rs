@@ -3,6 +3,7 @@
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use crate::fsx;
+use crate::generator::sentencepiece;
 use crate::import::source::Source;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
@@ -51,7 +52,7 @@ pub struct Language<D = Llama> {
 }
 
 impl Language {
-    /// Loads a `.gguf` file, or a folder with `config.json`, `tokenizer.json` and safetensors in one file or several.
+    /// Loads a `.gguf` file, or a folder with `config.json`, `tokenizer.json` or `tokenizer.model`, and safetensors in one file or several.
     ///
     /// # Errors
     /// When a file is missing, damaged, or of another architecture.
@@ -77,10 +78,10 @@ impl Language {
     }
 
     fn load_folder(folder: &Path, device: &Device) -> Result<Self> {
-        let (config_path, words_path) = (folder.join("config.json"), folder.join("tokenizer.json"));
+        let config_path = folder.join("config.json");
         let json = fsx::read_text(&config_path)?;
         let config = LlamaConfig::from_hugging_face(&json, &config_path.display().to_string())?;
-        let words = Bpe::from_hugging_face(&fsx::read_text(&words_path)?, &json, &words_path.display().to_string())?;
+        let words = folder_words(folder, &json)?;
         check_vocabulary(&config, &words, folder)?;
         let mut source = Source::open(&[folder.to_path_buf()])?;
         // InstructBLIP has the language model behind a name of its own.
@@ -104,6 +105,15 @@ impl Language {
         let fingerprint = fsx::sha256_hex(about.join("\n").as_bytes()).chars().take(32).collect();
         Ok(Self { config, decoder, words, fingerprint })
     }
+}
+
+/// The tokenizer of a folder: `tokenizer.json`, or else SentencePiece's `tokenizer.model`.
+fn folder_words(folder: &Path, config: &str) -> Result<Bpe> {
+    let path = folder.join("tokenizer.json");
+    if !path.is_file() && folder.join("tokenizer.model").is_file() {
+        return sentencepiece::read(folder, config);
+    }
+    Ok(Bpe::from_hugging_face(&fsx::read_text(&path)?, config, &path.display().to_string())?)
 }
 
 fn check_vocabulary(config: &LlamaConfig, words: &Bpe, path: &Path) -> Result<()> {

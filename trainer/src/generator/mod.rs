@@ -6,6 +6,7 @@ pub mod overlap;
 pub mod produce;
 pub mod quality;
 pub mod round_trip;
+pub mod sentencepiece;
 pub mod speaker;
 pub mod start;
 pub mod texts;

@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use thisbut_model::CirConfig;
 use thisbut_model::generator::mtst::{Prompt, answer_logits};
-use thisbut_model::generator::{Adapted, Bpe, Decoder, Decoding, FrozenBlock, Llama, Mtst, Strategy};
+use thisbut_model::generator::{Adapted, Bpe, Decoder, Decoding, FrozenBlock, Llama, Mtst, MtstConfig, Strategy};
 use thisbut_model::kernels;
 use thisbut_model::nn::basic::in_precision;
 use thisbut_model::nn::{Noise, TextBatch};
@@ -118,12 +118,16 @@ struct Context<'a> {
     device: Device,
 }
 
-fn answers(table: &Table, words: &Bpe, length: usize) -> Vec<Vec<u32>> {
+/// The texts' tokens. A description that no text follows has no end: it is not the whole answer.
+fn answers(table: &Table, words: &Bpe, config: &MtstConfig) -> Vec<Vec<u32>> {
     let encode = |text: &str| {
+        let goes_on = config.describe && text.ends_with('\n');
         let text: String = text.trim().chars().take(LONGEST).collect();
-        let mut tokens = words.encode(&text);
-        tokens.truncate(length.max(2) - 1);
-        tokens.push(words.end());
+        let mut tokens = words.encode(&if goes_on { text + "\n" } else { text });
+        tokens.truncate(config.answer_length.max(2) - 1);
+        if !goes_on {
+            tokens.push(words.end());
+        }
         tokens
     };
     table.triplets.iter().map(|t| encode(&t.text)).collect()
@@ -258,7 +262,7 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
         prompt: Prompt::new(&inputs.setup.mtst, words)?,
         instruction: instruction(inputs.setup, inputs.config, inputs.words),
         rows: embed::rows(inputs.train, inputs.features)?,
-        answers: answers(inputs.train, words, inputs.setup.mtst.answer_length),
+        answers: answers(inputs.train, words, &inputs.setup.mtst),
         device,
     };
     let mut journal = Journal::open(&inputs.run.join("metrics.jsonl"), header.step)?;
@@ -340,7 +344,7 @@ fn validate(context: &Context, model: &Mtst, decoder: &Llama, step: usize, devic
         config: inputs.setup.mtst.clone(),
     };
     let rows = embed::rows(table, inputs.features)?;
-    let own = answers(table, &language.words, inputs.setup.mtst.answer_length);
+    let own = answers(table, &language.words, &inputs.setup.mtst);
     // Every n-th triplet: a file may be ordered by group. Zero asks for all.
     let spread = |wanted: usize| {
         let wanted = if wanted == 0 { usize::MAX } else { wanted };

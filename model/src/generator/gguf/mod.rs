@@ -299,6 +299,12 @@ impl<'a> Gguf<'a> {
         list.values().map(|v| if let Value::Whole(n) = v { i64::try_from(n).ok() } else { None }).collect()
     }
 
+    /// A list of floating-point numbers.
+    pub fn floats(&self, key: &str) -> Option<Vec<f64>> {
+        let Some(Value::List(list)) = self.value(key) else { return None };
+        list.values().map(|v| if let Value::Float(x) = v { Some(x) } else { None }).collect()
+    }
+
     /// Names of the tensors.
     pub fn names(&self) -> impl Iterator<Item = &'a str> {
         self.tensors.keys().copied()
