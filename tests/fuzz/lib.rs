@@ -3,6 +3,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Cursor;
+use thisbut::generator::sentencepiece;
 use thisbut::import::source;
 use thisbut_model::CirConfig;
 use thisbut_model::bundle::Manifest;
@@ -111,10 +112,29 @@ pub fn gguf(bytes: &[u8]) {
     }
     let _ = LlamaConfig::from_gguf(&file);
     if let Ok(words) = Bpe::from_gguf(&file) {
-        let ids = words.encode("Make it red, \u{e9} 12");
+        check_tokens(&words);
+        let _ = words.chat(&[("user", "Make it red")], true);
+    }
+}
+
+/// A language model's tokenizer beside its weights: the first byte chooses the file.
+pub fn tokenizer(bytes: &[u8]) {
+    let Some((kind, rest)) = bytes.split_first() else { return };
+    let config = serde_json::json!({"eos_token_id": 2});
+    let words = match kind % 2 {
+        0 => Bpe::from_hugging_face(&String::from_utf8_lossy(rest), &config, "here").ok(),
+        _ => sentencepiece::parse(rest, &sentencepiece::Beside { config, ..Default::default() }).ok(),
+    };
+    if let Some(words) = words {
+        check_tokens(&words);
+    }
+}
+
+fn check_tokens(words: &Bpe) {
+    let text = "Make it red, \u{e9} 12 </s>  and\n";
+    for ids in [words.encode(text), words.encode_with_control(text)] {
         assert!(ids.iter().all(|id| (*id as usize) < words.len()));
         words.decode(&ids);
-        let _ = words.chat(&[("user", "Make it red")], true);
     }
 }
 

@@ -119,6 +119,12 @@ values.update({f"tokenizer.ggml.{k}": v for k, v in tokenizer.items()})
 tensors = {"token_embd.weight": ((32, 2), 0, bytes(256)), "a": ((32, 1), 8, bytes(34)), "b": ((32, 1), 3, bytes(20)), "c": ((32,), 2, bytes(18)), "d": ((3,), 1, bytes(6))}
 seed("gguf", "whole", gguf(values, tensors))
 seed("gguf", "tensors", gguf({"general.alignment": 32}, tensors))
+words = root / "tests/golden/llama-words"
+seed("gguf", "words", (words / "words.gguf").read_bytes())
+seed("tokenizer", "llama-json", b"\0" + (words / "tokenizer.json").read_bytes())
+seed("tokenizer", "llama-model", b"\1" + (words / "tokenizer.model").read_bytes())
+bytewise = {"model": {"type": "BPE", "vocab": {t: i for i, t in enumerate(letters)}, "merges": ["r e", "re d"]}, "pre_tokenizer": {"type": "ByteLevel"}}
+seed("tokenizer", "bytes", b"\0" + json.dumps(bytewise).encode())
 
 texts = {"plain": "but with a red hat", "marks": "this, but … “older” — NOT é café e\u0301", "other": "但是 😀 \u202eשלום ##red [SEP]"}
 for name, text in texts.items():

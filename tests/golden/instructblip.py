@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Golden values of a small random InstructBLIP around a small Llama, from transformers: from image tokens and an instruction,
-through Q-Former and projection, to the language model's logits.
+through Q-Former and projection, to the language model's logits and the answers of `generate`.
 
 instructblip.safetensors: weights under Hugging Face's names (the vision tower left out), the image tokens after its last norm,
-ids, masks, and logits.
+ids, masks, and logits. instructblip.json: the language model's sizes, and answers by greedy and beam search.
 """
 
 import argparse
@@ -14,6 +14,13 @@ import torch
 import transformers
 
 from qformer import write_safetensors
+
+ANSWERS = {
+    "greedy": dict(num_beams=1, max_new_tokens=12),
+    # Another token ends these: one row of them is short.
+    "ends": dict(num_beams=1, max_new_tokens=12, eos_token_id=8),
+    "published": dict(num_beams=5, max_new_tokens=12, repetition_penalty=1.5, min_length=1),
+}
 
 
 def main():
@@ -30,6 +37,7 @@ def main():
     text = transformers.LlamaConfig(
         vocab_size=70, hidden_size=48, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4,
         rms_norm_eps=1e-6, max_position_embeddings=64, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+        architectures=["LlamaForCausalLM"],
     )
     config = transformers.InstructBlipConfig(
         vision_config=vision, qformer_config=qformer, text_config=text.to_dict(), num_query_tokens=5)
@@ -46,6 +54,18 @@ def main():
             pixel_values=pixels, qformer_input_ids=instruction, qformer_attention_mask=mask, input_ids=ids,
             attention_mask=torch.ones_like(ids), return_dict=True,
         )
+    answers = {}
+    for name, settings in ANSWERS.items():
+        with torch.no_grad():
+            rows = model.generate(
+                pixel_values=pixels, qformer_input_ids=instruction, qformer_attention_mask=mask, input_ids=ids,
+                attention_mask=torch.ones_like(ids), do_sample=False, pad_token_id=0, **settings,
+            ).tolist()
+        # transformers 4.33 puts the beginning token first, and pads after the end.
+        assert all(row[0] == 1 for row in rows)
+        end = settings.get("eos_token_id", 2)
+        answers[name] = [row[1 : row.index(end)] if end in row else row[1:] for row in rows]
+    assert any(0 < len(row) < 12 for row in answers["ends"])
     tensors = {k: p.detach().half().numpy() for k, p in model.named_parameters() if not k.startswith("vision_model.")}
     tensors["input.image"] = out.vision_outputs.last_hidden_state.numpy()
     tensors["input.instruction"] = instruction.int().numpy()
@@ -54,7 +74,8 @@ def main():
     tensors["out.logits"] = out.language_model_outputs.logits.numpy() if hasattr(out.language_model_outputs, "logits") else out.logits.numpy()
     write_safetensors(args.out, tensors)
     print(args.out.stat().st_size, tensors["out.logits"].shape)
-    args.out.with_suffix(".json").write_text(json.dumps({"text_config": text.to_diff_dict() | {"model_type": "llama"}}) + "\n")
+    args.out.with_suffix(".json").write_text(json.dumps({
+        "text_config": text.to_diff_dict() | {"model_type": "llama"}, "settings": ANSWERS, "answers": answers}) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 //! Llama's kind of tokenizer, from SentencePiece's own file, `tokenizer.json` and GGUF, against sentencepiece and transformers.
 //! Golden values and where they come from: `tests/golden/sentencepiece_words.py`.
 
-use serde_json::Value;
-use std::path::Path;
+use serde_json::{Value, json};
 use thisbut::generator::sentencepiece;
 use thisbut_model::generator::{Bpe, Gguf};
 use thisbut_tests::upstream::{Outcome, golden_bytes, golden_json, numbers, optional_weights};
@@ -27,9 +26,9 @@ fn same(words: &Bpe, notes: &Value, key: &str, name: &str) {
 fn all_three_files_give_sentencepieces_tokens() -> Outcome {
     let (root, notes) = (tempfile::tempdir()?, golden_json("sentencepiece.json")?);
     std::fs::write(root.path().join("tokenizer.model"), golden_bytes("llama-words/tokenizer.model")?)?;
-    let model = sentencepiece::read(root.path(), "{}")?;
+    let model = sentencepiece::read(root.path(), json!({}))?;
     let json = String::from_utf8(golden_bytes("llama-words/tokenizer.json")?)?;
-    let json = Bpe::from_hugging_face(&json, r#"{"text_config": {"eos_token_id": 2}}"#, "tokenizer.json")?;
+    let json = Bpe::from_hugging_face(&json, &json!({"text_config": {"eos_token_id": 2}}), "tokenizer.json")?;
     let bytes = golden_bytes("llama-words/words.gguf")?;
     let gguf = Bpe::from_gguf(&Gguf::parse(&bytes, "words.gguf")?)?;
     assert_eq!(texts(&notes).len(), 12);
@@ -60,22 +59,24 @@ fn a_vicuna_folder_says_what_begins_and_ends() -> Outcome {
         "tokenizer_config.json",
         r#"{"add_bos_token": true, "bos_token": {"content": "</s>"}, "eos_token": "</s>"}"#,
     )?;
-    write("added_tokens.json", r#"{"[PAD]": 420}"#)?;
-    let plain = sentencepiece::read(root.path(), r#"{"eos_token_id": 1}"#)?;
+    write("added_tokens.json", r#"{"[PAD]": 420, "<unk>": 0, "</s>": 2}"#)?;
+    let plain = sentencepiece::read(root.path(), json!({"eos_token_id": 1}))?;
     assert_eq!((plain.begin(), plain.end(), plain.len()), (Some(2), 1, 421));
     assert_eq!(plain.encode_with_control("[PAD]"), [420]);
     write("tokenizer_config.json", r#"{"add_bos_token": false}"#)?;
-    let silent = sentencepiece::read(root.path(), "{}")?;
+    let silent = sentencepiece::read(root.path(), json!({}))?;
     assert_eq!((silent.begin(), silent.end()), (None, 2));
 
     let refused = |words: &str| {
-        let said = sentencepiece::read(root.path(), "{}").err().map(|e| e.to_string()).unwrap_or_default();
+        let said = sentencepiece::read(root.path(), json!({})).err().map(|e| e.to_string()).unwrap_or_default();
         assert!(said.contains(words) && said.contains("; ") && !said.contains('\n'), "{said}");
     };
     write("added_tokens.json", r#"{"[PAD]": 7}"#)?;
     refused("gives '[PAD]' the number 7, 420 is next");
-    write("added_tokens.json", "{")?;
-    refused("added_tokens.json");
+    for damaged in ["{", r#"{"[PAD]": "420"}"#, "[420]"] {
+        write("added_tokens.json", damaged)?;
+        refused("added_tokens.json: ");
+    }
     std::fs::remove_file(root.path().join("added_tokens.json"))?;
     std::fs::write(root.path().join("tokenizer.model"), &bytes[..bytes.len() - 3])?;
     refused("it is damaged");
@@ -89,7 +90,7 @@ fn a_published_model_of_32000_pieces_gives_the_same_tokens() -> Outcome {
     let Some(path) = optional_weights(&["tokenizer.model.v1"]) else { return Ok(()) };
     let (root, notes) = (tempfile::tempdir()?, golden_json("mistral-words.json")?);
     std::fs::copy(&path, root.path().join("tokenizer.model"))?;
-    let words = sentencepiece::read(Path::new(root.path()), "{}")?;
+    let words = sentencepiece::read(root.path(), json!({}))?;
     assert_eq!((words.len(), texts(&notes).len()), (32_000, 20));
     same(&words, &notes, "tokens", "tokenizer.model.v1");
     Ok(())

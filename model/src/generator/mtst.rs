@@ -234,7 +234,7 @@ impl Prompt {
 
 /// Logits of answers, for training.
 ///
-/// `prompt` `[B, n, W]` and the answers' tokens (each with the token that ends it) give the logits `[R, V]` that predict
+/// `prompt` `[B, n, W]` and the answers' tokens (the one that ends an answer among them) give the logits `[R, V]` that predict
 /// those tokens, R of them, answer after answer.
 pub fn answer_logits(decoder: &dyn Decoder, prompt: Tensor<3>, answers: &[Vec<u32>]) -> Tensor<2> {
     let [b, n, w] = prompt.dims();

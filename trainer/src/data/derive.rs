@@ -84,7 +84,10 @@ pub fn titled_pairs(
     Ok(Table { triplets, ..table.clone() })
 }
 
-/// Adds [`titled_pairs`] until they are `share` of all rows. Their texts end with a line break: what changes would follow.
+/// What [`Triplet::kind`] says of a row that names two images and has no modification text.
+pub const TITLES: &str = "titles";
+
+/// Adds [`titled_pairs`] until they are `share` of all rows.
 ///
 /// # Errors
 /// When fewer than two images have a title.
@@ -94,21 +97,33 @@ pub fn add_titled_pairs(
     share: f64,
     seed: u64,
 ) -> Result<()> {
-    let known = table.triplets.len();
-    let wanted = (known as f64 * share / (1.0 - share)).round() as usize;
-    let images = captions(table, described)?.triplets.len().max(1);
-    let mut rows = titled_pairs(table, described, wanted.div_ceil(images), seed)?.triplets;
+    let (wanted, first) = (rows_for(table, share), next_id(table));
+    let partners = wanted.div_ceil(table.gallery.len().max(1));
+    let mut rows = Vec::new();
+    for partners in partners.. {
+        rows = titled_pairs(table, described, partners, seed)?.triplets;
+        if rows.len() >= wanted {
+            break;
+        }
+    }
     rows.shuffle(&mut ChaCha8Rng::seed_from_u64(seed ^ 0x7118));
-    rows.truncate(wanted);
-    let first = table.triplets.iter().map(|t| t.id + 1).max().unwrap_or(0);
-    let row = |(at, triplet): (usize, Triplet)| Triplet {
+    let known = table.triplets.len();
+    table.triplets.extend(rows.into_iter().take(wanted).enumerate().map(|(at, triplet)| Triplet {
         id: first + at as u64,
         row: (known + at) as u32 + 1,
-        text: format!("{}\n", triplet.text),
+        kind: Some(TITLES.into()),
         ..triplet
-    };
-    table.triplets.extend(rows.into_iter().enumerate().map(row));
+    }));
     Ok(())
+}
+
+/// How many rows make up `share` of all when they are added.
+fn rows_for(table: &Table, share: f64) -> usize {
+    (table.triplets.len() as f64 * share / (1.0 - share)).round() as usize
+}
+
+fn next_id(table: &Table) -> u64 {
+    table.triplets.iter().map(|t| t.id + 1).max().unwrap_or(0)
 }
 
 /// Puts what both images are called before each triplet's text, on a line of its own.
@@ -143,12 +158,11 @@ fn naming(reference: &str, target: &str) -> String {
 /// Most triplets keep what the text does not name; without such rows the fusion learns the named part long before the
 /// kept one, and targets that differ only there become alike.
 pub fn add_unchanged(table: &mut Table, share: f64, seed: u64) {
-    let count = (table.triplets.len() as f64 * share / (1.0 - share)).round() as usize;
+    let (count, next) = (rows_for(table, share), next_id(table));
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x5a3e);
     let subsets = subsets(table);
     let mut images: Vec<u32> = subsets.keys().copied().collect();
     images.sort_unstable();
-    let next = table.triplets.iter().map(|t| t.id).max().unwrap_or(0) + 1;
     let mut order = Vec::new();
     for at in 0..if images.is_empty() { 0 } else { count } {
         if order.is_empty() {
@@ -257,7 +271,10 @@ mod tests {
         assert!(titled_pairs(&table, &["a"].map(title).into(), 2, 1).is_err());
         add_titled_pairs(&mut named, &described, 0.75, 1).unwrap();
         let added = &named.triplets[1..];
-        assert!(added.len() == 3 && added.iter().all(|t| t.id > 7 && t.text.ends_with('\n')), "{added:?}");
+        assert!(added.len() == 3 && added.iter().all(|t| t.id > 7 && t.kind.as_deref() == Some(TITLES)), "{added:?}");
+        let mut again = Table { triplets: named.triplets[..1].to_vec(), ..named.clone() };
+        add_titled_pairs(&mut again, &described, 0.75, 1).unwrap();
+        assert_eq!(again, named);
     }
 
     #[test]

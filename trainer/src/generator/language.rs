@@ -101,19 +101,26 @@ impl Language {
             .iter()
             .map(|(name, entry)| format!("{name} {:?} {}", entry.dims, entry.start))
             .chain([json])
+            .chain(TOKENIZER.iter().filter_map(|name| fsx::read(&folder.join(name)).ok()).map(|b| fsx::sha256_hex(&b)))
             .collect();
         let fingerprint = fsx::sha256_hex(about.join("\n").as_bytes()).chars().take(32).collect();
         Ok(Self { config, decoder, words, fingerprint })
     }
 }
 
+/// Files of a folder's tokenizer.
+const TOKENIZER: [&str; 4] = ["tokenizer.json", "tokenizer.model", "tokenizer_config.json", "added_tokens.json"];
+
 /// The tokenizer of a folder: `tokenizer.json`, or else SentencePiece's `tokenizer.model`.
 fn folder_words(folder: &Path, config: &str) -> Result<Bpe> {
-    let path = folder.join("tokenizer.json");
-    if !path.is_file() && folder.join("tokenizer.model").is_file() {
+    let place = folder.join("config.json").display().to_string();
+    let wrong = |e: serde_json::Error| TrainerError::checkpoint(place, e.to_string(), "download it again");
+    let config: serde_json::Value = serde_json::from_str(config).map_err(wrong)?;
+    let path = folder.join(TOKENIZER[0]);
+    if !path.is_file() && folder.join(TOKENIZER[1]).is_file() {
         return sentencepiece::read(folder, config);
     }
-    Ok(Bpe::from_hugging_face(&fsx::read_text(&path)?, config, &path.display().to_string())?)
+    Ok(Bpe::from_hugging_face(&fsx::read_text(&path)?, &config, &path.display().to_string())?)
 }
 
 fn check_vocabulary(config: &LlamaConfig, words: &Bpe, path: &Path) -> Result<()> {

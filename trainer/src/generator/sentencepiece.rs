@@ -3,7 +3,9 @@
 use crate::error::{Result, TrainerError};
 use crate::fsx;
 use prost::Message;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 use thisbut_model::generator::Bpe;
 use thisbut_model::generator::tokenizer::{Kind, Piece, Prefix, end_of};
@@ -73,35 +75,62 @@ impl Model {
     }
 }
 
+/// What lies beside `tokenizer.model` in a folder.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// `config.json`.
+    pub config: Value,
+    /// `tokenizer_config.json`, or null.
+    pub settings: Value,
+    /// `added_tokens.json`, or nothing.
+    pub added: BTreeMap<String, u64>,
+}
+
 /// The tokenizer of a folder with `tokenizer.model`, and with `tokenizer_config.json` and `added_tokens.json` where it has them.
-/// `config` is its `config.json`.
+///
+/// # Errors
+/// When a file is missing, damaged, or no tokenizer as Llama's.
+pub fn read(folder: &Path, config: Value) -> Result<Bpe> {
+    let beside = Beside {
+        config,
+        settings: optional_json(&folder.join("tokenizer_config.json"))?,
+        added: optional_json(&folder.join("added_tokens.json"))?,
+    };
+    let path = folder.join("tokenizer.model");
+    let mend = "give the files of a Llama or Vicuna model, or its GGUF file";
+    let wrong = |problem: String| TrainerError::checkpoint(path.display().to_string(), problem, mend);
+    parse(&fsx::read(&path)?, &beside).map_err(wrong)
+}
+
+/// The tokenizer of a SentencePiece model.
 ///
 /// The token that ends an answer is that of `config.json`, of `tokenizer_config.json`, of the model, the first that is there.
 ///
 /// # Errors
-/// When a file is missing, damaged, or no tokenizer as Llama's.
-pub fn read(folder: &Path, config: &str) -> Result<Bpe> {
-    let path = folder.join("tokenizer.model");
-    let mend = "give the files of a Llama or Vicuna model, or its GGUF file";
-    let wrong = |problem: String| TrainerError::checkpoint(path.display().to_string(), problem, mend);
-    let model = Model::decode(fsx::read(&path)?.as_slice()).map_err(|e| wrong(format!("it is damaged ({e})")))?;
+/// A sentence that says what is wrong with the model, or with the added tokens beside it.
+pub fn parse(bytes: &[u8], beside: &Beside) -> Result<Bpe, String> {
+    let model = Model::decode(bytes).map_err(|e| format!("it is damaged ({e})"))?;
     if let Some(problem) = model.refusal() {
-        return Err(wrong(problem.into()));
+        return Err(problem.into());
     }
-    let kind = |piece: &StoredPiece| Kind::numbered(piece.kind.unwrap_or(1).into());
     let known = model.pieces.iter().map(|piece| {
-        let kind = kind(piece).ok_or_else(|| wrong("a piece is of an unknown kind".into()))?;
+        let kind = Kind::numbered(piece.kind.unwrap_or(1).into()).ok_or("a piece is of an unknown kind")?;
         Ok(Piece { text: piece.text.as_deref().unwrap_or_default(), score: piece.score.unwrap_or_default(), kind })
     });
-    let mut pieces = known.collect::<Result<Vec<_>>>()?;
-    let added = added_tokens(folder)?;
-    for (text, id) in &added {
-        if *id != pieces.len() as u64 {
-            return Err(wrong(format!("added_tokens.json gives '{text}' the number {id}, {} is next", pieces.len())));
+    let mut pieces = known.collect::<Result<Vec<_>, String>>()?;
+    let mut added: Vec<(&String, u64)> = beside.added.iter().map(|(text, id)| (text, *id)).collect();
+    added.sort_by_key(|(_, id)| *id);
+    for (text, id) in added {
+        let own = usize::try_from(id).ok().and_then(|id| pieces.get(id));
+        if own.is_some_and(|piece| piece.text == text) {
+            continue;
+        }
+        if id != pieces.len() as u64 {
+            return Err(format!("added_tokens.json gives '{text}' the number {id}, {} is next", pieces.len()));
         }
         pieces.push(Piece { text, score: 0.0, kind: Kind::Control });
     }
-    let settings = optional_json(&folder.join("tokenizer_config.json"))?;
+    let settings = &beside.settings;
     let named = |key: &str| {
         let name = settings[key].as_str().or_else(|| settings[key]["content"].as_str())?;
         pieces.iter().position(|piece| piece.text == name).map(|id| id as u32)
@@ -110,28 +139,23 @@ pub fn read(folder: &Path, config: &str) -> Result<Bpe> {
     let own = |id: Option<i32>, usual: i32| u32::try_from(id.unwrap_or(usual)).ok();
     let begins = settings["add_bos_token"].as_bool().unwrap_or(true);
     let begin = named("bos_token").or(own(trainer.begin, 1)).filter(|_| begins);
-    let end = end_of(config).map_err(wrong)?.or_else(|| named("eos_token")).or(own(trainer.end, 2));
-    let end = end.ok_or_else(|| wrong("no token ends an answer".into()))?;
-    let prefix = model.normalizer.as_ref().and_then(|spec| spec.dummy_prefix).unwrap_or(true);
-    // As transformers' Llama tokenizer: every part between control tokens is a text of its own.
-    let prefix = if prefix { Prefix::Always } else { Prefix::Never };
-    Bpe::from_pieces(&pieces, prefix).and_then(|bpe| bpe.with_ends(begin, end)).map_err(wrong)
+    let end = end_of(&beside.config).or_else(|| named("eos_token")).or(own(trainer.end, 2));
+    let end = end.ok_or("no token ends an answer")?;
+    let prefix = match model.normalizer.as_ref().and_then(|spec| spec.dummy_prefix).unwrap_or(true) {
+        false => Prefix::Never,
+        // transformers' Llama tokenizer of old takes every part between control tokens for a text of its own.
+        true if settings["legacy"].as_bool().unwrap_or(true) => Prefix::Always,
+        true => Prefix::First,
+    };
+    Bpe::from_pieces(&pieces, prefix)?.with_ends(begin, end)
 }
 
-fn optional_json(path: &Path) -> Result<Value> {
+fn optional_json<T: DeserializeOwned + Default>(path: &Path) -> Result<T> {
     if !path.is_file() {
-        return Ok(Value::Null);
+        return Ok(T::default());
     }
-    let wrong =
-        |e: serde_json::Error| TrainerError::checkpoint(path.display().to_string(), e.to_string(), "download it again");
+    let wrong = |e: serde_json::Error| {
+        TrainerError::checkpoint(path.display().to_string(), e.to_string(), "download it again, or delete it")
+    };
     serde_json::from_str(&fsx::read_text(path)?).map_err(wrong)
-}
-
-/// Tokens after the model's own, by their number.
-fn added_tokens(folder: &Path) -> Result<Vec<(String, u64)>> {
-    let json = optional_json(&folder.join("added_tokens.json"))?;
-    let tokens = json.as_object().into_iter().flatten().filter_map(|(text, id)| Some((text.clone(), id.as_u64()?)));
-    let mut tokens: Vec<_> = tokens.collect();
-    tokens.sort_by_key(|(_, id)| *id);
-    Ok(tokens)
 }

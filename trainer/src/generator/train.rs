@@ -3,7 +3,8 @@
 use super::language::{Language, frozen};
 use super::speaker::{Instruction, Speaker, instruction};
 use super::{Arithmetic, Setup, overlap};
-use crate::data::table::Table;
+use crate::data::derive;
+use crate::data::table::{Table, Triplet};
 use crate::embed::{self, read};
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
@@ -113,24 +114,29 @@ struct Context<'a> {
     instruction: Instruction,
     /// Feature rows of the training images.
     rows: Vec<usize>,
-    /// The training texts' tokens, each with its end.
+    /// The training texts' tokens.
     answers: Vec<Vec<u32>>,
     device: Device,
 }
 
-/// The texts' tokens. A description that no text follows has no end: it is not the whole answer.
+/// The texts' tokens. A row of titles has no end: a modification text would follow on the next line.
 fn answers(table: &Table, words: &Bpe, config: &MtstConfig) -> Vec<Vec<u32>> {
-    let encode = |text: &str| {
-        let goes_on = config.describe && text.ends_with('\n');
-        let text: String = text.trim().chars().take(LONGEST).collect();
-        let mut tokens = words.encode(&if goes_on { text + "\n" } else { text });
-        tokens.truncate(config.answer_length.max(2) - 1);
-        if !goes_on {
+    let encode = |triplet: &Triplet| {
+        let goes_on = triplet.kind.as_deref() == Some(derive::TITLES);
+        let mut text: String = triplet.text.trim().chars().take(LONGEST).collect();
+        if goes_on {
+            text.push('\n');
+        }
+        let mut tokens = words.encode(&text);
+        if goes_on {
+            tokens.truncate(config.answer_length.max(1));
+        } else {
+            tokens.truncate(config.answer_length.max(2) - 1);
             tokens.push(words.end());
         }
         tokens
     };
-    table.triplets.iter().map(|t| encode(&t.text)).collect()
+    table.triplets.iter().map(encode).collect()
 }
 
 /// Sum over the answers' tokens of their negative log-likelihood: `[1]`, in f32.
@@ -404,4 +410,31 @@ fn validate(context: &Context, model: &Mtst, decoder: &Llama, step: usize, devic
     );
     fsx::write_atomic(&inputs.run.join("samples.html"), samples(&title, &shown, &files).as_bytes())?;
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use thisbut_model::generator::MtstForm;
+
+    #[test]
+    fn answers_end_and_titles_go_on() {
+        let json = json!({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "\u{10a}": 2, "</s>": 3}, "merges": []},
+            "pre_tokenizer": {"type": "ByteLevel"}, "added_tokens": [{"id": 3, "content": "</s>", "special": true}]});
+        let end: Value = json!({"eos_token_id": 3});
+        let words = Bpe::from_hugging_face(&json.to_string(), &end, "here").unwrap();
+        let row = |text: &str, kind: Option<&str>| Triplet {
+            text: text.into(),
+            kind: kind.map(str::to_owned),
+            ..Triplet::default()
+        };
+        let titles = Some(derive::TITLES);
+        let triplets =
+            vec![row(" ab\n", None), row("ab", titles), row("", None), row("aaaaaa", None), row("aaaa", titles)];
+        let table = Table { triplets, ..Table::default() };
+        let config = MtstConfig { answer_length: 4, ..MtstConfig::new(MtstForm::Paper) };
+        let expected: [&[u32]; 5] = [&[0, 1, 3], &[0, 1, 2], &[3], &[0, 0, 0, 3], &[0, 0, 0, 0]];
+        assert_eq!(answers(&table, &words, &config), expected);
+    }
 }

@@ -1,6 +1,6 @@
 //! Tokenizers from GGUF files and from Hugging Face's `tokenizer.json`.
 
-use super::sentencepiece::{Kind, Piece, Prefix};
+use super::sentencepiece::{Kind, Piece, Prefix, Prefixed, byte};
 use super::{Bpe, Tokens};
 use crate::error::{ModelError, Result};
 use crate::generator::gguf::Gguf;
@@ -31,6 +31,8 @@ struct TokenizerModel {
     #[serde(default)]
     merges: Vec<Merge>,
     unk_token: Option<String>,
+    #[serde(default)]
+    fuse_unk: bool,
     #[serde(default)]
     byte_fallback: bool,
 }
@@ -63,19 +65,24 @@ impl Bpe {
         let model = file.text("tokenizer.ggml.model").unwrap_or("missing");
         let cut = file.text("tokenizer.ggml.pre").unwrap_or("gpt-2");
         let tokens = file.texts("tokenizer.ggml.tokens").ok_or_else(|| lacks("tokenizer.ggml.tokens"));
-        let kinds: Vec<Kind> = file
-            .wholes("tokenizer.ggml.token_type")
-            .unwrap_or_default()
-            .into_iter()
-            .map(|kind| Kind::numbered(kind).unwrap_or(Kind::Normal))
-            .collect();
-        let kind = |id: usize| kinds.get(id).copied().unwrap_or(Kind::Normal);
+        let count = tokens.as_ref().map_or(0, Vec::len);
+        let types = "tokenizer.ggml.token_type";
+        let numbers = file.wholes(types);
+        let known = numbers.as_ref().is_some_and(|kinds| kinds.len() == count);
+        // Llama's bytes and control tokens are told by nothing else.
+        if !known && (model == "llama" || numbers.is_some()) {
+            return Err(lacks(types));
+        }
+        let kinds: Vec<Kind> = match numbers {
+            Some(numbers) => numbers.into_iter().map(|n| Kind::numbered(n).unwrap_or(Kind::Normal)).collect(),
+            None => vec![Kind::Normal; count],
+        };
         let begins = file.flag("tokenizer.ggml.add_bos_token");
         let (bpe, begins) = match (model, cut) {
             ("gpt2", "smollm" | "gpt-2") => {
                 let merges = file.texts("tokenizer.ggml.merges").ok_or_else(|| lacks("tokenizer.ggml.merges"))?;
                 let texts = tokens?;
-                let control = (0..texts.len()).map(|id| kind(id) == Kind::Control).collect();
+                let control = kinds.iter().map(|kind| *kind == Kind::Control).collect();
                 let bpe = Self::byte_level(&Tokens { texts, control }, &merges, cut == "smollm");
                 (bpe, begins.unwrap_or(false))
             }
@@ -83,9 +90,9 @@ impl Bpe {
                 let (tokens, key) = (tokens?, "tokenizer.ggml.scores");
                 let scores =
                     file.floats(key).filter(|scores| scores.len() == tokens.len()).ok_or_else(|| lacks(key))?;
-                let all = tokens.iter().zip(scores).enumerate();
+                let all = tokens.iter().zip(scores).zip(&kinds);
                 let pieces: Vec<Piece> =
-                    all.map(|(id, (text, score))| Piece { text, score: score as f32, kind: kind(id) }).collect();
+                    all.map(|((text, score), kind)| Piece { text, score: score as f32, kind: *kind }).collect();
                 let prefix = file.flag("tokenizer.ggml.add_space_prefix").unwrap_or(true);
                 let bpe = Self::from_pieces(&pieces, if prefix { Prefix::Always } else { Prefix::Never });
                 (bpe, begins.unwrap_or(true))
@@ -95,9 +102,9 @@ impl Bpe {
                 return Err(file.wrong(format!("its tokenizer ({shown}) is not Llama's, SmolLM's or GPT-2's")));
             }
         };
-        let number = |key: &str| file.whole(key).map(|id| id as u32);
-        let end = number("tokenizer.ggml.eos_token_id").ok_or_else(|| lacks("tokenizer.ggml.eos_token_id"))?;
-        let begin = number("tokenizer.ggml.bos_token_id").filter(|_| begins);
+        let number = |key: &str| file.whole(key).map(|id| id as u32).ok_or_else(|| lacks(key));
+        let end = number("tokenizer.ggml.eos_token_id")?;
+        let begin = begins.then(|| number("tokenizer.ggml.bos_token_id")).transpose()?;
         let bpe = bpe.and_then(|bpe| bpe.with_ends(begin, end)).map_err(|problem| file.wrong(problem))?;
         Ok(Self { template: file.text("tokenizer.chat_template").map(str::to_owned), ..bpe })
     }
@@ -106,7 +113,7 @@ impl Bpe {
     ///
     /// # Errors
     /// [`ModelError::Format`] when it is neither byte-level BPE nor SentencePiece's as Llama has it, or damaged.
-    pub fn from_hugging_face(json: &str, config: &str, place: &str) -> Result<Self> {
+    pub fn from_hugging_face(json: &str, config: &Value, place: &str) -> Result<Self> {
         let wrong = |problem: String| ModelError::Format {
             place: place.to_owned(),
             problem,
@@ -133,13 +140,12 @@ impl Bpe {
             let control = named.iter().map(|(_, kind)| *kind == Kind::Control).collect();
             Self::byte_level(&Tokens { texts, control }, &merges, cut.contains("\"individual_digits\":true"))
         } else {
-            let prefix = file.prefix().map_err(wrong)?;
+            let prefixed = file.prefixed().map_err(wrong)?;
             let pieces: Vec<Piece> = named.iter().map(|(text, kind)| Piece { text, score: 0.0, kind: *kind }).collect();
-            Self::from_merges(&pieces, &merges, prefix)
+            Self::from_merges(&pieces, &merges, prefixed)
         };
         let begin = begins(&file.post_processor);
-        let end = end_of(config).map_err(wrong)?;
-        let end = end.ok_or_else(|| wrong("config.json has no eos_token_id".into()))?;
+        let end = end_of(config).ok_or_else(|| wrong("config.json has no eos_token_id".into()))?;
         bpe.and_then(|bpe| bpe.with_ends(begin, end)).map_err(wrong)
     }
 }
@@ -159,8 +165,8 @@ impl TokenizerFile {
             }
         };
         for (text, id) in &self.model.vocab {
-            let byte = self.model.byte_fallback && text.len() == 6 && text.starts_with("<0x") && text.ends_with('>');
-            set(*id, text, if byte { Kind::Byte } else { Kind::Normal });
+            let is_byte = self.model.byte_fallback && byte(text).is_some();
+            set(*id, text, if is_byte { Kind::Byte } else { Kind::Normal });
         }
         for added in &self.added_tokens {
             set(added.id, &added.content, if added.special { Kind::Control } else { Kind::Kept });
@@ -173,28 +179,36 @@ impl TokenizerFile {
         Ok(out)
     }
 
-    /// Whether SentencePiece's pieces begin with a space, from the normalizer or from Metaspace.
-    fn prefix(&self) -> Result<Prefix, String> {
+    /// Where SentencePiece's pieces get a space, from the normalizer or from Metaspace.
+    fn prefixed(&self) -> Result<Prefixed, String> {
+        if self.model.unk_token.is_some() && !self.model.fuse_unk && !self.model.byte_fallback {
+            return Err("its tokenizer keeps unknown characters apart (fuse_unk), as Llama's does not".into());
+        }
         let list = |value: &Value, parts: &str| match value[parts].as_array() {
             Some(list) => list.clone(),
             None if value.is_null() => Vec::new(),
             None => vec![value.clone()],
         };
-        let mut prefix = Prefix::Never;
+        let (mut prefixed, mut written) = (Prefixed::from(Prefix::Never), false);
         for step in list(&self.normalizer, "normalizers").iter().chain(&list(&self.pre_tokenizer, "pretokenizers")) {
             let is = |key: &str, value: &str| step[key].as_str() == Some(value);
-            prefix = match step["type"].as_str().unwrap_or_default() {
-                "Prepend" if is("prepend", "\u{2581}") => Prefix::Always,
-                "Replace" if is("content", "\u{2581}") && step["pattern"]["String"].as_str() == Some(" ") => continue,
-                "Metaspace" if step["split"].as_bool() == Some(false) => match step["prepend_scheme"].as_str() {
-                    Some("first") => Prefix::First,
-                    Some("never") => Prefix::Never,
-                    _ => Prefix::Always,
-                },
+            match step["type"].as_str().unwrap_or_default() {
+                "Prepend" if is("prepend", "\u{2581}") => prefixed = Prefix::Always.into(),
+                "Replace" if is("content", "\u{2581}") && step["pattern"]["String"].as_str() == Some(" ") => {
+                    written = true
+                }
+                "Metaspace" if is("replacement", "\u{2581}") && step["split"].as_bool() == Some(false) => {
+                    let prefix = match step["prepend_scheme"].as_str() {
+                        Some("first") => Prefix::First,
+                        Some("never") => Prefix::Never,
+                        _ => Prefix::Always,
+                    };
+                    (prefixed, written) = (Prefixed { prefix, once: true }, true);
+                }
                 other => return Err(format!("its tokenizer has a step '{other}' that Llama's does not have")),
-            };
+            }
         }
-        Ok(prefix)
+        if written { Ok(prefixed) } else { Err("its tokenizer does not write spaces as \u{2581}".into()) }
     }
 }
 
@@ -208,41 +222,68 @@ fn begins(post_processor: &Value) -> Option<u32> {
 }
 
 /// The token that ends an answer, from a `config.json`; of the language model's part where it has one.
-///
-/// # Errors
-/// A sentence, when it is no JSON.
-pub fn end_of(config: &str) -> Result<Option<u32>, String> {
-    let config: Value = serde_json::from_str(config).map_err(|e| e.to_string())?;
+pub fn end_of(config: &Value) -> Option<u32> {
     let number = |value: &Value| match value {
         Value::Array(list) => list.first().and_then(Value::as_u64),
         one => one.as_u64(),
     };
     let id = number(&config["eos_token_id"]).or_else(|| number(&config["text_config"]["eos_token_id"]));
-    Ok(id.and_then(|id| u32::try_from(id).ok()))
+    id.and_then(|id| u32::try_from(id).ok())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::generator::gguf::tests::Writer;
+    use serde_json::json;
+
+    /// A tokenizer of three pieces with these steps before the merges.
+    fn file(normalizer: &str, pre_tokenizer: &str) -> String {
+        format!(
+            r#"{{"model": {{"type": "BPE", "vocab": {{"a": 0, "</s>": 1, "\u2581": 2, "\u2581a": 3, "<unk>": 4}}, "fuse_unk": true,
+                "merges": ["\u2581 a"], "unk_token": "<unk>"}}, "normalizer": {normalizer}, "pre_tokenizer": {pre_tokenizer},
+                "added_tokens": [{{"id": 1, "content": "</s>", "special": true}}]}}"#
+        )
+    }
+
+    fn read(json: &str) -> Result<Bpe> {
+        Bpe::from_hugging_face(json, &json!({"eos_token_id": [1, 2]}), "t.json")
+    }
+
+    #[test]
+    fn spaces_are_put_where_the_steps_put_them() {
+        let replace = r#"{"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}"#;
+        let prepend = r#"{"type": "Prepend", "prepend": "\u2581"}"#;
+        let both = format!(r#"{{"type": "Sequence", "normalizers": [{prepend}, {replace}]}}"#);
+        let metaspace = |scheme: &str| {
+            format!(r#"{{"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "{scheme}", "split": false}}"#)
+        };
+        // What tokenizers 0.22 gives.
+        for (json, expected) in [
+            (file(&both, "null"), [vec![3], vec![2, 3], vec![3, 1, 3]]),
+            (file(replace, "null"), [vec![0], vec![3], vec![0, 1, 0]]),
+            (file("null", &metaspace("always")), [vec![3], vec![3], vec![3, 1, 3]]),
+            (file("null", &metaspace("first")), [vec![3], vec![3], vec![3, 1, 0]]),
+            (file("null", &metaspace("never")), [vec![0], vec![3], vec![0, 1, 0]]),
+        ] {
+            let bpe = read(&json).unwrap();
+            assert_eq!(["a", " a", "a</s>a"].map(|text| bpe.encode_with_control(text)), expected, "{json}");
+        }
+    }
 
     #[test]
     fn other_tokenizers_are_refused() {
         let bytes = Writer::default().text("tokenizer.ggml.model", "bert").bytes();
-        let file = Gguf::parse(&bytes, "x.gguf").unwrap();
-        assert!(Bpe::from_gguf(&file).err().unwrap().to_string().contains("not Llama's, SmolLM's or GPT-2's"));
-        let json = |normalizer: &str| {
-            format!(
-                r#"{{"model": {{"type": "BPE", "vocab": {{"a": 0, "</s>": 1}}, "merges": []}}, "normalizer": {normalizer},
-                    "added_tokens": [{{"id": 1, "content": "</s>", "special": true}}]}}"#
-            )
-        };
-        let read = |json: &str| Bpe::from_hugging_face(json, r#"{"eos_token_id": [1, 2]}"#, "t.json");
-        assert_eq!(read(&json("null")).unwrap().end(), 1);
+        let gguf = Gguf::parse(&bytes, "x.gguf").unwrap();
+        assert!(Bpe::from_gguf(&gguf).err().unwrap().to_string().contains("not Llama's, SmolLM's or GPT-2's"));
         let refused = |json: &str| read(json).err().unwrap().to_string();
-        assert!(refused(&json(r#"{"type": "Lowercase"}"#)).contains("a step 'Lowercase'"));
+        assert!(refused(&file(r#"{"type": "Lowercase"}"#, "null")).contains("a step 'Lowercase'"));
+        assert!(refused(&file("null", "null")).contains("does not write spaces"));
         assert!(refused(r#"{"model": {"type": "Unigram"}}"#).contains("is Unigram, not BPE"));
-        let beyond = Bpe::from_hugging_face(&json("null"), r#"{"eos_token_id": 7}"#, "t.json").err().unwrap();
-        assert!(beyond.to_string().contains("token 7 is beyond its 2 tokens"), "{beyond}");
+        let replace = r#"{"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}"#;
+        assert!(refused(&file(replace, "null").replace("\"fuse_unk\": true", "\"x\": 1")).contains("fuse_unk"));
+        let beyond =
+            Bpe::from_hugging_face(&file(replace, "null"), &json!({"eos_token_id": 7}), "t.json").err().unwrap();
+        assert!(beyond.to_string().contains("token 7 is beyond its 5 tokens"), "{beyond}");
     }
 }
