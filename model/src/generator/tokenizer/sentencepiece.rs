@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn pieces_are_put_together_by_score_and_from_the_left() {
         let (bpe, first) = (small(&TEXTS, Prefix::Never), 2 + 256);
-        assert_eq!(bpe.encode("aaaaa"), [first + 1, first]);
+        assert_eq!(bpe.encode("aaaaa"), [first, first + 1]);
         assert_eq!(bpe.encode("a b"), [first + 3, first + 2]);
         assert_eq!(bpe.encode("a[x]a"), [first + 3, first + 6, first + 3]);
         assert_eq!(bpe.encode("é"), [2 + 0xc3, 2 + 0xa9]);
