@@ -2,7 +2,7 @@
 //! text, score.
 
 use crate::config::{CirConfig, ReadOut, SecondPassMask};
-use crate::nn::basic::{Norm, fold, for_each, in_precision, linear, table};
+use crate::nn::basic::{Norm, apply, fold, for_each, in_precision, linear, table};
 use crate::nn::{ImageKeys, Noise, QFormer, TextBatch};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -89,7 +89,7 @@ impl Cir {
         } else {
             hidden.slice([0..b, n..n + 1]).reshape([b, d])
         };
-        normalise(self.text_projection.forward(read))
+        normalise(apply(&self.text_projection, read))
     }
 
     /// f_t = E_M(image) (eq. 5), projected and L2-normalised: `[B, N, P]`.
@@ -105,7 +105,7 @@ impl Cir {
         let [b, _] = text.ids.dims();
         let hidden = self.qformer.read(Some(self.prompt_tokens.val()), text, noise, None);
         let d = hidden.dims()[2];
-        normalise(self.text_projection.forward(hidden.slice([0..b, 0..1]).reshape([b, d])))
+        normalise(apply(&self.text_projection, hidden.slice([0..b, 0..1]).reshape([b, d])))
     }
 }
 

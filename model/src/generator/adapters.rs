@@ -5,7 +5,7 @@ use super::config::LlamaConfig;
 use super::decode::Decoder;
 use super::llama::{Block, Cache, Llama, Maps, RmsNorm, flat, unflat};
 use crate::kernels;
-use crate::nn::basic::table;
+use crate::nn::basic::{apply, table};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
@@ -26,7 +26,7 @@ impl LowRank {
 
     /// x `[R, d_in]` → `[R, d_out]`.
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        x.matmul(self.a.val()).matmul(self.b.val())
+        kernels::linear(kernels::linear(x, self.a.val(), None), self.b.val(), None)
     }
 
     fn merge(&self, map: Linear) -> Linear {
@@ -164,7 +164,7 @@ impl Frozen for Block {
     }
 
     fn map(&self, which: Which, x: Tensor<2>) -> Tensor<2> {
-        self.linear(which).forward(x)
+        apply(self.linear(which), x)
     }
 }
 

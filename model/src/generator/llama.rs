@@ -3,7 +3,7 @@
 use super::config::LlamaConfig;
 use super::decode::Decoder;
 use crate::kernels;
-use crate::nn::basic::{fold, table};
+use crate::nn::basic::{apply, fold, table};
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
@@ -219,7 +219,7 @@ impl Llama {
     /// Logits `[R, V]` of hidden states `[R, W]`.
     pub fn logits(&self, hidden: Tensor<2>) -> Tensor<2> {
         match &self.head {
-            Some(head) => head.forward(hidden),
+            Some(head) => apply(head, hidden),
             None => hidden.matmul(self.tokens.val().transpose()),
         }
     }

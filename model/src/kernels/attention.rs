@@ -1,6 +1,6 @@
 //! Attention over plain slices, fused: scores, softmax and the sum of values never leave a core's cache.
 
-use super::cpu::{LANES, dot, over_rows, sum, vectorised};
+use super::cpu::{GRAIN, LANES, dot, over_rows, sum, vectorised};
 use super::math;
 
 /// The sizes of one attention call.
@@ -291,69 +291,78 @@ impl Attention {
         );
     }
 
-    /// Gradients for q, k and v, one buffer `[B, n · D + 2m · key width]` with q, k, v side by side for each sample.
-    pub fn backward(&self, q: &[f32], k: &[f32], v: &[f32], bias: &[f32], grad: &[f32]) -> Vec<f32> {
-        let Self { batch, n, m, d, heads, key_heads, .. } = *self;
+    /// Gradients for q, k and v.
+    pub fn backward(&self, q: &[f32], k: &[f32], v: &[f32], bias: &[f32], grad: &[f32]) -> [Vec<f32>; 3] {
+        let Self { batch, n, m, d, .. } = *self;
+        let (queries, keys) = (n * d, m * self.key_width());
+        let (mut dq, mut dk, mut dv) = (vec![0.0; batch * queries], vec![0.0; batch * keys], vec![0.0; batch * keys]);
+        let samples = (GRAIN / (queries + 2 * keys).max(1)).max(1);
+        let sizes = [queries, keys, keys].map(|size| (samples * size).max(1));
+        let task = |at: usize, out: [&mut [f32]; 3]| self.differentiate(at * samples, out, [q, k, v, bias, grad]);
+        #[cfg(feature = "rayon")]
+        {
+            use rayon::prelude::*;
+            let both = dk.par_chunks_mut(sizes[1]).zip(dv.par_chunks_mut(sizes[2]));
+            let all = dq.par_chunks_mut(sizes[0]).zip(both).enumerate();
+            all.for_each(|(at, (dq, (dk, dv)))| task(at, [dq, dk, dv]));
+        }
+        #[cfg(not(feature = "rayon"))]
+        {
+            let both = dk.chunks_mut(sizes[1]).zip(dv.chunks_mut(sizes[2]));
+            let all = dq.chunks_mut(sizes[0]).zip(both).enumerate();
+            all.for_each(|(at, (dq, (dk, dv)))| task(at, [dq, dk, dv]));
+        }
+        [dq, dk, dv]
+    }
+
+    /// Gradients of the samples from `first` on, as many as `out` has room for.
+    fn differentiate(&self, first: usize, [dq, dk, dv]: [&mut [f32]; 3], [q, k, v, bias, grad]: [&[f32]; 5]) {
+        let Self { n, m, d, heads, key_heads, .. } = *self;
         let (width, kd, group) = (d / heads, self.key_width(), heads / key_heads);
         let scale = 1.0 / (width as f32).sqrt();
-        let each = n * d + 2 * m * kd;
-        let mut out = vec![0.0; batch * each];
-        over_rows(&mut out, each, |first, chunk| {
-            let Scratch { padded, bias: mut padded_bias, mut keys, mut values, mut weights, mut slopes } =
-                self.scratch(true);
-            let span = padded;
-            let scores = Extent {
-                rows: n,
-                out_row: padded,
-                width: span,
-                left_row: d,
-                left_step: 1,
-                count: width,
-                right_row: padded,
-            };
-            let to_queries =
-                Extent { rows: n, out_row: d, width, left_row: padded, left_step: 1, count: m, right_row: kd };
-            let to_keys =
-                Extent { rows: m, out_row: kd, width, left_row: 1, left_step: padded, count: n, right_row: d };
-            vectorised(
-                #[inline(always)]
-                || {
-                    for (i, out) in chunk.chunks_exact_mut(each).enumerate() {
-                        let b = first + i;
-                        padded_bias[..m].copy_from_slice(&bias[b * m..(b + 1) * m]);
-                        let (dq, rest) = out.split_at_mut(n * d);
-                        let (dk, dv) = rest.split_at_mut(m * kd);
-                        for h in 0..heads {
-                            let (offset, key_offset) = (h * width, h / group * width);
-                            let (q, grad) = (&q[b * n * d + offset..], &grad[b * n * d + offset..]);
-                            let (k, v) = (&k[b * m * kd + key_offset..], &v[b * m * kd + key_offset..]);
-                            if h % group == 0 {
-                                transpose_head(k, kd, m, width, padded, &mut keys);
-                                transpose_head(v, kd, m, width, padded, &mut values);
-                            }
-                            weights.fill(0.0);
-                            slopes.fill(0.0);
-                            accumulate(&mut weights, q, &keys, scores);
-                            accumulate(&mut slopes, grad, &values, scores);
-                            let rows = weights.chunks_exact_mut(padded).zip(slopes.chunks_exact_mut(padded));
-                            for (row, (p, ds)) in rows.enumerate() {
-                                let count = self.seen(row);
-                                p[count..].fill(UNSEEN);
-                                softmax(p, &padded_bias, scale);
-                                p[count..].fill(0.0);
-                                let mean = dot(p, ds);
-                                for (s, &p) in ds.iter_mut().zip(p.iter()) {
-                                    *s = p * (*s - mean) * scale;
-                                }
-                            }
-                            accumulate(&mut dq[offset..], &slopes, k, to_queries);
-                            accumulate(&mut dk[key_offset..], &slopes, q, to_keys);
-                            accumulate(&mut dv[key_offset..], &weights, grad, to_keys);
+        let Scratch { padded, bias: mut padded_bias, mut keys, mut values, mut weights, mut slopes } =
+            self.scratch(true);
+        let (left_row, right_row) = (d, padded);
+        let scores =
+            Extent { rows: n, out_row: padded, width: padded, left_row, left_step: 1, count: width, right_row };
+        let to_queries = Extent { rows: n, out_row: d, width, left_row: padded, left_step: 1, count: m, right_row: kd };
+        let to_keys = Extent { rows: m, out_row: kd, width, left_row: 1, left_step: padded, count: n, right_row: d };
+        vectorised(
+            #[inline(always)]
+            || {
+                let samples = dk.chunks_exact_mut(m * kd).zip(dv.chunks_exact_mut(m * kd));
+                for (i, (dq, (dk, dv))) in dq.chunks_exact_mut(n * d).zip(samples).enumerate() {
+                    let b = first + i;
+                    padded_bias[..m].copy_from_slice(&bias[b * m..(b + 1) * m]);
+                    for h in 0..heads {
+                        let (offset, key_offset) = (h * width, h / group * width);
+                        let (q, grad) = (&q[b * n * d + offset..], &grad[b * n * d + offset..]);
+                        let (k, v) = (&k[b * m * kd + key_offset..], &v[b * m * kd + key_offset..]);
+                        if h % group == 0 {
+                            transpose_head(k, kd, m, width, padded, &mut keys);
+                            transpose_head(v, kd, m, width, padded, &mut values);
                         }
+                        weights.fill(0.0);
+                        slopes.fill(0.0);
+                        accumulate(&mut weights, q, &keys, scores);
+                        accumulate(&mut slopes, grad, &values, scores);
+                        let rows = weights.chunks_exact_mut(padded).zip(slopes.chunks_exact_mut(padded));
+                        for (row, (p, ds)) in rows.enumerate() {
+                            let count = self.seen(row);
+                            p[count..].fill(UNSEEN);
+                            softmax(p, &padded_bias, scale);
+                            p[count..].fill(0.0);
+                            let mean = dot(p, ds);
+                            for (s, &p) in ds.iter_mut().zip(p.iter()) {
+                                *s = p * (*s - mean) * scale;
+                            }
+                        }
+                        accumulate(&mut dq[offset..], &slopes, k, to_queries);
+                        accumulate(&mut dk[key_offset..], &slopes, q, to_keys);
+                        accumulate(&mut dv[key_offset..], &weights, grad, to_keys);
                     }
-                },
-            );
-        });
-        out
+                }
+            },
+        );
     }
 }

@@ -6,7 +6,7 @@ use super::math;
 pub(super) const LANES: usize = 16;
 
 /// Rows handed to one task: large enough that a task costs more than scheduling it.
-const GRAIN: usize = 16 * 1024;
+pub(super) const GRAIN: usize = 16 * 1024;
 
 /// Runs `body` compiled for the widest vectors this processor has.
 ///

@@ -37,7 +37,7 @@ pub trait Fused: Backend {
         bias: FloatTensor<Self>,
         heads: Heads,
     ) -> FloatTensor<Self>;
-    /// Gradients for query, key and value side by side: `[B, n · D + 2m · key width]`.
+    /// Gradients for query, key and value.
     fn tb_attention_backward(
         query: FloatTensor<Self>,
         key: FloatTensor<Self>,
@@ -45,7 +45,7 @@ pub trait Fused: Backend {
         bias: FloatTensor<Self>,
         grad: FloatTensor<Self>,
         heads: Heads,
-    ) -> FloatTensor<Self>;
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
     /// Seeded dropout of rows `first…`.
     fn tb_dropout(x: FloatTensor<Self>, p: f32, seed: u32, first: u32) -> FloatTensor<Self>;
 }
@@ -140,15 +140,16 @@ impl Fused for Flex {
         bias: Primitive,
         grad: Primitive,
         heads: Heads,
-    ) -> Primitive {
+    ) -> (Primitive, Primitive, Primitive) {
         let sizes = attention_sizes(&query, &key, heads);
+        let (queries, keys) = (dims(&query), dims(&key));
         elements!(query);
         elements!(key);
         elements!(value);
         elements!(bias);
         elements!(grad);
-        let values = sizes.backward(query, key, value, bias, grad);
-        primitive(values, [sizes.batch, sizes.n * sizes.d + 2 * sizes.m * sizes.key_width()])
+        let [q, k, v] = sizes.backward(query, key, value, bias, grad);
+        (primitive(q, queries), primitive(k, keys.clone()), primitive(v, keys))
     }
 
     fn tb_dropout(x: Primitive, p: f32, seed: u32, first: u32) -> Primitive {
@@ -243,16 +244,11 @@ mod backward {
         fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
             let grad = grads.consume::<B>(&ops.node);
             let [query, key, value, bias] = ops.state;
-            let shapes = [query.shape(), key.shape(), value.shape()];
-            let all = B::tb_attention_backward(query, key, value, bias, grad, self.0);
-            let mut at = 0;
-            for (shape, node) in shapes.into_iter().zip(ops.parents) {
-                let (batch, each) = (shape[0], shape[1] * shape[2]);
+            let (query, key, value) = B::tb_attention_backward(query, key, value, bias, grad, self.0);
+            for (found, node) in [query, key, value].into_iter().zip(ops.parents) {
                 if let Some(node) = node {
-                    let range = [Slice::from(0..batch), Slice::from(at..at + each)];
-                    grads.register::<B>(node.id, B::float_reshape(B::float_slice(all.clone(), &range), shape));
+                    grads.register::<B>(node.id, found);
                 }
-                at += each;
             }
         }
     }
@@ -345,9 +341,10 @@ mod backward {
             bias: FloatTensor<Self>,
             grad: FloatTensor<Self>,
             heads: Heads,
-        ) -> FloatTensor<Self> {
+        ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
             let [q, k, v, b, g] = [query, key, value, bias, grad].map(|x| x.into_primitive());
-            Self::from_inner(B::tb_attention_backward(q, k, v, b, g, heads))
+            let (q, k, v) = B::tb_attention_backward(q, k, v, b, g, heads);
+            (Self::from_inner(q), Self::from_inner(k), Self::from_inner(v))
         }
     }
 }

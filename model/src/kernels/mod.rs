@@ -16,6 +16,8 @@ mod extension;
 pub mod int8;
 #[cfg(feature = "flex")]
 mod likelihood;
+#[cfg(feature = "flex")]
+mod linear;
 mod math;
 mod portable;
 
@@ -37,6 +39,18 @@ pub fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
         return extension::gelu(x);
     }
     portable::gelu(x)
+}
+
+/// A linear map, `x · weight + bias`.
+///
+/// # Shapes
+/// - x `[R, inputs]`; weight `[inputs, outputs]`; bias `[outputs]`; result `[R, outputs]`
+pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if fused(&x) && fused(&weight) {
+        return linear::linear(x, weight, bias);
+    }
+    burn::tensor::module::linear(x, weight, bias)
 }
 
 /// Layer normalisation over the last dimension, `(x − mean) / sqrt(var + eps) · gamma + beta`.

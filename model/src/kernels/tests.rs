@@ -41,6 +41,44 @@ fn fused_gelu_matches_the_portable_form_and_its_gradient() {
 
 #[cfg(feature = "autodiff")]
 #[test]
+fn fused_linear_matches_the_portable_form_and_its_gradients() {
+    let device = Device::flex().autodiff();
+    // Below and above the size that is cut into tasks, and with a last task that is short.
+    for [rows, inputs, outputs] in [[5, 7, 3], [1, 64, 33], [700, 129, 95], [0, 4, 3]] {
+        let x = Tensor::<2>::from_data(values([rows, inputs], 1), &device).require_grad();
+        let weight = Tensor::<2>::from_data(values([inputs, outputs], 2), &device).require_grad();
+        let bias = Tensor::<1>::from_data(values([outputs], 3), &device).require_grad();
+        let w = Tensor::<2>::from_data(values([rows, outputs], 4), &device);
+        for bias in [Some(bias), None] {
+            let f = linear(x.clone(), weight.clone(), bias.clone());
+            let mut p = x.clone().matmul(weight.clone());
+            if let Some(bias) = &bias {
+                p = p + bias.clone().unsqueeze();
+            }
+            assert_eq!(f.dims(), [rows, outputs]);
+            if rows == 0 {
+                continue;
+            }
+            assert!(largest_difference(f.clone(), p.clone()) < 1e-4);
+            let (gf, gp) = ((f * w.clone()).sum().backward(), (p * w.clone()).sum().backward());
+            assert!(largest_difference(x.grad(&gf).unwrap(), x.grad(&gp).unwrap()) < 1e-4);
+            assert!(largest_difference(weight.grad(&gf).unwrap(), weight.grad(&gp).unwrap()) < 5e-4);
+            if let Some(bias) = bias {
+                assert!(largest_difference(bias.grad(&gf).unwrap(), bias.grad(&gp).unwrap()) < 5e-4);
+            }
+        }
+    }
+    // A transposed weight, and one that does not train.
+    let x = Tensor::<2>::from_data(values([9, 6], 5), &device).require_grad();
+    let weight = Tensor::<2>::from_data(values([4, 6], 6), &device).transpose();
+    let (f, p) = (linear(x.clone(), weight.clone(), None), x.clone().matmul(weight));
+    assert!(largest_difference(f.clone(), p.clone()) < 1e-5);
+    let (gf, gp) = (f.sum().backward(), p.sum().backward());
+    assert!(largest_difference(x.grad(&gf).unwrap(), x.grad(&gp).unwrap()) < 1e-5);
+}
+
+#[cfg(feature = "autodiff")]
+#[test]
 fn fused_layer_norm_matches_the_portable_form_and_its_gradients() {
     let device = Device::flex().autodiff();
     let x = Tensor::<2>::from_data(values([41, 67], 1), &device).require_grad();

@@ -29,10 +29,15 @@ pub fn for_each(table: &Param<Tensor<2>>, batch: usize) -> Tensor<3> {
     rows.unsqueeze::<3>().expand([batch, n, d])
 }
 
+/// Applies `map` to the rows of x `[R, d_in]`: `[R, d_out]`.
+pub fn apply(map: &Linear, x: Tensor<2>) -> Tensor<2> {
+    kernels::linear(x, map.weight.val(), map.bias.as_ref().map(Param::val))
+}
+
 /// Applies `map` to `[B, n, d_in]` as one matrix product: burn would keep B small ones for some n.
 pub fn fold(map: &Linear, x: Tensor<3>) -> Tensor<3> {
     let [b, n, d] = x.dims();
-    let y = map.forward(x.reshape([b * n, d]));
+    let y = apply(map, x.reshape([b * n, d]));
     let width = y.dims()[1];
     y.reshape([b, n, width])
 }
@@ -142,7 +147,7 @@ impl FeedForward {
     /// `norm(x + dropout(outer(gelu(inner(x)))))`, `[B, n, D]` → `[B, n, D]`.
     pub fn forward(&self, x: Tensor<3>, noise: &Noise) -> Tensor<3> {
         let [b, n, d] = x.dims();
-        let inner = kernels::gelu(self.inner.forward(x.clone().reshape([b * n, d])));
-        self.norm.forward(x + noise.apply(self.outer.forward(inner).reshape([b, n, d])))
+        let inner = kernels::gelu(apply(&self.inner, x.clone().reshape([b * n, d])));
+        self.norm.forward(x + noise.apply(apply(&self.outer, inner).reshape([b, n, d])))
     }
 }

@@ -4,7 +4,7 @@
 //! one for text. The second pass (prompt and text, no image) sends *every* position through the text network: the
 //! reference code branches on "is there an image", so stock BLIP-2 cannot run this pattern.
 
-use super::basic::{Attention, FeedForward, Norm, fold, linear, table};
+use super::basic::{Attention, FeedForward, Norm, apply, fold, linear, table};
 use super::noise::Noise;
 use crate::config::CirConfig;
 use burn::module::{Module, Param};
@@ -224,7 +224,7 @@ impl QFormer {
         let [b, l] = text.ids.dims();
         let words = self.word.val().select(0, text.ids.clone().reshape([b * l]));
         let words = match &self.word_projection {
-            Some(map) => map.forward(words),
+            Some(map) => apply(map, words),
             None => words,
         };
         let d = words.dims()[1];
