@@ -1,6 +1,6 @@
 //! Linear maps on the CPU, forward and backward: burn's own matrix product, without the zeroed and copied buffers around it.
 
-use super::cpu::vectorised;
+use super::cpu::{over_rows, vectorised};
 use super::extension::{Primitive, elements, primitive};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
@@ -24,7 +24,9 @@ pub trait Linear: Backend {
 
 /// Products of fewer multiplications are not spread over cores (burn's bound).
 const SPREAD: usize = 192 * 192 * 192;
-/// Rows of a result that a task computes at least.
+/// Rows from which on groups of rows are tasks: with fewer, the product's own way of cutting keeps cores better busy.
+const MANY: usize = 1024;
+/// Rows of such a task, about: each lays out the right factor anew.
 const ROWS: usize = 256;
 /// Tasks of a product at most. Not the number of threads: a result must not depend on that.
 const TASKS: usize = 32;
@@ -117,24 +119,25 @@ fn product(left: Matrix, right: Matrix) -> Vec<f32> {
     unsafe { filled(m * n, |out| multiply(out, left, right, threads)) }
 }
 
-/// left · right in groups of rows, to each of which `bias` is added while it is near.
-fn product_by_rows(left: Matrix, right: Matrix, bias: &[f32]) -> Vec<f32> {
-    let ([m, k], n) = (left.shape, right.shape[1]);
-    let rows = if m * n * k < SPREAD { m } else { m.div_ceil(TASKS).max(ROWS) };
-    let each = (rows * n).max(1);
+/// left · right + bias. Many rows are cut into groups, to each of which the bias is added while it is near.
+fn product_and_bias(left: Matrix, right: Matrix, bias: &[f32]) -> Vec<f32> {
+    let ([m, _], n) = (left.shape, right.shape[1]);
+    if m < MANY {
+        let mut out = product(left, right);
+        if !bias.is_empty() {
+            over_rows(&mut out, n, |_, rows| add(rows, bias));
+        }
+        return out;
+    }
+    // Groups of one size, so that no core is left with the longest.
+    let rows = m.div_ceil(m.div_ceil(ROWS).next_multiple_of(4).min(TASKS));
     let task = |at: usize, out: &mut [MaybeUninit<f32>]| {
         multiply(out, left.rows(at * rows, out.len() / n.max(1)), right, gemm::Parallelism::None);
         // SAFETY: the product wrote these.
         let out = unsafe { &mut *(core::ptr::from_mut(out) as *mut [f32]) };
-        vectorised(
-            #[inline(always)]
-            || {
-                for row in out.chunks_exact_mut(n) {
-                    row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
-                }
-            },
-        );
+        add(out, bias);
     };
+    let each = (rows * n).max(1);
     let fill = |out: &mut [MaybeUninit<f32>]| {
         #[cfg(feature = "rayon")]
         {
@@ -146,6 +149,21 @@ fn product_by_rows(left: Matrix, right: Matrix, bias: &[f32]) -> Vec<f32> {
     };
     // SAFETY: the tasks' rows are all rows, and each product writes its whole result.
     unsafe { filled(m * n, fill) }
+}
+
+/// Adds `bias`, if there is one, to each of `rows`.
+fn add(rows: &mut [f32], bias: &[f32]) {
+    if bias.is_empty() {
+        return;
+    }
+    vectorised(
+        #[inline(always)]
+        || {
+            for row in rows.chunks_exact_mut(bias.len()) {
+                row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
+            }
+        },
+    );
 }
 
 fn every_core() -> gemm::Parallelism {
@@ -193,9 +211,9 @@ fn forward(x: Primitive, weight: Primitive, bias: Option<Primitive>) -> Primitiv
     let values = match bias {
         Some(bias) => {
             elements!(bias);
-            product_by_rows(x, weight, bias)
+            product_and_bias(x, weight, bias)
         }
-        None => product_by_rows(x, weight, &[]),
+        None => product_and_bias(x, weight, &[]),
     };
     primitive(values, [count, outputs])
 }
@@ -214,7 +232,7 @@ impl Linear for Flex {
         elements!(grad);
         elements!(weight);
         let (grad, weight) = (Matrix::new(grad, [count, outputs]), Matrix::new(weight, [inputs, outputs]));
-        primitive(product_by_rows(grad, weight.transposed(), &[]), [count, inputs])
+        primitive(product_and_bias(grad, weight.transposed(), &[]), [count, inputs])
     }
 
     fn tb_linear_backward_weight(x: Primitive, grad: Primitive) -> Primitive {

@@ -44,7 +44,7 @@ fn fused_gelu_matches_the_portable_form_and_its_gradient() {
 fn fused_linear_matches_the_portable_form_and_its_gradients() {
     let device = Device::flex().autodiff();
     // Below and above the size that is cut into tasks, and with a last task that is short.
-    for [rows, inputs, outputs] in [[5, 7, 3], [1, 64, 33], [700, 129, 95], [0, 4, 3]] {
+    for [rows, inputs, outputs] in [[5, 7, 3], [1, 64, 33], [700, 129, 95], [2500, 33, 20], [0, 4, 3]] {
         let x = Tensor::<2>::from_data(values([rows, inputs], 1), &device).require_grad();
         let weight = Tensor::<2>::from_data(values([inputs, outputs], 2), &device).require_grad();
         let bias = Tensor::<1>::from_data(values([outputs], 3), &device).require_grad();
