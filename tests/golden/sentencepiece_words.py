@@ -21,7 +21,7 @@ import transformers
 
 from llama import TEXTS
 
-PLACE = pathlib.Path(__file__).parent
+PLACE = pathlib.Path(__file__).resolve().parent
 SENTENCES = [
     "How to change from one image to another?",
     "make the dress longer and the sleeves shorter, with a red belt",
@@ -46,10 +46,13 @@ def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--real", type=pathlib.Path)
     real = arguments.parse_args().real
+    real = real and real.resolve()
     folder = PLACE / "llama-words"
     folder.mkdir(exist_ok=True)
+    # The model remembers this path: it is to be the same wherever the script runs.
+    os.chdir(folder)
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES), model_prefix=str(folder / "tokenizer"), vocab_size=420, model_type="bpe",
+        sentence_iterator=iter(SENTENCES), model_prefix="tokenizer", vocab_size=420, model_type="bpe",
         byte_fallback=True, split_digits=True, normalization_rule_name="identity", remove_extra_whitespaces=False,
         allow_whitespace_only_pieces=True, add_dummy_prefix=True, character_coverage=1.0, num_threads=1,
         unk_id=0, bos_id=1, eos_id=2, pad_id=-1, hard_vocab_limit=False,

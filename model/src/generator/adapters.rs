@@ -56,15 +56,7 @@ pub struct BlockAdapters {
 
 impl BlockAdapters {
     fn of(&self, which: Which) -> &LowRank {
-        match which {
-            Which::Query => &self.query,
-            Which::Key => &self.key,
-            Which::Value => &self.value,
-            Which::Output => &self.output,
-            Which::Gate => &self.gate,
-            Which::Up => &self.up,
-            Which::Down => &self.down,
-        }
+        which.of([&self.query, &self.key, &self.value, &self.output, &self.gate, &self.up, &self.down])
     }
 }
 
@@ -133,20 +125,17 @@ pub enum Which {
 impl Which {
     /// Every map; each one's place is its number.
     pub const ALL: [Self; 7] = [Self::Query, Self::Key, Self::Value, Self::Output, Self::Gate, Self::Up, Self::Down];
+
+    /// Its own of seven, which stand in the order of [`Which::ALL`].
+    fn of<T>(self, all: [&T; 7]) -> &T {
+        all[self as usize]
+    }
 }
 
 impl Block {
     /// One of its maps.
     pub(super) fn linear(&self, which: Which) -> &Linear {
-        match which {
-            Which::Query => &self.query,
-            Which::Key => &self.key,
-            Which::Value => &self.value,
-            Which::Output => &self.output,
-            Which::Gate => &self.gate,
-            Which::Up => &self.up,
-            Which::Down => &self.down,
-        }
+        which.of([&self.query, &self.key, &self.value, &self.output, &self.gate, &self.up, &self.down])
     }
 }
 

@@ -196,10 +196,34 @@ pub fn layer_norm_backward_x(x: &[f32], gamma: &[f32], grad: &[f32], eps: f32) -
     out
 }
 
-/// Gradients of [`layer_norm`] for gamma and beta, `[D]` each.
-pub fn layer_norm_backward_affine(x: &[f32], grad: &[f32], d: usize, eps: f32) -> (Vec<f32>, Vec<f32>) {
-    let part = |rows: core::ops::Range<usize>| {
-        let (mut dg, mut db) = (vec![0.0f32; d], vec![0.0f32; d]);
+/// The sum of what `part` makes of groups of `rows` rows, `width` values each.
+pub(super) fn sum_of_parts(
+    rows: usize,
+    width: usize,
+    part: impl Fn(core::ops::Range<usize>) -> Vec<f32> + Sync + Send,
+) -> Vec<f32> {
+    // A fixed number of parts, whatever the number of threads: the sums, and so a whole run, stay the same.
+    let size = rows.div_ceil(8).max(1);
+    let parts: Vec<_> = (0..rows).step_by(size).map(|r| r..(r + size).min(rows)).collect();
+    #[cfg(feature = "rayon")]
+    let sums: Vec<_> = {
+        use rayon::prelude::*;
+        parts.into_par_iter().map(part).collect()
+    };
+    #[cfg(not(feature = "rayon"))]
+    let sums: Vec<_> = parts.into_iter().map(part).collect();
+    let mut total = vec![0.0; width];
+    for sums in sums {
+        total.iter_mut().zip(sums).for_each(|(t, v)| *t += v);
+    }
+    total
+}
+
+/// Gradients of [`layer_norm`] for gamma and beta, one after the other: `[2, D]`.
+pub fn layer_norm_backward_affine(x: &[f32], grad: &[f32], d: usize, eps: f32) -> Vec<f32> {
+    sum_of_parts(x.len() / d, 2 * d, |rows| {
+        let mut sums = vec![0.0f32; 2 * d];
+        let (dg, db) = sums.split_at_mut(d);
         vectorised(
             #[inline(always)]
             || {
@@ -213,23 +237,6 @@ pub fn layer_norm_backward_affine(x: &[f32], grad: &[f32], d: usize, eps: f32) -
                 }
             },
         );
-        (dg, db)
-    };
-    let rows = x.len() / d;
-    // A fixed number of parts, whatever the number of threads: the sums, and so a whole run, stay the same.
-    let size = rows.div_ceil(8).max(1);
-    let parts: Vec<_> = (0..rows).step_by(size).map(|r| r..(r + size).min(rows)).collect();
-    #[cfg(feature = "rayon")]
-    let sums: Vec<_> = {
-        use rayon::prelude::*;
-        parts.into_par_iter().map(part).collect()
-    };
-    #[cfg(not(feature = "rayon"))]
-    let sums: Vec<_> = parts.into_iter().map(part).collect();
-    let mut total = (vec![0.0; d], vec![0.0; d]);
-    for (dg, db) in sums {
-        total.0.iter_mut().zip(dg).for_each(|(t, v)| *t += v);
-        total.1.iter_mut().zip(db).for_each(|(t, v)| *t += v);
-    }
-    total
+        sums
+    })
 }

@@ -118,9 +118,7 @@ impl Fused for Flex {
         let d = x.shape()[1];
         elements!(x);
         elements!(grad);
-        let (mut gamma, beta) = cpu::layer_norm_backward_affine(x, grad, d, eps);
-        gamma.extend(beta);
-        primitive(gamma, [2, d])
+        primitive(cpu::layer_norm_backward_affine(x, grad, d, eps), [2, d])
     }
 
     fn tb_attention(query: Primitive, key: Primitive, value: Primitive, bias: Primitive, heads: Heads) -> Primitive {

@@ -1,6 +1,6 @@
 //! Linear maps on the CPU, forward and backward: burn's own matrix product, without the zeroed and copied buffers around it.
 
-use super::cpu::{over_rows, vectorised};
+use super::cpu::{over_rows, sum_of_parts, vectorised};
 use super::extension::{Primitive, elements, primitive};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
@@ -176,30 +176,18 @@ fn every_core() -> gemm::Parallelism {
 /// Sums of the columns of x, rows of `width`.
 fn column_sums(x: &[f32], width: usize) -> Vec<f32> {
     let width = width.max(1);
-    // A fixed number of parts, whatever the number of threads: a run's sums stay the same.
-    let part = (x.len() / width).div_ceil(8).max(1) * width;
-    let sum = |rows: &[f32]| {
+    sum_of_parts(x.len() / width, width, |rows| {
         let mut sums = vec![0.0f32; width];
         vectorised(
             #[inline(always)]
             || {
-                for row in rows.chunks_exact(width) {
+                for row in x[rows.start * width..rows.end * width].chunks_exact(width) {
                     sums.iter_mut().zip(row).for_each(|(s, v)| *s += v);
                 }
             },
         );
         sums
-    };
-    #[cfg(feature = "rayon")]
-    let parts: Vec<_> = {
-        use rayon::prelude::*;
-        x.par_chunks(part).map(sum).collect()
-    };
-    #[cfg(not(feature = "rayon"))]
-    let parts: Vec<_> = x.chunks(part).map(sum).collect();
-    let mut total = vec![0.0; width];
-    parts.iter().for_each(|sums| total.iter_mut().zip(sums).for_each(|(t, s)| *t += s));
-    total
+    })
 }
 
 /// x · W + bias, or without where there is none.
