@@ -5,6 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
+use thisbut_model::generator::{Decoding, Strategy};
 
 /// What the tests return: any error ends one with its message.
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -116,6 +117,25 @@ fn find(folder: &Path, file: &Path, depth: usize) -> Option<PathBuf> {
         std::fs::read_dir(folder).ok()?.flatten().map(|e| e.path()).filter(|p| p.is_dir()).collect();
     folders.sort();
     folders.iter().filter(|_| depth > 0).find_map(|f| find(f, file, depth - 1))
+}
+
+/// Token numbers of a JSON list.
+pub fn ids(value: &serde_json::Value) -> Vec<u32> {
+    numbers(value).into_iter().map(|x| x as u32).collect()
+}
+
+/// How an answer is searched for, from the settings that transformers' `generate` was called with.
+pub fn decoding(value: &serde_json::Value) -> Decoding {
+    let number = |key: &str| value[key].as_f64();
+    let beams = number("num_beams").unwrap_or(1.0) as usize;
+    let length_penalty = number("length_penalty").unwrap_or(1.0) as f32;
+    Decoding {
+        strategy: if beams > 1 { Strategy::Beam { beams, length_penalty } } else { Strategy::Greedy },
+        repetition_penalty: number("repetition_penalty").unwrap_or(1.0) as f32,
+        least: number("min_new_tokens").unwrap_or(0.0) as usize,
+        most: number("max_new_tokens").unwrap_or(0.0) as usize,
+        target: None,
+    }
 }
 
 /// Collects the largest difference of each compared value, prints all of them, and fails if one is over its limit.

@@ -4,12 +4,12 @@
 use burn::tensor::{Device, Tensor};
 use thisbut_model::ModelError;
 use thisbut_model::generator::names::{head_pieces, load_hugging_face};
-use thisbut_model::generator::{Decoding, LlamaConfig, Mtst, MtstForm, Start, Strategy, generate};
+use thisbut_model::generator::{LlamaConfig, Mtst, MtstForm, Start, generate};
 use thisbut_model::nn::basic::fold;
 use thisbut_model::nn::{Noise, TextBatch};
 use thisbut_model::weights::{self, Tensors};
 use thisbut_tests::small_qformer::{config, tensor, values};
-use thisbut_tests::upstream::{Golden, Outcome, Table, golden_json, numbers};
+use thisbut_tests::upstream::{Golden, Outcome, Table, decoding, golden_json, ids};
 
 #[test]
 fn logits_match_through_qformer_projection_and_language_model() -> Outcome {
@@ -62,27 +62,18 @@ fn logits_match_through_qformer_projection_and_language_model() -> Outcome {
     let queries = tokens.unsqueeze::<3>().expand([b, n, d]);
     let hidden = head.qformer.fuse(queries, &text, &head.qformer.image_keys(image), &Noise::off(), None);
     let visual = fold(&head.projection, hidden.slice([0..b, 0..n]));
-    let ids = golden.get("input.ids")?;
-    let ids: Vec<Vec<u32>> = ids.data.chunks(ids.shape[1]).map(|r| r.iter().map(|x| *x as u32).collect()).collect();
-    let x = Tensor::cat(vec![visual, decoder.embed(&ids)], 1);
+    let said = golden.get("input.ids")?;
+    let said: Vec<Vec<u32>> = said.data.chunks(said.shape[1]).map(|r| r.iter().map(|x| *x as u32).collect()).collect();
+    let x = Tensor::cat(vec![visual, decoder.embed(&said)], 1);
     let [_, count, w] = x.dims();
     // transformers counts the token that begins an answer among those that were said.
     let notes = golden_json("instructblip.json")?;
     for (name, settings) in notes["settings"].as_object().ok_or("no settings")? {
-        let number = |key: &str, other: f64| settings[key].as_f64().unwrap_or(other);
-        let beams = number("num_beams", 1.0) as usize;
-        let decoding = Decoding {
-            strategy: if beams > 1 { Strategy::Beam { beams, length_penalty: 1.0 } } else { Strategy::Greedy },
-            repetition_penalty: number("repetition_penalty", 1.0) as f32,
-            least: 0,
-            most: number("max_new_tokens", 0.0) as usize,
-            target: None,
-        };
         let answers = notes["answers"][name].as_array().into_iter().flatten();
-        let expected: Vec<Vec<u32>> = answers.map(|row| numbers(row).into_iter().map(|x| x as u32).collect()).collect();
+        let expected: Vec<Vec<u32>> = answers.map(ids).collect();
         let start = Start { used: vec![vec![1]; b], ..Start::new(x.clone()) };
-        let end = number("eos_token_id", 2.0) as u32;
-        assert_eq!(generate(&decoder, start, &[end], &decoding)?, expected, "{name}");
+        let end = settings["eos_token_id"].as_u64().unwrap_or(2) as u32;
+        assert_eq!(generate(&decoder, start, &[end], &decoding(settings))?, expected, "{name}");
         assert!(expected.iter().map(Vec::len).sum::<usize>() > 12, "{name}: hardly an answer");
     }
     let hidden = decoder.forward(x, &vec![vec![true; count]; b], None);

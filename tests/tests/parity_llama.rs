@@ -9,7 +9,9 @@ use thisbut_model::generator::{
     names::load_hugging_face,
 };
 use thisbut_tests::small_qformer::{tensor, values};
-use thisbut_tests::upstream::{Golden, Outcome, Table, golden_bytes, golden_json, numbers, optional_weights};
+use thisbut_tests::upstream::{
+    Golden, Outcome, Table, decoding, golden_bytes, golden_json, ids, numbers, optional_weights,
+};
 
 const LIMIT: f32 = 1e-4;
 
@@ -29,10 +31,6 @@ fn mask(golden: &Golden, name: &str) -> Outcome<Vec<Vec<bool>>> {
 fn all_logits(model: &Llama, hidden: Tensor<3>) -> Outcome<Vec<f32>> {
     let [b, n, w] = hidden.dims();
     values(model.logits(hidden.reshape([b * n, w])))
-}
-
-fn ids(value: &Value) -> Vec<u32> {
-    numbers(value).into_iter().map(|x| x as u32).collect()
 }
 
 /// The real positions' logits of rows padded on either side.
@@ -76,19 +74,6 @@ fn logits_match_with_padding_on_either_side_and_with_the_cache() -> Outcome {
     table.finish("Llama")
 }
 
-fn settings(value: &Value) -> Decoding {
-    let number = |key: &str| value[key].as_f64();
-    let beams = number("num_beams").unwrap_or(1.0) as usize;
-    let length_penalty = number("length_penalty").unwrap_or(1.0) as f32;
-    Decoding {
-        strategy: if beams > 1 { Strategy::Beam { beams, length_penalty } } else { Strategy::Greedy },
-        repetition_penalty: number("repetition_penalty").unwrap_or(1.0) as f32,
-        least: number("min_new_tokens").unwrap_or(0.0) as usize,
-        most: number("max_new_tokens").unwrap_or(0.0) as usize,
-        target: None,
-    }
-}
-
 #[test]
 fn greedy_and_beam_search_give_upstreams_answers() -> Outcome {
     let (device, golden, notes) = (Device::flex(), Golden::read("llama.safetensors")?, golden_json("llama.json")?);
@@ -100,7 +85,7 @@ fn greedy_and_beam_search_give_upstreams_answers() -> Outcome {
         let right: Tensor<3> = tensor(golden.get(&format!("input.{name}.right"))?, &device);
         let turned: Vec<Vec<bool>> = real.iter().map(|row| row.iter().rev().copied().collect()).collect();
         for (setting, rows) in notes[name]["answers"].as_object().ok_or("no answers")? {
-            let decoding = settings(&notes["settings"][setting]);
+            let decoding = decoding(&notes["settings"][setting]);
             let expected: Vec<Vec<u32>> = rows.as_array().into_iter().flatten().map(ids).collect();
             for (side, x, real) in [("left", &x, &real), ("right", &right, &turned)] {
                 let used = vec![vec![1]; real.len()];
@@ -168,7 +153,7 @@ fn a_small_gguf_file_matches() -> Outcome {
     let mut table = Table::default();
     table.absolute("logits", &all_logits(&model, hidden)?, &numbers(&notes["logits"]), LIMIT);
     for name in ["greedy", "published"] {
-        let decoding = settings(&golden_json("llama.json")?["settings"][name]);
+        let decoding = decoding(&golden_json("llama.json")?["settings"][name]);
         let start = Start { used: vec![vec![1]], ..Start::new(x.clone()) };
         assert_eq!(generate(&model, start, &[words.end()], &decoding)?, [ids(&notes[name])], "{name}");
     }

@@ -4,11 +4,7 @@
 use serde_json::{Value, json};
 use thisbut::generator::sentencepiece;
 use thisbut_model::generator::{Bpe, Gguf};
-use thisbut_tests::upstream::{Outcome, golden_bytes, golden_json, numbers, optional_weights};
-
-fn ids(value: &Value) -> Vec<u32> {
-    numbers(value).into_iter().map(|x| x as u32).collect()
-}
+use thisbut_tests::upstream::{Outcome, golden_bytes, golden_json, ids, optional_weights};
 
 fn texts(notes: &Value) -> Vec<&str> {
     notes["texts"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()

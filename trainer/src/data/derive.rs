@@ -98,14 +98,8 @@ pub fn add_titled_pairs(
     seed: u64,
 ) -> Result<()> {
     let (wanted, first) = (rows_for(table, share), next_id(table));
-    let partners = wanted.div_ceil(table.gallery.len().max(1));
-    let mut rows = Vec::new();
-    for partners in partners.. {
-        rows = titled_pairs(table, described, partners, seed)?.triplets;
-        if rows.len() >= wanted {
-            break;
-        }
-    }
+    let titled = captions(table, described)?.triplets.len().max(1);
+    let mut rows = titled_pairs(table, described, wanted.div_ceil(titled), seed)?.triplets;
     rows.shuffle(&mut ChaCha8Rng::seed_from_u64(seed ^ 0x7118));
     let known = table.triplets.len();
     table.triplets.extend(rows.into_iter().take(wanted).enumerate().map(|(at, triplet)| Triplet {
