@@ -1,9 +1,9 @@
 //! A decoder in 8 bits against itself in f32: its logits, its texts, and that a row depends on nothing but itself.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Distribution, FloatDType, Tensor, TensorData};
 use thisbut_model::generator::{
-    Bpe, Cache, Decoder, Decoding, Gguf, Llama, LlamaConfig, QuantizedLlama, Start, Strategy, generate,
-    names::load_gguf,
+    Bpe, Cache, Decoder, Decoding, Gguf, Llama, LlamaConfig, QuantizedLlama, Start, Strategy, adapters::Adapters,
+    generate, names::Published,
 };
 use thisbut_tests::small_qformer::values;
 use thisbut_tests::upstream::{Outcome, golden_bytes, golden_json, numbers, optional_weights};
@@ -11,7 +11,7 @@ use thisbut_tests::upstream::{Outcome, golden_bytes, golden_json, numbers, optio
 fn open(bytes: &[u8]) -> Outcome<(LlamaConfig, Bpe, Llama)> {
     let file = Gguf::parse(bytes, "model.gguf")?;
     let config = LlamaConfig::from_gguf(&file)?;
-    let model = load_gguf(&config, &file, &Device::flex())?;
+    let model = Published::gguf(&config, &mut |name| file.tensor(name)).load(FloatDType::F32, &Device::flex())?;
     Ok((config, Bpe::from_gguf(&file)?, model))
 }
 
@@ -45,6 +45,29 @@ fn logits_are_near_the_exact_ones() -> Outcome {
     let (expected, got) = (values(exact.embed(&tokens))?, values(rough.embed(&tokens))?);
     let size = expected.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     assert!(expected.iter().zip(&got).all(|(a, b)| (a - b).abs() <= size / 254.0 * 1.001));
+    Ok(())
+}
+
+#[test]
+fn part_by_part_comes_what_the_whole_gives() -> Outcome {
+    let bytes = golden_bytes("tiny-llama.gguf")?;
+    let (config, _, exact) = open(&bytes)?;
+    let device = Device::flex();
+    device.seed(5);
+    let mut changes = Adapters::new(&config, 2, &device);
+    for low in changes.blocks.iter_mut().flat_map(|block| [&mut block.query, &mut block.value, &mut block.down]) {
+        low.b = low.b.clone().map(|b| b.random_like(Distribution::Normal(0.0, 0.1)));
+    }
+    let file = Gguf::parse(&bytes, "model.gguf")?;
+    let mut fetch = |name: &str| file.tensor(name);
+    let parts = Published::gguf(&config, &mut fetch).load_int8(Some(&changes), &device)?;
+    let whole = QuantizedLlama::new(changes.merge(exact.clone()))?;
+    let x = exact.embed(&[vec![3, 1, 4, 1, 5]]);
+    let [parts, whole, unchanged] =
+        [&parts, &whole, &QuantizedLlama::new(exact)?].map(|model| all_logits(model, x.clone()));
+    let parts = parts?;
+    assert_eq!(parts, whole?);
+    assert_ne!(parts, unchanged?);
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! A Hugging Face folder as a language model: sharded safetensors, config and tokenizer, and what is said when one is wrong.
 
-use burn::tensor::Device;
+use burn::tensor::{Device, FloatDType};
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ fn folder(root: &Path, golden: &Golden) -> Outcome {
 fn a_sharded_folder_loads_and_damage_is_named() -> Outcome {
     let (device, golden, root) = (Device::flex(), Golden::read("llama.safetensors")?, tempfile::tempdir()?);
     folder(root.path(), &golden)?;
-    let language = Language::load(root.path(), &device)?;
+    let language = Language::load(root.path(), FloatDType::F32, &device)?;
     assert_eq!(language.words.encode("the he"), [22, 40, 29, 40]);
     assert_eq!(language.words.decode(&[22, 40, 29, 40, 2]), "the he");
     assert_eq!(language.words.end(), 2);
@@ -61,7 +61,8 @@ fn a_sharded_folder_loads_and_damage_is_named() -> Outcome {
     table.finish("A sharded folder")?;
 
     let refused = |words: &str| {
-        let said = Language::load(root.path(), &device).err().map(|e| e.to_string()).unwrap_or_default();
+        let said =
+            Language::load(root.path(), FloatDType::F32, &device).err().map(|e| e.to_string()).unwrap_or_default();
         assert!(said.contains(words) && !said.contains('\n'), "{said}");
     };
     let shard = root.path().join("model-00002-of-00002.safetensors");

@@ -1,9 +1,9 @@
 //! A whole InstructBLIP, from image tokens and an instruction to the language model's logits, against transformers. Golden
 //! values and where they come from: `tests/golden/instructblip.py`.
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use thisbut_model::ModelError;
-use thisbut_model::generator::names::{head_pieces, load_hugging_face};
+use thisbut_model::generator::names::{Published, head_pieces};
 use thisbut_model::generator::{LlamaConfig, Mtst, MtstForm, Start, generate};
 use thisbut_model::nn::basic::fold;
 use thisbut_model::nn::{Noise, TextBatch};
@@ -21,7 +21,7 @@ fn logits_match_through_qformer_projection_and_language_model() -> Outcome {
     let mut fetch = |name: &str| -> Result<_, ModelError> {
         Ok(golden.get(&format!("language_model.{name}")).ok().map(|v| (v.shape.clone(), v.data.clone())))
     };
-    let decoder = load_hugging_face(&sizes, &mut fetch, &device)?;
+    let decoder = Published::hugging_face(&sizes, &mut fetch).load(FloatDType::F32, &device)?;
 
     // Every tensor of the head finds its place, and every parameter a tensor.
     let head = Mtst::new(&architecture, MtstForm::Code, &sizes, &device);

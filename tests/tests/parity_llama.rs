@@ -1,12 +1,11 @@
 //! The decoder, its files, its tokenizer and its decoding against transformers, tokenizers and gguf. Golden values and where
 //! they come from: `tests/golden/llama.py`, `tests/golden/smollm2.py`.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use serde_json::Value;
 use thisbut_model::ModelError;
 use thisbut_model::generator::{
-    Bpe, Cache, Decoding, Gguf, Llama, LlamaConfig, Start, Strategy, generate, names::load_gguf,
-    names::load_hugging_face,
+    Bpe, Cache, Decoding, Gguf, Llama, LlamaConfig, Start, Strategy, generate, names::Published,
 };
 use thisbut_tests::small_qformer::{tensor, values};
 use thisbut_tests::upstream::{
@@ -20,7 +19,7 @@ fn small(golden: &Golden, notes: &Value, name: &str, device: &Device) -> Outcome
     let mut fetch = |key: &str| -> Result<_, ModelError> {
         Ok(golden.get(&format!("{name}.{key}")).ok().map(|v| (v.shape.clone(), v.data.clone())))
     };
-    Ok(load_hugging_face(&config, &mut fetch, device)?)
+    Ok(Published::hugging_face(&config, &mut fetch).load(FloatDType::F32, device)?)
 }
 
 fn mask(golden: &Golden, name: &str) -> Outcome<Vec<Vec<bool>>> {
@@ -146,7 +145,7 @@ fn a_small_gguf_file_matches() -> Outcome {
     let notes = &notes["gguf_file"];
     let file = Gguf::parse(&bytes, "tiny-llama.gguf")?;
     let (config, words) = (LlamaConfig::from_gguf(&file)?, Bpe::from_gguf(&file)?);
-    let model = load_gguf(&config, &file, &device)?;
+    let model = Published::gguf(&config, &mut |name| file.tensor(name)).load(FloatDType::F32, &device)?;
     let row = ids(&notes["ids"]);
     let x = model.embed(std::slice::from_ref(&row));
     let hidden = model.forward(x.clone(), &[vec![true; row.len()]], None);
@@ -187,7 +186,7 @@ fn smollm2_matches_with_its_real_weights() -> Outcome {
     let row = ids(&notes["ids"]);
     assert_eq!(words.encode_with_control(&chat), row);
 
-    let model = load_gguf(&config, &file, &device)?;
+    let model = Published::gguf(&config, &mut |name| file.tensor(name)).load(FloatDType::F32, &device)?;
     let x = model.embed(std::slice::from_ref(&row));
     let hidden = model.forward(x.clone(), &[vec![true; row.len()]], None);
     let logits = all_logits(&model, hidden)?;
@@ -209,7 +208,8 @@ fn the_cache_makes_a_long_answer_cost_what_it_is_long() -> Outcome {
     let device = Device::flex();
     let bytes = golden_bytes("tiny-llama.gguf")?;
     let file = Gguf::parse(&bytes, "tiny-llama.gguf")?;
-    let model = load_gguf(&LlamaConfig::from_gguf(&file)?, &file, &device)?;
+    let config = LlamaConfig::from_gguf(&file)?;
+    let model = Published::gguf(&config, &mut |name| file.tensor(name)).load(FloatDType::F32, &device)?;
     let (mut cache, mut seen) = (Cache::new(), Vec::new());
     for length in 0..400usize {
         let x: Tensor<3> = Tensor::from_data(TensorData::new(vec![0.1f32; 32], [1, 1, 32]), &device);

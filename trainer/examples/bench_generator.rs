@@ -4,7 +4,7 @@
 //! Built with `cargo build --release -p thisbut-model -p thisbut --example bench_generator`; arguments: GGUF file, threads, and `int8` for
 //! the lines in 8 bits alone.
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use std::time::Instant;
 use thisbut::generator::Language;
 use thisbut::generator::language::frozen;
@@ -78,7 +78,7 @@ fn main() -> Outcome {
     let only_int8 = arguments.next().is_some_and(|word| word == "int8");
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let device = Device::flex();
-    let language = Language::load(path.as_ref(), &device)?;
+    let language = Language::load(path.as_ref(), FloatDType::F32, &device)?;
     let (width, end) = (language.config.width, language.words.end());
     if !only_int8 {
         answers(&language.decoder, width, end, "")?;
@@ -92,7 +92,9 @@ fn main() -> Outcome {
     training(&Adapted::new(&inside, &blocks, None), width, ", int8")?;
     training(&Adapted::new(&inside, &blocks, Some(&adapters)), width, &format!(", int8, rank {RANK}"))?;
     drop((inside, blocks));
-    answers(&language.quantized()?.decoder, width, end, ", int8")
+    drop(language);
+    let language = Language::load_int8(path.as_ref(), |_| Ok(None), &device)?;
+    answers(&language.decoder, width, end, ", int8")
 }
 
 /// The passes of a training step over the frozen decoder.

@@ -119,10 +119,10 @@ fn an_interrupted_run_ends_with_the_same_bytes_whatever_it_trains() {
         let page = String::from_utf8(read(&whole, "samples.html")).unwrap();
         assert!(page.matches("<article>").count() >= 6 && page.contains("data:image/jpeg") && page.contains("ROUGE-1"));
     }
-    // A changed language model speaks in both precisions.
+    // A changed language model speaks in every precision.
     let features = Path::new(&world.data).join("tiny.features").to_string_lossy().into_owned();
     let llm = tiny();
-    for precision in ["f32", "int8"] {
+    for precision in ["f32", "bf16", "int8"] {
         let out = format!("{precision}.jsonl");
         let strings =
             [world.pairs(), world.place("changed-whole/final.safetensors"), features.clone(), world.place(&out)];

@@ -8,7 +8,7 @@ use crate::kernels;
 use crate::nn::basic::{apply, table};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 
 /// A map's change, of rank r.
 #[derive(Module, Debug)]
@@ -31,7 +31,11 @@ impl LowRank {
 
     fn merge(&self, map: Linear) -> Linear {
         let change = self.a.val().matmul(self.b.val());
-        Linear { weight: map.weight.map(|weight| weight + change), ..map }
+        let changed = |weight: Tensor<2>| {
+            let precision = FloatDType::from(weight.dtype());
+            (weight.cast(FloatDType::F32) + change.cast(FloatDType::F32)).cast(precision)
+        };
+        Linear { weight: map.weight.map(changed), ..map }
     }
 }
 
@@ -57,6 +61,20 @@ pub struct BlockAdapters {
 impl BlockAdapters {
     fn of(&self, which: Which) -> &LowRank {
         which.of([&self.query, &self.key, &self.value, &self.output, &self.gate, &self.up, &self.down])
+    }
+
+    /// The block with the changes in its weights.
+    pub(super) fn merge(&self, block: Block) -> Block {
+        Block {
+            query: self.query.merge(block.query),
+            key: self.key.merge(block.key),
+            value: self.value.merge(block.value),
+            output: self.output.merge(block.output),
+            gate: self.gate.merge(block.gate),
+            up: self.up.merge(block.up),
+            down: self.down.merge(block.down),
+            ..block
+        }
     }
 }
 
@@ -88,17 +106,8 @@ impl Adapters {
     /// The decoder with the changes in its weights.
     #[must_use]
     pub fn merge(&self, mut decoder: Llama) -> Llama {
-        let merged = |(block, change): (Block, &BlockAdapters)| Block {
-            query: change.query.merge(block.query),
-            key: change.key.merge(block.key),
-            value: change.value.merge(block.value),
-            output: change.output.merge(block.output),
-            gate: change.gate.merge(block.gate),
-            up: change.up.merge(block.up),
-            down: change.down.merge(block.down),
-            ..block
-        };
-        decoder.blocks = decoder.blocks.into_iter().zip(&self.blocks).map(merged).collect();
+        let blocks = decoder.blocks.into_iter().zip(&self.blocks);
+        decoder.blocks = blocks.map(|(block, changes)| changes.merge(block)).collect();
         decoder
     }
 }

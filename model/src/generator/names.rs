@@ -13,14 +13,18 @@
 //! A linear weight is `[d_in, d_out]` here, `[d_out, d_in]` there. GGUF stores the rows of queries and keys so that rotary
 //! pairs are neighbours; Hugging Face, and this project, pair the first half of a head with the second.
 
+#[cfg(feature = "flex")]
+use super::adapters::Adapters;
 use super::config::LlamaConfig;
-use super::gguf::Gguf;
 use super::llama::Llama;
+#[cfg(feature = "flex")]
+use super::quantized::QuantizedLlama;
 use crate::config::VitFamily;
 use crate::error::{ModelError, Result};
 use crate::upstream::{self, Piece, Rule};
-use crate::weights::{Fetch, load_from, transpose};
-use burn::tensor::Device;
+use crate::weights::{Fetch, load_in, transpose};
+use burn::module::Module;
+use burn::tensor::{Device, FloatDType};
 
 /// A tensor's dimensions and row-major values.
 type Named = (Vec<usize>, Vec<f32>);
@@ -81,35 +85,52 @@ pub fn head_pieces(key: &str) -> Vec<Piece> {
     pieces
 }
 
-/// A decoder with the weights of a Hugging Face checkpoint; `fetch` gives a tensor by its name there.
-///
-/// # Errors
-/// [`ModelError::Weights`] that names the first tensor that is missing or has another shape, and what `fetch` fails with.
-pub fn load_hugging_face<E: From<ModelError>>(
-    config: &LlamaConfig,
-    fetch: &mut Fetch<E>,
-    device: &Device,
-) -> Result<Llama, E> {
-    load(config, Layout::HuggingFace, fetch, device)
-}
-
-/// A decoder with the weights of a GGUF file.
-///
-/// # Errors
-/// [`ModelError::Weights`] that names the first tensor that is missing or has another shape.
-pub fn load_gguf(config: &LlamaConfig, file: &Gguf, device: &Device) -> Result<Llama> {
-    load(config, Layout::Gguf, &mut |name| file.tensor(name), device)
-}
-
-fn load<E: From<ModelError>>(
-    config: &LlamaConfig,
+/// A published decoder, whose tensors are read one at a time.
+pub struct Published<'f, 'a, E> {
+    config: &'f LlamaConfig,
     layout: Layout,
-    fetch: &mut Fetch<E>,
-    device: &Device,
-) -> Result<Llama, E> {
-    let mut ours = |name: &str| -> Result<Option<Named>, E> {
-        let Some(key) = published(name, layout) else { return Ok(None) };
-        let Some((dims, mut values)) = fetch(&key)? else {
+    fetch: &'f mut Fetch<'a, E>,
+}
+
+impl<'f, 'a, E: From<ModelError>> Published<'f, 'a, E> {
+    /// A Hugging Face checkpoint; `fetch` gives a tensor by its name there.
+    pub fn hugging_face(config: &'f LlamaConfig, fetch: &'f mut Fetch<'a, E>) -> Self {
+        Self { config, layout: Layout::HuggingFace, fetch }
+    }
+
+    /// A GGUF file; `fetch` gives a tensor by its name there, as [`Gguf::tensor`](super::Gguf::tensor) does.
+    pub fn gguf(config: &'f LlamaConfig, fetch: &'f mut Fetch<'a, E>) -> Self {
+        Self { config, layout: Layout::Gguf, fetch }
+    }
+
+    /// The decoder, its weights held in `precision`.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] that names the first tensor that is missing or has another shape, and what `fetch` fails with.
+    pub fn load(mut self, precision: FloatDType, device: &Device) -> Result<Llama, E> {
+        let model = Llama::new(self.config, device);
+        self.part(model, "", precision)
+    }
+
+    /// The decoder with its matrices in 8 bits, and `changes` in them. No more than a block of it is ever in f32.
+    ///
+    /// # Errors
+    /// As [`Published::load`], and [`ModelError::Device`] for another device than the CPU.
+    #[cfg(feature = "flex")]
+    pub fn load_int8(mut self, changes: Option<&Adapters>, device: &Device) -> Result<QuantizedLlama, E> {
+        let model = Llama::new(self.config, device);
+        QuantizedLlama::of(model, &mut self, changes)
+    }
+
+    /// The decoder's part at `path` with its weights.
+    pub(super) fn part<M: Module>(&mut self, part: M, path: &str, precision: FloatDType) -> Result<M, E> {
+        load_in(part, path, precision, &mut |name| self.tensor(name))
+    }
+
+    /// One of our tensors.
+    fn tensor(&mut self, name: &str) -> Result<Option<Named>, E> {
+        let Some(key) = published(name, self.layout) else { return Ok(None) };
+        let Some((dims, mut values)) = (self.fetch)(&key)? else {
             let missing = ModelError::Weights {
                 place: key,
                 problem: "the tensor is missing".into(),
@@ -117,10 +138,10 @@ fn load<E: From<ModelError>>(
             };
             return Err(missing.into());
         };
-        if layout == Layout::Gguf {
+        if self.layout == Layout::Gguf {
             let heads = match name.rsplit('.').nth(1) {
-                Some("query") => config.heads,
-                Some("key") => config.key_heads,
+                Some("query") => self.config.heads,
+                Some("key") => self.config.key_heads,
                 _ => 0,
             };
             if heads > 0 {
@@ -128,8 +149,7 @@ fn load<E: From<ModelError>>(
             }
         }
         Ok(Some(if name.ends_with(".weight") { transpose((dims, values)) } else { (dims, values) }))
-    };
-    load_from(Llama::new(config, device), "", &mut ours)
+    }
 }
 
 /// Rows of queries or keys from neighbouring pairs to first and second half, head by head.

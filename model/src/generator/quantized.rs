@@ -1,15 +1,16 @@
 //! A decoder whose linear maps are in 8 bits, for answers and for training around it on the CPU. Norms, rotation, attention and
 //! its cache are as in [`Llama`].
 
-use super::adapters::{Frozen, Which};
+use super::adapters::{Adapters, Frozen, Which};
 use super::decode::Decoder;
 use super::llama::{Attention, Block, Cache, Llama, Maps, RmsNorm, flat, unflat};
+use super::names::Published;
 use crate::error::{ModelError, Result};
 use crate::kernels::int8::frozen::FrozenMap;
 use crate::kernels::int8::{Int8Matrix, Order, linear, swiglu, three};
-use burn::module::Param;
+use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 
 /// A block.
 struct QuantizedBlock {
@@ -48,7 +49,7 @@ fn values(param: Param<Tensor<2>>) -> Result<([usize; 2], Vec<f32>)> {
 }
 
 fn on_cpu(model: &Llama) -> Result<Device> {
-    let device = model.tokens.val().device();
+    let device = model.tokens.lazy_device();
     if matches!(device.as_dispatch(), burn::backend::DispatchDevice::Flex(_)) {
         return Ok(device);
     }
@@ -102,25 +103,61 @@ impl Maps for QuantizedBlock {
     }
 }
 
+/// Gives each part of a decoder its weights.
+pub(super) trait Parts<E> {
+    /// The part at `path` with its weights, in f32.
+    fn part<M: Module>(&mut self, part: M, path: &str) -> Result<M, E>;
+}
+
+/// A decoder that has its weights.
+struct Loaded;
+
+impl Parts<ModelError> for Loaded {
+    fn part<M: Module>(&mut self, part: M, _: &str) -> Result<M> {
+        Ok(part)
+    }
+}
+
+impl<E: From<ModelError>> Parts<E> for Published<'_, '_, E> {
+    fn part<M: Module>(&mut self, part: M, path: &str) -> Result<M, E> {
+        self.part(part, path, FloatDType::F32)
+    }
+}
+
 impl QuantizedLlama {
     /// Quantizes a decoder's matrices, each one's f32 values going as its codes come.
     ///
     /// # Errors
     /// [`ModelError::Device`] for a decoder that is not on the CPU.
     pub fn new(model: Llama) -> Result<Self> {
+        Self::of(model, &mut Loaded, None)
+    }
+
+    /// As [`QuantizedLlama::new`], where `parts` gives each part its weights just before; with `changes` in the weights.
+    pub(super) fn of<E: From<ModelError>>(
+        model: Llama,
+        parts: &mut impl Parts<E>,
+        changes: Option<&Adapters>,
+    ) -> Result<Self, E> {
         let device = on_cpu(&model)?;
         let attention = model.heads();
-        let ([vocabulary, width], table) = values(model.tokens)?;
+        let ([vocabulary, width], table) = values(parts.part(model.tokens, "tokens")?)?;
         let tokens = Int8Matrix::new(&table, width, vocabulary, Order::OutputsFirst);
         drop(table);
-        Ok(Self {
-            tokens,
-            blocks: model.blocks.into_iter().map(QuantizedBlock::new).collect::<Result<_>>()?,
-            norm: model.norm,
-            head: model.head.map(quantized).transpose()?,
-            attention,
-            device,
-        })
+        let mut blocks = Vec::with_capacity(model.blocks.len());
+        for (at, block) in model.blocks.into_iter().enumerate() {
+            let mut block = parts.part(block, &format!("blocks.{at}"))?;
+            if let Some(changes) = changes.and_then(|changes| changes.blocks.get(at)) {
+                block = changes.merge(block);
+            }
+            blocks.push(QuantizedBlock::new(block)?);
+        }
+        let norm = parts.part(model.norm, "norm")?;
+        let head = match model.head {
+            Some(head) => Some(quantized(parts.part(head, "head")?)?),
+            None => None,
+        };
+        Ok(Self { tokens, blocks, norm, head, attention, device })
     }
 
     /// Bytes of all matrices.

@@ -1,7 +1,7 @@
 //! `thisbut generate`: modification texts for pairs of images, forward and reverse.
 
 use anyhow::{Result, bail};
-use burn::tensor::Device;
+use burn::tensor::{Device, FloatDType};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use thisbut::data::json_rows;
@@ -9,7 +9,7 @@ use thisbut::device::{DeviceKind, choose};
 use thisbut::features::Features;
 use thisbut::generator::produce::{Asked, Job, produce};
 use thisbut::generator::round_trip::{RoundTrip, Rule};
-use thisbut::generator::{Arithmetic, Language, Speaker, Trained};
+use thisbut::generator::{About, Arithmetic, Language, Speaker, Trained};
 use thisbut::retriever::Retriever;
 use thisbut::{fsx, import};
 use thisbut_model::generator::{Decoder, Decoding, Strategy};
@@ -120,16 +120,25 @@ impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
         self.decoding().check()?;
-        self.precision.check(self.device)?;
+        let device = choose(self.device)?;
+        self.precision.check(self.device, &device)?;
         let features = Features::open(&self.features, None)?;
         let (pairs, images) = self.asked(&features)?;
-        let device = choose(self.device)?;
         let mut trained = Trained::load(&self.generator, &device)?;
-        let language = trained.adapt(Language::load(&self.llm, &device)?, &self.generator)?;
-        match self.precision {
-            Arithmetic::F32 => self.generate(&pairs, images, trained, &language, &device),
-            Arithmetic::Int8 => self.generate(&pairs, images, trained, &language.quantized()?, &device),
+        let precision = match self.precision {
+            Arithmetic::F32 => FloatDType::F32,
+            Arithmetic::Bf16 => FloatDType::BF16,
+            Arithmetic::Int8 => {
+                let changes = |about: &About| trained.changes(about, &self.generator);
+                let language = Language::load_int8(&self.llm, changes, &device)?;
+                return self.generate(&pairs, images, trained, &language, &device);
+            }
+        };
+        let mut language = Language::load(&self.llm, precision, &device)?;
+        if let Some(changes) = trained.changes(&language, &self.generator)? {
+            language.decoder = changes.merge(language.decoder);
         }
+        self.generate(&pairs, images, trained.in_precision(precision), &language, &device)
     }
 
     fn generate<D: Decoder>(

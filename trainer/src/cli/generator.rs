@@ -4,7 +4,7 @@ mod filter;
 mod pages;
 mod quality;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Subcommand;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -224,7 +224,11 @@ impl Train {
             describe: self.describe,
             ..MtstConfig::new(form)
         };
-        self.llm_precision.check(self.device)?;
+        let device = choose(self.device)?;
+        if self.llm_precision == Arithmetic::Bf16 {
+            bail!("--llm-precision bf16: is --precision bf16's, for the whole generator");
+        }
+        self.llm_precision.check(self.device, &device)?;
         if let Some(instruction) = &self.instruction {
             mtst.instruction.clone_from(instruction);
         }
@@ -257,7 +261,7 @@ impl Train {
         let path = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, &config));
         let features = Features::open(&path, Some(&expected))?;
         let words = WordPiece::from_vocab(&fsx::read_text(&self.weights.join("vocab.txt"))?)?;
-        let language = Language::load(&self.llm, &choose(self.device)?)?;
+        let language = Language::load(&self.llm, settings.precision.float(), &device)?;
         let start = match &self.start {
             Some(path) => start::weights(path, &config, &language.config)?,
             None => import::language_start(&config, &self.weights)?,

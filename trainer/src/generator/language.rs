@@ -6,19 +6,21 @@ use crate::fsx;
 use crate::generator::sentencepiece;
 use crate::import::source::Source;
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{DType, Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use thisbut_model::generator::names::{load_gguf, load_hugging_face};
-use thisbut_model::generator::{Bpe, Gguf, Llama, LlamaConfig, QuantizedLlama};
+use thisbut_model::generator::names::Published;
+use thisbut_model::generator::{Adapters, Bpe, Gguf, Llama, LlamaConfig, QuantizedLlama};
 
-/// What a language model computes its linear maps in.
+/// What a language model is held in and computes its linear maps in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Arithmetic {
     /// 32 bits.
     #[default]
     F32,
+    /// bfloat16; norms and softmax in f32.
+    Bf16,
     /// Weights and activations in 8 bits, sums in 32; on the CPU.
     Int8,
 }
@@ -27,10 +29,15 @@ impl Arithmetic {
     /// Checks that the device can.
     ///
     /// # Errors
-    /// [`TrainerError::Settings`] for 8 bits elsewhere than on the CPU.
-    pub fn check(self, device: DeviceKind) -> Result<()> {
-        match (self, device) {
+    /// [`TrainerError::Settings`] for 8 bits elsewhere than on the CPU, and for bfloat16 on a device that does not compute in it.
+    pub fn check(self, kind: DeviceKind, device: &Device) -> Result<()> {
+        match (self, kind) {
             (Self::F32, _) | (Self::Int8, DeviceKind::Cpu) => Ok(()),
+            (Self::Bf16, _) if device.supports_dtype(DType::BF16) => Ok(()),
+            (Self::Bf16, _) => {
+                let problem = "the device does not compute in bfloat16";
+                Err(TrainerError::settings("--precision bf16", problem, "use f32, or another --device"))
+            }
             (Self::Int8, _) => {
                 let mend = "use --device cpu, or --precision f32";
                 Err(TrainerError::settings("--precision int8", "its kernels are the CPU's", mend))
@@ -51,61 +58,100 @@ pub struct Language<D = Llama> {
     pub fingerprint: String,
 }
 
+/// What is known of a language model before its weights are read.
+pub type About = Language<()>;
+
+impl About {
+    fn check(&self, path: &Path) -> Result<()> {
+        if self.words.len() <= self.config.vocabulary {
+            return Ok(());
+        }
+        let problem =
+            format!("its tokenizer has {} tokens, its table {} rows", self.words.len(), self.config.vocabulary);
+        Err(TrainerError::checkpoint(path.display().to_string(), problem, "download it again"))
+    }
+
+    fn with<D>(self, decoder: D) -> Language<D> {
+        let Self { config, words, fingerprint, .. } = self;
+        Language { config, decoder, words, fingerprint }
+    }
+}
+
 impl Language {
-    /// Loads a `.gguf` file, or a folder with `config.json`, `tokenizer.json` or `tokenizer.model`, and safetensors in one file or several.
+    /// Loads a `.gguf` file, or a folder with `config.json`, `tokenizer.json` or `tokenizer.model`, and safetensors in one file or several;
+    /// its weights are held in `precision`.
     ///
     /// # Errors
     /// When a file is missing, damaged, or of another architecture.
-    pub fn load(path: &Path, device: &Device) -> Result<Self> {
-        if path.is_dir() {
-            return Self::load_folder(path, device);
-        }
-        let bytes = fsx::read(path)?;
-        let file = Gguf::parse(&bytes, &path.display().to_string())?;
-        let (config, words) = (LlamaConfig::from_gguf(&file)?, Bpe::from_gguf(&file)?);
-        check_vocabulary(&config, &words, path)?;
-        let decoder = load_gguf(&config, &file, device)?;
-        Ok(Self { config, decoder, words, fingerprint: fsx::sha256_hex(&bytes).chars().take(32).collect() })
+    pub fn load(path: &Path, precision: FloatDType, device: &Device) -> Result<Self> {
+        read(path, |_, weights| weights.load(precision, device))
     }
+}
 
-    /// The same with its linear maps in 8 bits.
+impl Language<QuantizedLlama> {
+    /// The same with its linear maps in 8 bits, and the changes in them that `changes` knows for it. The f32 weights are never in memory
+    /// as a whole.
     ///
     /// # Errors
-    /// When it is not on the CPU.
-    pub fn quantized(self) -> Result<Language<QuantizedLlama>> {
-        let Self { config, decoder, words, fingerprint } = self;
-        Ok(Language { config, decoder: QuantizedLlama::new(decoder)?, words, fingerprint })
+    /// As [`Language::load`], when the device is not the CPU, and what `changes` fails with.
+    pub fn load_int8(
+        path: &Path,
+        changes: impl FnOnce(&About) -> Result<Option<Adapters>>,
+        device: &Device,
+    ) -> Result<Self> {
+        read(path, |about, weights| weights.load_int8(changes(about)?.as_ref(), device))
     }
+}
 
-    fn load_folder(folder: &Path, device: &Device) -> Result<Self> {
-        let config_path = folder.join("config.json");
-        let json = fsx::read_text(&config_path)?;
-        let config = LlamaConfig::from_hugging_face(&json, &config_path.display().to_string())?;
-        let words = folder_words(folder, &json)?;
-        check_vocabulary(&config, &words, folder)?;
-        let mut source = Source::open(&[folder.to_path_buf()])?;
-        // InstructBLIP has the language model behind a name of its own.
-        const INNER: &str = "language_model.";
-        let prefix = if source.entries().keys().any(|name| name.starts_with(INNER)) { INNER } else { "" };
-        let mut fetch = |name: &str| {
-            let name = format!("{prefix}{name}");
-            match source.entries().contains_key(&name) {
-                true => source.read(&name).map(Some),
-                false => Ok(None),
-            }
-        };
-        let decoder = load_hugging_face(&config, &mut fetch, device)?;
-        // Hashing many gigabytes would take longer than loading them: sizes and names tell checkpoints apart.
-        let about: Vec<String> = source
-            .entries()
-            .iter()
-            .map(|(name, entry)| format!("{name} {:?} {}", entry.dims, entry.start))
-            .chain([json])
-            .chain(TOKENIZER.iter().filter_map(|name| fsx::read(&folder.join(name)).ok()).map(|b| fsx::sha256_hex(&b)))
-            .collect();
-        let fingerprint = fsx::sha256_hex(about.join("\n").as_bytes()).chars().take(32).collect();
-        Ok(Self { config, decoder, words, fingerprint })
+fn read<D>(
+    path: &Path,
+    decoder: impl FnOnce(&About, Published<'_, '_, TrainerError>) -> Result<D>,
+) -> Result<Language<D>> {
+    if path.is_dir() {
+        return read_folder(path, decoder);
     }
+    let bytes = fsx::read(path)?;
+    let file = Gguf::parse(&bytes, &path.display().to_string())?;
+    let (config, words) = (LlamaConfig::from_gguf(&file)?, Bpe::from_gguf(&file)?);
+    let fingerprint = fsx::sha256_hex(&bytes).chars().take(32).collect();
+    let about = About { config, decoder: (), words, fingerprint };
+    about.check(path)?;
+    let decoder = decoder(&about, Published::gguf(&about.config, &mut |name| Ok(file.tensor(name)?)))?;
+    Ok(about.with(decoder))
+}
+
+fn read_folder<D>(
+    folder: &Path,
+    decoder: impl FnOnce(&About, Published<'_, '_, TrainerError>) -> Result<D>,
+) -> Result<Language<D>> {
+    let config_path = folder.join("config.json");
+    let json = fsx::read_text(&config_path)?;
+    let config = LlamaConfig::from_hugging_face(&json, &config_path.display().to_string())?;
+    let words = folder_words(folder, &json)?;
+    let mut source = Source::open(&[folder.to_path_buf()])?;
+    // Hashing many gigabytes would take longer than loading them: sizes and names tell checkpoints apart.
+    let about: Vec<String> = source
+        .entries()
+        .iter()
+        .map(|(name, entry)| format!("{name} {:?} {}", entry.dims, entry.start))
+        .chain([json])
+        .chain(TOKENIZER.iter().filter_map(|name| fsx::read(&folder.join(name)).ok()).map(|b| fsx::sha256_hex(&b)))
+        .collect();
+    let fingerprint = fsx::sha256_hex(about.join("\n").as_bytes()).chars().take(32).collect();
+    // InstructBLIP has the language model behind a name of its own.
+    const INNER: &str = "language_model.";
+    let prefix = if source.entries().keys().any(|name| name.starts_with(INNER)) { INNER } else { "" };
+    let about = About { config, decoder: (), words, fingerprint };
+    about.check(folder)?;
+    let mut fetch = |name: &str| {
+        let name = format!("{prefix}{name}");
+        match source.entries().contains_key(&name) {
+            true => source.read(&name).map(Some),
+            false => Ok(None),
+        }
+    };
+    let decoder = decoder(&about, Published::hugging_face(&about.config, &mut fetch))?;
+    Ok(about.with(decoder))
 }
 
 /// Files of a folder's tokenizer.
@@ -121,14 +167,6 @@ fn folder_words(folder: &Path, config: &str) -> Result<Bpe> {
         return sentencepiece::read(folder, config);
     }
     Ok(Bpe::from_hugging_face(&fsx::read_text(&path)?, &config, &path.display().to_string())?)
-}
-
-fn check_vocabulary(config: &LlamaConfig, words: &Bpe, path: &Path) -> Result<()> {
-    if words.len() <= config.vocabulary {
-        return Ok(());
-    }
-    let problem = format!("its tokenizer has {} tokens, its table {} rows", words.len(), config.vocabulary);
-    Err(TrainerError::checkpoint(path.display().to_string(), problem, "download it again"))
 }
 
 /// The same weights inside the gradient's graph, without gradients of their own.

@@ -12,7 +12,7 @@ pub mod start;
 pub mod texts;
 pub mod train;
 
-pub use language::{Arithmetic, Language};
+pub use language::{About, Arithmetic, Language};
 pub use speaker::{Speaker, Trained};
 
 use serde::{Deserialize, Serialize};

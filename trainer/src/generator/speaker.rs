@@ -5,10 +5,11 @@ use super::language::Language;
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
 use crate::train::checkpoint;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use std::path::Path;
 use thisbut_model::generator::mtst::Prompt;
-use thisbut_model::generator::{Bpe, Decoder, Decoding, Mtst, MtstConfig, Start, generate};
+use thisbut_model::generator::{Adapters, Bpe, Decoder, Decoding, Mtst, MtstConfig, Start, generate};
+use thisbut_model::nn::basic::in_precision;
 use thisbut_model::nn::{Noise, TextBatch};
 use thisbut_model::text::{WordPiece, clean_caption};
 use thisbut_model::{CirConfig, weights};
@@ -62,22 +63,27 @@ impl Trained {
         Ok(Self { config: header.config, setup, model: weights::load(head, "", &mut model)? })
     }
 
-    /// The language model with the changes that were trained. `place` is where the generator was read.
+    /// The changes of the language model that were trained with the generator, which come out of it. `place` is where it was read.
     ///
     /// # Errors
     /// When the generator was trained around another language model.
-    pub fn adapt(&mut self, language: Language, place: &Path) -> Result<Language> {
+    pub fn changes<D>(&mut self, language: &Language<D>, place: &Path) -> Result<Option<Adapters>> {
         if self.setup.fingerprint != language.fingerprint || self.setup.language != language.config {
             let (place, problem) = (place.display().to_string(), "it was trained around another language model");
             return Err(TrainerError::checkpoint(place, problem, "give the --llm that it was trained with"));
         }
-        let Some(adapters) = self.model.adapters.take() else { return Ok(language) };
-        Ok(Language { decoder: adapters.merge(language.decoder), ..language })
+        Ok(self.model.adapters.take())
+    }
+
+    /// The same, computing in `precision`.
+    #[must_use]
+    pub fn in_precision(self, precision: FloatDType) -> Self {
+        Self { model: in_precision(&self.model, precision), ..self }
     }
 }
 
 impl<'a> Speaker<'a> {
-    /// A generator beside the language model that it has [adapted](Trained::adapt).
+    /// A generator beside the language model, which has the generator's [changes](Trained::changes).
     ///
     /// # Errors
     /// When the language model lacks the chat template that the generator was trained with.

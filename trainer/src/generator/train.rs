@@ -248,14 +248,15 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
         optimizer.restore(state, header.optimizer_steps, &plain);
     }
 
-    // The language model in the run's precision, once outside the graph and once, on the same memory, inside.
+    // The language model in the run's precision (where it is held so, it is not copied), once outside the graph and once, on the
+    // same memory, inside.
     let decoder = match settings.precision {
         Precision::F32 => inputs.language.decoder.clone(),
         Precision::Bf16 => in_precision(&inputs.language.decoder, FloatDType::BF16),
     };
     let inside = frozen(&decoder);
     let int8 = match inputs.setup.arithmetic {
-        Arithmetic::F32 => None,
+        Arithmetic::F32 | Arithmetic::Bf16 => None,
         Arithmetic::Int8 => Some(FrozenBlock::of(&decoder, &inside)?),
     };
     let inputs = inputs;

@@ -3,6 +3,7 @@
 use super::groups::{self, Group};
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
+use burn::tensor::FloatDType;
 use serde::{Deserialize, Serialize};
 
 /// Which losses.
@@ -27,6 +28,16 @@ pub enum Precision {
     F32,
     /// bfloat16; norms, softmax and losses in f32.
     Bf16,
+}
+
+impl Precision {
+    /// As burn names it.
+    pub fn float(self) -> FloatDType {
+        match self {
+            Self::F32 => FloatDType::F32,
+            Self::Bf16 => FloatDType::BF16,
+        }
+    }
 }
 
 /// How the learning rate goes over a run.
