@@ -60,7 +60,7 @@ fn part_by_part_comes_what_the_whole_gives() -> Outcome {
     }
     let file = Gguf::parse(&bytes, "model.gguf")?;
     let mut fetch = |name: &str| file.tensor(name);
-    let parts = Published::gguf(&config, &mut fetch).load_int8(Some(&changes), &device)?;
+    let parts = QuantizedLlama::load(Published::gguf(&config, &mut fetch), Some(&changes), &device)?;
     let whole = QuantizedLlama::new(changes.merge(exact.clone()))?;
     let x = exact.embed(&[vec![3, 1, 4, 1, 5]]);
     let [parts, whole, unchanged] =

@@ -13,12 +13,8 @@
 //! A linear weight is `[d_in, d_out]` here, `[d_out, d_in]` there. GGUF stores the rows of queries and keys so that rotary
 //! pairs are neighbours; Hugging Face, and this project, pair the first half of a head with the second.
 
-#[cfg(feature = "flex")]
-use super::adapters::Adapters;
 use super::config::LlamaConfig;
 use super::llama::Llama;
-#[cfg(feature = "flex")]
-use super::quantized::QuantizedLlama;
 use crate::config::VitFamily;
 use crate::error::{ModelError, Result};
 use crate::upstream::{self, Piece, Rule};
@@ -87,7 +83,7 @@ pub fn head_pieces(key: &str) -> Vec<Piece> {
 
 /// A published decoder, whose tensors are read one at a time.
 pub struct Published<'f, 'a, E> {
-    config: &'f LlamaConfig,
+    pub(super) config: &'f LlamaConfig,
     layout: Layout,
     fetch: &'f mut Fetch<'a, E>,
 }
@@ -110,16 +106,6 @@ impl<'f, 'a, E: From<ModelError>> Published<'f, 'a, E> {
     pub fn load(mut self, precision: FloatDType, device: &Device) -> Result<Llama, E> {
         let model = Llama::new(self.config, device);
         self.part(model, "", precision)
-    }
-
-    /// The decoder with its matrices in 8 bits, and `changes` in them. No more than a block of it is ever in f32.
-    ///
-    /// # Errors
-    /// As [`Published::load`], and [`ModelError::Device`] for another device than the CPU.
-    #[cfg(feature = "flex")]
-    pub fn load_int8(mut self, changes: Option<&Adapters>, device: &Device) -> Result<QuantizedLlama, E> {
-        let model = Llama::new(self.config, device);
-        QuantizedLlama::of(model, &mut self, changes)
     }
 
     /// The decoder's part at `path` with its weights.

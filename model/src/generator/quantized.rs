@@ -104,7 +104,7 @@ impl Maps for QuantizedBlock {
 }
 
 /// Gives each part of a decoder its weights.
-pub(super) trait Parts<E> {
+trait Parts<E> {
     /// The part at `path` with its weights, in f32.
     fn part<M: Module>(&mut self, part: M, path: &str) -> Result<M, E>;
 }
@@ -133,12 +133,21 @@ impl QuantizedLlama {
         Self::of(model, &mut Loaded, None)
     }
 
-    /// As [`QuantizedLlama::new`], where `parts` gives each part its weights just before; with `changes` in the weights.
-    pub(super) fn of<E: From<ModelError>>(
-        model: Llama,
-        parts: &mut impl Parts<E>,
+    /// A published decoder with `changes` in its weights. No more than a block of it is ever in f32.
+    ///
+    /// # Errors
+    /// As [`Published::load`], and [`ModelError::Device`] for another device than the CPU.
+    pub fn load<E: From<ModelError>>(
+        mut published: Published<'_, '_, E>,
         changes: Option<&Adapters>,
+        device: &Device,
     ) -> Result<Self, E> {
+        let model = Llama::new(published.config, device);
+        Self::of(model, &mut published, changes)
+    }
+
+    /// As [`QuantizedLlama::new`], where `parts` gives each part its weights just before; with `changes` in the weights.
+    fn of<E: From<ModelError>>(model: Llama, parts: &mut impl Parts<E>, changes: Option<&Adapters>) -> Result<Self, E> {
         let device = on_cpu(&model)?;
         let attention = model.heads();
         let ([vocabulary, width], table) = values(parts.part(model.tokens, "tokens")?)?;

@@ -5,8 +5,9 @@ use crate::error::{Result, TrainerError};
 use crate::fsx;
 use crate::generator::sentencepiece;
 use crate::import::source::Source;
+use crate::train::settings::Precision;
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{DType, Device, FloatDType, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use thisbut_model::generator::names::Published;
@@ -33,11 +34,7 @@ impl Arithmetic {
     pub fn check(self, kind: DeviceKind, device: &Device) -> Result<()> {
         match (self, kind) {
             (Self::F32, _) | (Self::Int8, DeviceKind::Cpu) => Ok(()),
-            (Self::Bf16, _) if device.supports_dtype(DType::BF16) => Ok(()),
-            (Self::Bf16, _) => {
-                let problem = "the device does not compute in bfloat16";
-                Err(TrainerError::settings("--precision bf16", problem, "use f32, or another --device"))
-            }
+            (Self::Bf16, _) => Precision::Bf16.check(device),
             (Self::Int8, _) => {
                 let mend = "use --device cpu, or --precision f32";
                 Err(TrainerError::settings("--precision int8", "its kernels are the CPU's", mend))
@@ -99,7 +96,7 @@ impl Language<QuantizedLlama> {
         changes: impl FnOnce(&About) -> Result<Option<Adapters>>,
         device: &Device,
     ) -> Result<Self> {
-        read(path, |about, weights| weights.load_int8(changes(about)?.as_ref(), device))
+        read(path, |about, weights| QuantizedLlama::load(weights, changes(about)?.as_ref(), device))
     }
 }
 

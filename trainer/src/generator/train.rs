@@ -9,6 +9,7 @@ use crate::embed::{self, read};
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
 use crate::page::samples::{Sample, samples};
+use crate::train::event::Event;
 use crate::train::gradients::ParameterGradients;
 use crate::train::journal::Journal;
 use crate::train::optimizer::AdamW;
@@ -16,11 +17,11 @@ use crate::train::settings::{Precision, Settings};
 use crate::train::{batches, checkpoint, schedule, start};
 use crate::{device, fsx};
 use burn::module::Module;
-use burn::tensor::{DType, Device, FloatDType, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use thisbut_model::CirConfig;
 use thisbut_model::generator::mtst::{Prompt, answer_logits};
 use thisbut_model::generator::{Adapted, Bpe, Decoder, Decoding, FrozenBlock, Llama, Mtst, MtstConfig, Strategy};
@@ -61,32 +62,6 @@ pub struct Inputs<'a> {
     pub run: &'a Path,
     /// Stop after this step, although the schedule goes on; a later call resumes there.
     pub until: Option<usize>,
-}
-
-/// What the loop tells while it runs.
-pub enum Event {
-    /// A step is done.
-    Step {
-        /// Steps done.
-        step: usize,
-        /// Steps in all.
-        steps: usize,
-        /// Its loss, in nats a token.
-        loss: f64,
-        /// Triplets a second since this process began.
-        triplets_per_second: f64,
-        /// Time that the rest will take.
-        left: Duration,
-    },
-    /// A validation is done.
-    Validation {
-        /// Steps done.
-        step: usize,
-        /// What it found.
-        found: Validated,
-    },
-    /// Something worth a line.
-    Note(String),
 }
 
 /// Figures on held-out pairs.
@@ -204,7 +179,7 @@ impl Context<'_> {
 ///
 /// # Errors
 /// When data, settings or files do not fit.
-pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event)) -> Result<PathBuf> {
+pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event<Validated>)) -> Result<PathBuf> {
     settings.check()?;
     fsx::create_dir(inputs.run)?;
     if settings.batch > inputs.train.triplets.len() {
@@ -213,10 +188,7 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
     }
     let plain = device::choose(settings.device)?;
     let device = plain.clone().autodiff();
-    if settings.precision == Precision::Bf16 && !plain.supports_dtype(DType::BF16) {
-        let problem = "the device does not compute in bfloat16";
-        return Err(TrainerError::settings("--precision", problem, "use f32, or another --device"));
-    }
+    settings.precision.check(&plain)?;
     let mut header = checkpoint::Header::new(settings.clone(), inputs.config.clone(), start::fingerprint(inputs.train));
     header.generator = Some(inputs.setup.clone());
     let head = |device: &Device| Mtst::of(inputs.config, &inputs.setup.mtst, &inputs.setup.language, device);
@@ -301,7 +273,6 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
             steps: settings.steps,
             loss,
             triplets_per_second: speed * settings.batch as f64,
-            left: Duration::from_secs_f64((settings.steps - header.step) as f64 / speed),
         });
         let last = header.step == end;
         if header.step.is_multiple_of(settings.validate_every) || last {

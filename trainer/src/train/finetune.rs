@@ -1,9 +1,10 @@
 //! The training loop: PTHA, SPRC or captions, on one device or several, resumed where its newest checkpoint stands.
 
+use super::event::Event;
 use super::forward::{Bank, Context};
 use super::journal::Journal;
 use super::peers::{self, AllReduce};
-use super::settings::{Precision, Settings};
+use super::settings::Settings;
 use super::step::{Losses, gradients};
 use super::validation::{Validated, validate};
 use super::{batches, checkpoint, groups, optimizer::AdamW, schedule, start};
@@ -12,11 +13,11 @@ use crate::embed::{self, Tokenized};
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
 use crate::fsx;
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{Device, Tensor};
 use serde_json::json;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use thisbut_model::CirConfig;
 use thisbut_model::cir::Cir;
 use thisbut_model::text::WordPiece;
@@ -46,32 +47,6 @@ pub struct Inputs<'a> {
     pub run: &'a Path,
     /// Stop after this step, although the schedule goes on; a later call resumes there.
     pub until: Option<usize>,
-}
-
-/// What the loop tells while it runs.
-pub enum Event {
-    /// A step is done.
-    Step {
-        /// Steps done.
-        step: usize,
-        /// Steps in all.
-        steps: usize,
-        /// Its loss.
-        loss: f64,
-        /// Triplets a second since this process began.
-        triplets_per_second: f64,
-        /// Time that the rest will take.
-        left: Duration,
-    },
-    /// A validation is done.
-    Validation {
-        /// Steps done.
-        step: usize,
-        /// What it found.
-        found: Box<Validated>,
-    },
-    /// Something worth a line.
-    Note(String),
 }
 
 /// One device's copy of what is trained. All copies take the same steps, so they stay equal.
@@ -148,7 +123,7 @@ impl<'a> Batches<'a> {
 ///
 /// # Errors
 /// When data, settings or files do not fit.
-pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event)) -> Result<PathBuf> {
+pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event<Validated>)) -> Result<PathBuf> {
     settings.check()?;
     fsx::create_dir(inputs.run)?;
     if settings.batch > inputs.train.triplets.len() {
@@ -160,10 +135,7 @@ pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Ev
     }
     let devices = peers::devices(settings.device, settings.devices)?;
     for device in &devices {
-        if settings.precision == Precision::Bf16 && !device.supports_dtype(DType::BF16) {
-            let problem = "the device does not compute in bfloat16";
-            return Err(TrainerError::settings("--precision", problem, "use f32, or another --device"));
-        }
+        settings.precision.check(device)?;
         device.seed(settings.seed);
     }
     let names = weights::shapes(&Cir::new(inputs.config, &Device::flex()), "");
@@ -257,7 +229,7 @@ fn lead(
     header: &mut checkpoint::Header,
     steps: Range<usize>,
     peers: &dyn AllReduce,
-    tell: &mut dyn FnMut(Event),
+    tell: &mut dyn FnMut(Event<Validated>),
 ) -> Result<PathBuf> {
     let settings = context.settings;
     let mut journal = Journal::open(&inputs.run.join("metrics.jsonl"), header.step)?;
@@ -279,14 +251,13 @@ fn lead(
             steps: settings.steps,
             loss: values.total,
             triplets_per_second: speed * settings.batch as f64,
-            left: Duration::from_secs_f64((settings.steps - header.step) as f64 / speed),
         });
         let last = header.step == end;
         if header.step.is_multiple_of(settings.validate_every) || last {
             let found = validate(&replica.model, settings, inputs, &replica.device)?;
             journal.write(&found.line(header.step))?;
             let (_, value) = found.selection;
-            tell(Event::Validation { step: header.step, found: Box::new(found) });
+            tell(Event::Validation { step: header.step, found });
             if header.best.is_none_or(|(best, _)| value > best) {
                 header.best = Some((value, header.step));
                 let path = inputs.run.join("best.safetensors");

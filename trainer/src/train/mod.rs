@@ -4,6 +4,7 @@ pub mod batches;
 pub mod checkpoint;
 pub mod choices;
 pub mod estimate;
+pub mod event;
 pub mod finetune;
 pub mod forward;
 pub mod gradients;

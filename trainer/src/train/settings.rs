@@ -3,7 +3,7 @@
 use super::groups::{self, Group};
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
-use burn::tensor::FloatDType;
+use burn::tensor::{DType, Device, FloatDType};
 use serde::{Deserialize, Serialize};
 
 /// Which losses.
@@ -31,6 +31,18 @@ pub enum Precision {
 }
 
 impl Precision {
+    /// Checks that the device can.
+    ///
+    /// # Errors
+    /// [`TrainerError::Settings`] for bfloat16 on a device that does not compute in it.
+    pub fn check(self, device: &Device) -> Result<()> {
+        if self == Self::F32 || device.supports_dtype(DType::BF16) {
+            return Ok(());
+        }
+        let problem = "the device does not compute in bfloat16";
+        Err(TrainerError::settings("--precision bf16", problem, "use f32, or another --device"))
+    }
+
     /// As burn names it.
     pub fn float(self) -> FloatDType {
         match self {

@@ -1,0 +1,25 @@
+//! What a training loop tells while it runs.
+
+/// `V`: what a validation finds.
+pub enum Event<V> {
+    /// A step is done.
+    Step {
+        /// Steps done.
+        step: usize,
+        /// Steps in all.
+        steps: usize,
+        /// Its loss; a generator's in nats a token.
+        loss: f64,
+        /// Triplets a second since this process began.
+        triplets_per_second: f64,
+    },
+    /// A validation is done.
+    Validation {
+        /// Steps done.
+        step: usize,
+        /// What it found.
+        found: V,
+    },
+    /// Something worth a line.
+    Note(String),
+}
