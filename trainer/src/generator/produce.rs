@@ -305,9 +305,10 @@ fn assemble(job: &Job, folder: &Path, parts: usize, tell: &mut dyn FnMut(Progres
             kept += 1;
             for text in [&row.modifier_generated, &row.modifier_reversed] {
                 characters += text.chars().count();
-                let words = super::overlap::words(text);
-                count += words.len();
-                unique.extend(words);
+                for word in super::quality::words(text) {
+                    count += 1;
+                    unique.insert(word);
+                }
             }
             writeln!(out, "{line}").map_err(failed)
         })?;

@@ -20,7 +20,7 @@ use std::fmt;
 use std::path::Path;
 
 /// The words of a text as Table I counts them.
-fn words(text: &str) -> impl Iterator<Item = String> {
+pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
     text.split_whitespace().map(str::to_lowercase)
 }
 
