@@ -6,7 +6,7 @@ use thisbut_model::generator::{
     generate, names::Published,
 };
 use thisbut_tests::small_qformer::values;
-use thisbut_tests::upstream::{Outcome, golden_bytes, golden_json, numbers, optional_weights};
+use thisbut_tests::upstream::{Outcome, golden_bytes, golden_json, ids, optional_weights};
 
 fn open(bytes: &[u8]) -> Outcome<(LlamaConfig, Bpe, Llama)> {
     let file = Gguf::parse(bytes, "model.gguf")?;
@@ -19,10 +19,6 @@ fn all_logits(model: &dyn Decoder, x: Tensor<3>) -> Outcome<Vec<f32>> {
     let [b, n, w] = x.dims();
     let hidden = model.forward(x, &vec![vec![true; n]; b], None);
     values(model.logits(hidden.reshape([b * n, w])))
-}
-
-fn ids(value: &serde_json::Value) -> Vec<u32> {
-    numbers(value).into_iter().map(|x| x as u32).collect()
 }
 
 fn likeliest(row: &[f32]) -> usize {
