@@ -60,7 +60,7 @@ pub fn text(golden: &Golden, suffix: &str, device: &Device) -> Outcome<TextBatch
 /// vision encoder's output before the Q-Former.
 pub fn model(golden: &Golden, config: &CirConfig, device: &Device) -> Outcome<Cir> {
     let source = golden.weights().map(|(name, v)| (name.to_owned(), (v.shape.clone(), v.data.clone()))).collect();
-    let (mut tensors, unused) = weights::from_upstream(source);
+    let (mut tensors, unused) = weights::published::qformer(source);
     if !unused.is_empty() {
         return Err(format!("keys without a place: {unused:?}").into());
     }

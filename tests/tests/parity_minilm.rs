@@ -13,7 +13,8 @@ fn sentence_embeddings_and_layers_match() -> Outcome {
     let golden = golden_json("minilm.json")?;
     let device = Device::flex();
     let bytes = std::fs::read(&path)?;
-    let (mut tensors, unused) = weights::from_upstream(weights::read_safetensors(&bytes, &path.display().to_string())?);
+    let (mut tensors, unused) =
+        weights::published::qformer(weights::read_safetensors(&bytes, &path.display().to_string())?);
     assert!(unused.iter().all(|k| k.starts_with("pooler.")), "keys without a place: {unused:?}");
     // web-s has MiniLM's own sizes. Cross-attention and query networks are not MiniLM's and take no part here.
     let config = CirConfig::preset("web-s")?;

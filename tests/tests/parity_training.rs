@@ -94,7 +94,7 @@ fn compare_gradients(
 ) -> Outcome {
     if total == "total.ptha" {
         let full = golden.gradients().map(|(name, v)| (name.to_owned(), (v.shape.clone(), v.data.clone()))).collect();
-        let (full, unused) = weights::from_upstream(full);
+        let (full, unused) = weights::published::qformer(full);
         assert!(unused.is_empty(), "{unused:?}");
         for (name, (dims, expected)) in full {
             let (shape, got) = found.get(&name).ok_or_else(|| format!("no gradient of {name}"))?;
@@ -105,7 +105,7 @@ fn compare_gradients(
     type Named = Vec<(f32, String)>;
     let (mut norm_off, mut sum_off): (Named, Named) = Default::default();
     for (key, value) in norms.as_object().into_iter().flatten() {
-        let name = weights::upstream_name(key).ok_or_else(|| format!("{key} has no place"))?;
+        let name = weights::published::name(key).ok_or_else(|| format!("{key} has no place"))?;
         let (_, got) = found.remove(&name).ok_or_else(|| format!("no gradient of {name}"))?;
         let (norm, sum) = (value[0].as_f64().ok_or("no norm")?, value[1].as_f64().ok_or("no sum")?);
         let own_norm = got.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
@@ -170,7 +170,7 @@ fn adamw_steps_match() -> Outcome {
     let mut found = weights::collect(&model, "")?;
     let mut off: Vec<(f32, String)> = Vec::new();
     for (key, value) in expected["parameter_norm_and_sum"].as_object().into_iter().flatten() {
-        let name = weights::upstream_name(key).ok_or_else(|| format!("{key} has no place"))?;
+        let name = weights::published::name(key).ok_or_else(|| format!("{key} has no place"))?;
         let (_, got) = found.remove(&name).ok_or_else(|| format!("no parameter {name}"))?;
         let (norm, sum) = (value[0].as_f64().ok_or("no norm")?, value[1].as_f64().ok_or("no sum")?);
         let own_norm = got.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();

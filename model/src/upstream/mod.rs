@@ -11,7 +11,7 @@
 //! | `blocks.i.attn.proj` | `….attn.out_proj` | `….self_attn.projection`, or `out_proj` | `vit.blocks.i.output` |
 //! | `blocks.i.mlp.fc1`, `fc2` | `….mlp.c_fc`, `c_proj` | `….mlp.fc1`, `fc2` | `vit.blocks.i.inner`, `outer` |
 //!
-//! The Q-Former's names are in [`crate::weights::upstream_name`]; Hugging Face's differ by `attention.attention` for
+//! The Q-Former's names are in [`crate::weights::published::name`]; Hugging Face's differ by `attention.attention` for
 //! `attention.self`, `qformer.layernorm` for `embeddings.LayerNorm`, `vision_projection` and `text_projection` for
 //! `vision_proj` and `text_proj`, and `vision_model.post_layernorm` for `ln_vision`.
 //!
@@ -24,7 +24,7 @@ pub use layout::{Layout, Outgoing, Part, outgoing, part_values};
 
 use crate::config::VitFamily;
 use crate::error::{ModelError, Result};
-use crate::weights::{transpose, upstream_name};
+use crate::weights::{published, transpose};
 
 /// How one of our tensors is made of an upstream one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +103,7 @@ pub fn pieces(key: &str, family: VitFamily) -> Vec<Piece> {
     if family == VitFamily::Clip && key.starts_with("vision_model.post_layernorm.") {
         return Vec::new();
     }
-    let Some(name) = upstream_name(&lavis_key(key)) else { return Vec::new() };
+    let Some(name) = published::name(&lavis_key(key)) else { return Vec::new() };
     let table = ["qformer.word", "qformer.position", "query_tokens", "prompt_tokens", "temperature"];
     let rule = if name.ends_with(".weight") && !table.contains(&name.as_str()) { Rule::Transposed } else { Rule::Same };
     vec![Piece { name, rule }]

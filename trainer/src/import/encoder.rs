@@ -27,7 +27,7 @@ pub fn load_encoder_from(config: &CirConfig, path: &Path, device: &Device) -> Re
             weights::load_from(ImageEncoder::new(config, device), "", &mut fetch)
         }
         ImageEncoderConfig::EfficientnetLite { .. } => {
-            let mut tensors = weights::efficientnet_from_upstream(&read(path)?, config)?;
+            let mut tensors = weights::published::efficientnet(&read(path)?, config)?;
             Ok(weights::load(ImageEncoder::new(config, device), "", &mut tensors)?)
         }
         // A fixed pattern, whatever the file.

@@ -71,7 +71,7 @@ pub fn image_encoder(config: &CirConfig, weights_dir: &Path) -> Result<Tensors> 
                 "efficientnet-lite2-9656183e.pth",
             ];
             let name = file.get(*variant).copied().unwrap_or(file[0]);
-            Ok(weights::efficientnet_from_upstream(&read(&weights_dir.join(name))?, config)?)
+            Ok(weights::published::efficientnet(&read(&weights_dir.join(name))?, config)?)
         }
         ImageEncoderConfig::Vit(_) => read_all(&mut open_encoder(config, weights_dir)?),
         // The test presets' encoder is not trained by anybody: a fixed pattern, the same everywhere.
@@ -158,7 +158,7 @@ pub fn language_start(config: &CirConfig, weights_dir: &Path) -> Result<Tensors>
     if words != MINILM_WIDTH {
         return Ok(Tensors::new());
     }
-    let (mut tensors, _) = weights::from_upstream(read(&weights_dir.join("minilm.safetensors"))?);
+    let (mut tensors, _) = weights::published::qformer(read(&weights_dir.join("minilm.safetensors"))?);
     let fits = |dims: &[usize], rows: usize, width: usize| matches!(dims, [r, w] if *r >= rows && *w == width);
     let Some((dims, values)) = tensors.remove("qformer.word").filter(|(dims, _)| fits(dims, q.vocabulary, words))
     else {
