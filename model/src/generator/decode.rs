@@ -22,6 +22,11 @@ pub trait Decoder: Sync {
     fn logits(&self, hidden: Tensor<2>) -> Tensor<2>;
 }
 
+/// Scores that are compared at once.
+const LANES: usize = 16;
+/// Scores whose highest is found before it is looked where it stands.
+const BLOCK: usize = 1024;
+
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -179,7 +184,7 @@ impl<'a> Running<'a> {
 
 #[allow(clippy::disallowed_methods, reason = "texts are generated natively, where reading back may block")]
 fn read(logits: Tensor<2>) -> Result<Vec<f32>> {
-    logits.into_data().convert::<f32>().try_to_vec::<f32>().map_err(|e| ModelError::Device {
+    logits.into_data().convert::<f32>().try_into_vec::<f32>().map_err(|e| ModelError::Device {
         place: "the language model".into(),
         problem: format!("its logits cannot be read back ({e:?})"),
         mend: "try another device".into(),
@@ -246,13 +251,24 @@ fn one_by_one(model: &dyn Decoder, start: Start, end: &[u32], settings: &Decodin
 
 /// The first of the highest.
 fn likeliest(scores: &[f32]) -> u32 {
-    let mut best = (f32::NEG_INFINITY, 0);
-    for (at, score) in scores.iter().enumerate() {
-        if *score > best.0 {
-            best = (*score, at);
+    let higher = |a: f32, b: f32| if b > a { b } else { a };
+    let highest = |block: &[f32]| {
+        let (whole, rest) = block.as_chunks::<LANES>();
+        let mut lanes = [f32::NEG_INFINITY; LANES];
+        for chunk in whole {
+            lanes.iter_mut().zip(chunk).for_each(|(lane, score)| *lane = higher(*lane, *score));
+        }
+        lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |a, b| higher(a, *b))
+    };
+    let (mut best, mut from) = (f32::NEG_INFINITY, 0);
+    for (at, block) in scores.chunks(BLOCK).enumerate() {
+        let own = highest(block);
+        if own > best {
+            (best, from) = (own, at * BLOCK);
         }
     }
-    best.1 as u32
+    let place = scores.iter().skip(from).position(|score| *score == best);
+    (from + place.unwrap_or(0)) as u32
 }
 
 /// A token drawn with the uniform number `u`.
@@ -312,6 +328,18 @@ mod tests {
         assert!((0..100).all(|i| draw(&scores, 1.0, 0.59, i as f64 / 100.0) == 1));
         assert!((0..100).any(|i| draw(&scores, 1.0, 0.61, i as f64 / 100.0) == 0));
         assert!((0..100).all(|i| draw(&scores, 0.01, 1.0, i as f64 / 100.0) == 1));
+    }
+
+    #[test]
+    fn the_likeliest_is_the_first_of_the_highest() {
+        let mut scores = vec![-1.0f32; 3 * BLOCK + 7];
+        for (highest, at) in [(0.0, 3 * BLOCK + 6), (0.5, BLOCK + 1), (1.0, 2 * BLOCK), (1.0, 5), (f32::INFINITY, 9)] {
+            scores[at] = highest;
+            assert_eq!(likeliest(&scores), at as u32);
+        }
+        scores[4] = f32::NAN;
+        assert_eq!(likeliest(&scores), 9);
+        assert_eq!((likeliest(&[]), likeliest(&[f32::NAN; 3]), likeliest(&[f32::NEG_INFINITY; 40])), (0, 0, 0));
     }
 
     #[test]

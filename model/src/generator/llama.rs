@@ -122,7 +122,16 @@ impl Cache {
             let index = Tensor::<1, Int>::from_data(TensorData::new(index, [rows.len()]), &x.device());
             x.select(0, index)
         };
-        self.layers = self.layers.into_iter().map(|layer| layer.map(|(k, v)| (chosen(k), chosen(v)))).collect();
+        let both = |layer: Option<(Tensor<3>, Tensor<3>)>| layer.map(|(k, v)| (chosen(k), chosen(v)));
+        #[cfg(feature = "rayon")]
+        {
+            use rayon::prelude::*;
+            self.layers = self.layers.into_par_iter().map(both).collect();
+        }
+        #[cfg(not(feature = "rayon"))]
+        {
+            self.layers = self.layers.into_iter().map(both).collect();
+        }
         self.real = rows.iter().map(|r| self.real.get(*r).cloned().unwrap_or_default()).collect();
         self
     }

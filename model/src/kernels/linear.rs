@@ -119,12 +119,12 @@ fn product(left: Matrix, right: Matrix) -> Vec<f32> {
     unsafe { filled(m * n, |out| multiply(out, left, right, threads)) }
 }
 
-/// left · right + bias. Many rows are cut into groups, to each of which the bias is added while it is near.
-fn product_and_bias(left: Matrix, right: Matrix, bias: &[f32]) -> Vec<f32> {
+/// left · right + bias, or without where there is none. Many rows are cut into groups, to each of which the bias is added while it is near.
+fn product_and_bias(left: Matrix, right: Matrix, bias: Option<&[f32]>) -> Vec<f32> {
     let ([m, _], n) = (left.shape, right.shape[1]);
     if m < MANY {
         let mut out = product(left, right);
-        if !bias.is_empty() {
+        if let Some(bias) = bias {
             over_rows(&mut out, n, |_, rows| add(rows, bias));
         }
         return out;
@@ -133,9 +133,10 @@ fn product_and_bias(left: Matrix, right: Matrix, bias: &[f32]) -> Vec<f32> {
     let rows = m.div_ceil(m.div_ceil(ROWS).next_multiple_of(4).min(TASKS));
     let task = |at: usize, out: &mut [MaybeUninit<f32>]| {
         multiply(out, left.rows(at * rows, out.len() / n.max(1)), right, gemm::Parallelism::None);
-        // SAFETY: the product wrote these.
-        let out = unsafe { &mut *(core::ptr::from_mut(out) as *mut [f32]) };
-        add(out, bias);
+        if let Some(bias) = bias {
+            // SAFETY: the product wrote these.
+            add(unsafe { out.assume_init_mut() }, bias);
+        }
     };
     let each = (rows * n).max(1);
     let fill = |out: &mut [MaybeUninit<f32>]| {
@@ -151,15 +152,12 @@ fn product_and_bias(left: Matrix, right: Matrix, bias: &[f32]) -> Vec<f32> {
     unsafe { filled(m * n, fill) }
 }
 
-/// Adds `bias`, if there is one, to each of `rows`.
+/// Adds `bias` to each of `rows`.
 fn add(rows: &mut [f32], bias: &[f32]) {
-    if bias.is_empty() {
-        return;
-    }
     vectorised(
         #[inline(always)]
         || {
-            for row in rows.chunks_exact_mut(bias.len()) {
+            for row in rows.chunks_exact_mut(bias.len().max(1)) {
                 row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
             }
         },
@@ -199,9 +197,9 @@ fn forward(x: Primitive, weight: Primitive, bias: Option<Primitive>) -> Primitiv
     let values = match bias {
         Some(bias) => {
             elements!(bias);
-            product_and_bias(x, weight, bias)
+            product_and_bias(x, weight, Some(bias))
         }
-        None => product_and_bias(x, weight, &[]),
+        None => product_and_bias(x, weight, None),
     };
     primitive(values, [count, outputs])
 }
@@ -220,7 +218,7 @@ impl Linear for Flex {
         elements!(grad);
         elements!(weight);
         let (grad, weight) = (Matrix::new(grad, [count, outputs]), Matrix::new(weight, [inputs, outputs]));
-        primitive(product_and_bias(grad, weight.transposed(), &[]), [count, inputs])
+        primitive(product_and_bias(grad, weight.transposed(), None), [count, inputs])
     }
 
     fn tb_linear_backward_weight(x: Primitive, grad: Primitive) -> Primitive {

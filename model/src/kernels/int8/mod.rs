@@ -17,6 +17,7 @@ use super::extension::{Primitive, elements, primitive};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
+use core::mem::MaybeUninit;
 use core::ops::Range;
 use rows::{Rows, quantize};
 
@@ -201,8 +202,8 @@ impl Path {
 struct Task<'a> {
     matrices: Map<'a>,
     panels: Range<usize>,
-    /// For each row, the place of these panels' outputs.
-    out: Vec<&'a mut [f32]>,
+    /// For each row, the place of these panels' outputs, every one of which is written.
+    out: Vec<&'a mut [MaybeUninit<f32>]>,
 }
 
 impl Task<'_> {
@@ -232,7 +233,7 @@ impl Task<'_> {
                 for (row, values) in self.out[first..first + count].iter_mut().zip(&one) {
                     let place = &mut row[at * PANEL..];
                     let width = place.len().min(PANEL);
-                    place[..width].copy_from_slice(&values[..width]);
+                    place[..width].write_copy_of_slice(&values[..width]);
                 }
             }
         }
@@ -248,7 +249,7 @@ fn apply<const N: usize>(path: Path, x: &[f32], width: usize, maps: [Map; N]) ->
     let fine = maps.as_flattened().iter().flatten().any(|matrix| matrix.fine);
     let rest = &if fine { rows.rest(x, width) } else { Rows::new(&[], width) };
     let outputs = |map: &Map| map[0].map_or(0, Int8Matrix::outputs);
-    let mut results = maps.map(|map| vec![0.0; rows.count * outputs(&map)]);
+    let mut results = maps.map(|map| Vec::with_capacity(rows.count * outputs(&map)));
     let panels: usize = maps.iter().map(|map| outputs(map).div_ceil(PANEL)).sum();
     // With few rows, reading the weights is the work, and long tasks do it best; with many, a thread that is held up should
     // be helped out.
@@ -261,6 +262,7 @@ fn apply<const N: usize>(path: Path, x: &[f32], width: usize, maps: [Map; N]) ->
     for (matrices, result) in maps.iter().zip(&mut results) {
         let outputs = outputs(matrices);
         let panels = outputs.div_ceil(PANEL);
+        let room = &mut result.spare_capacity_mut()[..rows.count * outputs];
         let mut own: Vec<Task> = (0..panels)
             .step_by(each)
             .map(|from| Task {
@@ -269,7 +271,7 @@ fn apply<const N: usize>(path: Path, x: &[f32], width: usize, maps: [Map; N]) ->
                 out: Vec::with_capacity(rows.count),
             })
             .collect();
-        for row in result.chunks_exact_mut(outputs.max(1)) {
+        for row in room.chunks_exact_mut(outputs.max(1)) {
             own.iter_mut().zip(row.chunks_mut(each * PANEL)).for_each(|(task, part)| task.out.push(part));
         }
         tasks.append(&mut own);
@@ -281,6 +283,10 @@ fn apply<const N: usize>(path: Path, x: &[f32], width: usize, maps: [Map; N]) ->
     }
     #[cfg(not(feature = "rayon"))]
     tasks.into_iter().for_each(|task| task.run(path, [rows, rest]));
+    for (map, result) in maps.iter().zip(&mut results) {
+        // SAFETY: there is room for so many, and the tasks have written every panel of every row.
+        unsafe { result.set_len(rows.count * outputs(map)) };
+    }
     results
 }
 
