@@ -294,6 +294,50 @@ fn kills_while_generating_lose_and_double_nothing() {
     assert!(!world.path("n.jsonl").exists() && !world.path("n.parts").exists());
 }
 
+#[cfg(unix)]
+#[test]
+fn a_full_disk_while_generating_loses_nothing() {
+    let world = World::new();
+    world.train("run", &[]);
+    let first: Vec<String> =
+        std::fs::read_to_string(world.pairs()).unwrap().lines().take(96).map(str::to_owned).collect();
+    std::fs::write(world.path("pairs.jsonl"), first.join("\n")).unwrap();
+    let features = Path::new(&world.data).join("tiny.features").to_string_lossy().into_owned();
+    let [whole, full] = ["whole.jsonl", "full.jsonl"].map(|out| {
+        [world.place("pairs.jsonl"), world.place("run/final.safetensors"), features.clone(), world.place(out)]
+    });
+    let llm = tiny();
+    let more = ["--weights", &world.weights, "--llm", &llm, "--part", "8", "--beams", "1", "--max-tokens", "8"];
+    run(&[world.generate(&whole), more.to_vec()].concat());
+    let files = || std::fs::read_dir(world.root.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let parts = || std::fs::read_dir(world.path("full.parts")).map_or(0, Iterator::count);
+    // A limit on a file's length stands in for the disk: writing fails in the middle of a file, of the first part, then, when
+    // all parts are there, of what they are joined to.
+    for (blocks, least) in [("1", 0), ("6", 12)] {
+        let output = std::process::Command::new("sh")
+            .args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\"", blocks])
+            .arg(thisbut().get_program())
+            .args([world.generate(&full), more.to_vec()].concat())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && !said.contains("panicked"), "{said}");
+        assert!(said.contains("check free space") && said.contains("full."), "{said}");
+        assert!(parts() >= least, "{blocks}: {} parts; {said}", parts());
+        assert!(
+            files().all(|name| !name.contains("partial") && name != "full.jsonl"),
+            "{:?}",
+            files().collect::<Vec<_>>()
+        );
+    }
+    run(&[world.generate(&full), more.to_vec()].concat());
+    for name in ["jsonl", "left-out.jsonl", "report.json"] {
+        let read = |which: &str| std::fs::read(world.path(&format!("{which}.{name}"))).unwrap();
+        assert_eq!(read("whole"), read("full"), "{name}");
+    }
+    assert!(!world.path("full.parts").exists());
+}
+
 #[test]
 fn generated_triplets_are_pretrained_on() {
     let world = World::new();
