@@ -146,7 +146,8 @@ struct Train {
     /// Triplets a step.
     #[arg(long, default_value_t = 32)]
     batch: usize,
-    /// Triplets that go through the model together, for batches that do not fit in memory (0: all of them).
+    /// Triplets that go through the model together, for batches that do not fit in memory (0: all of them). A CPU works at two such
+    /// parts, or halves of the batch, at the same time.
     #[arg(long, default_value_t = 0)]
     sub_batch: usize,
     /// Steps in all.

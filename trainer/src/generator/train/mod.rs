@@ -1,42 +1,48 @@
 //! Training the generator: Q-Former and FC_llm before a frozen language model, loss on the answers' tokens (eq. 2).
 
+mod validate;
+
 use super::language::{Language, frozen};
-use super::speaker::{Instruction, Speaker, instruction};
-use super::{Arithmetic, Setup, overlap};
+use super::speaker::{Instruction, instruction};
+use super::{Arithmetic, Setup};
 use crate::data::derive;
 use crate::data::table::{Table, Triplet};
+use crate::device::{self, DeviceKind};
 use crate::embed::{self, read};
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
-use crate::page::samples::{Sample, samples};
+use crate::fsx;
 use crate::train::event::Event;
 use crate::train::gradients::ParameterGradients;
 use crate::train::journal::Journal;
 use crate::train::optimizer::AdamW;
-use crate::train::settings::{Precision, Settings};
+use crate::train::settings::Settings;
 use crate::train::{batches, checkpoint, schedule, start};
-use crate::{device, fsx};
 use burn::module::Module;
-use burn::tensor::{Device, FloatDType, Tensor};
+use burn::tensor::{Device, Tensor};
 use serde_json::json;
-use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Instant;
 use thisbut_model::CirConfig;
 use thisbut_model::generator::mtst::{Prompt, answer_logits};
-use thisbut_model::generator::{Adapted, Bpe, Decoder, Decoding, FrozenBlock, Llama, Mtst, MtstConfig, Strategy};
+use thisbut_model::generator::{Adapted, Bpe, Decoder, FrozenBlock, Llama, Mtst, MtstConfig};
 use thisbut_model::kernels;
 use thisbut_model::nn::basic::in_precision;
 use thisbut_model::nn::{Noise, TextBatch};
 use thisbut_model::text::WordPiece;
 use thisbut_model::weights::{self, Tensors};
+use validate::validate;
+
+pub use validate::Validated;
 
 /// Checkpoints that a run keeps.
 const KEPT: usize = 2;
-/// Pairs that are validated together.
-const PART: usize = 16;
 /// Characters of a text that are read; an answer has far fewer.
 const LONGEST: usize = 4096;
+/// Pieces of a batch that a CPU computes at the same time: much of what stands between the products keeps one core busy.
+const SIDE_BY_SIDE: usize = 2;
 
 /// What a run reads and where it writes.
 pub struct Inputs<'a> {
@@ -62,19 +68,6 @@ pub struct Inputs<'a> {
     pub run: &'a Path,
     /// Stop after this step, although the schedule goes on; a later call resumes there.
     pub until: Option<usize>,
-}
-
-/// Figures on held-out pairs.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Validated {
-    /// Nats a token of the people's own texts.
-    pub loss: f64,
-    /// Its exponential.
-    pub perplexity: f64,
-    /// Mean ROUGE-1 of greedy texts.
-    pub rouge1: f64,
-    /// Mean METEOR of greedy texts, equal words only.
-    pub meteor: f64,
 }
 
 /// What a step needs besides the weights that it changes.
@@ -135,43 +128,76 @@ impl Context<'_> {
 
     /// Gradients and mean loss a token of one batch.
     fn gradients(&self, master: &Mtst, batch: &[u32], step: usize) -> Result<(ParameterGradients, f64)> {
-        let Self { settings, inputs, device, .. } = self;
-        let own = |t: &u32| self.answers.get(*t as usize).cloned().unwrap_or_default();
-        let tokens: usize = batch.iter().map(|t| own(t).len()).sum();
+        let tokens: usize = batch.iter().map(|t| self.answer(*t).len()).sum();
         let mut batch = batch.to_vec();
         // A batch's order means nothing; by length, each part of it is as short as its texts allow.
-        batch.sort_by_key(|t| own(t).len());
-        let piece = if settings.sub_batch == 0 { batch.len() } else { settings.sub_batch };
+        batch.sort_by_key(|t| self.answer(*t).len());
+        let side_by_side = if self.settings.device == DeviceKind::Cpu { SIDE_BY_SIDE } else { 1 };
+        let size = match self.settings.sub_batch {
+            0 => batch.len().div_ceil(side_by_side),
+            size => size,
+        };
+        let pieces: Vec<(u64, &[u32])> = (0..).zip(batch.chunks(size.max(1))).collect();
         let (mut gradients, mut loss) = (ParameterGradients::default(), 0.0);
-        for (at, part) in batch.chunks(piece.max(1)).enumerate() {
-            let model = match settings.precision {
-                Precision::F32 => master.clone(),
-                Precision::Bf16 => in_precision(master, FloatDType::BF16),
+        // In the order of the pieces, so that a sum does not depend on which was first.
+        for pieces in pieces.chunks(side_by_side) {
+            let piece = |(at, part): &(u64, &[u32])| self.piece(master, part, step, *at, tokens);
+            let found: Vec<Result<(ParameterGradients, f64)>> = match pieces {
+                [only] => vec![piece(only)],
+                several => thread::scope(|scope| {
+                    let threads: Vec<_> = several.iter().map(|own| scope.spawn(move || piece(own))).collect();
+                    threads.into_iter().map(|thread| thread.join().unwrap_or_else(|why| resume_unwind(why))).collect()
+                }),
             };
-            let seed = settings.seed.wrapping_add((step as u64) << 20).wrapping_add((at as u64) << 12);
-            let noise = Noise::new(inputs.config.qformer.dropout, seed);
-            let b = part.len();
-            let (mut references, mut targets) = (Vec::new(), Vec::new());
-            for t in part {
-                let triplet = inputs.train.triplets.get(*t as usize);
-                let row = |image: Option<u32>| image.and_then(|i| self.rows.get(i as usize)).copied().unwrap_or(0);
-                references.push(row(triplet.map(|t| t.reference)));
-                targets.push(row(triplet.and_then(|t| t.targets.first().copied())));
+            for found in found {
+                let (more, part) = found?;
+                gradients.add(more);
+                loss += part;
             }
-            let images: Vec<usize> = references.into_iter().chain(targets).collect();
-            let keys = model.image_keys(inputs.features.tokens(&images, device)?);
-            let looked = model.look(&keys, 2 * b, &noise);
-            let [_, n, d] = looked.dims();
-            let looked = (looked.clone().slice([0..b, 0..n, 0..d]), looked.slice([b..2 * b, 0..n, 0..d]));
-            let text = TextBatch::new(&vec![self.instruction.clone(); b], device);
-            let visual = model.visual((&keys.slice(0..b), &keys.slice(b..2 * b)), looked, &text, &noise);
-            let own: Vec<Vec<u32>> = part.iter().map(own).collect();
-            let part_loss = self.loss(&model, visual, &own) / tokens as f64;
-            let found = part_loss.backward();
-            gradients.add(ParameterGradients::of(master, &found));
-            loss += read(part_loss.inner())?.first().copied().map_or(0.0, f64::from);
         }
         Ok((gradients, loss))
+    }
+
+    /// The tokens of a training text.
+    fn answer(&self, triplet: u32) -> &[u32] {
+        self.answers.get(triplet as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// The share of piece `at` in [`Context::gradients`], of a batch with `tokens` in all.
+    fn piece(
+        &self,
+        master: &Mtst,
+        part: &[u32],
+        step: usize,
+        at: u64,
+        tokens: usize,
+    ) -> Result<(ParameterGradients, f64)> {
+        let Self { settings, inputs, device, .. } = self;
+        // A graph of its own: pieces that share one wait for each other.
+        let master = master.clone().fork(device);
+        let model = in_precision(&master, settings.precision.float());
+        let seed = settings.seed.wrapping_add((step as u64) << 20).wrapping_add(at << 12);
+        let noise = Noise::new(inputs.config.qformer.dropout, seed);
+        let b = part.len();
+        let (mut references, mut targets) = (Vec::new(), Vec::new());
+        for t in part {
+            let triplet = inputs.train.triplets.get(*t as usize);
+            let row = |image: Option<u32>| image.and_then(|i| self.rows.get(i as usize)).copied().unwrap_or(0);
+            references.push(row(triplet.map(|t| t.reference)));
+            targets.push(row(triplet.and_then(|t| t.targets.first().copied())));
+        }
+        let images: Vec<usize> = references.into_iter().chain(targets).collect();
+        let keys = model.image_keys(inputs.features.tokens(&images, device)?);
+        let looked = model.look(&keys, 2 * b, &noise);
+        let [_, n, d] = looked.dims();
+        let looked = (looked.clone().slice([0..b, 0..n, 0..d]), looked.slice([b..2 * b, 0..n, 0..d]));
+        let text = TextBatch::new(&vec![self.instruction.clone(); b], device);
+        let visual = model.visual((&keys.slice(0..b), &keys.slice(b..2 * b)), looked, &text, &noise);
+        let own: Vec<Vec<u32>> = part.iter().map(|t| self.answer(*t).to_vec()).collect();
+        let loss = self.loss(&model, visual, &own) / tokens as f64;
+        let found = loss.backward();
+        let gradients = ParameterGradients::of(&master, &found);
+        Ok((gradients, read(loss.inner())?.first().copied().map_or(0.0, f64::from)))
     }
 }
 
@@ -222,10 +248,7 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
 
     // The language model in the run's precision (where it is held so, it is not copied), once outside the graph and once, on the
     // same memory, inside.
-    let decoder = match settings.precision {
-        Precision::F32 => inputs.language.decoder.clone(),
-        Precision::Bf16 => in_precision(&inputs.language.decoder, FloatDType::BF16),
-    };
+    let decoder = in_precision(&inputs.language.decoder, settings.precision.float());
     let inside = frozen(&decoder);
     let int8 = match inputs.setup.arithmetic {
         Arithmetic::F32 | Arithmetic::Bf16 => None,
@@ -301,87 +324,6 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
     let path = inputs.run.join("final.safetensors");
     checkpoint::save(&path, &header, &weights::collect(&model, "")?, &Tensors::new())?;
     Ok(path)
-}
-
-fn validate(context: &Context, model: &Mtst, decoder: &Llama, step: usize, device: &Device) -> Result<Validated> {
-    let Context { settings, inputs, .. } = context;
-    let table = inputs.validation;
-    let language = inputs.language;
-    let model = match settings.precision {
-        Precision::F32 => model.valid(),
-        Precision::Bf16 => in_precision(&model.valid(), FloatDType::BF16),
-    };
-    let changes = model.adapters.clone();
-    let decoder = &Adapted::new(decoder, &decoder.blocks, changes.as_ref());
-    let speaker = Speaker {
-        model,
-        decoder,
-        words: &language.words,
-        prompt: context.prompt.clone(),
-        instruction: context.instruction.clone(),
-        config: inputs.setup.mtst.clone(),
-    };
-    let rows = embed::rows(table, inputs.features)?;
-    let own = answers(table, &language.words, &inputs.setup.mtst);
-    // Every n-th triplet: a file may be ordered by group. Zero asks for all.
-    let spread = |wanted: usize| {
-        let wanted = if wanted == 0 { usize::MAX } else { wanted };
-        table.triplets.len().div_ceil(wanted.min(table.triplets.len()).max(1)).max(1)
-    };
-    let usable: Vec<usize> = (0..table.triplets.len()).filter(|t| !table.triplets[*t].targets.is_empty()).collect();
-    let pair = |t: &usize| {
-        let triplet = table.triplets.get(*t)?;
-        Some((*rows.get(triplet.reference as usize)?, *rows.get(*triplet.targets.first()? as usize)?))
-    };
-    let (mut loss, mut tokens) = (0.0, 0usize);
-    let chosen: Vec<usize> = usable.iter().copied().step_by(spread(settings.validate_queries)).collect();
-    for part in chosen.chunks(PART) {
-        let pairs: Vec<(usize, usize)> = part.iter().filter_map(pair).collect();
-        let own: Vec<Vec<u32>> = part.iter().filter_map(|t| own.get(*t).cloned()).collect();
-        tokens += own.iter().map(Vec::len).sum::<usize>();
-        let prompts = speaker.prompts(&pairs, inputs.features, device)?;
-        let sum = negative_log_likelihood(decoder, prompts, &own);
-        loss += read(sum)?.first().copied().map_or(0.0, f64::from);
-    }
-    let loss = loss / tokens.max(1) as f64;
-    let decoding = Decoding {
-        strategy: Strategy::Greedy,
-        repetition_penalty: 1.0,
-        least: 1,
-        most: inputs.setup.mtst.answer_length,
-        target: None,
-    };
-    let mut shown = Vec::new();
-    let chosen: Vec<usize> = usable.iter().copied().step_by(spread(inputs.samples.max(1))).collect();
-    for part in chosen.chunks(PART) {
-        let pairs: Vec<(usize, usize)> = part.iter().filter_map(pair).collect();
-        let numbers = part.iter().map(|t| *t as u64).collect();
-        let said = speaker.say(&pairs, numbers, inputs.features, &decoding, device)?;
-        for (t, generated) in part.iter().zip(said) {
-            let Some(triplet) = table.triplets.get(*t) else { continue };
-            let name = |image: Option<&u32>| {
-                image.and_then(|i| table.images.get(*i as usize)).map(|i| i.name.clone()).unwrap_or_default()
-            };
-            let original = speaker.config.text(&triplet.text);
-            shown.push(Sample {
-                reference: name(Some(&triplet.reference)),
-                target: name(triplet.targets.first()),
-                rouge1: overlap::rouge1(original, &generated),
-                meteor: overlap::meteor(original, &generated),
-                original: original.to_owned(),
-                generated,
-            });
-        }
-    }
-    let mean = |of: fn(&Sample) -> f64| shown.iter().map(of).sum::<f64>() / shown.len().max(1) as f64;
-    let found = Validated { loss, perplexity: loss.exp(), rouge1: mean(|s| s.rouge1), meteor: mean(|s| s.meteor) };
-    let files: HashMap<String, PathBuf> = table.images.iter().map(|i| (i.name.clone(), i.path.clone())).collect();
-    let title = format!(
-        "Step {step}: perplexity {:.2}, ROUGE-1 {:.3}, METEOR {:.3}",
-        found.perplexity, found.rouge1, found.meteor
-    );
-    fsx::write_atomic(&inputs.run.join("samples.html"), samples(&title, &shown, &files).as_bytes())?;
-    Ok(found)
 }
 
 #[cfg(test)]
