@@ -11,17 +11,17 @@
 // Styling     --this-but-* custom properties and ::part()s, listed in element/styles.js and element/view.js
 
 import { acquire } from "./element/client.js";
-import { decode, inspect } from "./element/decode.js";
 import { calm, h } from "./element/dom.js";
 import { ThisButError } from "./element/errors.js";
+import { chips, paint } from "./element/paint.js";
+import { fromFile, fromItem } from "./element/reference.js";
 import { Steps } from "./element/steps.js";
 import { define, translator } from "./element/strings.js";
-import { bare, describe, suggest } from "./element/suggest.js";
+import { describe } from "./element/suggest.js";
 import { TEXT_LIMIT, build } from "./element/view.js";
 
 const PICKER = 18;
 const TYPING_PAUSE = 280;
-let uploads = 0;
 
 export class ThisBut extends HTMLElement {
   static observedAttributes = ["bundle", "lang", "device"];
@@ -221,18 +221,7 @@ export class ThisBut extends HTMLElement {
     this.#view.error.show(null);
     try {
       if (this.#view.slot.closed) throw new ThisButError("image", { key: "image.gallery" });
-      await inspect(blob);
-      // Decoded now, so that a bad file is refused at once and not in the middle of a search.
-      let ready = decode(blob);
-      await ready;
-      const pixels = () => {
-        const now = ready ?? decode(blob);
-        ready = null;
-        return now;
-      };
-      const image = URL.createObjectURL(blob);
-      const title = name.replace(/\.[^.]+$/, "") || this.#t("reference");
-      this.#refer({ key: `file:${++uploads}`, title, image, soft: false, owned: true, pixels }, this.#step.text);
+      this.#refer(await fromFile(blob, name, this.#t("reference")), this.#step.text);
     } catch (reason) {
       this.#fail(ThisButError.from(reason, "image"));
     }
@@ -240,13 +229,8 @@ export class ThisBut extends HTMLElement {
 
   #pick(item, typing) {
     if (!this.#emit("select", item, true)) return;
-    const pixels = async () => {
-      const answer = await fetch(item.image).catch(() => null);
-      if (!answer?.ok) throw new ThisButError("network", { detail: item.image });
-      return decode(await answer.blob());
-    };
     const text = this.#step.hits && !this.#browsing ? "" : this.#step.text;
-    this.#refer({ key: `item:${item.index}`, title: item.title, image: item.image, soft: true, item: item.index, about: item, pixels }, text);
+    this.#refer(fromItem(item), text);
     // The sentence is where the next words go; on a phone it is above the fold that was scrolled away.
     const top = this.getBoundingClientRect().top;
     if (top < 0) this.scrollIntoView({ behavior: calm() ? "auto" : "smooth", block: "start" });
@@ -413,12 +397,14 @@ export class ThisBut extends HTMLElement {
   }
 
   #chips() {
-    const { chips } = this.#view;
-    const about = describe(this.#step.reference?.about ?? this.#step.reference);
-    const said = new Set([this.#step.text.toLowerCase()]);
-    const fitting = this.#step.reference ? suggest(this.info?.suggestions, about, 7) : this.#examples;
-    const texts = fitting.filter((text) => !said.has(text.toLowerCase())).slice(0, 6);
-    chips.replaceChildren(...texts.map((text) => h("button.chip", { type: "button", part: "suggestion", onclick: () => this.#say(text) }, text)));
+    const texts = chips(this.#step, this.info?.suggestions, this.#examples);
+    this.#view.chips.replaceChildren(
+      ...texts.map((text) => h("button.chip", { type: "button", part: "suggestion", onclick: () => this.#say(text) }, text)),
+    );
+  }
+
+  #render() {
+    paint(this.#view, this.#t, { steps: this.#steps, info: this.info, blanks: this.#browsing ? PICKER : this.#limit });
   }
 
   /** Takes a suggestion as if it had been typed. */
@@ -428,33 +414,6 @@ export class ThisBut extends HTMLElement {
     this.#typed();
     this.#submit();
     input.focus({ preventScroll: true });
-  }
-
-  /** Brings everything but the pictures in line with the present step. */
-  #render() {
-    const { slot, trail, label, input, heading, scores, shuffle, moreRow, out, grid } = this.#view;
-    const t = this.#t;
-    const { reference, text, hits } = this.#step;
-    const browsing = this.#browsing;
-    slot.show(reference);
-    trail.show(this.#steps.list, this.#steps.now);
-    label.textContent = t(reference ? "fieldLabel" : "fieldLabelText");
-    input.placeholder = reference ? this.#example() : t("placeholderText");
-    const words = browsing ? t("pick") : !reference ? t("resultsText", { text }) : text ? t("resultsBut", { text: bare(text) }) : t("resultsSimilar");
-    heading.textContent = words;
-    if (!browsing && this.info && hits) heading.append(h("small", {}, t("count", { n: hits.length, total: this.info.count })));
-    grid.node.setAttribute("aria-label", words);
-    scores.hidden = browsing;
-    shuffle.hidden = !browsing || !hits;
-    out.classList.toggle("ranked", !browsing);
-    out.hidden = false;
-    if (!hits && !grid.items.length) grid.wait(browsing ? PICKER : this.#limit);
-    if (!hits) moreRow.hidden = true;
-  }
-
-  #example() {
-    const [first] = suggest(this.info?.suggestions, describe(this.#step.reference?.about ?? this.#step.reference), 1);
-    return first ?? this.#t("placeholder");
   }
 }
 

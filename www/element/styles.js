@@ -191,6 +191,7 @@ ol { list-style: none; }
   .composer { grid-template-columns: auto minmax(0, 1fr); padding: 16px; gap: 12px 16px; }
   .say { display: contents; }
   .field, .chips, .under { grid-column: 1 / -1; }
+  .under .quiet, .error .quiet { margin-inline-start: -10px; }
   .slot { inline-size: 116px; }
   .slot:not(.full) { inline-size: auto; aspect-ratio: 2.5; grid-column: 1 / -1; }
   .slot:not(.full) + .say .voice { grid-column: 1 / -1; }
