@@ -186,6 +186,9 @@ fn generating_with_the_round_trip_is_generating_and_filtering() {
         rows(&std::fs::read_to_string(world.triplets("annotated.jsonl", |_, text| text.to_owned())).unwrap());
     let ends = |rows: &[Value]| rows.iter().map(|r| (r["reference"].clone(), r["target"].clone())).collect::<Vec<_>>();
     assert_eq!(ends(&rows(&world.read("pairs.jsonl"))), ends(&annotated));
+    let some = world.place("first-pairs.jsonl");
+    run(&["pairs", "--annotated", &world.data, "--split", "val", "--first", "5", "--out", &some]);
+    assert_eq!(ends(&rows(&world.read("first-pairs.jsonl"))), ends(&annotated[..5]));
     let base = ["generate", "--pairs", &pairs, "--generator", &generator, "--features", &world.features];
     let base =
         [&base[..], &["--weights", &world.weights, "--llm", &llm, "--max-tokens", "8", "--temperature", "1"]].concat();

@@ -25,6 +25,9 @@ pub struct Args {
     /// With --annotated: which pairs.
     #[arg(long, value_enum, default_value = "val", requires = "annotated")]
     split: Split,
+    /// With --annotated: the pairs of the first so many triplets, those that `finetune --first` reads (0: all).
+    #[arg(long, default_value_t = 0, requires = "annotated")]
+    first: usize,
     /// Images that share a label in a FashionIQ attribute file, at most --cap times the label's images (MTST).
     #[arg(long, value_name = "JSON")]
     labels: Vec<PathBuf>,
@@ -75,7 +78,8 @@ impl Args {
             super::complain(&complaints, 20);
             let name = |at: u32| table.images.get(at as usize).map(|image| image.name.clone());
             let pair = |t: &Triplet| Some((name(t.reference)?, name(*t.targets.first()?)?));
-            pairs.add("annotated", table.triplets.iter().filter_map(pair));
+            let first = if self.first == 0 { usize::MAX } else { self.first };
+            pairs.add("annotated", table.triplets.iter().take(first).filter_map(pair));
         }
         for file in &self.labels {
             for (label, images) in sources::labels(file)? {
