@@ -60,6 +60,27 @@ fn a_sharded_folder_loads_and_damage_is_named() -> Outcome {
     table.absolute("logits", &logits, &golden.get("out.grouped.logits")?.data, 1e-4);
     table.finish("A sharded folder")?;
 
+    // A chat template lies in a file of its own, or in the tokenizer's configuration.
+    let load = || Language::load(root.path(), FloatDType::F32, &device);
+    let hello = |language: &Language| language.words.chat(&[("user", "hi")], true);
+    assert!(hello(&language).is_err());
+    let template = "{% for m in messages %}<|im_start|>{{ m.role }}<|im_end|>{% endfor %}";
+    let named =
+        json!({"chat_template": [{"name": "tools", "template": ""}, {"name": "default", "template": template}]});
+    for (name, text) in [("tokenizer_config.json", named.to_string()), ("chat_template.jinja", template.to_owned())] {
+        std::fs::write(root.path().join(name), text)?;
+        assert_eq!(hello(&load()?)?, "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+        std::fs::remove_file(root.path().join(name))?;
+    }
+    // Other weights of the same shapes are another model.
+    let path = root.path().join("model-00001-of-00002.safetensors");
+    let bytes = std::fs::read(&path)?;
+    let changed = [&bytes[..bytes.len() - 1], &[bytes[bytes.len() - 1] ^ 1]].concat();
+    assert_eq!(load()?.fingerprint, language.fingerprint);
+    std::fs::write(&path, changed)?;
+    assert_ne!(load()?.fingerprint, language.fingerprint);
+    std::fs::write(&path, bytes)?;
+
     let refused = |words: &str| {
         let said =
             Language::load(root.path(), FloatDType::F32, &device).err().map(|e| e.to_string()).unwrap_or_default();
@@ -75,6 +96,22 @@ fn a_sharded_folder_loads_and_damage_is_named() -> Outcome {
     let config = std::fs::read_to_string(root.path().join("config.json"))?;
     std::fs::write(root.path().join("config.json"), config.replace("\"llama\"", "\"mistral\""))?;
     refused("'mistral', not llama");
+    for (field, value, words) in [
+        ("rope_parameters", json!({"rope_type": "llama3", "rope_theta": 5e5}), "scaled rotary angles"),
+        ("rope_scaling", json!({"type": "linear", "factor": 2.0}), "scaled rotary angles"),
+        ("mlp_bias", true.into(), "biases of the feed-forward maps"),
+        ("hidden_act", "gelu".into(), "another activation"),
+    ] {
+        let mut other: serde_json::Value = serde_json::from_str(&config)?;
+        other[field] = value;
+        std::fs::write(root.path().join("config.json"), other.to_string())?;
+        refused(words);
+    }
+    // As transformers 5 writes it.
+    let mut other: serde_json::Value = serde_json::from_str(&config)?;
+    other["rope_parameters"] = json!({"rope_type": "default", "rope_theta": 123_456.0});
+    std::fs::write(root.path().join("config.json"), other.to_string())?;
+    assert_eq!(load()?.config.rope_base, 123_456.0);
     std::fs::write(root.path().join("config.json"), config)?;
     std::fs::write(root.path().join("tokenizer.json"), r#"{"model": {"type": "Unigram"}}"#)?;
     refused("is Unigram, not BPE");

@@ -18,6 +18,17 @@ pub fn read_text(path: &Path) -> Result<String> {
     })
 }
 
+/// A file that belongs to `path`: `made.jsonl` has `made.report.json`, and `v1.0` has `v1.0.report.json`.
+pub fn beside(path: &Path, ending: &str) -> PathBuf {
+    let named =
+        path.extension().is_some_and(|e| ["jsonl", "json", "html"].iter().any(|known| e.eq_ignore_ascii_case(known)));
+    let stem = if named { path.file_stem() } else { path.file_name() };
+    let mut name = stem.unwrap_or_default().to_os_string();
+    name.push(".");
+    name.push(ending);
+    path.with_file_name(name)
+}
+
 /// Creates a folder and its parents.
 pub fn create_dir(path: &Path) -> Result<()> {
     partial::create_dir(path).map_err(|e| TrainerError::io(path, "create", e, "check the parent folder's permissions"))
@@ -53,4 +64,21 @@ pub fn write_atomic_from(
         buffered.flush().map_err(failed)?;
     }
     temporary.persist(path).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_beside_one_another_keep_their_names() {
+        for (name, expected) in [
+            ("made.jsonl", "made.report.json"),
+            ("a/v1.0", "a/v1.0.report.json"),
+            ("a/v1.1", "a/v1.1.report.json"),
+            ("page.HTML", "page.report.json"),
+        ] {
+            assert_eq!(beside(Path::new(name), "report.json"), Path::new(expected));
+        }
+    }
 }

@@ -8,7 +8,7 @@ use common::{run, shapes, thisbut};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 fn tiny() -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/tiny-llama.gguf").to_string_lossy().into_owned()
@@ -197,18 +197,22 @@ fn kills_while_generating_lose_and_double_nothing() {
         "--max-tokens",
         "12",
     ];
-    let began = Instant::now();
     run(&[world.generate(&whole), more.to_vec()].concat());
-    let length = began.elapsed();
+    let parts = || std::fs::read_dir(world.path("broken.parts")).map_or(0, Iterator::count);
     let mut kills = 0;
-    for turn in 1..=8u32 {
+    for turn in 0..6u32 {
+        // First while it loads, then a few parts later each time, here and there within one: progress, not time, says when.
+        let goal = if turn == 0 { 0 } else { parts() + 4 };
         let mut child = thisbut()
             .args([world.generate(&broken), more.to_vec()].concat())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(20) + length.mul_f64(f64::from(turn * 7 % 5) / 12.0));
+        while parts() < goal && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(u64::from(turn * 7 % 5) * 3));
         if child.try_wait().unwrap().is_some() {
             break;
         }
@@ -255,6 +259,21 @@ fn kills_while_generating_lose_and_double_nothing() {
     std::fs::write(world.path("other.parts/job"), "x").unwrap();
     refused(&[world.generate(&strings("other.jsonl")), more.to_vec()].concat(), "another generator");
 
+    // A folder that no run has begun is nobody's to empty.
+    std::fs::create_dir(world.path("mine.parts")).unwrap();
+    std::fs::write(world.path("mine.parts/part-000000.jsonl"), "{}").unwrap();
+    refused(&[world.generate(&strings("mine.jsonl")), more.to_vec()].concat(), "'part-000000.jsonl' in it");
+    assert_eq!(read("mine.parts/part-000000.jsonl"), "{}");
+    // Parts with other pairs in them, whatever their mark says.
+    let parted = |job: &str| {
+        std::fs::write(world.path("mine.parts/job"), job).unwrap();
+        refused(&[world.generate(&strings("mine.jsonl")), more.to_vec()].concat(), "of another pair");
+    };
+    let swapped = r#"{"reference":"x","target":"y","modifier_generated":"a","modifier_reversed":"b"}"#;
+    std::fs::write(world.path("mine.parts/part-000000.jsonl"), [swapped; 8].join("\n")).unwrap();
+    parted(report["job"].as_str().unwrap());
+    std::fs::remove_dir_all(world.path("mine.parts")).unwrap();
+
     // In 8 bits it is another job.
     let eight = [more.to_vec(), vec!["--precision", "int8"]].concat();
     refused(&[world.generate(&whole), eight.clone()].concat(), "there already");
@@ -265,6 +284,9 @@ fn kills_while_generating_lose_and_double_nothing() {
     refused(&[world.generate(&own), eight.clone()].concat(), "another generator");
     std::fs::remove_dir_all(world.path("eight.parts")).unwrap();
     refused(&[world.generate(&own), eight.clone(), vec!["--device", "cuda"]].concat(), "use --device cpu");
+    let base = ["generator", "train", &world.data, "--preset", "tiny", "--weights", &world.weights, "--llm", &llm];
+    let mixed = ["--precision", "bf16", "--llm-precision", "int8", "--out", "unused"];
+    refused(&[&base[..], &mixed].concat(), "leave out --precision bf16");
     run(&[world.generate(&own), eight].concat());
     let report: serde_json::Value = serde_json::from_str(&read("eight.report.json")).unwrap();
     assert_eq!((&report["precision"], &report["pairs"]), (&"int8".into(), &(24 * 23).into()));

@@ -16,6 +16,7 @@ struct Candidate {
 
 /// One row's search.
 struct Search {
+    settings: Decoding,
     beams: usize,
     length_penalty: f32,
     /// Tokens before the answer that count for its length.
@@ -29,12 +30,16 @@ struct Search {
 }
 
 impl Search {
-    fn new(beams: usize, length_penalty: f32, before: usize) -> Self {
+    fn new(settings: &Decoding, beams: usize, length_penalty: f32, before: usize) -> Self {
         let open = (0..beams).map(|beam| (if beam == 0 { 0.0 } else { FAR }, Vec::new())).collect();
-        Self { beams, length_penalty, before, finished: Vec::new(), worst: 1e9, done: false, open }
+        let settings = *settings;
+        Self { settings, beams, length_penalty, before, finished: Vec::new(), worst: 1e9, done: false, open }
     }
 
+    /// `sum`: the answer's log-probabilities, without what the target length added to its end's. That made ending likelier the
+    /// longer an answer is; left in the score, the longest would always be the best.
     fn finish(&mut self, sum: f32, answer: Vec<u32>) {
+        let sum = sum - self.settings.pull(answer.len()).abs();
         let score = sum / ((self.before + answer.len()).max(1) as f32).powf(self.length_penalty);
         if self.finished.len() < self.beams {
             self.worst = self.worst.min(score);
@@ -55,7 +60,8 @@ impl Search {
     /// Takes the best candidates, best first, of which there are at least twice as many as beams. Returns the beams that go
     /// on and their tokens.
     fn step(&mut self, candidates: &[Candidate], end: &[u32]) -> Vec<(usize, u32)> {
-        let length = self.before + self.open.first().map_or(0, |(_, answer)| answer.len()) + 1;
+        let own = self.open.first().map_or(0, |(_, answer)| answer.len());
+        let length = self.before + own + 1;
         let mut chosen = Vec::new();
         let mut open = Vec::new();
         for (rank, candidate) in candidates.iter().enumerate() {
@@ -63,7 +69,8 @@ impl Search {
             if end.contains(&candidate.token) {
                 // One beyond the beams would not have been kept.
                 if rank < self.beams {
-                    self.finish(candidate.score, answer.clone());
+                    let answer = answer.clone();
+                    self.finish(candidate.score - self.settings.pull(answer.len()), answer);
                 }
                 continue;
             }
@@ -76,7 +83,9 @@ impl Search {
             }
         }
         self.open = open;
-        let best = candidates.first().map_or(f32::NEG_INFINITY, |c| c.score);
+        let (past, ends) = (self.settings.pull(own + 1).max(0.0), self.settings.pull(own));
+        let alone = |c: &Candidate| if end.contains(&c.token) { c.score - ends } else { c.score };
+        let best = candidates.iter().map(alone).fold(f32::NEG_INFINITY, f32::max) - past;
         if self.finished.len() >= self.beams {
             self.done |= self.worst >= best / (length as f32).powf(self.length_penalty);
         }
@@ -129,7 +138,8 @@ pub(super) fn search(
     let (mut running, first) = Running::begin(model, &start)?;
     let v = running.vocabulary.max(1);
     let before = |row: usize| start.used.get(row).map_or(0, Vec::len);
-    let mut searches: Vec<Search> = (0..rows).map(|row| Search::new(beams, length_penalty, before(row))).collect();
+    let mut searches: Vec<Search> =
+        (0..rows).map(|row| Search::new(settings, beams, length_penalty, before(row))).collect();
     // Rows that go on, and where each one's beams stand in the batch: the prompts are read once, not once a beam.
     let mut going: Vec<usize> = (0..rows).collect();
     let mut logits = first;
@@ -179,7 +189,7 @@ mod tests {
 
     #[test]
     fn an_end_beyond_the_beams_does_not_count_and_equal_answers_go_to_the_last() {
-        let mut search = Search::new(2, 1.0, 0);
+        let mut search = Search::new(&Decoding::published(9), 2, 1.0, 0);
         let c = |score, beam, token| Candidate { score, beam, token };
         let chosen = search.step(&[c(-1.0, 0, 5), c(-2.0, 0, 9), c(-3.0, 0, 6), c(-4.0, 0, 7)], &[9]);
         assert_eq!(chosen, [(0, 5), (0, 6)]);
@@ -187,6 +197,18 @@ mod tests {
         let chosen = search.step(&[c(-4.0, 0, 5), c(-5.0, 1, 5), c(-6.0, 0, 9)], &[9]);
         assert_eq!((chosen.len(), search.finished.len()), (2, 1));
         assert_eq!(search.answer(), [5, 5], "open ones of -4/2 and -5/2 against -2: of equals the last");
+    }
+
+    #[test]
+    fn of_answers_equally_likely_a_token_the_one_of_the_target_length_wins() {
+        let settings = Decoding { target: Some(3), ..Decoding::published(20) };
+        let mut search = Search::new(&settings, 6, 1.0, 0);
+        for length in 1..=6usize {
+            search.open = vec![(-0.5 * length as f32, vec![5; length])];
+            let score = -0.5 * length as f32 + settings.pull(length);
+            search.step(&[Candidate { score, beam: 0, token: 9 }], &[9]);
+        }
+        assert_eq!(search.answer(), [5; 3]);
     }
 
     #[test]

@@ -48,14 +48,35 @@ struct HuggingFace {
     max_position_embeddings: usize,
     #[serde(default = "eps")]
     rms_norm_eps: f32,
-    #[serde(default = "base")]
-    rope_theta: f32,
-    rope_scaling: Option<serde_json::Value>,
+    rope_theta: Option<f32>,
+    /// What transformers before 5 writes of angles that are not the plain ones.
+    rope_scaling: Option<Rotary>,
+    /// What transformers 5 writes in the place of `rope_theta` and `rope_scaling`.
+    rope_parameters: Option<Rotary>,
     #[serde(default)]
     tie_word_embeddings: bool,
     #[serde(default)]
     attention_bias: bool,
+    #[serde(default)]
+    mlp_bias: bool,
+    hidden_act: Option<String>,
     text_config: Option<Box<HuggingFace>>,
+}
+
+/// How rotary angles are made.
+#[derive(Deserialize)]
+struct Rotary {
+    #[serde(alias = "type")]
+    rope_type: Option<String>,
+    rope_theta: Option<f32>,
+    partial_rotary_factor: Option<f32>,
+}
+
+impl Rotary {
+    fn plain(&self) -> bool {
+        self.rope_type.as_deref().is_none_or(|kind| kind == "default")
+            && self.partial_rotary_factor.is_none_or(|f| f == 1.0)
+    }
 }
 
 fn positions() -> usize {
@@ -88,9 +109,19 @@ impl LlamaConfig {
         if config.model_type != "llama" {
             return Err(wrong(format!("its architecture is '{}', not llama", config.model_type)));
         }
-        if config.rope_scaling.is_some_and(|s| !s.is_null()) || config.attention_bias {
-            return Err(wrong("it asks for scaled rotary angles or attention biases, which are not supported".into()));
+        let rotary = || config.rope_scaling.iter().chain(&config.rope_parameters);
+        let activation = config.hidden_act.as_deref().unwrap_or("silu");
+        for (asks, what) in [
+            (!rotary().all(Rotary::plain), "scaled rotary angles"),
+            (config.attention_bias, "biases of the attention's maps"),
+            (config.mlp_bias, "biases of the feed-forward maps"),
+            (activation != "silu", "another activation than SiLU"),
+        ] {
+            if asks {
+                return Err(wrong(format!("it asks for {what}, which is not supported")));
+            }
         }
+        let rope_base = rotary().find_map(|r| r.rope_theta).or(config.rope_theta).unwrap_or_else(base);
         let needed = |value: Option<usize>, name: &str| value.ok_or_else(|| wrong(format!("{name} is missing")));
         let width = needed(config.hidden_size, "hidden_size")?;
         let heads = needed(config.num_attention_heads, "num_attention_heads")?;
@@ -103,7 +134,7 @@ impl LlamaConfig {
             head_width: config.head_dim.unwrap_or(width / heads.max(1)),
             intermediate: needed(config.intermediate_size, "intermediate_size")?,
             positions: config.max_position_embeddings,
-            rope_base: config.rope_theta,
+            rope_base,
             norm_eps: config.rms_norm_eps,
             tied: config.tie_word_embeddings,
         };

@@ -27,6 +27,9 @@ const LANES: usize = 16;
 /// Scores whose highest is found before it is looked where it stands.
 const BLOCK: usize = 1024;
 
+/// What a token more or less than the target length weighs.
+const PULL: f32 = 0.5;
+
 /// How the next token is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -62,7 +65,8 @@ pub struct Decoding {
     pub least: usize,
     /// Tokens that an answer has at most.
     pub most: usize,
-    /// Tokens that an answer should have: ending is made less likely before, likelier after, by half a logit a token.
+    /// Tokens that an answer should have: ending is made less likely before, likelier after, by half a logit a token; beam search
+    /// then takes as much from a hypothesis' score for each token that it is off.
     pub target: Option<usize>,
 }
 
@@ -71,6 +75,11 @@ impl Decoding {
     pub fn published(most: usize) -> Self {
         let strategy = Strategy::Beam { beams: 5, length_penalty: 1.0 };
         Self { strategy, repetition_penalty: 1.5, least: 1, most, target: None }
+    }
+
+    /// What is added to the logit of ending after `length` tokens.
+    pub(super) fn pull(&self, length: usize) -> f32 {
+        self.target.map_or(0.0, |target| PULL * (length as f32 - target as f32))
     }
 
     /// Checks every field.
@@ -207,8 +216,8 @@ pub(super) fn adjust(scores: &mut [f32], used: &[u32], answer: &[u32], end: &[u3
         let Some(score) = scores.get_mut(*token as usize) else { continue };
         if answer.len() < settings.least {
             *score = f32::NEG_INFINITY;
-        } else if let Some(target) = settings.target {
-            *score += 0.5 * (answer.len() as f32 - target as f32);
+        } else {
+            *score += settings.pull(answer.len());
         }
     }
 }

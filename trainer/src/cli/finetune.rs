@@ -1,6 +1,7 @@
 //! `thisbut finetune`: training by a recipe, on triplets or captions.
 
 use anyhow::{Result, bail};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use thisbut::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, synthetic};
 use thisbut::device::{DeviceKind, choose};
@@ -55,7 +56,7 @@ pub struct Args {
     first: usize,
     /// Stop after this step; the same command without it goes on from there.
     #[arg(long)]
-    until: Option<usize>,
+    until: Option<NonZeroUsize>,
     /// Print what the run would take (parameters, memory, time), and take none of it.
     #[arg(long)]
     dry_run: bool,
@@ -110,7 +111,8 @@ impl Args {
             train.triplets.truncate(self.first);
         }
         if let Some(file) = &self.reverse {
-            let missing = synthetic::reverse_texts(file, &mut train)?;
+            let (missing, complaints) = synthetic::reverse_texts(file, &mut train)?;
+            super::complain(&complaints, 20);
             super::note(format_args!("{}: no text for {missing} triplets, which keep their own", file.display()));
         }
         let (mut validation, complaints) = data.load(Split::Val, &options)?;
@@ -152,7 +154,7 @@ impl Args {
             words: &words,
             start,
             run: &out,
-            until: self.until,
+            until: self.until.map(NonZeroUsize::get),
         };
         let bar = super::progress("steps");
         let path = finetune(&settings, inputs, &mut |event| match event {

@@ -154,8 +154,16 @@ impl Args {
         let expected = import::encoder_fingerprint(&trained.config, &self.weights)?;
         let speaker = Speaker::new(trained, language, &words)?;
         let features = Features::open(&self.features, Some(&expected))?;
+        let named: BTreeSet<&str> =
+            pairs.iter().flat_map(|asked| [asked.reference.as_str(), asked.target.as_str()]).collect();
         let mut about = serde_json::to_string(&(decoding, self.precision))?;
-        about.push_str(&format!("\n{}\n{}\n", self.part, fsx::sha256_hex(&fsx::read(&self.generator)?)));
+        about.push_str(&format!(
+            "\n{:?}\n{}\n{}\n{}\n",
+            self.device,
+            self.part,
+            fsx::sha256_hex(&fsx::read(&self.generator)?),
+            features.digest(named.into_iter())?
+        ));
         for Asked { reference, target } in pairs {
             about.push_str(&format!("{reference}\t{target}\n"));
         }
@@ -235,12 +243,15 @@ impl Args {
             super::complain(&complaints, 20);
         }
         let images = pairs.iter().flat_map(|asked| [asked.reference.clone(), asked.target.clone()]).collect();
-        if let Some((own, of)) = self.share {
-            let (from, to) = (pairs.len() * (own - 1) / of, pairs.len() * own / of);
-            pairs = pairs.drain(from..to).collect();
-        }
         if pairs.is_empty() {
             bail!("{place}: there is no usable pair; check that --pairs and --features belong together");
+        }
+        if let Some((own, of)) = self.share {
+            let (all, from, to) = (pairs.len(), pairs.len() * (own - 1) / of, pairs.len() * own / of);
+            pairs = pairs.drain(from..to).collect();
+            if pairs.is_empty() {
+                bail!("--share {own}/{of}: nothing of {all} pairs is left for it; leave this share out");
+            }
         }
         Ok((pairs, images))
     }

@@ -7,6 +7,7 @@ mod quality;
 use anyhow::{Result, bail};
 use clap::Subcommand;
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use thisbut::data::{DataSet, Format, LoadOptions, Split, derive, described};
 use thisbut::device::{DeviceKind, choose};
@@ -155,7 +156,7 @@ struct Train {
     steps: usize,
     /// Stop after this step; the same command without it goes on from there.
     #[arg(long)]
-    until: Option<usize>,
+    until: Option<NonZeroUsize>,
     /// Peak learning rate.
     #[arg(long, default_value_t = 5e-4)]
     learning_rate: f64,
@@ -231,6 +232,9 @@ impl Train {
             bail!("--llm-precision bf16: is --precision bf16's, for the whole generator");
         }
         self.llm_precision.check(self.device, &device)?;
+        if self.llm_precision == Arithmetic::Int8 && settings.precision == Precision::Bf16 {
+            bail!("--llm-precision int8: computes beside f32 alone; leave out --precision bf16");
+        }
         if let Some(instruction) = &self.instruction {
             mtst.instruction.clone_from(instruction);
         }
@@ -285,7 +289,7 @@ impl Train {
             start,
             samples: self.samples,
             run: &self.out,
-            until: self.until,
+            until: self.until.map(NonZeroUsize::get),
         };
         let bar = super::progress("steps");
         let path = train(&settings, inputs, &mut |event| match event {

@@ -121,12 +121,16 @@ impl Args {
         if let Some(most) = self.most {
             pairs.sample(most, &mut generator(self.seed, "most"));
         }
+        if pairs.pairs().is_empty() {
+            bail!("{}: no pair is left to write; check the files, and that --most is at least 2", self.out.display());
+        }
         pairs.write(&self.out)?;
         super::print(format_args!("{:<12} {:>9} {:>9} {:>9}", "rule", "groups", "pairs", "new"))?;
         for (rule, count) in pairs.counts() {
             super::print(format_args!("{rule:<12} {:>9} {:>9} {:>9}", count.groups, count.named, count.new))?;
         }
-        super::print(format_args!("{}: {} pairs", self.out.display(), pairs.pairs().len()))
+        let drawn = if self.most.is_some() { ", drawn from the new ones" } else { "" };
+        super::print(format_args!("{}: {} pairs{drawn}", self.out.display(), pairs.pairs().len()))
     }
 }
 

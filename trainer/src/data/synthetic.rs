@@ -4,7 +4,8 @@ use super::DataSet;
 use super::json_rows;
 use super::table::{Complaint, ImageEntry, LoadOptions, Table, Triplet};
 use crate::error::{Result, TrainerError};
-use crate::generator::filters::Row;
+use crate::fsx;
+use crate::generator::texts::Text;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -25,7 +26,7 @@ pub fn load(path: &Path, data: &DataSet, options: &LoadOptions) -> Result<(Table
         }
     }
     let (mut triplets, mut complaints) = (Vec::new(), Vec::new());
-    for (at, row) in json_rows::lines::<Row>(path)? {
+    for (at, row) in json_rows::lines::<Text>(path)? {
         let built = row.and_then(|row| triplet(row, at.row, &known));
         match built {
             Ok(triplet) => triplets.push(triplet),
@@ -49,17 +50,26 @@ pub fn load(path: &Path, data: &DataSet, options: &LoadOptions) -> Result<(Table
 
 /// Gives the triplets of `table` the reverse texts that a generator wrote for their pairs: `path` is a file of `thisbut generate`,
 /// and what its rules left out, in the file beside it, counts too, as long as there is a text. Tells how many triplets found none;
-/// those keep what they had.
+/// those keep what they had. Lines that cannot be used are left out and named in the complaints.
 ///
 /// # Errors
 /// When a file cannot be read, or has no text for any of the pairs.
-pub fn reverse_texts(path: &Path, table: &mut Table) -> Result<usize> {
-    let mut found: HashMap<(String, String), String> = HashMap::new();
-    let left_out = path.with_extension("left-out.jsonl");
+pub fn reverse_texts(path: &Path, table: &mut Table) -> Result<(usize, Vec<Complaint>)> {
+    let (mut found, mut complaints): (HashMap<(String, String), String>, _) = (HashMap::new(), Vec::new());
+    let left_out = fsx::beside(path, "left-out.jsonl");
     for file in [path, &left_out].into_iter().filter(|file| *file == path || file.is_file()) {
-        let rows = json_rows::lines::<Row>(file)?.into_iter().filter_map(|(_, row)| row.ok());
-        let rows = rows.filter(|row| !row.modifier_reversed.trim().is_empty());
-        found.extend(rows.map(|row| ((row.reference, row.target), row.modifier_reversed)));
+        for (at, row) in json_rows::lines::<Text>(file)? {
+            match row.map(|row| (row.reference, row.target, row.modifier_reversed)) {
+                Ok((reference, target, Some(text))) if !text.trim().is_empty() => {
+                    found.insert((reference, target), text);
+                }
+                Ok(_) => {}
+                Err(problem) => complaints.push(Complaint {
+                    place: format!("{}, {at}", file.display()),
+                    problem: format!("{problem}; left out"),
+                }),
+            }
+        }
     }
     let name = |image: u32| table.images.get(image as usize).map(|image| image.name.clone()).unwrap_or_default();
     let mut missing = 0;
@@ -75,10 +85,10 @@ pub fn reverse_texts(path: &Path, table: &mut Table) -> Result<usize> {
         let mend = "generate it for the pairs of `thisbut pairs --annotated FOLDER --split train`";
         return Err(TrainerError::data(path.display().to_string(), problem, mend));
     }
-    Ok(missing)
+    Ok((missing, complaints))
 }
 
-fn triplet(row: Row, line: u32, known: &HashMap<String, u32>) -> std::result::Result<Triplet, String> {
+fn triplet(row: Text, line: u32, known: &HashMap<String, u32>) -> std::result::Result<Triplet, String> {
     let image = |name: &str| known.get(name).copied().ok_or_else(|| format!("the data set has no image '{name}'"));
     let (reference, target) = (image(&row.reference)?, image(&row.target)?);
     if reference == target {
@@ -87,7 +97,7 @@ fn triplet(row: Row, line: u32, known: &HashMap<String, u32>) -> std::result::Re
     if row.modifier_generated.trim().is_empty() {
         return Err("modifier_generated is empty".into());
     }
-    let reverse = Some(row.modifier_reversed).filter(|text| !text.trim().is_empty());
+    let reverse = row.modifier_reversed.filter(|text| !text.trim().is_empty());
     let (id, text) = (u64::from(line), row.modifier_generated);
     Ok(Triplet { id, reference, targets: vec![target], text, reverse, row: line, ..Triplet::default() })
 }
@@ -142,14 +152,21 @@ mod tests {
         // The same file gives a data set's own triplets their reverse texts.
         let (mut own, _) = data.load(crate::data::Split::Val, &LoadOptions::default()).unwrap();
         assert_eq!(own.triplets[0].reverse, None);
-        assert_eq!(reverse_texts(&file, &mut own).unwrap(), 0);
+        let (missing, complaints) = reverse_texts(&file, &mut own).unwrap();
+        assert_eq!((missing, complaints.len()), (0, 1));
+        assert!(complaints[0].to_string().contains("line 5"), "{}", complaints[0]);
         assert_eq!(own.triplets[0].reverse.as_deref(), Some("back"));
         std::fs::write(file.with_extension("left-out.jsonl"), row("a", "b", " ").replace("back", "to a")).unwrap();
         let (mut own, _) = data.load(crate::data::Split::Train, &LoadOptions::default()).unwrap();
-        assert_eq!(reverse_texts(&file, &mut own).unwrap(), 0);
+        assert_eq!(reverse_texts(&file, &mut own).unwrap().0, 0);
         assert_eq!(own.triplets[0].reverse.as_deref(), Some("to a"));
         std::fs::remove_file(file.with_extension("left-out.jsonl")).unwrap();
         assert!(reverse_texts(&file, &mut own).unwrap_err().to_string().contains("none of the training pairs"));
+
+        // A reverse text is nothing that pretraining needs.
+        std::fs::write(&file, r#"{"reference": "c", "target": "b", "modifier_generated": "red"}"#).unwrap();
+        let (table, complaints) = load(&file, &data, &LoadOptions::default()).unwrap();
+        assert_eq!((table.triplets[0].reverse.as_deref(), complaints.len()), (None, 0));
 
         std::fs::write(&file, "").unwrap();
         assert!(load(&file, &data, &LoadOptions::default()).unwrap_err().to_string().contains("empty"));

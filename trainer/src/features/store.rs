@@ -9,6 +9,7 @@ use crate::error::{Result, TrainerError};
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -185,6 +186,22 @@ impl Features {
         let each = self.header.store.record(t, c);
         let record = self.map.get(self.start + row * each..self.start + (row + 1) * each).unwrap_or_default();
         self.header.store.unpack(record, t, c, out);
+    }
+
+    /// A hash of what the cache has of these images, however it keeps it.
+    ///
+    /// # Errors
+    /// When it lacks one.
+    pub fn digest<'a>(&self, names: impl Iterator<Item = &'a str>) -> Result<String> {
+        let (t, c) = self.shape();
+        let each = self.header.store.record(t, c);
+        let mut hash = Sha256::new_with_prefix(self.header.encoder.as_bytes());
+        for name in names {
+            let start = self.start + self.row(name)? * each;
+            hash.update(name.as_bytes());
+            hash.update(self.map.get(start..start + each).unwrap_or_default());
+        }
+        Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
     }
 
     /// The mean of a row's tokens, `[C]`.

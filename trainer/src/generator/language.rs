@@ -126,12 +126,13 @@ fn read_folder<D>(
     let config = LlamaConfig::from_hugging_face(&json, &config_path.display().to_string())?;
     let words = folder_words(folder, &json)?;
     let mut source = Source::open(&[folder.to_path_buf()])?;
-    // Hashing many gigabytes would take longer than loading them: sizes and names tell checkpoints apart.
+    // Hashing many gigabytes would take longer than loading them: both ends of every tensor tell checkpoints apart.
+    let sampled = source.sample(SAMPLE)?;
     let about: Vec<String> = source
         .entries()
         .iter()
         .map(|(name, entry)| format!("{name} {:?} {}", entry.dims, entry.start))
-        .chain([json])
+        .chain([sampled, json])
         .chain(TOKENIZER.iter().filter_map(|name| fsx::read(&folder.join(name)).ok()).map(|b| fsx::sha256_hex(&b)))
         .collect();
     let fingerprint = fsx::sha256_hex(about.join("\n").as_bytes()).chars().take(32).collect();
@@ -152,7 +153,11 @@ fn read_folder<D>(
 }
 
 /// Files of a folder's tokenizer.
-const TOKENIZER: [&str; 4] = ["tokenizer.json", "tokenizer.model", "tokenizer_config.json", "added_tokens.json"];
+const TOKENIZER: [&str; 5] =
+    ["tokenizer.json", "tokenizer.model", "tokenizer_config.json", "added_tokens.json", TEMPLATE];
+const TEMPLATE: &str = "chat_template.jinja";
+/// Bytes of each end of a tensor that tell it from another model's.
+const SAMPLE: usize = 4096;
 
 /// The tokenizer of a folder: `tokenizer.json`, or else SentencePiece's `tokenizer.model`.
 fn folder_words(folder: &Path, config: &str) -> Result<Bpe> {
@@ -160,10 +165,26 @@ fn folder_words(folder: &Path, config: &str) -> Result<Bpe> {
     let wrong = |e: serde_json::Error| TrainerError::checkpoint(place, e.to_string(), "download it again");
     let config: serde_json::Value = serde_json::from_str(config).map_err(wrong)?;
     let path = folder.join(TOKENIZER[0]);
-    if !path.is_file() && folder.join(TOKENIZER[1]).is_file() {
-        return sentencepiece::read(folder, config);
+    let words = if !path.is_file() && folder.join(TOKENIZER[1]).is_file() {
+        sentencepiece::read(folder, config)?
+    } else {
+        Bpe::from_hugging_face(&fsx::read_text(&path)?, &config, &path.display().to_string())?
+    };
+    Ok(words.with_template(chat_template(folder)))
+}
+
+/// A folder's chat template: a file of its own, or the (default) one of `tokenizer_config.json`.
+fn chat_template(folder: &Path) -> Option<String> {
+    if let Ok(text) = fsx::read_text(&folder.join(TEMPLATE)) {
+        return Some(text);
     }
-    Ok(Bpe::from_hugging_face(&fsx::read_text(&path)?, &config, &path.display().to_string())?)
+    let config: serde_json::Value = serde_json::from_slice(&fsx::read(&folder.join(TOKENIZER[2])).ok()?).ok()?;
+    let named = |list: &Vec<serde_json::Value>| {
+        let default = list.iter().find(|one| one["name"] == "default")?;
+        default["template"].as_str().map(str::to_owned)
+    };
+    let template = &config["chat_template"];
+    template.as_str().map(str::to_owned).or_else(|| template.as_array().and_then(named))
 }
 
 /// The same weights inside the gradient's graph, without gradients of their own.

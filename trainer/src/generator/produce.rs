@@ -7,6 +7,7 @@ use super::speaker::Speaker;
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
 use crate::fsx;
+use crate::partial;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -93,11 +94,15 @@ fn whole_fingerprint(job: &Job) -> String {
 }
 
 fn parts_folder(out: &Path) -> PathBuf {
-    out.with_extension("parts")
+    fsx::beside(out, "parts")
 }
 
+/// Names the job in the folder of its parts.
+const MARK: &str = "job";
+const PART: &str = "part-";
+
 fn part_path(folder: &Path, number: usize) -> PathBuf {
-    folder.join(format!("part-{number:06}.jsonl"))
+    folder.join(format!("{PART}{number:06}.jsonl"))
 }
 
 /// Makes every text that is not there yet, then writes the file, the pairs left out (`….left-out.jsonl`) and the report
@@ -112,7 +117,7 @@ pub fn produce(job: &Job, speaker: &Speaker, device: &Device, tell: &mut dyn FnM
     if let Some(report) = finished(job) {
         return remove(&folder).map(|()| report);
     }
-    let mark = folder.join("job");
+    let mark = folder.join(MARK);
     match std::fs::read_to_string(&mark) {
         Ok(found) if found == job.fingerprint => {}
         Ok(_) => {
@@ -124,6 +129,11 @@ pub fn produce(job: &Job, speaker: &Speaker, device: &Device, tell: &mut dyn FnM
             if job.out.exists() {
                 let mend = "choose another --out, or delete it";
                 return Err(TrainerError::settings(job.out.display().to_string(), "the file is there already", mend));
+            }
+            if let Some(other) = names(&folder)?.into_iter().find(|name| !name.starts_with(partial::PREFIX)) {
+                let problem = format!("has '{other}' in it, which no run of this has begun");
+                let mend = "choose another --out, or move it away";
+                return Err(TrainerError::settings(folder.display().to_string(), problem, mend));
             }
             fsx::write_atomic(&mark, job.fingerprint.as_bytes())?;
         }
@@ -156,14 +166,33 @@ pub fn produce(job: &Job, speaker: &Speaker, device: &Device, tell: &mut dyn FnM
 
 /// The report of this very job, when it is done.
 fn finished(job: &Job) -> Option<Report> {
-    let text = std::fs::read(job.out.with_extension("report.json")).ok().filter(|_| job.out.is_file())?;
+    let text = std::fs::read(fsx::beside(job.out, "report.json")).ok().filter(|_| job.out.is_file())?;
     serde_json::from_slice::<Report>(&text).ok().filter(|report| report.job == whole_fingerprint(job))
 }
 
+/// What lies in a folder; nothing where there is none.
+fn names(folder: &Path) -> Result<Vec<String>> {
+    let failed = |e| TrainerError::io(folder, "read", e, "check the folder and its permissions");
+    match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries
+            .and_then(|entries| entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect())
+            .map_err(failed),
+    }
+}
+
+/// Removes a job's own files, its mark last: until then a killed run knows its parts. What others put there stays.
 fn remove(folder: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(TrainerError::io(folder, "remove", e, "delete the folder by hand"))
+    let failed = |e| TrainerError::io(folder, "remove", e, "delete the folder by hand");
+    let names = names(folder)?;
+    let own =
+        names.iter().filter(|name| name.starts_with(PART) || name.starts_with(partial::PREFIX)).map(String::as_str);
+    for name in own.chain(names.iter().map(String::as_str).filter(|name| *name == MARK)) {
+        std::fs::remove_file(folder.join(name)).map_err(failed)?;
+    }
+    match std::fs::remove_dir(folder) {
+        Err(e) if !matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::DirectoryNotEmpty) => {
+            Err(failed(e))
         }
         _ => Ok(()),
     }
@@ -226,6 +255,15 @@ fn each(job: &Job, folder: &Path, parts: usize, ranks: &[Option<Ranks>], take: &
         for line in std::io::BufReader::new(file).lines() {
             let line = line.map_err(failed)?;
             let row: Row = serde_json::from_str(&line).map_err(|e| failed(e.into()))?;
+            let asked = job.pairs.get(count);
+            if asked.is_none_or(|asked| asked.reference != row.reference || asked.target != row.target) {
+                let problem = format!("row {} is of another pair than was asked for", count + 1);
+                return Err(TrainerError::checkpoint(
+                    path.display().to_string(),
+                    problem,
+                    "delete the folder and start again",
+                ));
+            }
             let found = ranks.get(count).copied().flatten();
             let far = found.zip(job.round_trip).is_some_and(|(ranks, trip)| !trip.keeps(ranks));
             let rule = filter.check(&row).map(|r| r.name()).or(far.then_some(round_trip::NAME));
@@ -282,7 +320,7 @@ fn assemble(job: &Job, folder: &Path, parts: usize, tell: &mut dyn FnMut(Progres
     let (ranks, counts) = ranked(job, folder, parts, tell)?;
     let (mut kept, mut characters, mut count, mut unique) = (0usize, 0usize, 0usize, BTreeSet::new());
     let mut left_out: BTreeMap<String, usize> = BTreeMap::new();
-    fsx::write_atomic_from(&job.out.with_extension("left-out.jsonl"), |out, failed| {
+    fsx::write_atomic_from(&fsx::beside(job.out, "left-out.jsonl"), |out, failed| {
         if job.round_trip.is_some() {
             left_out.insert(round_trip::NAME.to_owned(), 0);
         }
@@ -326,7 +364,7 @@ fn assemble(job: &Job, folder: &Path, parts: usize, tell: &mut dyn FnMut(Progres
         unique_words: unique.len(),
         round_trip: job.round_trip.map(|trip| trip.about(&counts)),
     };
-    let path = job.out.with_extension("report.json");
+    let path = fsx::beside(job.out, "report.json");
     let json = serde_json::to_vec_pretty(&report)
         .map_err(|e| TrainerError::checkpoint(path.display().to_string(), e.to_string(), "report this"))?;
     fsx::write_atomic(&path, &json)?;

@@ -305,7 +305,7 @@ pub fn filter(
 ) -> Result<(Filtered, Complaints)> {
     let (mut complaints, mut counts) = (Complaints::default(), Counts::default());
     let (mut read, mut kept) = (0, 0);
-    let beside = |ending: &str| out.with_extension(ending);
+    let beside = |ending: &str| fsx::beside(out, ending);
     fsx::write_atomic_from(&beside("left-out.jsonl"), |left, left_io| {
         fsx::write_atomic_from(out, |stays, stays_io| {
             let mut waiting: Vec<(String, texts::Text)> = Vec::with_capacity(BATCH);

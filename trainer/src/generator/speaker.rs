@@ -140,7 +140,9 @@ impl<'a> Speaker<'a> {
         decoding: &Decoding,
         device: &Device,
     ) -> Result<Vec<String>> {
-        let start = Start { numbers, ..Start::new(self.prompts(pairs, features, device)?) };
+        // The transformers that the published code runs on counts the token that begins texts as said, and as a part of the length.
+        let used = vec![self.words.begin().into_iter().collect(); pairs.len()];
+        let start = Start { numbers, used, ..Start::new(self.prompts(pairs, features, device)?) };
         let answers = generate(self.decoder, start, &[self.prompt.end], decoding)?;
         Ok(answers.iter().map(|tokens| self.config.text(&self.words.decode(tokens)).to_owned()).collect())
     }

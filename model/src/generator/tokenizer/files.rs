@@ -24,10 +24,10 @@ struct TokenizerFile {
 
 #[derive(Deserialize)]
 struct TokenizerModel {
-    #[serde(rename = "type", default)]
-    kind: String,
     #[serde(default)]
     vocab: HashMap<String, u32>,
+    #[serde(default)]
+    ignore_merges: bool,
     #[serde(default)]
     merges: Vec<Merge>,
     unk_token: Option<String>,
@@ -106,7 +106,7 @@ impl Bpe {
         let end = number("tokenizer.ggml.eos_token_id")?;
         let begin = begins.then(|| number("tokenizer.ggml.bos_token_id")).transpose()?;
         let bpe = bpe.and_then(|bpe| bpe.with_ends(begin, end)).map_err(|problem| file.wrong(problem))?;
-        Ok(Self { template: file.text("tokenizer.chat_template").map(str::to_owned), ..bpe })
+        Ok(bpe.with_template(file.text("tokenizer.chat_template").map(str::to_owned)))
     }
 
     /// The tokenizer of a Hugging Face model: `tokenizer.json`, and `config.json` for the token that ends an answer.
@@ -119,10 +119,13 @@ impl Bpe {
             problem,
             mend: "give a model with a byte-level BPE or Llama's tokenizer, or its GGUF file".into(),
         };
-        let file: TokenizerFile = serde_json::from_str(json).map_err(|e| wrong(e.to_string()))?;
-        if file.model.kind != "BPE" {
-            return Err(wrong(format!("its tokenizer is {}, not BPE", file.model.kind)));
+        let value: Value = serde_json::from_str(json).map_err(|e| wrong(e.to_string()))?;
+        // Before the rest is looked at: other kinds write their vocabulary in other shapes.
+        let kind = value["model"]["type"].as_str().unwrap_or_default();
+        if kind != "BPE" {
+            return Err(wrong(format!("its tokenizer is {kind}, not BPE")));
         }
+        let file: TokenizerFile = serde_json::from_value(value).map_err(|e| wrong(e.to_string()))?;
         let named = file.tokens().map_err(wrong)?;
         let merges: Vec<String> = file
             .model
@@ -134,11 +137,10 @@ impl Bpe {
             })
             .collect();
         let merges: Vec<&str> = merges.iter().map(String::as_str).collect();
-        let cut = file.pre_tokenizer.to_string();
-        let bpe = if cut.contains("ByteLevel") {
+        let bpe = if let Some(digits_alone) = file.byte_level().map_err(wrong)? {
             let texts = named.iter().map(|(text, _)| text.as_str()).collect();
             let control = named.iter().map(|(_, kind)| *kind == Kind::Control).collect();
-            Self::byte_level(&Tokens { texts, control }, &merges, cut.contains("\"individual_digits\":true"))
+            Self::byte_level(&Tokens { texts, control }, &merges, digits_alone)
         } else {
             let prefixed = file.prefixed().map_err(wrong)?;
             let pieces: Vec<Piece> = named.iter().map(|(text, kind)| Piece { text, score: 0.0, kind: *kind }).collect();
@@ -179,18 +181,32 @@ impl TokenizerFile {
         Ok(out)
     }
 
+    /// Whether a byte-level tokenizer keeps digits apart; nothing where it is none.
+    fn byte_level(&self) -> Result<Option<bool>, String> {
+        let steps = steps(&self.pre_tokenizer, "pretokenizers");
+        if !steps.iter().any(|step| step["type"] == "ByteLevel") {
+            return Ok(None);
+        }
+        if !self.normalizer.is_null() || self.model.ignore_merges {
+            return Err("its tokenizer changes texts first or ignores merges, as GPT-2's and SmolLM's do not".into());
+        }
+        let (last, before) = steps.split_last().map_or((&Value::Null, &[][..]), |(last, before)| (last, before));
+        let plain = last["type"] == "ByteLevel" && last["use_regex"] != false && last["add_prefix_space"] != true;
+        let digits = |step: &Value| step["type"] == "Digits" && step["individual_digits"] == true;
+        match before {
+            [] if plain => Ok(Some(false)),
+            [one] if plain && digits(one) => Ok(Some(true)),
+            _ => Err("its tokenizer cuts texts into words otherwise than GPT-2's and SmolLM's".into()),
+        }
+    }
+
     /// Where SentencePiece's pieces get a space, from the normalizer or from Metaspace.
     fn prefixed(&self) -> Result<Prefixed, String> {
         if self.model.unk_token.is_some() && !self.model.fuse_unk && !self.model.byte_fallback {
             return Err("its tokenizer keeps unknown characters apart (fuse_unk), as Llama's does not".into());
         }
-        let list = |value: &Value, parts: &str| match value[parts].as_array() {
-            Some(list) => list.clone(),
-            None if value.is_null() => Vec::new(),
-            None => vec![value.clone()],
-        };
         let (mut prefixed, mut written) = (Prefixed::from(Prefix::Never), false);
-        for step in list(&self.normalizer, "normalizers").iter().chain(&list(&self.pre_tokenizer, "pretokenizers")) {
+        for step in steps(&self.normalizer, "normalizers").iter().chain(&steps(&self.pre_tokenizer, "pretokenizers")) {
             let is = |key: &str, value: &str| step[key].as_str() == Some(value);
             match step["type"].as_str().unwrap_or_default() {
                 "Prepend" if is("prepend", "\u{2581}") => prefixed = Prefix::Always.into(),
@@ -209,6 +225,15 @@ impl TokenizerFile {
             }
         }
         if written { Ok(prefixed) } else { Err("its tokenizer does not write spaces as \u{2581}".into()) }
+    }
+}
+
+/// The steps of a `Sequence`, whose list is called `parts`, or a single step.
+fn steps(value: &Value, parts: &str) -> Vec<Value> {
+    match value[parts].as_array() {
+        Some(list) => list.clone(),
+        None if value.is_null() => Vec::new(),
+        None => vec![value.clone()],
     }
 }
 
@@ -279,7 +304,22 @@ mod tests {
         let refused = |json: &str| read(json).err().unwrap().to_string();
         assert!(refused(&file(r#"{"type": "Lowercase"}"#, "null")).contains("a step 'Lowercase'"));
         assert!(refused(&file("null", "null")).contains("does not write spaces"));
-        assert!(refused(r#"{"model": {"type": "Unigram"}}"#).contains("is Unigram, not BPE"));
+        assert!(refused(r#"{"model": {"type": "Unigram", "vocab": [["a", -1.0]]}}"#).contains("is Unigram, not BPE"));
+        let digits = r#"{"type": "Digits", "individual_digits": true}"#;
+        let sequence = |steps: &str| format!(r#"{{"type": "Sequence", "pretokenizers": [{steps}]}}"#);
+        let cut = |steps: &str| read(&file("null", &sequence(steps)));
+        assert!(cut(&format!(r#"{digits}, {{"type": "ByteLevel", "add_prefix_space": false}}"#)).is_ok());
+        for steps in [
+            // Llama 3's.
+            r#"{"type": "Split", "pattern": {"Regex": "x"}}, {"type": "ByteLevel", "use_regex": false}"#,
+            r#"{"type": "ByteLevel", "use_regex": false}"#,
+            r#"{"type": "ByteLevel", "add_prefix_space": true}"#,
+            r#"{"type": "Digits", "individual_digits": false}, {"type": "ByteLevel"}"#,
+        ] {
+            assert!(cut(steps).err().unwrap().to_string().contains("cuts texts into words otherwise"), "{steps}");
+        }
+        let changed = file(r#"{"type": "NFC"}"#, r#"{"type": "ByteLevel"}"#);
+        assert!(refused(&changed).contains("changes texts first"));
         let replace = r#"{"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}"#;
         assert!(refused(&file(replace, "null").replace("\"fuse_unk\": true", "\"x\": 1")).contains("fuse_unk"));
         let beyond =

@@ -84,6 +84,12 @@ impl Bpe {
         Ok(self)
     }
 
+    /// Sets the chat template.
+    #[must_use]
+    pub fn with_template(self, template: Option<String>) -> Self {
+        Self { template, ..self }
+    }
+
     /// How many tokens there are.
     pub fn len(&self) -> usize {
         self.bytes.len()

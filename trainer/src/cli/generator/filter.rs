@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thisbut::device::{DeviceKind, choose};
+use thisbut::fsx;
 use thisbut::generator::round_trip::{RoundTrip, Rule, filter};
 use thisbut::generator::texts;
 use thisbut::retriever::Retriever;
@@ -45,7 +46,7 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let beside = |path: &PathBuf| path.with_extension("left-out.jsonl");
+        let beside = |path: &PathBuf| fsx::beside(path, "left-out.jsonl");
         if beside(&self.out) == beside(&self.triplets) {
             bail!("--out {}: would replace what lies beside the triplets; give another name", self.out.display());
         }

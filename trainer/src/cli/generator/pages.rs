@@ -114,7 +114,7 @@ impl Sheet {
         if key.items.len() < self.count {
             super::super::note(format_args!("{} pairs of {}: there are no more", key.items.len(), self.count));
         }
-        let path = self.out.with_extension("key.json");
+        let path = fsx::beside(&self.out, "key.json");
         let html = page(&key, self.title.as_deref().unwrap_or(title), files);
         // The key first: a page without one could not be counted.
         key.write(&path)?;
