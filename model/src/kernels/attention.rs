@@ -25,6 +25,11 @@ pub struct Attention {
 /// A score whose exponential is nothing, even beside hidden positions.
 const UNSEEN: f32 = -1e30;
 
+/// A score this far below a row's highest weighs nothing: e^-30 is a millionth of the least that f32 can add to 1. A trained model
+/// looks at few places and has such scores for most others; their weights, times small gradients, would be subnormal numbers in the
+/// gradients of keys and values and in every product after them, each of which costs some processors a hundred cycles.
+const FAINT: f32 = -30.0;
+
 /// `out[j][i] = x[i][j]` for one head of `rows` positions; `out` has rows of `padded` elements, the surplus untouched.
 #[inline(always)]
 fn transpose_head(x: &[f32], d: usize, rows: usize, width: usize, padded: usize, out: &mut [f32]) {
@@ -150,7 +155,9 @@ fn softmax(scores: &mut [f32], bias: &[f32], scale: f32) {
     }
     let max = max.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
     for s in scores.iter_mut() {
-        *s = math::exp(*s - max);
+        let below = *s - max;
+        let weight = math::exp(below);
+        *s = if below < FAINT { 0.0 } else { weight };
     }
     let inverse = 1.0 / sum(scores);
     for s in scores.iter_mut() {

@@ -126,6 +126,33 @@ fn fused_attention_matches_the_portable_form_and_its_gradients() {
     }
 }
 
+#[cfg(feature = "autodiff")]
+#[test]
+fn a_key_far_below_the_best_gets_nothing_and_the_others_what_they_would() {
+    let device = Device::flex().autodiff();
+    let tensor = |seed| Tensor::<3>::from_data(values([1, 5, 8], seed), &device);
+    // The second key's scores are 0 where the others' are about 40.
+    let toward = Tensor::<3>::from_data([[[40.0f32; 8], [0.0; 8], [40.0; 8], [41.0; 8], [39.0; 8]]], &device);
+    let (k, v) = ((tensor(2) * 0.01 + toward).require_grad(), tensor(3).require_grad());
+    let q = (tensor(1).abs() * 0.01 + 0.36).require_grad();
+    let bias = Tensor::<2>::zeros([1, 5], &device);
+    let gradients = |out: Tensor<3>| {
+        let all = (out * tensor(4)).sum().backward();
+        [&q, &k, &v].map(|x| x.grad(&all).unwrap())
+    };
+    let fused = attention(q.clone(), k.clone(), v.clone(), bias.clone(), 1);
+    let plain = portable::attention(q.clone(), k.clone(), v.clone(), bias, Heads { query: 1, key: 1, past: None });
+    assert!(largest_difference(fused.clone(), plain.clone()) < 1e-5);
+    let ([fq, fk, fv], [pq, pk, pv]) = (gradients(fused), gradients(plain));
+    for (f, p) in [(fq, pq), (fk.clone(), pk), (fv.clone(), pv)] {
+        assert!(largest_difference(f, p) < 1e-4);
+    }
+    for gradient in [fk, fv] {
+        let far = gradient.slice([0..1, 1..2]).into_data().try_to_vec::<f32>().unwrap();
+        assert!(far.iter().all(|v| *v == 0.0), "{far:?}");
+    }
+}
+
 fn mask(seed: u64, first_row: u32) -> Mask {
     Mask { seed, first_row, by_row: true }
 }
