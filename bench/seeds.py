@@ -10,7 +10,16 @@ import re
 import statistics
 import sys
 
-COLUMNS = {"r1": "R@1", "r5": "R@5", "r10": "R@10", "rs1": "R_subset@1", "avg": "Avg"}
+# Column: the method and its figure.
+COLUMNS = {
+    "R@1": ("composed", "r1"),
+    "R@5": ("composed", "r5"),
+    "R@10": ("composed", "r10"),
+    "R_subset@1": ("composed", "rs1"),
+    "Avg": ("composed", "avg"),
+    "text only, R@10": ("text-only", "r10"),
+    "averaged, R@5": ("averaged", "r5"),
+}
 LOSSES = ["q2t", "q2t+t2t", "q2t+p2p", "all"]
 
 
@@ -23,18 +32,18 @@ def place(name):
 
 
 folders = [pathlib.Path(folder) for folder in sys.argv[1:]]
-print("| run | seeds | " + " | ".join(COLUMNS.values()) + " |")
+print("| run | seeds | " + " | ".join(COLUMNS) + " |")
 print("|---" * (2 + len(COLUMNS)) + "|")
 for folder in folders:
     rows = collections.defaultdict(list)
     for path in folder.glob("*/test.json"):
         name, _, seed = path.parent.name.rpartition("-")
         overall = json.loads(path.read_text())["sections"][0]["rows"]
-        rows[name].append((int(seed), next(row["recall"] for row in overall if row["method"] == "composed")))
+        rows[name].append((int(seed), {row["method"]: row["recall"] for row in overall}))
     for name in sorted(rows, key=place):
         cells = []
-        for column in COLUMNS:
-            values = [recall[column] for _, recall in rows[name]]
+        for method, figure in COLUMNS.values():
+            values = [found[method][figure] for _, found in rows[name]]
             spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
             cells.append(f"{statistics.mean(values):.1f}{spread}")
         seeds = ", ".join(str(seed) for seed, _ in sorted(rows[name]))
