@@ -250,7 +250,11 @@ fn kills_while_generating_lose_and_double_nothing() {
         assert!(!output.status.success() && said.contains(words), "{said}");
         assert!(!said.contains("panicked"), "{said}");
     };
+    std::fs::create_dir(world.path("whole.parts")).unwrap();
+    std::fs::write(world.path("whole.parts/part-of-mine"), "x").unwrap();
     run(&[world.generate(&whole), more.to_vec()].concat());
+    assert_eq!(read("whole.parts/part-of-mine"), "x");
+    std::fs::remove_dir_all(world.path("whole.parts")).unwrap();
     refused(
         &[world.generate(&whole), more.to_vec(), vec!["--seed", "2", "--temperature", "1"]].concat(),
         "there already",

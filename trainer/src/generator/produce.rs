@@ -181,14 +181,16 @@ fn names(folder: &Path) -> Result<Vec<String>> {
     }
 }
 
-/// Removes a job's own files, its mark last: until then a killed run knows its parts. What others put there stays.
+/// Removes a job's own files, its mark last: until then a killed run knows its parts. What others put there stays, and a folder
+/// without a mark is another's.
 fn remove(folder: &Path) -> Result<()> {
     let failed = |e| TrainerError::io(folder, "remove", e, "delete the folder by hand");
     let names = names(folder)?;
-    let own =
-        names.iter().filter(|name| name.starts_with(PART) || name.starts_with(partial::PREFIX)).map(String::as_str);
-    for name in own.chain(names.iter().map(String::as_str).filter(|name| *name == MARK)) {
-        std::fs::remove_file(folder.join(name)).map_err(failed)?;
+    let own = |name: &&String| name.starts_with(PART) || name.starts_with(partial::PREFIX);
+    if names.iter().any(|name| name == MARK) {
+        for name in names.iter().filter(own).map(String::as_str).chain([MARK]) {
+            std::fs::remove_file(folder.join(name)).map_err(failed)?;
+        }
     }
     match std::fs::remove_dir(folder) {
         Err(e) if !matches!(e.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::DirectoryNotEmpty) => {
