@@ -29,6 +29,11 @@ pub fn beside(path: &Path, ending: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Bytes as text, two characters each.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
 /// Creates a folder and its parents.
 pub fn create_dir(path: &Path) -> Result<()> {
     partial::create_dir(path).map_err(|e| TrainerError::io(path, "create", e, "check the parent folder's permissions"))

@@ -31,8 +31,7 @@ pub fn load(path: &Path, data: &DataSet, options: &LoadOptions) -> Result<(Table
         match built {
             Ok(triplet) => triplets.push(triplet),
             Err(problem) => {
-                let complaint =
-                    Complaint { place: format!("{}, {at}", path.display()), problem: format!("{problem}; left out") };
+                let complaint = Complaint::left_out(path, at, problem);
                 if options.strict {
                     return Err(TrainerError::data(complaint.place, complaint.problem, "mend the row"));
                 }
@@ -64,10 +63,7 @@ pub fn reverse_texts(path: &Path, table: &mut Table) -> Result<(usize, Vec<Compl
                     found.insert((reference, target), text);
                 }
                 Ok(_) => {}
-                Err(problem) => complaints.push(Complaint {
-                    place: format!("{}, {at}", file.display()),
-                    problem: format!("{problem}; left out"),
-                }),
+                Err(problem) => complaints.push(Complaint::left_out(file, at, problem)),
             }
         }
     }

@@ -4,7 +4,7 @@ use crate::error::{Result, TrainerError};
 use crate::metrics::{Protocol, Query};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One image of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +110,13 @@ pub struct Complaint {
     pub place: String,
     /// What is wrong, and what the loader did about it.
     pub problem: String,
+}
+
+impl Complaint {
+    /// Of a line or row that cannot be used.
+    pub fn left_out(path: &Path, at: impl fmt::Display, problem: impl fmt::Display) -> Self {
+        Self { place: format!("{}, {at}", path.display()), problem: format!("{problem}; left out") }
+    }
 }
 
 impl fmt::Display for Complaint {

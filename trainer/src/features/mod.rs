@@ -10,6 +10,7 @@ pub use live::Live;
 pub use store::{Features, Store};
 
 use crate::error::{Result, TrainerError};
+use crate::fsx;
 use crate::images;
 use burn::tensor::{Device, Tensor, TensorData};
 use sha2::{Digest, Sha256};
@@ -59,7 +60,7 @@ impl Fingerprint {
 
     /// The text.
     pub fn finish(self) -> String {
-        self.0.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect()
+        fsx::hex(&self.0.finalize()[..16])
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::ImageTokens;
 use crate::error::{Result, TrainerError};
+use crate::fsx;
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use serde::{Deserialize, Serialize};
@@ -201,7 +202,7 @@ impl Features {
             hash.update(name.as_bytes());
             hash.update(self.map.get(start..start + each).unwrap_or_default());
         }
-        Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+        Ok(fsx::hex(&hash.finalize()))
     }
 
     /// The mean of a row's tokens, `[C]`.

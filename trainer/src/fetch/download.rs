@@ -92,16 +92,12 @@ impl Hashes {
     /// The content's hash of the kind that is expected, and whether it is the expected one (`None` when nothing is).
     fn finish(self, sha256: Option<&str>, git: Option<&str>) -> (String, Option<bool>) {
         let (found, expected) = match (sha256, git, self.git) {
-            (None, Some(expected), Some(hash)) => (hex(&hash.finalize()), Some(expected)),
-            (expected, ..) => (hex(&self.sha256.finalize()), expected),
+            (None, Some(expected), Some(hash)) => (fsx::hex(&hash.finalize()), Some(expected)),
+            (expected, ..) => (fsx::hex(&self.sha256.finalize()), expected),
         };
         let fits = expected.map(|expected| found == expected);
         (found, fits)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn io(path: &Path, action: &'static str) -> impl Fn(std::io::Error) -> TrainerError {

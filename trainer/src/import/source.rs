@@ -109,7 +109,7 @@ impl Source {
                 hash.update(&bytes);
             }
         }
-        Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+        Ok(fsx::hex(&hash.finalize()))
     }
 
     /// Refuses tensors among `names` that share a part of their numbers: views of one another cannot both be

@@ -33,10 +33,7 @@ impl Run {
         for (at, row) in json_rows::lines::<Answer>(path)? {
             match row {
                 Ok(answer) => answers.push(answer),
-                Err(problem) => complaints.push(Complaint {
-                    place: format!("{}, {at}", path.display()),
-                    problem: format!("{problem}; left out"),
-                }),
+                Err(problem) => complaints.push(Complaint::left_out(path, at, problem)),
             }
         }
         if answers.is_empty() {
