@@ -1,5 +1,5 @@
 //! Times of the parts that need no model: preprocessing, the gallery scan, reading quantized weights.
-//! `cargo run --release -p thisbut-model -p thisbut --example speed`
+//! `cargo run --release -p thisbut-model -p thisbut-trainer --example speed`
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
-use thisbut::export::{Packing, Width, bundle, take_encoder};
-use thisbut::index::engine::EngineEncoder;
-use thisbut::index::{Options, index};
-use thisbut::query::{Asker, Reference};
 use thisbut_model::CirConfig;
 use thisbut_model::bundle::Form;
 use thisbut_tests::fixed::{tensors, vocabulary};
+use thisbut_trainer::export::{Packing, Width, bundle, take_encoder};
+use thisbut_trainer::index::engine::EngineEncoder;
+use thisbut_trainer::index::{Options, index};
+use thisbut_trainer::query::{Asker, Reference};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

@@ -16,7 +16,6 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use burn::tensor::Device;
-use thisbut::images::decode_file;
 use thisbut_model::CirConfig;
 use thisbut_model::bundle::{
     FORMAT, FileEntry, Form, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, Precision, SelfTest, VERSION,
@@ -28,6 +27,7 @@ use thisbut_model::image::Rgba;
 use thisbut_model::quant::{CodeWidth, read_weights, stays_plain, write_weights};
 use thisbut_model::text::WordPiece;
 use thisbut_tests::fixed::{tensors, vocabulary};
+use thisbut_trainer::images::decode_file;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

@@ -3,8 +3,8 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Cursor;
-use thisbut::generator::sentencepiece;
-use thisbut::import::source;
+use thisbut_trainer::generator::sentencepiece;
+use thisbut_trainer::import::source;
 use thisbut_model::CirConfig;
 use thisbut_model::bundle::Manifest;
 use thisbut_model::gallery::{Chunk, parse_metadata};

@@ -4,20 +4,20 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use thisbut::data::table::{Table, Triplet};
-use thisbut::embed::Tokenized;
-use thisbut::features::ImageTokens;
-use thisbut::train::estimate::memory::{memory, readable};
-use thisbut::train::estimate::{Load, parameters};
-use thisbut::train::forward::{Bank, Context};
-use thisbut::train::optimizer::AdamW;
-use thisbut::train::peers::Alone;
-use thisbut::train::schedule;
-use thisbut::train::settings::{Recipe, Settings};
-use thisbut::train::step::gradients;
 use thisbut_model::CirConfig;
 use thisbut_model::cir::Cir;
 use thisbut_model::text::WordPiece;
+use thisbut_trainer::data::table::{Table, Triplet};
+use thisbut_trainer::embed::Tokenized;
+use thisbut_trainer::features::ImageTokens;
+use thisbut_trainer::train::estimate::memory::{memory, readable};
+use thisbut_trainer::train::estimate::{Load, parameters};
+use thisbut_trainer::train::forward::{Bank, Context};
+use thisbut_trainer::train::optimizer::AdamW;
+use thisbut_trainer::train::peers::Alone;
+use thisbut_trainer::train::schedule;
+use thisbut_trainer::train::settings::{Recipe, Settings};
+use thisbut_trainer::train::step::gradients;
 
 /// How far the estimate may be off, either way: what the dry run says of itself.
 const FACTOR: f64 = 1.3;
@@ -51,10 +51,10 @@ const IMAGES: u32 = 40;
 struct Same(usize, usize);
 
 impl ImageTokens for Same {
-    fn row(&self, _: &str) -> thisbut::error::Result<usize> {
+    fn row(&self, _: &str) -> thisbut_trainer::error::Result<usize> {
         Ok(0)
     }
-    fn tokens(&self, rows: &[usize], device: &Device) -> thisbut::error::Result<Tensor<3>> {
+    fn tokens(&self, rows: &[usize], device: &Device) -> thisbut_trainer::error::Result<Tensor<3>> {
         let values: Vec<f32> = (0..rows.len() * self.0 * self.1).map(|i| (i % 97) as f32 / 48.0 - 1.0).collect();
         Ok(Tensor::from_data(TensorData::new(values, [rows.len(), self.0, self.1]), device))
     }

@@ -2,9 +2,9 @@
 //! Golden values and where they come from: `tests/golden/efficientnet.py`.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use thisbut::import;
 use thisbut_model::CirConfig;
 use thisbut_tests::upstream::{Outcome, Table, golden_json, numbers, real_weights};
+use thisbut_trainer::import;
 
 /// The golden input: a pixel value made of integers, under the model's normalisation.
 fn pixels(size: usize) -> Vec<f32> {

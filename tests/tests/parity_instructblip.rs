@@ -40,11 +40,11 @@ fn logits_match_through_qformer_projection_and_language_model() -> Outcome {
     tensors.insert("image_norm.beta".into(), (vec![width], vec![0.0; width]));
     // What `thisbut generator train --start` takes from the file is the same.
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/instructblip.safetensors");
-    let start = thisbut::generator::start::weights(&path, &architecture, &sizes)?;
+    let start = thisbut_trainer::generator::start::weights(&path, &architecture, &sizes)?;
     assert!(start.len() > 50 && start.iter().all(|(name, value)| tensors.get(name) == Some(value)));
     assert_eq!(start.len() + 2, tensors.len());
     let other = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/llama.safetensors");
-    let refused = thisbut::generator::start::weights(&other, &architecture, &sizes);
+    let refused = thisbut_trainer::generator::start::weights(&other, &architecture, &sizes);
     assert!(refused.is_err_and(|e| e.to_string().contains("no Q-Former")));
     let head = weights::load(head, "", &mut tensors)?;
     assert!(tensors.is_empty(), "no parameter for {:?}", tensors.keys());

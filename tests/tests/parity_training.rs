@@ -4,14 +4,14 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
-use thisbut::train::losses;
-use thisbut::train::optimizer::AdamW;
-use thisbut::train::settings::Settings;
 use thisbut_model::cir::{Cir, similarity};
 use thisbut_model::nn::Noise;
 use thisbut_model::weights::{self, Tensors};
 use thisbut_tests::small_qformer::{batch, config, model, values};
 use thisbut_tests::upstream::{Golden, Outcome, Table, golden_json, numbers};
+use thisbut_trainer::train::losses;
+use thisbut_trainer::train::optimizer::AdamW;
+use thisbut_trainer::train::settings::Settings;
 
 /// Every parameter's gradient under our names.
 fn gradients(model: &Cir, grads: &Gradients) -> Outcome<Tensors> {

@@ -1,19 +1,19 @@
 //! Times of encode, fuse, target, scan and a train step on the CPU, one JSON line each, in the form that
 //! `bench/peers/torch_peer.py` prints for the same shapes. `bench/run` runs both in one sitting.
 //!
-//! Built with `cargo build --release -p thisbut-model -p thisbut --example bench`; arguments: preset, threads, seconds,
+//! Built with `cargo build --release -p thisbut-model -p thisbut-trainer --example bench`; arguments: preset, threads, seconds,
 //! training batches (web-s, 2, 3, 32,128). Weights are random: time does not depend on them.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use thisbut::train::losses;
-use thisbut::train::optimizer::AdamW;
-use thisbut::train::settings::{Recipe, Settings};
 use thisbut_model::CirConfig;
 use thisbut_model::cir::{Cir, similarity};
 use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
 use thisbut_model::nn::{ImageEncoder, Noise, TextBatch};
+use thisbut_trainer::train::losses;
+use thisbut_trainer::train::optimizer::AdamW;
+use thisbut_trainer::train::settings::{Recipe, Settings};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -99,7 +99,7 @@ fn train_step(model: Cir, optimizer: &mut AdamW, tokens: Tensor<3>, text: &TextB
 }
 
 fn main() -> Outcome {
-    thisbut::allocator::keep_freed_memory();
+    thisbut_trainer::allocator::keep_freed_memory();
     let mut arguments = std::env::args().skip(1);
     let preset = arguments.next().unwrap_or_else(|| "web-s".into());
     let threads = arguments.next().map_or(Ok(2), |x| x.parse())?;

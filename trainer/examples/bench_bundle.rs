@@ -5,10 +5,6 @@
 use burn::tensor::Device;
 use clap::ValueEnum;
 use std::path::Path;
-use thisbut::bundle_io::Writer;
-use thisbut::export::{Packing, Width, bundle};
-use thisbut::footprint::{Bytes, Footprint};
-use thisbut::wait;
 use thisbut_model::CirConfig;
 use thisbut_model::bundle::{Form, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, SelfTest};
 use thisbut_model::cir::Cir;
@@ -16,6 +12,10 @@ use thisbut_model::engine::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::gallery::{Chunk, ImageMeta, encode_chunk, encode_metadata, encode_reference};
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::weights;
+use thisbut_trainer::bundle_io::Writer;
+use thisbut_trainer::export::{Packing, Width, bundle};
+use thisbut_trainer::footprint::{Bytes, Footprint};
+use thisbut_trainer::wait;
 
 /// The words of the timed modifier: with `[CLS]` and `[SEP]` twelve tokens.
 const WORDS: &str = "but with a red hat and the same blue background";

@@ -1,0 +1,112 @@
+//! `thisbut finetune --dry-run`: what the run would take.
+
+use anyhow::Result;
+use std::path::Path;
+use std::time::Duration;
+use thisbut_model::CirConfig;
+use thisbut_model::text::WordPiece;
+use thisbut_trainer::data::Table;
+use thisbut_trainer::device::{DeviceKind, choose};
+use thisbut_trainer::embed::Tokenized;
+use thisbut_trainer::features::Features;
+use thisbut_trainer::train::estimate::memory::{memory, readable};
+use thisbut_trainer::train::estimate::{Load, flops, measure, parameters};
+use thisbut_trainer::train::settings::Settings;
+
+/// Memory that a measured step may take without asking.
+const SMALL: usize = 4_000_000_000;
+
+/// Prints parameters, memory and time of a run on `train`. Nothing but a small step's memory is taken, and that only where
+/// it is known to fit.
+pub fn dry_run(
+    settings: &Settings,
+    config: &CirConfig,
+    train: &Table,
+    words: Option<&WordPiece>,
+    features: Option<&Path>,
+) -> Result<()> {
+    let counts = parameters(settings, config);
+    let millions = |n: usize| format!("{:.2} M", n as f64 / 1e6);
+    super::print(format_args!(
+        "{} rows, {} steps of {} ({:.1} times each row), {} device(s) {:?}, {:?}",
+        train.triplets.len(),
+        settings.steps,
+        settings.batch,
+        (settings.steps * settings.batch) as f64 / train.triplets.len().max(1) as f64,
+        settings.devices,
+        settings.device,
+        settings.precision,
+    ))?;
+    super::print(format_args!(
+        "parameters: {} trained, {} frozen (without the image encoder)",
+        millions(counts.trained),
+        millions(counts.frozen)
+    ))?;
+    let texts = words.map(|words| Tokenized::new(words, train, config.text_length));
+    let load = match &texts {
+        Some(texts) => Load::of(settings, config, train, texts),
+        None => Load::longest(settings, config),
+    };
+    let fused = settings.device == DeviceKind::Cpu;
+    let of = |settings: &Settings, load| memory(settings, config, counts, load, fused, train.images.len());
+    let full = of(settings, load);
+    super::print(format_args!(
+        "memory of each device, {} triplets at a time (an estimate, within a factor of 1.3 on a CPU):\n{full}",
+        load.rows
+    ))?;
+    match features.and_then(|path| Features::open(path, None).ok().map(|cache| (path, cache))) {
+        Some((path, cache)) => super::print(format_args!(
+            "feature cache: {}, {:?}, {} of the file system's cache (not in the sum)",
+            path.display(),
+            cache.store(),
+            readable(cache.bytes())
+        ))?,
+        None => {
+            let (tokens, width) = (config.image_tokens(), config.image_width());
+            let size =
+                |store: thisbut_trainer::features::Store| readable(train.images.len() * store.record(tokens, width));
+            use thisbut_trainer::features::Store::{F16, F32, Int8};
+            let [f32, f16, int8] = [F32, F16, Int8].map(size);
+            super::print(format_args!("feature cache of these images: {f32} as f32, {f16} as f16, {int8} as int8"))?;
+        }
+    }
+    let work = flops::step(settings, config, load);
+    super::print(format_args!(
+        "arithmetic: {:.3} TFLOP a step, {:.1} PFLOP in all",
+        work / 1e12,
+        work * settings.steps as f64 / 1e15
+    ))?;
+    let few = Settings { batch: settings.batch.min(8), sub_batch: 0, devices: 1, ..settings.clone() };
+    let small = of(&few, Load::longest(&few, config));
+    let device = choose(settings.device);
+    match (device, texts) {
+        (Ok(device), Some(texts)) if small.total() < SMALL => {
+            let found = measure(settings, config, train, &texts, load, &device)?;
+            super::print(format_args!(
+                "time: a step of {} triplets took {:.0} ms here ({:.3} TFLOP/s); at that rate {:.1} s a step, {} in all \
+                 without validations (large batches use a device better: rather an upper bound)",
+                found.rows,
+                found.step.as_secs_f64() * 1e3,
+                found.rate / 1e12,
+                found.full.as_secs_f64(),
+                long(found.full * settings.steps as u32)
+            ))
+        }
+        (device, _) => {
+            let why = match device {
+                Err(e) => e.to_string(),
+                Ok(_) => "a step was not measured".into(),
+            };
+            let all = Duration::from_secs_f64(work * settings.steps as f64 / 100e12 / settings.devices as f64);
+            super::print(format_args!("time: {why}; at 100 TFLOP/s a device, {}", long(all)))
+        }
+    }
+}
+
+fn long(time: Duration) -> String {
+    match time.as_secs() {
+        0..120 => format!("{:.0} s", time.as_secs_f64()),
+        120..7200 => format!("{:.0} min", time.as_secs_f64() / 60.0),
+        _ => format!("{:.1} h", time.as_secs_f64() / 3600.0),
+    }
+}

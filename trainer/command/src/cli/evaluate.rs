@@ -1,0 +1,219 @@
+//! `thisbut evaluate`: recall of a checkpoint or a bundle, beside its baselines.
+
+use anyhow::{Result, bail};
+use burn::tensor::Tensor;
+use std::path::{Path, PathBuf};
+use thisbut_model::CirConfig;
+use thisbut_model::bundle::{Form, Manifest};
+use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
+use thisbut_trainer::bundle_io::{Bundle, MANIFEST};
+use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, circo};
+use thisbut_trainer::device::{DeviceKind, choose};
+use thisbut_trainer::error::TrainerError;
+use thisbut_trainer::evaluate::{Answer, Encoded, Scorer, Subject, cached_tokens, evaluate, target_tokens};
+use thisbut_trainer::features::Features;
+use thisbut_trainer::report::Report;
+use thisbut_trainer::retriever::Retriever;
+use thisbut_trainer::stored::Stored;
+use thisbut_trainer::{compress, embed, fsx, submission};
+
+/// Print the data set's own figures (CIRR: R@K, R_subset@K, Avg; FashionIQ: R@10/50 a category; CIRCO: mAP@K; GeneCIS:
+/// R@1/2/3 a task) beside those of image-only, text-only and averaged queries.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The data set's folder.
+    dataset: PathBuf,
+    /// The data set's layout (default: told from its files).
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Which queries.
+    #[arg(long, value_enum, default_value = "test")]
+    split: Split,
+    /// A checkpoint: f32 weights and tokens.
+    #[arg(long, conflicts_with = "bundle")]
+    checkpoint: Option<PathBuf>,
+    /// A bundle: its quantized weights and int8 gallery codes, through the engine that visitors use.
+    #[arg(long)]
+    bundle: Option<PathBuf>,
+    /// The cache of `thisbut features`, for a checkpoint.
+    #[arg(long)]
+    features: Option<PathBuf>,
+    /// The folder of `fetch-weights`, for a checkpoint's vocabulary.
+    #[arg(long, default_value = "data/weights")]
+    weights: PathBuf,
+    /// Only queries between people.
+    #[arg(long)]
+    people: bool,
+    /// Leave out queries of these kinds (comma-separated).
+    #[arg(long, value_delimiter = ',')]
+    without: Vec<String>,
+    /// Every n-th query only.
+    #[arg(long, default_value_t = 1)]
+    every: usize,
+    /// Put each text into this template of {relative_caption} and {shared_concept}; "circo" stands for "Find a picture that
+    /// also {shared_concept}, but {relative_caption}".
+    #[arg(long)]
+    prompt: Option<String>,
+    /// Write the files for the data set's test server into this folder (CIRR, CIRCO).
+    #[arg(long)]
+    submission: Option<PathBuf>,
+    /// Compare with the first so many target tokens only: what a gallery with fewer tokens an image would answer.
+    #[arg(long)]
+    tokens: Option<usize>,
+    /// Keep so many dimensions of query and target tokens, the principal ones: what a narrower gallery would answer.
+    #[arg(long, conflicts_with = "bundle")]
+    width: Option<usize>,
+    /// Write the figures here as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Write every query's rank and top images here, one JSON object a line.
+    #[arg(long)]
+    per_query: Option<PathBuf>,
+    /// Write the figures into the bundle's `measured` under this name.
+    #[arg(long, requires = "bundle")]
+    record: Option<String>,
+    /// What to compute on.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceKind,
+}
+
+/// The figures, and each composed query's outcome.
+type Evaluated = (Report, Vec<Answer>);
+
+impl Args {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let data = DataSet::open(&self.dataset, self.format)?;
+        let (mut table, complaints) = data.load(self.split, &LoadOptions::default())?;
+        super::complain(&complaints, 20);
+        if let Some(prompt) = &self.prompt {
+            table.prompt(if prompt == "circo" { circo::PROMPT } else { prompt })?;
+        }
+        let mut at = 0;
+        table.triplets.retain(|t| {
+            at += 1;
+            let unwanted = t.kind.as_ref().is_some_and(|k| self.without.contains(k));
+            (t.people || !self.people) && !unwanted && (at - 1) % self.every.max(1) == 0
+        });
+        let (report, answers) = match (&self.checkpoint, &self.bundle) {
+            (Some(path), _) => self.of_checkpoint(path, &table)?,
+            (None, Some(root)) => self.of_bundle(root, &table)?,
+            (None, None) => bail!("nothing to evaluate; give --checkpoint FILE or --bundle FOLDER"),
+        };
+        if let Some(path) = &self.json {
+            fsx::write_atomic(path, serde_json::to_string_pretty(&report)?.as_bytes())?;
+        }
+        if let (Some(name), Some(root)) = (&self.record, &self.bundle) {
+            record(root, name, &report)?;
+        }
+        super::print(&report)?;
+        if let Some(folder) = &self.submission {
+            for path in submission::write(folder, data.format, self.split, &table, &answers)? {
+                super::note(format_args!("written: {}", path.display()));
+            }
+        }
+        Ok(())
+    }
+
+    fn title(&self, what: &Path) -> String {
+        let people = if self.people { ", people only" } else { "" };
+        let without =
+            if self.without.is_empty() { String::new() } else { format!(", without {}", self.without.join(", ")) };
+        format!("{} on {} {}{people}{without}", what.display(), self.dataset.display(), self.split.name())
+    }
+
+    fn of_checkpoint(&self, path: &Path, table: &Table) -> Result<Evaluated> {
+        let device = choose(self.device)?;
+        let mut retriever = Retriever::load(path, &self.weights, &device)?;
+        let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, &retriever.config));
+        let features = Features::open(&cache, None)?;
+        let rows = embed::rows(table, &features)?;
+        let tokens = cached_tokens(&features, &rows, &device);
+        let bar = super::progress("images");
+        let targets_of = |retriever: &Retriever| {
+            target_tokens(&retriever.subject(&tokens), &table.gallery, &mut |done, all| {
+                super::advance(&bar, done, all);
+            })
+        };
+        let mut targets = targets_of(&retriever)?;
+        if let Some(width) = self.width {
+            let full = retriever.config.projection;
+            if !(1..full).contains(&width) {
+                bail!("--width {width} for a model of {full}; give less, and at least 1");
+            }
+            retriever = retriever.narrowed(&compress::principal_axes(&targets, full, width), width)?;
+            targets = targets_of(&retriever)?;
+        }
+        bar.finish_and_clear();
+        let CirConfig { projection, ref qformer, .. } = retriever.config;
+        let (targets, kept) = keep(self.tokens, targets, qformer.query_tokens, projection);
+        self.score(&retriever.subject(&tokens), table, &Scorer::Exact(targets, kept, projection), path)
+    }
+
+    fn of_bundle(&self, root: &Path, table: &Table) -> Result<Evaluated> {
+        let device = choose(self.device)?;
+        let mut bundle = Bundle::read_model(root)?;
+        let engine = bundle.engine(&device)?;
+        let bar = super::progress("images");
+        let mut advance = |done, all| super::advance(&bar, done, all);
+        let (encoded, stored);
+        let (by_encoder, from_files);
+        let tokens: &dyn Fn(&[u32]) -> Result<Tensor<3>, TrainerError> = match bundle.manifest.form {
+            Form::Full => {
+                encoded = Encoded::new(&engine, table, &device, &mut advance)?;
+                by_encoder = |images: &[u32]| Ok(encoded.tokens(images, &device));
+                &by_encoder
+            }
+            Form::GalleryReference => {
+                bundle = Bundle::read(root)?;
+                stored = Stored::new(&bundle, table)?;
+                from_files = |images: &[u32]| stored.tokens(images, &device);
+                &from_files
+            }
+        };
+        let subject =
+            Subject { model: engine.model(), config: engine.config(), words: engine.words(), device: &device, tokens };
+        let targets = target_tokens(&subject, &table.gallery, &mut |_, _| {})?;
+        bar.finish_and_clear();
+        let mut gallery = Gallery::new();
+        let p = engine.config().projection;
+        let all = engine.config().qformer.query_tokens;
+        let kept = self.tokens.or(Some(bundle.manifest.gallery.tokens));
+        let (targets, n) = keep(kept, targets, all, p);
+        gallery.push(Chunk::parse(&encode_chunk(&targets, n, p)?)?)?;
+        self.score(&subject, table, &Scorer::Shipped(gallery), root)
+    }
+
+    fn score(&self, subject: &Subject, table: &Table, scorer: &Scorer, what: &Path) -> Result<Evaluated> {
+        let bar = super::progress("queries");
+        let (report, answers) =
+            evaluate(subject, table, scorer, &self.title(what), &mut |done, all| super::advance(&bar, done, all))?;
+        bar.finish_and_clear();
+        if let Some(path) = &self.per_query {
+            let lines: Result<Vec<String>, _> = answers.iter().map(serde_json::to_string).collect();
+            fsx::write_atomic(path, (lines?.join("\n") + "\n").as_bytes())?;
+        }
+        Ok((report, answers))
+    }
+}
+
+/// The first `kept` of each image's `n` target tokens, and how many they are.
+fn keep(kept: Option<usize>, targets: Vec<f32>, n: usize, p: usize) -> (Vec<f32>, usize) {
+    match kept {
+        Some(kept) if (1..n).contains(&kept) => {
+            (targets.chunks_exact(n * p).flat_map(|image| &image[..kept * p]).copied().collect(), kept)
+        }
+        _ => (targets, n),
+    }
+}
+
+/// Writes a report into a bundle's manifest, which is replaced whole.
+fn record(root: &Path, name: &str, report: &Report) -> Result<()> {
+    let path = root.join(MANIFEST);
+    let mut manifest = Manifest::parse(&fsx::read(&path)?)?;
+    if !manifest.measured.is_object() {
+        manifest.measured = serde_json::json!({});
+    }
+    manifest.measured[name] = serde_json::to_value(report)?;
+    Ok(fsx::write_atomic(&path, manifest.to_json()?.as_bytes())?)
+}

@@ -1,0 +1,71 @@
+//! `thisbut features`: the frozen encoder over a data set's images, once.
+
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use thisbut_trainer::data::{DataSet, Format, LoadOptions, Table};
+use thisbut_trainer::device::{DeviceKind, choose};
+use thisbut_trainer::features::Store;
+use thisbut_trainer::import::blip2::Precision;
+use thisbut_trainer::{features, import};
+
+/// Compute the image tokens of a data set and keep them in a memory-mapped cache.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The data set's folder.
+    dataset: PathBuf,
+    /// The data set's layout (default: told from its files).
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// A preset or a configuration file.
+    #[arg(long, default_value = "web-s")]
+    preset: String,
+    /// The folder of `fetch-weights`.
+    #[arg(long, default_value = "data/weights")]
+    weights: PathBuf,
+    /// The file to write (default: `<preset>.features` in the data set's folder).
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// What the tokens are kept as: f32 (4 bytes a value), f16 (2) or int8 (1, with a scale a token).
+    #[arg(long, value_enum, default_value_t)]
+    store: Store,
+    /// What to compute on.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceKind,
+    /// What a vision transformer is held and computed in. On a CPU f32 is the fastest.
+    #[arg(long, value_enum, default_value = "f32")]
+    encoder_precision: Precision,
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let config = super::preset(&self.preset)?;
+        let out = self.out.unwrap_or_else(|| super::features_path(&self.dataset, &config));
+        let mut files = BTreeMap::new();
+        let data = DataSet::open(&self.dataset, self.format)?;
+        for split in data.splits() {
+            let (Table { images, .. }, complaints) = data.load(split, &LoadOptions::default())?;
+            super::complain(&complaints, 20);
+            files.extend(images.into_iter().map(|image| (image.name, image.path)));
+        }
+        let files: Vec<(String, PathBuf)> = files.into_iter().collect();
+        let device = choose(self.device)?;
+        let fingerprint = import::encoder_fingerprint(&config, &self.weights)?;
+        let encoder = import::load_image_encoder_in(&config, &self.weights, self.encoder_precision, &device)?;
+        let bar = super::progress("images");
+        features::build(
+            &out,
+            &files,
+            &config,
+            self.store,
+            fingerprint,
+            &encoder,
+            &device,
+            &mut |done, all| super::advance(&bar, done, all),
+            &mut |complaint| super::note(complaint),
+        )?;
+        bar.finish_and_clear();
+        super::print(format_args!("{}: {} images", out.display(), files.len()))
+    }
+}

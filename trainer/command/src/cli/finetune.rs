@@ -1,0 +1,183 @@
+//! `thisbut finetune`: training by a recipe, on triplets or captions.
+
+use anyhow::{Result, bail};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use thisbut_model::CirConfig;
+use thisbut_model::text::WordPiece;
+use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, synthetic};
+use thisbut_trainer::device::{DeviceKind, choose};
+use thisbut_trainer::features::{Features, ImageTokens, Live};
+use thisbut_trainer::tensor_file::Precision;
+use thisbut_trainer::train::choices::Choices;
+use thisbut_trainer::train::event::Event;
+use thisbut_trainer::train::finetune::{Inputs, finetune};
+use thisbut_trainer::train::recipes;
+use thisbut_trainer::train::settings::Recipe;
+use thisbut_trainer::{fsx, import};
+
+/// Fine-tune on triplets; a run that was stopped goes on where its newest checkpoint stands.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The data set's folder.
+    dataset: PathBuf,
+    /// The data set's layout (default: told from its files).
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// The run's folder: checkpoints and metrics.
+    #[arg(long, required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
+    /// The cache of `thisbut features` (default: `<preset>.features` in the data set's folder), or `on-the-fly`: encode the
+    /// images in every step.
+    #[arg(long)]
+    features: Option<PathBuf>,
+    /// The folder of `fetch-weights`.
+    #[arg(long, default_value = "data/weights")]
+    weights: PathBuf,
+    /// What a vision transformer is held and computed in when it runs on the fly.
+    #[arg(long, value_enum, default_value = "f32")]
+    encoder_precision: Precision,
+    /// Start from this checkpoint's weights instead of the language model's.
+    #[arg(long)]
+    start: Option<PathBuf>,
+    /// The losses (ptha, sprc, captions), a recipe (cirr-pretrain, cirr-finetune, fashioniq-pretrain, fashioniq-finetune,
+    /// sprc-cirr, spn4cir-stage2, fluent-captions, fluent) or a recipe file; other options override it.
+    #[arg(long)]
+    recipe: Option<String>,
+    /// Generated triplets (a file of `thisbut generate`) in the place of the data set's training split.
+    #[arg(long)]
+    triplets: Option<PathBuf>,
+    /// Reverse texts from a generator in the place of the data set's own: a file of `thisbut generate` for the pairs of
+    /// `thisbut pairs --annotated FOLDER --split train`.
+    #[arg(long, value_name = "TRIPLETS", conflicts_with = "triplets")]
+    reverse: Option<PathBuf>,
+    /// Train on the first so many triplets only (0: all).
+    #[arg(long, default_value_t = 0)]
+    first: usize,
+    /// Stop after this step; the same command without it goes on from there.
+    #[arg(long)]
+    until: Option<NonZeroUsize>,
+    /// Print what the run would take (parameters, memory, time), and take none of it.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    choices: Choices,
+}
+
+/// In the place of a cache's path: compute the tokens when they are asked for.
+const ON_THE_FLY: &str = "on-the-fly";
+
+impl Args {
+    /// The image tokens of the tables' images, from the cache or the encoder.
+    fn features(&self, config: &CirConfig, device: DeviceKind, tables: [&Table; 2]) -> Result<Box<dyn ImageTokens>> {
+        if self.features.as_deref().is_some_and(|path| path == Path::new(ON_THE_FLY)) {
+            let device = choose(device)?;
+            let encoder = import::load_image_encoder_in(config, &self.weights, self.encoder_precision, &device)?;
+            let images = tables.into_iter().flat_map(|table| &table.images);
+            let images = images.map(|image| (image.name.clone(), image.path.clone())).collect();
+            return Ok(Box::new(Live::new(encoder, config, &device, images)));
+        }
+        let expected = import::encoder_fingerprint(config, &self.weights)?;
+        let path = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, config));
+        Ok(Box::new(Features::open(&path, Some(&expected))?))
+    }
+
+    /// Runs `thisbut pretrain`: q2t alone, unless a recipe says otherwise.
+    pub fn pretrain(mut self) -> Result<()> {
+        if self.triplets.is_none() {
+            bail!("--triplets: pretraining needs generated triplets; give a file of `thisbut generate`");
+        }
+        if self.recipe.is_none() {
+            self.choices.t2t = self.choices.t2t.or(Some(0.0));
+            self.choices.p2p = self.choices.p2p.or(Some(0.0));
+        }
+        self.run()
+    }
+
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let recipe = self.recipe.as_deref().map(recipes::find).transpose()?.unwrap_or_default();
+        let choices = self.choices.clone().over(recipe);
+        let config = choices.configure(super::preset(choices.preset.as_deref().unwrap_or("web-s"))?)?;
+        let data = DataSet::open(&self.dataset, self.format)?;
+        // A dry run needs no pictures.
+        let options = LoadOptions { images_required: !self.dry_run, ..LoadOptions::default() };
+        let (mut train, complaints) = match &self.triplets {
+            Some(file) => synthetic::load(file, &data, &options)?,
+            None => data.load(Split::Train, &options)?,
+        };
+        super::complain(&complaints, 20);
+        if self.first > 0 {
+            train.triplets.truncate(self.first);
+        }
+        if let Some(file) = &self.reverse {
+            let (missing, complaints) = synthetic::reverse_texts(file, &mut train)?;
+            super::complain(&complaints, 20);
+            super::note(format_args!("{}: no text for {missing} triplets, which keep their own", file.display()));
+        }
+        let (mut validation, complaints) = data.load(Split::Val, &options)?;
+        super::complain(&complaints, 20);
+        let captions = choices.losses == Some(Recipe::Captions);
+        if captions {
+            let described = described::load(&self.dataset)?.unwrap_or_default();
+            train = derive::captions(&train, &described)?;
+            validation = derive::captions(&validation, &described)?;
+        }
+        let settings = choices.settings(train.triplets.len())?;
+        if !captions {
+            derive::spread_wordings(&mut train);
+            if settings.unchanged > 0.0 {
+                derive::add_unchanged(&mut train, settings.unchanged, settings.seed);
+            }
+        }
+        let vocabulary = self.weights.join("vocab.txt");
+        if self.dry_run {
+            let words = fsx::read_text(&vocabulary).ok().map(|text| WordPiece::from_vocab(&text)).transpose()?;
+            let cache = self.features.unwrap_or_else(|| super::features_path(&self.dataset, &config));
+            return super::dry_run::dry_run(&settings, &config, &train, words.as_ref(), Some(&cache));
+        }
+        let out = self.out.clone().unwrap_or_default();
+        let features = self.features(&config, settings.device, [&train, &validation])?;
+        let words = WordPiece::from_vocab(&fsx::read_text(&vocabulary)?)?;
+        let mut start = match &self.start {
+            Some(path) => thisbut_trainer::train::checkpoint::open(path)?.model()?,
+            None => import::language_start(&config, &self.weights)?,
+        };
+        if let Some(temperature) = choices.temperature {
+            start.insert("temperature".into(), (vec![1], vec![temperature as f32]));
+        }
+        let inputs = Inputs {
+            config: &config,
+            train: &train,
+            validation: &validation,
+            features: &*features,
+            words: &words,
+            start,
+            run: &out,
+            until: self.until.map(NonZeroUsize::get),
+        };
+        let bar = super::progress("steps");
+        let path = finetune(&settings, inputs, &mut |event| match event {
+            Event::Step { step, steps, loss, triplets_per_second, .. } => {
+                super::advance(&bar, step, steps);
+                bar.set_message(format!("loss {loss:.3}, {triplets_per_second:.0} triplets/s"));
+            }
+            Event::Validation { step, found } => {
+                let groups: Vec<String> =
+                    found.groups.iter().map(|(name, r)| format!("{name} {:.1} / {:.1}", r.r1, r.r10)).collect();
+                let (total, (rule, value)) = (&found.total, found.selection);
+                bar.suspend(|| {
+                    super::note(format_args!(
+                        "step {step}: R@1 {:.1}, R@10 {:.1} ({}); {rule}: {value:.2}",
+                        total.r1,
+                        total.r10,
+                        groups.join(", ")
+                    ));
+                });
+            }
+            Event::Note(note) => bar.suspend(|| super::note(note)),
+        })?;
+        bar.finish_and_clear();
+        super::print(path.display())
+    }
+}

@@ -1,0 +1,253 @@
+//! `thisbut generator compare`, `check` and `score`: what people say of generated texts.
+
+use anyhow::{Result, bail};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split};
+use thisbut_trainer::fsx;
+use thisbut_trainer::generator::texts::{self, Complaints, Text};
+use thisbut_trainer::page::judge::score::score;
+use thisbut_trainer::page::judge::{Draw, Drawn, Filled, Key, Kind, page, pictured};
+
+/// Pairs drawn beyond those that the page shows, for pictures that cannot be read.
+const SPARE: usize = 64;
+
+/// What both pages need.
+#[derive(clap::Args)]
+struct Sheet {
+    /// The data set's folder, for the pictures.
+    #[arg(long)]
+    dataset: PathBuf,
+    /// The data set's layout (default: told from its files).
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Pairs on the page.
+    #[arg(long, default_value_t = 100)]
+    count: usize,
+    /// Seed of the draw and of the texts' order.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The page to write. Its key lies beside it, ending in `.key.json`.
+    #[arg(long)]
+    out: PathBuf,
+    /// The page's heading.
+    #[arg(long)]
+    title: Option<String>,
+}
+
+/// Write a page for a blind comparison: each pair's pictures and two texts in a random order, a person's and the generated one,
+/// or two generators'.
+///
+/// The page is one file without any word about whose texts they are; that stands in the key beside it, for `score`.
+#[derive(clap::Args)]
+pub struct Compare {
+    /// Generated triplets: a file of `thisbut generate`.
+    triplets: PathBuf,
+    /// Another generator's texts for the same pairs (default: the data set's own texts).
+    other: Option<PathBuf>,
+    /// Whose texts, without a second file.
+    #[arg(long, value_enum, default_value = "val")]
+    split: Split,
+    #[command(flatten)]
+    sheet: Sheet,
+}
+
+/// Write a page for the reader's check: random triplets with pictures, the rule of what is an error, and buttons.
+#[derive(clap::Args)]
+pub struct Check {
+    /// Generated triplets: a file of `thisbut generate`.
+    triplets: PathBuf,
+    /// Check the texts that lead back.
+    #[arg(long)]
+    reversed: bool,
+    #[command(flatten)]
+    sheet: Sheet,
+}
+
+/// Count what people saved from a page of `compare` (wins, ties, sign test) or `check` (error rate), with 95 % intervals.
+#[derive(clap::Args)]
+pub struct Score {
+    /// The files that the page saved, JSON or CSV, one a reader.
+    #[arg(required = true)]
+    results: Vec<PathBuf>,
+    /// The page's key.
+    #[arg(long)]
+    key: PathBuf,
+    /// Write the figures here as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+fn name(path: &Path) -> String {
+    path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.to_string_lossy().into_owned())
+}
+
+impl Sheet {
+    /// Image files of every split, by name.
+    fn files(&self, data: &DataSet) -> Result<HashMap<String, PathBuf>> {
+        let mut files = HashMap::new();
+        for split in data.splits() {
+            let (table, complaints) = data.load(split, &LoadOptions::default())?;
+            super::super::complain(&complaints, 5);
+            files.extend(table.images.into_iter().map(|image| (image.name, image.path)));
+        }
+        Ok(files)
+    }
+
+    fn draw(&self) -> Result<Draw> {
+        if self.count == 0 {
+            bail!("--count 0: a page needs a pair; give at least 1");
+        }
+        Ok(Draw::new(self.seed, self.count.saturating_add(SPARE)))
+    }
+
+    fn write(
+        &self,
+        kind: Kind,
+        sources: Vec<String>,
+        drawn: Vec<Drawn>,
+        files: &HashMap<String, PathBuf>,
+        title: &str,
+    ) -> Result<()> {
+        let drawn = pictured(drawn, files, self.count, &mut |problem| super::super::note(problem));
+        let key = Key::new(kind, self.seed, sources, drawn, self.count)?;
+        if key.items.len() < self.count {
+            super::super::note(format_args!("{} pairs of {}: there are no more", key.items.len(), self.count));
+        }
+        let path = fsx::beside(&self.out, "key.json");
+        let html = page(&key, self.title.as_deref().unwrap_or(title), files);
+        // The key first: a page without one could not be counted.
+        key.write(&path)?;
+        fsx::write_atomic(&self.out, html.as_bytes())?;
+        super::super::print(format_args!(
+            "{}: {} pairs; keep {} to yourself, for `thisbut generator score`",
+            self.out.display(),
+            key.items.len(),
+            path.display()
+        ))
+    }
+}
+
+/// Offers the file's pairs whose images are known; the rest become complaints.
+fn offer(
+    path: &Path,
+    files: &HashMap<String, PathBuf>,
+    take: &mut dyn FnMut(Text) -> Result<(), String>,
+) -> Result<Complaints> {
+    let (mut complaints, mut usable) = (Complaints::default(), 0);
+    texts::each(path, &mut |at, _, row| {
+        let known = row.and_then(|text| {
+            if let Some(name) = [&text.reference, &text.target].into_iter().find(|name| !files.contains_key(*name)) {
+                return Err(format!("the data set has no picture of '{name}'"));
+            }
+            take(text)
+        });
+        match known {
+            Ok(()) => usable += 1,
+            Err(problem) => complaints.push(format!("{}, {at}", path.display()), format!("{problem}; left out")),
+        }
+        Ok(())
+    })?;
+    complaints.refuse_all(path, usable, "check that the triplets and the data set belong together")?;
+    Ok(complaints)
+}
+
+impl Compare {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let data = DataSet::open(&self.sheet.dataset, self.sheet.format)?;
+        let files = self.sheet.files(&data)?;
+        let (sources, others) = match &self.other {
+            Some(path) => {
+                let names = [name(&self.triplets), name(path)];
+                let whole = || [&self.triplets, path].map(|p| p.display().to_string()).to_vec();
+                (if names[0] == names[1] { whole() } else { names.to_vec() }, texts_of_file(path, &files)?)
+            }
+            None => {
+                let (table, complaints) = data.load(self.split, &LoadOptions::default())?;
+                super::super::complain(&complaints, 5);
+                let person = format!("a person ({})", self.split.name());
+                (vec![name(&self.triplets), person], annotated(&table))
+            }
+        };
+        let (mut draw, mut alike) = (self.sheet.draw()?, 0);
+        let complaints = offer(&self.triplets, &files, &mut |text| {
+            let Some(other) = others.get(&pair(&text.reference, &text.target)) else { return Ok(()) };
+            if other.trim() == text.modifier_generated.trim() {
+                alike += 1;
+                return Ok(());
+            }
+            // The other source is the first, so that `score` gives the share of those that prefer the triplets' text.
+            draw.offer(&text.reference, &text.target, || vec![other.clone(), text.modifier_generated]);
+            Ok(())
+        })?;
+        super::complain(&complaints);
+        if alike > 0 {
+            super::super::note(format_args!("{alike} pairs have the same text twice and are not drawn"));
+        }
+        let sources = sources.into_iter().rev().collect();
+        self.sheet.write(Kind::Compare, sources, draw.finish(), &files, "Which text is better?")
+    }
+}
+
+/// A pair as a key of a map.
+fn pair(reference: &str, target: &str) -> (String, String) {
+    (reference.to_owned(), target.to_owned())
+}
+
+/// A person's text for each pair, the first where there are several.
+fn annotated(table: &thisbut_trainer::data::Table) -> HashMap<(String, String), String> {
+    let image = |at: u32| table.images.get(at as usize).map_or("", |image| image.name.as_str());
+    let mut found = HashMap::new();
+    for triplet in &table.triplets {
+        for target in &triplet.targets {
+            found.entry(pair(image(triplet.reference), image(*target))).or_insert_with(|| triplet.text.clone());
+        }
+    }
+    found
+}
+
+fn texts_of_file(path: &Path, files: &HashMap<String, PathBuf>) -> Result<HashMap<(String, String), String>> {
+    let mut found = HashMap::new();
+    let complaints = offer(path, files, &mut |text| {
+        found.entry((text.reference, text.target)).or_insert(text.modifier_generated);
+        Ok(())
+    })?;
+    super::complain(&complaints);
+    Ok(found)
+}
+
+impl Check {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let data = DataSet::open(&self.sheet.dataset, self.sheet.format)?;
+        let files = self.sheet.files(&data)?;
+        let mut draw = self.sheet.draw()?;
+        let complaints = offer(&self.triplets, &files, &mut |text| {
+            if self.reversed {
+                let back = text.modifier_reversed.ok_or("there is no modifier_reversed")?;
+                draw.offer(&text.target, &text.reference, || vec![back]);
+            } else {
+                draw.offer(&text.reference, &text.target, || vec![text.modifier_generated]);
+            }
+            Ok(())
+        })?;
+        super::complain(&complaints);
+        let back = if self.reversed { ", the way back" } else { "" };
+        let sources = vec![format!("{}{back}", name(&self.triplets))];
+        self.sheet.write(Kind::Check, sources, draw.finish(), &files, "Is the text right?")
+    }
+}
+
+impl Score {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let key = Key::read(&self.key)?;
+        let filled = self.results.iter().map(|path| Filled::read(path, &key)).collect::<Result<Vec<_>, _>>()?;
+        let found = score(&key, &filled)?;
+        if let Some(path) = &self.json {
+            fsx::write_atomic(path, serde_json::to_string_pretty(&found)?.as_bytes())?;
+        }
+        super::super::print(&found)
+    }
+}

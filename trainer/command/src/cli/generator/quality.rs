@@ -1,0 +1,116 @@
+//! `thisbut generator quality`: the paper's Table I and Table IVc of generated texts.
+
+use anyhow::{Result, bail};
+use std::path::PathBuf;
+use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table};
+use thisbut_trainer::device::{DeviceKind, choose};
+use thisbut_trainer::embed;
+use thisbut_trainer::evaluate::{Scorer, cached_tokens, target_tokens};
+use thisbut_trainer::fsx;
+use thisbut_trainer::generator::quality::{TableFour, TableOne, both_texts, table_four, table_one, texts_of};
+use thisbut_trainer::retriever::Retriever;
+
+/// Check generated texts as the paper does: different words and lengths (Table I), beside a person's texts with --dataset;
+/// retrieval with the generated texts in the place of a person's (Table IVc) with --checkpoint.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Generated triplets: a file of `thisbut generate`. For --checkpoint, of the data set's own pairs.
+    triplets: PathBuf,
+    /// A data set with a person's texts.
+    #[arg(long)]
+    dataset: Option<PathBuf>,
+    /// The data set's layout (default: told from its files).
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Whose texts and queries.
+    #[arg(long, value_enum, default_value = "val")]
+    split: Split,
+    /// A retrieval model that answers both texts: a checkpoint of `thisbut finetune` or `thisbut pretrain`.
+    #[arg(long, requires = "dataset")]
+    checkpoint: Option<PathBuf>,
+    /// The cache of `thisbut features`.
+    #[arg(long)]
+    features: Option<PathBuf>,
+    /// The folder of `fetch-weights`.
+    #[arg(long, default_value = "data/weights")]
+    weights: PathBuf,
+    /// Write the figures here as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// What to compute on.
+    #[arg(long, value_enum, default_value_t)]
+    device: DeviceKind,
+}
+
+#[derive(serde::Serialize)]
+struct Answer {
+    texts: TableOne,
+    retrieval: Option<TableFour>,
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let annotated = match &self.dataset {
+            Some(root) => {
+                // Words need no pictures; retrieval needs those of the cache only.
+                let options = LoadOptions { images_required: false, strict: false };
+                let (table, complaints) = DataSet::open(root, self.format)?.load(self.split, &options)?;
+                super::super::complain(&complaints, 20);
+                Some((format!("a person's, {}", self.split.name()), table))
+            }
+            None => None,
+        };
+        let beside = annotated.as_ref().map(|(name, table)| (name.as_str(), table));
+        let (texts, complaints) = table_one(&self.triplets, beside)?;
+        super::complain(&complaints);
+        super::super::print(&texts)?;
+        let retrieval = match (&self.checkpoint, annotated) {
+            (Some(path), Some((_, table))) => {
+                let found = self.retrieval(path, table)?;
+                super::super::print(&found)?;
+                Some(found)
+            }
+            _ => None,
+        };
+        if let Some(path) = &self.json {
+            fsx::write_atomic(path, serde_json::to_string_pretty(&Answer { texts, retrieval })?.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn retrieval(&self, checkpoint: &std::path::Path, table: Table) -> Result<TableFour> {
+        let all = table.triplets.len();
+        let found = texts_of(&self.triplets, &table)?;
+        let (original, generated) = both_texts(table, &found);
+        if original.triplets.is_empty() {
+            bail!(
+                "{}: has no text for a pair of the split '{}'; generate with that split's pairs (docs/generator.md)",
+                self.triplets.display(),
+                self.split.name()
+            );
+        }
+        let device = choose(self.device)?;
+        let retriever = Retriever::load(checkpoint, &self.weights, &device)?;
+        let cache = match (&self.features, &self.dataset) {
+            (Some(path), _) => path.clone(),
+            (None, Some(root)) => super::super::features_path(root, &retriever.config),
+            (None, None) => bail!("--features: give the cache of `thisbut features`"),
+        };
+        let features = retriever.features(&cache, &self.weights)?;
+        let rows = embed::rows(&original, &features)?;
+        let tokens = cached_tokens(&features, &rows, &device);
+        let subject = retriever.subject(&tokens);
+        let bar = super::super::progress("images");
+        let targets =
+            target_tokens(&subject, &original.gallery, &mut |done, all| super::super::advance(&bar, done, all))?;
+        bar.finish_and_clear();
+        let scorer = Scorer::Exact(targets, retriever.config.qformer.query_tokens, retriever.config.projection);
+        let bar = super::super::progress("queries");
+        let tables = (&original, &generated);
+        let found =
+            table_four(&subject, tables, all, &scorer, &mut |done, all| super::super::advance(&bar, done, all))?;
+        bar.finish_and_clear();
+        Ok(found)
+    }
+}

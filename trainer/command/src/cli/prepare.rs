@@ -1,0 +1,61 @@
+//! `thisbut prepare`: data sets that this tool can make by itself.
+
+use anyhow::Result;
+use std::path::PathBuf;
+use thisbut_trainer::prepare::fluent::{self, FluentOptions};
+
+/// Make a data set.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// The built-in collection: 3D Fluent emoji with annotations, fetched with npm, in CIRR's layout.
+    Fluent(Fluent),
+}
+
+#[derive(clap::Args)]
+struct Fluent {
+    /// The folder to write.
+    #[arg(long, default_value = "data/fluent")]
+    out: PathBuf,
+    /// A node_modules folder that already has both packages; npm is not called then.
+    #[arg(long)]
+    from: Option<PathBuf>,
+    /// Where npm installs.
+    #[arg(long, default_value = "data/cache/npm")]
+    cache: PathBuf,
+    /// Seed of every draw: the same seed gives the same files.
+    #[arg(long, default_value_t = FluentOptions::default().seed)]
+    seed: u64,
+    /// Training triplets to draw.
+    #[arg(long, default_value_t = FluentOptions::default().train_triplets)]
+    train: usize,
+    /// Validation queries to draw.
+    #[arg(long, default_value_t = FluentOptions::default().val_queries)]
+    val: usize,
+    /// Test queries to draw.
+    #[arg(long, default_value_t = FluentOptions::default().test_queries)]
+    test: usize,
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let Command::Fluent(args) = self.command;
+        let options = FluentOptions {
+            out: args.out,
+            from: args.from,
+            cache: args.cache,
+            seed: args.seed,
+            train_triplets: args.train,
+            val_queries: args.val,
+            test_queries: args.test,
+        };
+        let report = fluent::prepare(&options, &mut |line| super::note(line))?;
+        super::print(report.table())
+    }
+}

@@ -1,0 +1,70 @@
+//! `thisbut report`: per-query results as an HTML page with pictures.
+
+use anyhow::Result;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split};
+use thisbut_trainer::fsx;
+use thisbut_trainer::page::{Options, Run, page};
+
+/// Write what `evaluate --per-query` found as one HTML page with pictures: of one run the worst and best queries, of two
+/// runs the queries that the second answers better and worse than the first.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The per-query file of a run.
+    run: PathBuf,
+    /// The per-query file of a second run on the same queries.
+    other: Option<PathBuf>,
+    /// The data set's folder, for the pictures.
+    #[arg(long)]
+    dataset: PathBuf,
+    /// The data set's layout (default: told from its files).
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Which queries were evaluated.
+    #[arg(long, value_enum, default_value = "test")]
+    split: Split,
+    /// The page to write.
+    #[arg(long, default_value = "report.html")]
+    out: PathBuf,
+    /// Queries in each list.
+    #[arg(long, default_value_t = 24)]
+    count: usize,
+    /// Images of each ranking, at most 10.
+    #[arg(long, default_value_t = 8)]
+    top: usize,
+    /// The page's heading (default: the runs and the data set).
+    #[arg(long)]
+    title: Option<String>,
+}
+
+impl Args {
+    /// Runs the command.
+    pub fn run(self) -> Result<()> {
+        let mut runs = Vec::new();
+        for path in [Some(&self.run), self.other.as_ref()].into_iter().flatten() {
+            let (run, complaints) = Run::read(path)?;
+            super::complain(&complaints, 20);
+            runs.push(run);
+        }
+        if let [first, second] = runs.as_mut_slice()
+            && first.name == second.name
+        {
+            // Files of the same name in two runs' folders.
+            first.name = self.run.display().to_string();
+            second.name = self.other.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+        }
+        let options = LoadOptions { images_required: false, strict: false };
+        let (table, complaints) = DataSet::open(&self.dataset, self.format)?.load(self.split, &options)?;
+        super::complain(&complaints, 20);
+        let files: HashMap<String, PathBuf> = table.images.into_iter().map(|image| (image.name, image.path)).collect();
+        let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
+        let title = self
+            .title
+            .clone()
+            .unwrap_or_else(|| format!("{} on {} {}", names.join(" and "), self.dataset.display(), self.split.name()));
+        let html = page(&runs, &files, &Options { title: &title, count: self.count, top: self.top })?;
+        fsx::write_atomic(&self.out, html.as_bytes())?;
+        super::print(self.out.display())
+    }
+}

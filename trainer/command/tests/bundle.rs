@@ -1,0 +1,251 @@
+//! `index` and `query` from outside, on a bundle of the tiny model with random weights.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use image::{Rgba, RgbaImage};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use thisbut_model::CirConfig;
+use thisbut_model::bundle::{FORMAT, Form, GalleryEntry, Manifest, Precision, VERSION, VocabularyEntry, WeightsEntry};
+use thisbut_model::cir::Cir;
+use thisbut_model::engine::{ENCODER_PREFIX, MODEL_PREFIX};
+use thisbut_model::nn::ImageEncoder;
+use thisbut_model::weights::collect;
+use thisbut_trainer::bundle_io::{Bundle, Writer};
+
+fn thisbut(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_thisbut")).args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn succeeds(args: &[&str]) -> String {
+    let out = thisbut(args);
+    assert!(out.status.success(), "{args:?}: {}", text(&out.stderr));
+    text(&out.stdout)
+}
+
+/// Runs, expects failure with status 1 and one line of error without a panic; returns the line.
+fn refused(args: &[&str]) -> String {
+    let out = thisbut(args);
+    let error = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{args:?}: {error}");
+    assert!(!error.contains("panicked"), "{error}");
+    let line = error.trim_end().lines().last().unwrap_or_default().to_owned();
+    assert!(line.starts_with("thisbut: "), "{error}");
+    line
+}
+
+/// A bundle of the tiny model in `folder`, without a gallery.
+fn tiny_bundle(folder: &Path) {
+    let config = CirConfig::preset("tiny").unwrap();
+    let device = thisbut_trainer::device::choose(Default::default()).unwrap();
+    let mut tensors = collect(&ImageEncoder::new(&config, &device), ENCODER_PREFIX).unwrap();
+    tensors.extend(collect(&Cir::new(&config, &device), MODEL_PREFIX).unwrap());
+    // Fixed weights, wide enough that the photos' targets differ: BERT's start maps them all to nearly one point.
+    for (dims, values) in tensors.values_mut().filter(|(dims, _)| dims.len() > 1) {
+        let mut state = dims.iter().product::<usize>() as u32;
+        for value in values {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *value = (state >> 8) as f32 / (1 << 24) as f32 - 0.5;
+        }
+    }
+    let weights = thisbut_model::quant::write_weights(&tensors, |_, _| None, &BTreeMap::new()).unwrap();
+    let vocab = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nbut\nred\nwith\na\nhat\n";
+    let mut writer = Writer::new(folder).unwrap();
+    let manifest = Manifest {
+        format: FORMAT.into(),
+        version: VERSION,
+        product_version: "0.0.0".into(),
+        architecture: "tiny".into(),
+        form: Form::Full,
+        config: serde_json::to_value(&config).unwrap(),
+        weights: vec![WeightsEntry {
+            file: writer.add("", "weights", "safetensors", &weights).unwrap(),
+            code_width: Precision::F32,
+        }],
+        vocab: VocabularyEntry { file: writer.add("", "vocab", "txt", vocab.as_bytes()).unwrap() },
+        gallery: GalleryEntry {
+            count: 0,
+            tokens: config.qformer.query_tokens,
+            width: config.projection,
+            chunks: vec![],
+            metadata: vec![],
+            thumbnails: "thumbs/".into(),
+            title: String::new(),
+            licence: String::new(),
+        },
+        self_test: None,
+        measured: serde_json::Value::Null,
+        suggestions: vec![],
+    };
+    writer.finish(&manifest).unwrap();
+}
+
+/// A model, photos and an indexed gallery, made once for each test.
+struct Shop {
+    folder: tempfile::TempDir,
+}
+
+impl Shop {
+    fn new() -> Self {
+        let shop = Self { folder: tempfile::tempdir().unwrap() };
+        tiny_bundle(&shop.at("model"));
+        std::fs::create_dir(shop.at("photos")).unwrap();
+        for i in 0..20u8 {
+            let picture = RgbaImage::from_fn(40, 30, |x, y| Rgba([i * 12, x as u8 * 6, y as u8 * i, 255]));
+            picture.save(shop.at(&format!("photos/photo-{i:02}.png"))).unwrap();
+        }
+        std::fs::write(shop.at("photos/broken.jpg"), [0xff, 0xd8, 0xff, 0xe0, 0, 0]).unwrap();
+        shop
+    }
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+    fn path(&self, name: &str) -> String {
+        self.at(name).to_str().unwrap().to_owned()
+    }
+    fn index(&self) -> String {
+        succeeds(&["index", &self.path("photos"), "--bundle", &self.path("model"), "--out", &self.path("shop")])
+    }
+}
+
+#[test]
+fn index_then_query() {
+    let shop = Shop::new();
+    let said = shop.index();
+    assert!(said.contains("20 images indexed, 1 complaints"), "{said}");
+    let bundle = Bundle::read(&shop.at("shop")).unwrap();
+    assert_eq!((bundle.metadata.len(), bundle.manifest.gallery.title.as_str()), (20, "photos"));
+
+    let (root, photo) = (shop.path("shop"), shop.path("photos/photo-03.png"));
+    let ask = |more: &[&str]| {
+        let args = [&["query", "--bundle", &root, "--json"], more].concat();
+        serde_json::from_str::<Vec<serde_json::Value>>(&succeeds(&args)).unwrap()
+    };
+    assert_eq!(ask(&["--image", &photo, "-k", "3"]).len(), 3, "without a text");
+    let composed = ask(&["--image", &photo, "--text", "but with a red hat"]);
+    assert_eq!(composed.len(), 10);
+    let scores: Vec<f64> = composed.iter().map(|a| a["score"].as_f64().unwrap()).collect();
+    assert!(scores.windows(2).all(|w| w[0] >= w[1]) && scores.iter().all(|s| s.abs() <= 1.01), "{scores:?}");
+    assert_eq!(composed, ask(&["--image", &photo, "--text", "But WITH a red hat!"]), "the same text once cleaned");
+    let like = ask(&["--like", "photo-03.png", "--text", "but red", "-k", "50"]);
+    assert_eq!(like.len(), 19);
+    assert!(like.iter().all(|a| a["id"] != "photo-03.png"), "the reference is not among the answers");
+    // Its thumbnail is the photo itself: asked by file, the gallery's own copy is no answer either.
+    let by_file = ask(&["--image", &photo, "--text", "but red", "-k", "50"]);
+    assert!(by_file.iter().all(|a| a["id"] != "photo-03.png"));
+    let ranking = |answers: &[serde_json::Value]| {
+        answers.iter().map(|a| (a["id"].to_string(), a["score"].to_string())).collect::<Vec<_>>()
+    };
+    assert_eq!(ranking(&like), ranking(&by_file));
+    assert_eq!(ask(&["--text", "red"]).len(), 10);
+    let table = succeeds(&["query", "--bundle", &root, "--image", &photo, "-k", "2"]);
+    let line = table.lines().next().unwrap_or_default();
+    assert!(line.starts_with("   1  ") && line.contains("  Photo ") && line.ends_with(".png]"), "{table}");
+}
+
+#[test]
+fn odd_texts_are_answered_or_refused() {
+    let shop = Shop::new();
+    shop.index();
+    let (root, photo) = (shop.path("shop"), shop.path("photos/photo-03.png"));
+    let query = |text: &str| thisbut(&["query", "--bundle", &root, "--image", &photo, "--text", text]);
+    let long = "red hat ".repeat(1250);
+    for odd in ["🧑‍🚒 🔥", "لكن بقبعة حمراء", "a\u{202e}b\u{0}c".trim_end_matches('\0'), "red\n\that", long.as_str()]
+    {
+        let odd = odd.replace('\0', "");
+        let out = query(&odd);
+        assert!(out.status.success(), "{:?}: {}", odd.chars().take(9).collect::<String>(), text(&out.stderr));
+        assert_eq!(text(&out.stderr).contains("only its beginning counts"), odd.len() > 5000);
+        assert_eq!(text(&out.stdout).lines().count(), 10);
+    }
+    for empty in ["", "   ", "...!!!"] {
+        assert!(refused(&["query", "--bundle", &root, "--image", &photo, "--text", empty]).contains("has no words"));
+    }
+    assert!(refused(&["query", "--bundle", &root]).contains("give --image, --text, or both"));
+    assert_eq!(thisbut(&["query", "--image", &photo, "--like", "x"]).status.code(), Some(2));
+}
+
+#[test]
+fn bad_images_and_bundles_get_one_sentence() {
+    let shop = Shop::new();
+    shop.index();
+    let root = shop.path("shop");
+    std::fs::write(shop.at("empty.png"), b"").unwrap();
+    std::fs::write(shop.at("text.png"), b"no image").unwrap();
+    RgbaImage::from_pixel(1, 1, Rgba([9, 9, 9, 255])).save(shop.at("one.png")).unwrap();
+    let asked = |name: &str| refused(&["query", "--bundle", &root, "--text", "red", "--image", &shop.path(name)]);
+    assert!(asked("empty.png").contains("empty.png: the file has zero bytes"));
+    assert!(asked("text.png").contains("text.png: this is not an image"));
+    assert!(asked("photos/broken.jpg").contains("broken.jpg: "));
+    assert!(asked("photos").contains("is not a file"));
+    assert!(asked("nowhere.png").contains("cannot read"));
+    succeeds(&["query", "--bundle", &root, "--text", "red", "--image", &shop.path("one.png")]);
+    assert!(refused(&["query", "--bundle", &root, "--like", "nobody"]).contains("'nobody': is not in the gallery"));
+
+    let query = || refused(&["query", "--bundle", &root, "--text", "red"]);
+    let files: Vec<_> = Bundle::read(&shop.at("shop")).unwrap().manifest.files().cloned().collect();
+    for file in files {
+        let path = shop.at("shop").join(&file.path);
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+        let line = query();
+        assert!(line.contains(&file.path) && line.contains("cut short"), "{line}");
+        std::fs::write(&path, whole).unwrap();
+    }
+    let manifest = shop.at("shop/bundle.json");
+    let json = std::fs::read_to_string(&manifest).unwrap();
+    // A device (or a build) that computes something else is not allowed to answer.
+    let start = json.find("\"expected\"").unwrap();
+    let score = json[start..].find("0.").map(|at| start + at).unwrap();
+    std::fs::write(&manifest, format!("{}7{}", &json[..score], &json[score + 1..])).unwrap();
+    assert!(query().contains("self-test"), "{}", query());
+    std::fs::write(&manifest, json.replace("thisbut-bundle", "other")).unwrap();
+    assert!(query().contains("bundle.json"));
+    assert!(refused(&["query", "--bundle", &shop.path("photos"), "--text", "red"]).contains("is not a bundle"));
+    let out = shop.path("new");
+    assert!(refused(&["index", &shop.path("photos"), "--bundle", &out, "--out", &out]).contains("is not a bundle"));
+    assert!(!shop.at("new").exists());
+    let model = shop.path("model");
+    assert!(refused(&["index", &shop.path("none"), "--bundle", &model, "--out", &out]).contains("is not a folder"));
+    std::fs::create_dir(shop.at("void")).unwrap();
+    assert!(refused(&["index", &shop.path("void"), "--bundle", &model, "--out", &out]).contains("no usable image"));
+    assert!(!shop.at("new").exists(), "nothing half-written");
+    if !cfg!(feature = "cuda") {
+        let line = refused(&["query", "--bundle", &root, "--text", "red", "--device", "cuda"]);
+        assert!(line.contains("--device cuda"), "{line}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    let shop = Shop::new();
+    let picture = std::fs::read(shop.at("photos/photo-00.png")).unwrap();
+    for i in 0..4000 {
+        std::fs::write(shop.at(&format!("photos/copy-{i}.png")), &picture).unwrap();
+    }
+    let unfinished = || {
+        let names = std::fs::read_dir(shop.folder.path()).unwrap().map(|e| e.unwrap().file_name());
+        names.filter(|n| n.to_string_lossy().starts_with(thisbut_trainer::partial::PREFIX)).count()
+    };
+    for signal in ["-INT", "-TERM"] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_thisbut"))
+            .args(["index", &shop.path("photos"), "--bundle", &shop.path("model"), "--out", &shop.path("shop")])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        while unfinished() == 0 {
+            assert!(child.try_wait().unwrap().is_none(), "ended before it wrote anything");
+            std::thread::yield_now();
+        }
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}");
+        assert_eq!(unfinished(), 0, "{signal}");
+        assert!(!shop.at("shop").exists(), "{signal}");
+    }
+}
