@@ -20,8 +20,8 @@ use thisbut_trainer::train::settings::Settings;
 
 fn small(family: &str) -> CirConfig {
     let json = match family {
-        "eva" => include_str!("../../tests/browser/configs/small-eva.json"),
-        _ => include_str!("../../tests/browser/configs/small-clip.json"),
+        "eva" => include_str!("../../../tests/browser/configs/small-eva.json"),
+        _ => include_str!("../../../tests/browser/configs/small-clip.json"),
     };
     CirConfig::parse(json, family).unwrap()
 }
