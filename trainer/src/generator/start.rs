@@ -18,7 +18,7 @@ use thisbut_model::weights::{Tensors, shapes};
 /// # Errors
 /// When the token table cannot be read from its device.
 pub fn random(head: &Mtst, decoder: &Llama, seed: u64) -> Result<Tensors> {
-    let mut tensors = train::start::random(head, seed);
+    let mut tensors = train::start::random(head, seed)?;
     let table = decoder.tokens.val();
     let spread = read(table.square().mean())?.first().copied().unwrap_or(0.0).sqrt();
     if let Some((dims, values)) = tensors.get_mut("projection.weight")

@@ -1,15 +1,16 @@
 //! Recall on the validation split while a run goes on, and the figure that chooses the best checkpoint.
 
 use super::finetune::Inputs;
-use super::settings::{Recipe, Selection, Settings};
+use super::learner::Learner;
+use super::objective::{Objective, Queries};
+use super::settings::{Selection, Settings};
 use crate::embed::{self, Tokenized};
-use crate::error::Result;
+use crate::error::{Result, TrainerError};
 use crate::metrics::{Accumulator, Recall};
 use burn::tensor::Device;
 use serde_json::json;
 use std::collections::BTreeMap;
-use thisbut_model::cir::{Cir, similarity};
-use thisbut_model::nn::Noise;
+use thisbut_model::cir::similarity;
 
 /// Queries embedded together.
 const BATCH: usize = 128;
@@ -25,8 +26,8 @@ pub struct Validated {
 }
 
 impl Validated {
-    /// The metrics file's line: R@1 and R@10 of all and of each group, every figure of the protocol, and the selection.
-    pub fn line(&self, step: usize) -> serde_json::Value {
+    /// The metrics file's keys: R@1 and R@10 of all and of each group, every figure of the protocol, and the selection.
+    pub fn line(&self) -> serde_json::Map<String, serde_json::Value> {
         let two = |recall: &Recall| json!({ "r1": recall.r1, "r10": recall.r10 });
         let groups: serde_json::Map<_, _> = self.groups.iter().map(|(name, r)| (name.clone(), two(r))).collect();
         let mut val = two(&self.total);
@@ -34,7 +35,8 @@ impl Validated {
         let known = self.total.figures().into_iter().filter_map(|f| Some((f.key.to_owned(), f.value?.into())));
         let figures: serde_json::Map<_, serde_json::Value> = known.collect();
         let selection = json!({ "rule": self.selection.0, "value": self.selection.1 });
-        json!({ "step": step, "val": val, "figures": figures, "selection": selection })
+        let line = [("val", val), ("figures", figures.into()), ("selection", selection)];
+        line.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 }
 
@@ -42,12 +44,20 @@ impl Validated {
 ///
 /// # Errors
 /// When images or the device fail.
-pub fn validate(model: &Cir, settings: &Settings, inputs: &Inputs, device: &Device) -> Result<Validated> {
+pub fn validate<O: Objective>(
+    objective: &O,
+    learner: &Learner<O::Model>,
+    settings: &Settings,
+    inputs: &Inputs,
+    device: &Device,
+) -> Result<Validated> {
     let table = inputs.validation;
-    let model = embed::without_gradient(model);
-    let rows = embed::rows(table, inputs.features)?;
-    let gallery = embed::gallery(&model, inputs.features, &table.gallery, &rows, device)?;
+    let learner = learner.valid();
+    let images = learner.images(inputs.features);
+    let rows = embed::rows(table, &images)?;
     let texts = Tokenized::new(inputs.words, table, inputs.config.text_length);
+    let asked = |triplets| Queries { table, images: &images, rows: &rows, texts: &texts, triplets };
+    let gallery = objective.gallery(&learner.model, &asked(&[]), &table.gallery, device)?;
     // Every n-th query: the file is ordered by group.
     let count = if settings.validate_queries > 0 { settings.validate_queries } else { table.triplets.len() };
     let every = table.triplets.len().div_ceil(count.max(1)).max(1);
@@ -55,10 +65,7 @@ pub fn validate(model: &Cir, settings: &Settings, inputs: &Inputs, device: &Devi
     let positions = table.gallery_positions();
     let mut ranks = Accumulator::with(table.protocol);
     for batch in chosen.chunks(BATCH) {
-        let queries = match settings.recipe {
-            Recipe::Captions => model.text_only(&texts.batch(batch, inputs.config, device), &Noise::off()),
-            _ => embed::queries(&model, inputs.config, inputs.features, table, &rows, &texts, batch, device)?,
-        };
+        let queries = objective.queries(&learner.model, &asked(batch), device)?;
         let scores = embed::read(similarity(queries, gallery.clone()))?;
         for (scores, triplet) in scores.chunks(table.gallery.len()).zip(batch) {
             let triplet = &table.triplets[*triplet as usize];
@@ -70,7 +77,9 @@ pub fn validate(model: &Cir, settings: &Settings, inputs: &Inputs, device: &Devi
             ranks.add(scores, &query)?;
         }
     }
-    let total = ranks.overall().unwrap_or_default();
+    let total = ranks.overall().ok_or_else(|| {
+        TrainerError::data("the validation split", "has no queries", "add some, or train on another data set")
+    })?;
     let selection = total.selection(table.protocol, settings.selection == Selection::Mean);
     Ok(Validated { total, groups: ranks.groups(), selection })
 }
