@@ -4,15 +4,15 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use thisbut_model::CirConfig;
-use thisbut_model::text::WordPiece;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::text::TextReader;
 use thisbut_trainer::data::table::{Table, Triplet};
 use thisbut_trainer::embed::Tokenized;
 use thisbut_trainer::features::ImageTokens;
 use thisbut_trainer::train::estimate::memory::{memory, readable};
 use thisbut_trainer::train::estimate::{Load, parameters};
 use thisbut_trainer::train::learner::Learner;
-use thisbut_trainer::train::objective::two_pass::{Losses, TwoPass, TwoPassSettings};
+use thisbut_trainer::train::objective::two_pass::{Losses, TwoPassObjective, TwoPassSettings};
 use thisbut_trainer::train::objective::{Objective, ObjectiveSettings};
 use thisbut_trainer::train::optimizer::AdamW;
 use thisbut_trainer::train::peers::Alone;
@@ -63,7 +63,7 @@ impl ImageTokens for Same {
 }
 
 /// Bytes that two training steps took at their height.
-fn measured(settings: &Settings, config: &CirConfig, table: &Table, texts: &Tokenized) -> usize {
+fn measured(settings: &Settings, config: &RetrievalConfig, table: &Table, texts: &Tokenized) -> usize {
     let (device, rows) = (Device::flex(), vec![0; IMAGES as usize]);
     let features = Same(config.image_tokens(), config.image_width());
     let context = Context { settings, config, train: table, features: &features, rows: &rows, texts };
@@ -72,8 +72,8 @@ fn measured(settings: &Settings, config: &CirConfig, table: &Table, texts: &Toke
     PEAK.store(before, Relaxed);
     let autodiff = device.clone().autodiff();
     let ObjectiveSettings::TwoPass(own) = &settings.objective;
-    let mut objective = TwoPass::new(own, config);
-    let mut learner = Learner::new(objective.model(&autodiff), config, &settings.groups_in_force(), &autodiff);
+    let mut objective = TwoPassObjective::new(own, config).unwrap();
+    let mut learner = Learner::new(objective.model(&autodiff).unwrap(), config, &settings.groups_in_force(), &autodiff);
     objective.prepare(&learner.model, &context, &device).unwrap();
     let mut optimizer = AdamW::new(settings);
     for step in 0..2 {
@@ -88,12 +88,12 @@ fn measured(settings: &Settings, config: &CirConfig, table: &Table, texts: &Toke
 #[test]
 fn the_estimate_is_near_the_measured_peak() {
     let json = |width: usize, layers: usize, intermediate: usize, vocabulary: usize| {
-        let text = CirConfig::PRESETS[0].1.to_owned();
+        let text = RetrievalConfig::PRESETS[0].1.to_owned();
         let text = text
             .replace("\"width\": 32", &format!("\"width\": {width}"))
             .replace("\"layers\": 2", &format!("\"layers\": {layers}"));
         let text = text.replace("\"intermediate\": 64", &format!("\"intermediate\": {intermediate}"));
-        CirConfig::parse(&text.replace("\"vocabulary\": 2048", &format!("\"vocabulary\": {vocabulary}")), "test")
+        RetrievalConfig::parse(&text.replace("\"vocabulary\": 2048", &format!("\"vocabulary\": {vocabulary}")), "test")
             .unwrap()
     };
     let table = Table {
@@ -116,7 +116,7 @@ fn the_estimate_is_near_the_measured_peak() {
             .collect(),
         ..Table::default()
     };
-    let words = WordPiece::from_vocab(&WORDS.join("\n")).unwrap();
+
     let (deep, heavy) = (json(64, 6, 256, 100), json(192, 2, 768, 6000));
     let base = Settings { batch: 48, ..Settings::sprc() };
     let with = |own: TwoPassSettings| Settings { objective: ObjectiveSettings::TwoPass(own), ..base.clone() };
@@ -128,7 +128,7 @@ fn the_estimate_is_near_the_measured_peak() {
     let bank = with(TwoPassSettings { bank: true, ..q2t.clone() });
     let q2t = with(q2t);
     // Once before it counts: threads and tables that stay.
-    let texts = |config: &CirConfig| Tokenized::new(&words, &table, config.text_length);
+    let texts = |config: &RetrievalConfig| Tokenized::new(&TextReader::new(config, &WORDS.join("\n")).unwrap(), &table);
     measured(&Settings { batch: 4, ..plain.clone() }, &deep, &table, &texts(&deep));
     for (name, settings, config) in [
         ("sprc, deep", plain.clone(), &deep),
@@ -142,7 +142,9 @@ fn the_estimate_is_near_the_measured_peak() {
     ] {
         let texts = texts(config);
         let load = Load::of(&settings, config, &table, &texts);
-        let estimate = memory(&settings, config, parameters(&settings, config), load, true, IMAGES as usize).total();
+        let estimate = memory(&settings, config, parameters(&settings, config).unwrap(), load, true, IMAGES as usize)
+            .unwrap()
+            .total();
         let peak = measured(&settings, config, &table, &texts);
         let ratio = estimate as f64 / peak as f64;
         println!("{name}: estimated {}, measured {}, ratio {ratio:.2}", readable(estimate), readable(peak));

@@ -21,14 +21,14 @@ use crate::fsx;
 use burn::tensor::Device;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use thisbut_model::CirConfig;
-use thisbut_model::text::WordPiece;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::text::TextReader;
 use thisbut_model::weights::Tensors;
 
 /// What a run reads and where it writes.
 pub struct Inputs<'a> {
     /// The architecture.
-    pub config: &'a CirConfig,
+    pub config: &'a RetrievalConfig,
     /// Training triplets.
     pub train: &'a Table,
     /// Validation queries and their gallery.
@@ -36,7 +36,7 @@ pub struct Inputs<'a> {
     /// Image tokens of both.
     pub features: &'a dyn ImageTokens,
     /// The tokenizer.
-    pub words: &'a WordPiece,
+    pub texts: &'a TextReader,
     /// Starting weights by name; parameters of the model that are missing start at random. Where a part of the image encoder
     /// trains, all of it is here, its names behind [`IMAGE_ENCODER`](super::learner::IMAGE_ENCODER).
     pub start: Tensors,
@@ -88,7 +88,7 @@ struct Finetuning<'a> {
 }
 
 impl Use for Finetuning<'_> {
-    type Out = Result<PathBuf>;
+    type Out = PathBuf;
 
     fn with<O: Objective>(self, objective: O) -> Result<PathBuf> {
         let Self { settings, mut inputs, tell } = self;
@@ -106,13 +106,13 @@ impl Use for Finetuning<'_> {
             None => (objective.start(std::mem::take(&mut inputs.start), settings.seed)?, None),
         };
         let rows = embed::rows(inputs.train, inputs.features)?;
-        let texts = Tokenized::new(inputs.words, inputs.train, inputs.config.text_length);
+        let texts = Tokenized::new(inputs.texts, inputs.train);
         let Inputs { config, train, features, .. } = inputs;
         let context = Context { settings, config, train, features, rows: &rows, texts: &texts };
         let replica = |device: &Device| -> Result<Replica<O>> {
             let autodiff = device.clone().autodiff();
             let groups = settings.groups_in_force();
-            let learner = Learner::new(objective.model(&autodiff), config, &groups, &autodiff);
+            let learner = Learner::new(objective.model(&autodiff)?, config, &groups, &autodiff);
             let learner = learner.load(&mut weights.clone())?.freeze(&groups);
             let mut optimizer = AdamW::new(settings);
             if let Some(state) = &state {
@@ -140,7 +140,7 @@ fn check<O: Objective>(settings: &Settings, inputs: &Inputs, objective: &O) -> R
         ));
     }
     let (device, groups) = (Device::flex(), settings.groups_in_force());
-    let learner = Learner::new(objective.model(&device), inputs.config, &groups, &device);
+    let learner = Learner::new(objective.model(&device)?, inputs.config, &groups, &device);
     let shapes = learner.shapes();
     groups::check(&settings.groups, shapes.keys().map(String::as_str))?;
     objective.check(&groups, &shapes.keys().map(String::as_str).collect::<Vec<_>>())?;

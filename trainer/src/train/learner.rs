@@ -12,7 +12,7 @@ use crate::features::ImageTokens;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, FloatDType, Gradients, Int, Tensor, TensorData};
 use std::collections::BTreeMap;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::nn::basic::in_precision;
 use thisbut_model::weights::{self, Tensors};
@@ -31,7 +31,7 @@ pub struct Learner<M> {
 
 impl<M: Module> Learner<M> {
     /// `model` with an encoder of `config` beside it where `groups` train a part of one, both with random weights on `device`.
-    pub fn new(model: M, config: &CirConfig, groups: &[Group], device: &Device) -> Self {
+    pub fn new(model: M, config: &RetrievalConfig, groups: &[Group], device: &Device) -> Self {
         let encoder = ImageEncoder::new(config, device);
         let names = weights::shapes(&encoder, IMAGE_ENCODER);
         let trains = names.keys().any(|name| !groups::is_frozen(groups, name));

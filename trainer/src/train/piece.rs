@@ -7,8 +7,9 @@ use crate::error::Result;
 use crate::features::ImageTokens;
 use burn::tensor::{Device, Tensor};
 use std::ops::Range;
-use thisbut_model::CirConfig;
+use thisbut_model::method::AnyMethod;
 use thisbut_model::nn::{Noise, TextBatch};
+use thisbut_model::{Retrieval, RetrievalConfig};
 
 /// Triplets of a batch that go through the text passes together.
 pub(super) const PART: usize = 64;
@@ -19,7 +20,7 @@ pub struct Context<'a> {
     /// The run's settings.
     pub settings: &'a Settings,
     /// The architecture.
-    pub config: &'a CirConfig,
+    pub config: &'a RetrievalConfig,
     /// Training triplets.
     pub train: &'a Table,
     /// Their images' tokens.
@@ -34,6 +35,11 @@ impl Context<'_> {
     /// The triplet behind an entry of a batch.
     pub fn triplet(&self, entry: u32) -> &Triplet {
         &self.train.triplets[entry as usize]
+    }
+
+    /// `method`, which lives on `device`, as a model that answers from image tokens.
+    pub fn retrieval(&self, method: impl Into<AnyMethod>, device: &Device) -> Retrieval {
+        Retrieval::new(self.config.clone(), None, method, self.texts.reader().clone(), device)
     }
 }
 
@@ -85,7 +91,7 @@ impl<'a> Piece<'a> {
 
     /// The texts of a part.
     pub fn text(&self, part: &Part) -> TextBatch {
-        self.context.texts.batch(part.entries, self.context.config, self.device)
+        self.context.texts.batch(part.entries, self.device)
     }
 
     /// The reverse texts of a part, outside the gradient's graph.
@@ -93,7 +99,7 @@ impl<'a> Piece<'a> {
     /// # Errors
     /// When a triplet has none.
     pub fn reverse(&self, part: &Part) -> Result<TextBatch> {
-        self.context.texts.reverse_batch(part.entries, self.context.config, &self.device.clone().inner())
+        self.context.texts.reverse_batch(part.entries, &self.device.clone().inner())
     }
 
     /// The share of `part` in a mean over the whole batch.
@@ -127,10 +133,10 @@ pub struct PassNoise {
 }
 
 impl PassNoise {
-    /// Dropout of `step` with probability `p`.
-    pub fn new(p: f64, settings: &Settings, step: usize) -> Self {
+    /// Dropout of `step` for a model of `config`.
+    pub fn new(config: &RetrievalConfig, settings: &Settings, step: usize) -> Self {
         Self {
-            p,
+            p: config.method.dropout(),
             seed: settings.seed.wrapping_add((step as u64) << 20),
             by_row: settings.sub_batch > 0 || settings.devices > 1,
         }

@@ -49,7 +49,7 @@ impl<O: Objective> Step<'_, O> {
         batch: &[u32],
         step: usize,
     ) -> Result<(ParameterGradients, Figures)> {
-        let Context { settings, texts, .. } = *self.context;
+        let Context { settings, config, texts, .. } = *self.context;
         // A batch's order means nothing; by length, each part of it is as short as its texts allow.
         let mut batch = batch.to_vec();
         batch.sort_by_key(|t| texts.length(*t));
@@ -58,7 +58,7 @@ impl<O: Objective> Step<'_, O> {
         let share = Share {
             batch: &batch,
             pieces: own.clone().step_by(size).map(|at| at..(at + size).min(own.end)).collect(),
-            noise: PassNoise::new(self.objective.dropout(), settings, step),
+            noise: PassNoise::new(config, settings, step),
         };
         let (mut kept, encoded) = self.first_pass(learner, &share)?;
         let parameters = self.objective.parameters(&learner.model);

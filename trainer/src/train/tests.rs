@@ -5,7 +5,7 @@ use super::gradients::ParameterGradients;
 use super::groups::Group;
 use super::learner::{IMAGE_ENCODER, Learner};
 use super::objective::loss::Figures;
-use super::objective::two_pass::{Losses, TwoPass, TwoPassSettings};
+use super::objective::two_pass::{Losses, TwoPassObjective, TwoPassSettings};
 use super::objective::{Objective, ObjectiveSettings};
 use super::peers::{AllReduce, Alone, group};
 use super::piece::Context;
@@ -17,9 +17,10 @@ use crate::error::Result;
 use crate::features::ImageTokens;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::BTreeMap;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::config::TextConfig;
 use thisbut_model::nn::ImageEncoder;
-use thisbut_model::text::WordPiece;
+use thisbut_model::text::TextReader;
 use thisbut_model::weights::{self, Tensors};
 
 const WORDS: [&str; 10] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "but", "in", "red", "blue", "now", "square"];
@@ -66,18 +67,18 @@ fn table() -> Table {
 type Found = (BTreeMap<String, Vec<f32>>, Figures);
 
 /// Gradients and losses of one batch of all triplets but one, in an order of its own.
-fn run(settings: &Settings, config: &CirConfig) -> Found {
-    let words = WordPiece::from_vocab(&WORDS.join("\n")).unwrap();
+fn run(settings: &Settings, config: &RetrievalConfig) -> Found {
+    let words = TextReader::new(config, &WORDS.join("\n")).unwrap();
     let table = table();
     let features = Waves(config.image_tokens(), config.image_width(), config.preprocess.size);
-    let texts = Tokenized::new(&words, &table, config.text_length);
+    let texts = Tokenized::new(&words, &table);
     let rows: Vec<usize> = (0..IMAGES).collect();
     let context = Context { settings, config, train: &table, features: &features, rows: &rows, texts: &texts };
     let batch: Vec<u32> = (0..TRIPLETS).map(|i| i * 5 % TRIPLETS).skip(1).collect();
     let plain = Device::flex();
     let device = plain.clone().autodiff();
     let ObjectiveSettings::TwoPass(own) = &settings.objective;
-    let objective = TwoPass::new(own, config);
+    let objective = TwoPassObjective::new(own, config).unwrap();
     let mut tensors = objective.start(Tensors::new(), 3).unwrap();
     plain.seed(3);
     tensors.extend(weights::collect(&ImageEncoder::new(config, &plain), IMAGE_ENCODER).unwrap());
@@ -87,7 +88,7 @@ fn run(settings: &Settings, config: &CirConfig) -> Found {
         (found.iter().map(|(name, g)| (name.to_owned(), values(g))).collect::<BTreeMap<_, _>>(), losses)
     };
     let step = |peers: &dyn AllReduce| {
-        let learner = Learner::new(objective.model(&device), config, &groups, &device);
+        let learner = Learner::new(objective.model(&device).unwrap(), config, &groups, &device);
         let learner = learner.load(&mut tensors.clone()).unwrap().freeze(&groups);
         let mut objective = objective.clone();
         objective.prepare(&learner.model, &context, &plain).unwrap();
@@ -121,15 +122,15 @@ fn difference(a: &Found, b: &Found) -> f32 {
     a.0.iter().map(parameter).fold(loss, f32::max)
 }
 
-fn config(dropout: f64) -> CirConfig {
-    let mut config = CirConfig::preset("tiny").unwrap();
-    config.qformer.vocabulary = WORDS.len();
-    config.qformer.dropout = dropout;
+fn config(dropout: f64) -> RetrievalConfig {
+    let mut config = RetrievalConfig::preset("tiny").unwrap();
+    config.text = TextConfig::WordPiece { vocabulary: WORDS.len(), length: config.text.length() };
+    config.two_pass_mut().unwrap().qformer.dropout = dropout;
     config
 }
 
 /// The recipes with every loss that they know; dropout is on.
-fn cases() -> Vec<(&'static str, Settings, CirConfig)> {
+fn cases() -> Vec<(&'static str, Settings, RetrievalConfig)> {
     let base = Settings { seed: 11, batch: TRIPLETS as usize - 1, ..Settings::sprc() };
     let sprc = TwoPassSettings { keep_false_negatives: false, ..TwoPassSettings::sprc() };
     let with = |own: TwoPassSettings| Settings { objective: ObjectiveSettings::TwoPass(own), ..base.clone() };
@@ -138,12 +139,14 @@ fn cases() -> Vec<(&'static str, Settings, CirConfig)> {
     let encoder = Group { pattern: IMAGE_ENCODER.into(), rate: 0.1, decay: 1.0 };
     let in_part = Settings { groups: vec![encoder], ..of(Losses::Ptha) };
     let mut ones = config(0.1);
-    ones.second_pass_mask = thisbut_model::config::SecondPassMask::AllOnes;
-    ones.read_out = thisbut_model::config::ReadOut::MeanPromptCls;
+    let of_ones = ones.two_pass_mut().unwrap();
+    of_ones.second_pass_mask = thisbut_model::config::SecondPassMask::AllOnes;
+    of_ones.read_out = thisbut_model::config::ReadOut::MeanPromptCls;
     let mut mapped = config(0.1);
-    (mapped.qformer.word_width, mapped.qformer.image_width) = (Some(24), Some(20));
+    let q = &mut mapped.two_pass_mut().unwrap().qformer;
+    (q.word_width, q.image_width) = (Some(24), Some(20));
     let mut second = config(0.1);
-    second.own_second_pass = true;
+    second.two_pass_mut().unwrap().own_second_pass = true;
     vec![
         ("sprc", of(Losses::Sprc), config(0.1)),
         ("ptha", of(Losses::Ptha), config(0.1)),

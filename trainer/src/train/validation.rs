@@ -2,15 +2,18 @@
 
 use super::finetune::Inputs;
 use super::learner::Learner;
-use super::objective::{Objective, Queries};
+use super::objective::Objective;
 use super::settings::{Selection, Settings};
 use crate::embed::{self, Tokenized};
 use crate::error::{Result, TrainerError};
+use crate::features::ImageTokens;
 use crate::metrics::{Accumulator, Recall};
 use burn::tensor::Device;
 use serde_json::json;
 use std::collections::BTreeMap;
-use thisbut_model::cir::similarity;
+use thisbut_model::Retrieval;
+use thisbut_model::method::similarity;
+use thisbut_model::text::Tokens;
 
 /// Queries embedded together.
 const BATCH: usize = 128;
@@ -55,9 +58,10 @@ pub fn validate<O: Objective>(
     let learner = learner.valid();
     let images = learner.images(inputs.features);
     let rows = embed::rows(table, &images)?;
-    let texts = Tokenized::new(inputs.words, table, inputs.config.text_length);
-    let asked = |triplets| Queries { table, images: &images, rows: &rows, texts: &texts, triplets };
-    let gallery = objective.gallery(&learner.model, &asked(&[]), &table.gallery, device)?;
+    let texts = Tokenized::new(inputs.texts, table);
+    let method = learner.model.clone();
+    let retrieval = Retrieval::new(inputs.config.clone(), None, method, inputs.texts.clone(), device);
+    let gallery = embed::gallery(&retrieval, &images, &table.gallery, &rows)?;
     // Every n-th query: the file is ordered by group.
     let count = if settings.validate_queries > 0 { settings.validate_queries } else { table.triplets.len() };
     let every = table.triplets.len().div_ceil(count.max(1)).max(1);
@@ -65,7 +69,13 @@ pub fn validate<O: Objective>(
     let positions = table.gallery_positions();
     let mut ranks = Accumulator::with(table.protocol);
     for batch in chosen.chunks(BATCH) {
-        let queries = objective.queries(&learner.model, &asked(batch), device)?;
+        let tokens: Vec<&Tokens> = batch.iter().map(|triplet| texts.tokens(*triplet)).collect();
+        let references = batch.iter().map(|triplet| rows[table.triplets[*triplet as usize].reference as usize]);
+        let references = match objective.composes() {
+            true => Some(retrieval.encoded(images.tokens(&references.collect::<Vec<_>>(), device)?)),
+            false => None,
+        };
+        let queries = retrieval.query(references.as_ref(), &tokens)?;
         let scores = embed::read(similarity(queries, gallery.clone()))?;
         for (scores, triplet) in scores.chunks(table.gallery.len()).zip(batch) {
             let triplet = &table.triplets[*triplet as usize];

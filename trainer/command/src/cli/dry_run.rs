@@ -3,8 +3,8 @@
 use anyhow::Result;
 use std::path::Path;
 use std::time::Duration;
-use thisbut_model::CirConfig;
-use thisbut_model::text::WordPiece;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::text::TextReader;
 use thisbut_trainer::data::Table;
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::embed::Tokenized;
@@ -20,12 +20,12 @@ const SMALL: usize = 4_000_000_000;
 /// it is known to fit.
 pub fn dry_run(
     settings: &Settings,
-    config: &CirConfig,
+    config: &RetrievalConfig,
     train: &Table,
-    words: Option<&WordPiece>,
+    texts: Option<&TextReader>,
     features: Option<&Path>,
 ) -> Result<()> {
-    let counts = parameters(settings, config);
+    let counts = parameters(settings, config)?;
     let millions = |n: usize| format!("{:.2} M", n as f64 / 1e6);
     super::print(format_args!(
         "{} rows, {} steps of {} ({:.1} times each row), {} device(s) {:?}, {:?}",
@@ -42,14 +42,14 @@ pub fn dry_run(
         millions(counts.trained),
         millions(counts.frozen)
     ))?;
-    let texts = words.map(|words| Tokenized::new(words, train, config.text_length));
+    let texts = texts.map(|texts| Tokenized::new(texts, train));
     let load = match &texts {
         Some(texts) => Load::of(settings, config, train, texts),
         None => Load::longest(settings, config),
     };
     let fused = settings.device == DeviceKind::Cpu;
     let of = |settings: &Settings, load| memory(settings, config, counts, load, fused, train.images.len());
-    let full = of(settings, load);
+    let full = of(settings, load)?;
     super::print(format_args!(
         "memory of each device, {} triplets at a time (an estimate, within a factor of 1.3 on a CPU):\n{full}",
         load.rows
@@ -70,14 +70,14 @@ pub fn dry_run(
             super::print(format_args!("feature cache of these images: {f32} as f32, {f16} as f16, {int8} as int8"))?;
         }
     }
-    let work = flops::step(settings, config, load);
+    let work = flops::step(settings, config, load)?;
     super::print(format_args!(
         "arithmetic: {:.3} TFLOP a step, {:.1} PFLOP in all",
         work / 1e12,
         work * settings.steps as f64 / 1e15
     ))?;
     let few = Settings { batch: settings.batch.min(8), sub_batch: 0, devices: 1, ..settings.clone() };
-    let small = of(&few, Load::longest(&few, config));
+    let small = of(&few, Load::longest(&few, config))?;
     let device = choose(settings.device);
     match (device, texts) {
         (Ok(device), Some(texts)) if small.total() < SMALL => {

@@ -5,9 +5,10 @@
 //! the normalised rows and the masks.
 
 use super::{Load, Parameters, pieces};
+use crate::error::Result;
 use crate::train::settings::{Precision, Settings};
 use std::fmt;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 
 /// Bytes of a number in 32 bits.
 const F32: usize = 4;
@@ -63,27 +64,30 @@ impl fmt::Display for Memory {
 }
 
 /// Estimates a step of `load` for a model of `parameters`; `fused` on the CPU. `bank` is the number of images in the bank.
+///
+/// # Errors
+/// When the configuration is another family's.
 pub fn memory(
     settings: &Settings,
-    config: &CirConfig,
+    config: &RetrievalConfig,
     parameters: Parameters,
     load: Load,
     fused: bool,
     bank: usize,
-) -> Memory {
-    let (all, cost) = (settings.batch, super::cost(settings, config, load, fused));
+) -> Result<Memory> {
+    let (all, cost) = (settings.batch, super::cost(settings, config, load, fused)?);
     let half = settings.precision == Precision::Bf16;
     let cast = if half { (parameters.trained + parameters.frozen) * 2 } else { 0 };
     let sets = if pieces(&load) > 1 { 2 } else { 1 };
     let targets = if cost.banked.is_some() { bank } else { all };
     let banked = cost.banked.map_or(0, |each| bank * each);
     let bytes = if half { 2 } else { F32 };
-    Memory {
+    Ok(Memory {
         weights: (parameters.trained + parameters.frozen) * F32 + cast,
         gradients: sets * parameters.trained * F32,
         moments: 2 * parameters.trained * F32,
         tokens: cost.images * config.image_tokens() * config.image_width() * F32,
         activations: cost.activations * bytes + cost.softmax * F32,
         contrast: (3 * all * cost.representation + all * targets * cost.similarity + banked) * F32,
-    }
+    })
 }

@@ -13,8 +13,9 @@ use super::objective::{Objective, Use};
 use super::settings::Settings;
 use crate::data::table::Table;
 use crate::embed::Tokenized;
+use crate::error::Result;
 use burn::tensor::Device;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 
 /// Epochs' first batches that are looked at for the longest texts.
 const LOOKED_AT: u64 = 8;
@@ -50,12 +51,12 @@ pub struct Cost {
 }
 
 /// The objective's own word for it.
-fn cost(settings: &Settings, config: &CirConfig, load: Load, fused: bool) -> Cost {
+fn cost(settings: &Settings, config: &RetrievalConfig, load: Load, fused: bool) -> Result<Cost> {
     struct Ask(Load, bool);
     impl Use for Ask {
         type Out = Cost;
-        fn with<O: Objective>(self, objective: O) -> Cost {
-            objective.cost(self.0, self.1)
+        fn with<O: Objective>(self, objective: O) -> Result<Cost> {
+            Ok(objective.cost(self.0, self.1))
         }
     }
     settings.objective.apply(config, Ask(load, fused))
@@ -71,19 +72,22 @@ pub struct Parameters {
 }
 
 /// Counts them; nothing is allocated.
-pub fn parameters(settings: &Settings, config: &CirConfig) -> Parameters {
-    struct Count<'a>(&'a [Group], &'a CirConfig);
+///
+/// # Errors
+/// When the method refuses the configuration.
+pub fn parameters(settings: &Settings, config: &RetrievalConfig) -> Result<Parameters> {
+    struct Count<'a>(&'a [Group], &'a RetrievalConfig);
     impl Use for Count<'_> {
         type Out = Parameters;
-        fn with<O: Objective>(self, objective: O) -> Parameters {
+        fn with<O: Objective>(self, objective: O) -> Result<Parameters> {
             let device = Device::flex();
-            let learner = Learner::new(objective.model(&device), self.1, self.0, &device);
+            let learner = Learner::new(objective.model(&device)?, self.1, self.0, &device);
             let mut counts = Parameters { trained: 0, frozen: 0 };
             for (name, dims) in learner.shapes() {
                 let place = if groups::is_frozen(self.0, &name) { &mut counts.frozen } else { &mut counts.trained };
                 *place += dims.iter().product::<usize>();
             }
-            counts
+            Ok(counts)
         }
     }
     settings.objective.apply(config, Count(&settings.groups_in_force(), config))
@@ -102,16 +106,16 @@ pub struct Load {
 
 impl Load {
     /// With every text as long as texts may be.
-    pub fn longest(settings: &Settings, config: &CirConfig) -> Self {
+    pub fn longest(settings: &Settings, config: &RetrievalConfig) -> Self {
         let share = settings.batch.div_ceil(settings.devices.max(1));
         let rows = if settings.sub_batch > 0 { settings.sub_batch.min(share) } else { share };
-        Self { rows, words: rows * config.text_length, share }
+        Self { rows, words: rows * config.text.length(), share }
     }
 
     /// The largest of a run's first batches.
-    pub fn of(settings: &Settings, config: &CirConfig, table: &Table, texts: &Tokenized) -> Self {
+    pub fn of(settings: &Settings, config: &RetrievalConfig, table: &Table, texts: &Tokenized) -> Self {
         let Self { rows, words: longest, share } = Self::longest(settings, config);
-        let padded_texts = settings.objective.family().pads_texts(config);
+        let padded_texts = config.method.reads_padding();
         let mut words = 0;
         for epoch in 0..LOOKED_AT {
             let order = batches::epoch_order(table, settings.seed, epoch, settings.group);

@@ -15,7 +15,7 @@ use crate::train::settings::Settings;
 use crate::train::step::Step;
 use burn::tensor::{Device, Tensor};
 use std::time::{Duration, Instant};
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::weights::Tensors;
 
 /// Triplets of the measured step.
@@ -60,7 +60,7 @@ impl ImageTokens for Blank {
 /// When the device fails.
 pub fn measure(
     settings: &Settings,
-    config: &CirConfig,
+    config: &RetrievalConfig,
     table: &Table,
     texts: &Tokenized,
     load: Load,
@@ -76,9 +76,9 @@ pub fn measure(
     let batch: Vec<u32> = (0..rows as u32).collect();
     let (passes, update) = settings.objective.apply(config, Probe { context: &context, batch: &batch, device })?;
     let words = batch.iter().map(|t| texts.length(*t)).max().unwrap_or(1) * rows;
-    let done = flops::step(&small, config, Load { rows, words, share: rows });
+    let done = flops::step(&small, config, Load { rows, words, share: rows })?;
     let rate = done / passes.as_secs_f64().max(1e-9);
-    let full = flops::step(settings, config, load) / settings.devices.max(1) as f64 / rate;
+    let full = flops::step(settings, config, load)? / settings.devices.max(1) as f64 / rate;
     Ok(Measured { rows, step: passes + update, rate, full: Duration::from_secs_f64(full) + update })
 }
 
@@ -90,13 +90,13 @@ struct Probe<'a> {
 
 impl Use for Probe<'_> {
     /// The fastest passes, and the fastest update.
-    type Out = Result<(Duration, Duration)>;
+    type Out = (Duration, Duration);
 
-    fn with<O: Objective>(self, mut objective: O) -> Self::Out {
+    fn with<O: Objective>(self, mut objective: O) -> Result<Self::Out> {
         let Context { settings, config, .. } = *self.context;
         let autodiff = self.device.clone().autodiff();
         let groups = settings.groups_in_force();
-        let mut learner = Learner::new(objective.model(&autodiff), config, &groups, &autodiff);
+        let mut learner = Learner::new(objective.model(&autodiff)?, config, &groups, &autodiff);
         learner = learner.load(&mut objective.start(Tensors::new(), settings.seed)?)?.freeze(&groups);
         objective.prepare(&learner.model, self.context, self.device)?;
         let mut optimizer = AdamW::new(settings);

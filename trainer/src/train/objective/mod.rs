@@ -10,18 +10,16 @@ pub mod two_pass;
 use super::estimate::{Cost, Load};
 use super::groups::Group;
 use super::piece::{BatchFacts, Context, PassNoise, Piece};
-use crate::data::table::Table;
-use crate::embed::Tokenized;
 use crate::error::Result;
-use crate::features::ImageTokens;
-use burn::module::{Module, Param};
+use burn::module::Param;
 use burn::tensor::{Device, FloatDType, Tensor};
 use loss::Loss;
 use representations::Representations;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::method::{AnyMethod, Method};
 use thisbut_model::weights::Tensors;
-use two_pass::{TwoPass, TwoPassSettings};
+use two_pass::{TwoPassObjective, TwoPassSettings};
 
 /// What an objective makes of a piece.
 pub struct Encoded {
@@ -31,27 +29,16 @@ pub struct Encoded {
     pub losses: Vec<Loss>,
 }
 
-/// Queries of a table that are embedded together.
-pub struct Queries<'a> {
-    /// The table.
-    pub table: &'a Table,
-    /// Its images' tokens.
-    pub images: &'a dyn ImageTokens,
-    /// The row in `images` of each of the table's images.
-    pub rows: &'a [usize],
-    /// The triplets' texts.
-    pub texts: &'a Tokenized,
-    /// Which triplets.
-    pub triplets: &'a [u32],
-}
-
 /// A family's side of training.
 pub trait Objective: Clone + Send + Sync {
     /// What it trains.
-    type Model: Module + Sync;
+    type Model: Method + Into<AnyMethod> + Sync;
 
     /// The model with random weights on `device`.
-    fn model(&self, device: &Device) -> Self::Model;
+    ///
+    /// # Errors
+    /// When the method refuses the configuration.
+    fn model(&self, device: &Device) -> Result<Self::Model>;
 
     /// The model computing in `precision`, whose gradients arrive at `model`.
     fn in_precision(&self, model: &Self::Model, precision: FloatDType) -> Self::Model;
@@ -61,9 +48,6 @@ pub trait Objective: Clone + Send + Sync {
     /// # Errors
     /// When values cannot be read back.
     fn start(&self, given: Tensors, seed: u64) -> Result<Tensors>;
-
-    /// Probability of dropout.
-    fn dropout(&self) -> f64;
 
     /// Checks what trains: `names` are all parameters, `groups` those in force.
     ///
@@ -95,17 +79,8 @@ pub trait Objective: Clone + Send + Sync {
     /// The model after an update, with parameters that have limits back within them.
     fn bounded(&self, model: Self::Model) -> Self::Model;
 
-    /// What validation ranks: target embeddings `[images, N, P]` of `images` (indices into the table) on `device`.
-    ///
-    /// # Errors
-    /// When an image cannot be read.
-    fn gallery(&self, model: &Self::Model, of: &Queries, images: &[u32], device: &Device) -> Result<Tensor<3>>;
-
-    /// What validation asks with: `[triplets, P]`.
-    ///
-    /// # Errors
-    /// When an image cannot be read.
-    fn queries(&self, model: &Self::Model, of: &Queries, device: &Device) -> Result<Tensor<2>>;
+    /// Whether validation asks with images and texts; else it asks with texts alone.
+    fn composes(&self) -> bool;
 
     /// What a step over `load.rows` triplets costs. `fused`: by the processor's fused kernels.
     fn cost(&self, load: Load, fused: bool) -> Cost;
@@ -121,9 +96,6 @@ pub trait FamilySettings {
 
     /// The word embeddings among the parameters, as a group's pattern.
     fn words(&self) -> &'static str;
-
-    /// Whether a model of `config` computes every text at the full length.
-    fn pads_texts(&self, config: &CirConfig) -> bool;
 }
 
 /// Which family a run trains, and the family's own settings.
@@ -155,14 +127,20 @@ pub trait Use {
     type Out;
 
     /// Does it.
-    fn with<O: Objective>(self, objective: O) -> Self::Out;
+    ///
+    /// # Errors
+    /// As the task has them.
+    fn with<O: Objective>(self, objective: O) -> Result<Self::Out>;
 }
 
 impl ObjectiveSettings {
     /// Does `task` with the objective of these settings for a model of `config`. Here alone the family decides.
-    pub fn apply<U: Use>(&self, config: &CirConfig, task: U) -> U::Out {
+    ///
+    /// # Errors
+    /// When the configuration is another family's, and as the task has them.
+    pub fn apply<U: Use>(&self, config: &RetrievalConfig, task: U) -> Result<U::Out> {
         match self {
-            Self::TwoPass(settings) => task.with(TwoPass::new(settings, config)),
+            Self::TwoPass(settings) => task.with(TwoPassObjective::new(settings, config)?),
         }
     }
 

@@ -5,7 +5,7 @@ mod cost;
 
 use super::loss::{Loss, names};
 use super::representations::Representations;
-use super::{Encoded, FamilySettings, Objective, Queries};
+use super::{Encoded, FamilySettings, Objective};
 use crate::embed;
 use crate::error::{Result, TrainerError};
 use crate::train::estimate::{Cost, Load};
@@ -18,9 +18,9 @@ use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
-use thisbut_model::CirConfig;
-use thisbut_model::cir::{Cir, similarity};
-use thisbut_model::config::SecondPassMask;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::config::TwoPassConfig;
+use thisbut_model::method::{TwoPass, similarity};
 use thisbut_model::nn::Noise;
 use thisbut_model::weights::Tensors;
 
@@ -107,10 +107,6 @@ impl FamilySettings for TwoPassSettings {
     fn words(&self) -> &'static str {
         "qformer.word$"
     }
-
-    fn pads_texts(&self, config: &CirConfig) -> bool {
-        config.second_pass_mask == SecondPassMask::AllOnes
-    }
 }
 
 /// The call patterns, as streams of dropout masks.
@@ -125,23 +121,29 @@ enum Pass {
 
 /// The objective.
 #[derive(Clone)]
-pub struct TwoPass {
+pub struct TwoPassObjective {
     settings: TwoPassSettings,
-    config: CirConfig,
+    config: RetrievalConfig,
+    /// The family's part of the configuration.
+    method: TwoPassConfig,
     /// Target embeddings that stay, where the settings ask for them.
     bank: Option<Arc<Bank>>,
 }
 
-impl TwoPass {
+impl TwoPassObjective {
     /// For a model of `config`.
-    pub fn new(settings: &TwoPassSettings, config: &CirConfig) -> Self {
-        Self { settings: settings.clone(), config: config.clone(), bank: None }
+    ///
+    /// # Errors
+    /// When the configuration is another family's.
+    pub fn new(settings: &TwoPassSettings, config: &RetrievalConfig) -> Result<Self> {
+        let method = config.two_pass()?.clone();
+        Ok(Self { settings: settings.clone(), config: config.clone(), method, bank: None })
     }
 
     /// The loss of a part's own rows: p2p, whose reverse side `towards` gives, or SPRC's align.
     fn own_loss(
         &self,
-        model: &Cir,
+        model: &TwoPass,
         prompt: Tensor<3>,
         towards: impl FnOnce() -> Result<Tensor<3>>,
     ) -> Result<Tensor<1>> {
@@ -201,14 +203,14 @@ impl Candidates {
     }
 }
 
-impl Objective for TwoPass {
-    type Model = Cir;
+impl Objective for TwoPassObjective {
+    type Model = TwoPass;
 
-    fn model(&self, device: &Device) -> Cir {
-        Cir::new(&self.config, device)
+    fn model(&self, device: &Device) -> Result<TwoPass> {
+        Ok(TwoPass::new(&self.config, device)?)
     }
 
-    fn in_precision(&self, model: &Cir, precision: FloatDType) -> Cir {
+    fn in_precision(&self, model: &TwoPass, precision: FloatDType) -> TwoPass {
         match precision {
             FloatDType::F32 => model.clone(),
             other => model.in_precision(other),
@@ -217,16 +219,12 @@ impl Objective for TwoPass {
 
     fn start(&self, mut given: Tensors, seed: u64) -> Result<Tensors> {
         let own_second = given.keys().any(|name| name.starts_with(SECOND));
-        let mut tensors = start::random(&self.model(&Device::flex()), seed)?;
+        let mut tensors = start::random(&self.model(&Device::flex())?, seed)?;
         tensors.append(&mut given);
-        if self.config.own_second_pass && !own_second {
+        if self.method.own_second_pass && !own_second {
             copy_second_pass(&mut tensors);
         }
         Ok(tensors)
-    }
-
-    fn dropout(&self) -> f64 {
-        self.config.qformer.dropout
     }
 
     fn check(&self, groups: &[Group], names: &[&str]) -> Result<()> {
@@ -242,18 +240,18 @@ impl Objective for TwoPass {
         }
     }
 
-    fn prepare(&mut self, model: &Cir, context: &Context, device: &Device) -> Result<()> {
+    fn prepare(&mut self, model: &TwoPass, context: &Context, device: &Device) -> Result<()> {
         if self.settings.bank {
             self.bank = Some(Arc::new(Bank::new(context, model, device)?));
         }
         Ok(())
     }
 
-    fn parameters<'a>(&self, model: &'a Cir) -> Vec<(&'static str, &'a Param<Tensor<1>>)> {
+    fn parameters<'a>(&self, model: &'a TwoPass) -> Vec<(&'static str, &'a Param<Tensor<1>>)> {
         vec![(TEMPERATURE, &model.temperature)]
     }
 
-    fn encode(&self, model: &Cir, piece: &Piece, noise: &PassNoise) -> Result<Encoded> {
+    fn encode(&self, model: &TwoPass, piece: &Piece, noise: &PassNoise) -> Result<Encoded> {
         let TwoPassSettings { p2p, bank, .. } = self.settings;
         let (composed, first, n) = (self.settings.composes(), piece.rows.start, piece.rows.len());
         let images = piece.references().filter(|_| composed).chain(piece.targets().filter(|_| !bank));
@@ -316,7 +314,7 @@ impl Objective for TwoPass {
         Ok(found)
     }
 
-    fn bounded(&self, mut model: Cir) -> Cir {
+    fn bounded(&self, mut model: TwoPass) -> TwoPass {
         if model.temperature.is_require_grad() {
             model.temperature = model
                 .temperature
@@ -325,19 +323,12 @@ impl Objective for TwoPass {
         model
     }
 
-    fn gallery(&self, model: &Cir, of: &Queries, images: &[u32], device: &Device) -> Result<Tensor<3>> {
-        embed::gallery(model, of.images, images, of.rows, device)
-    }
-
-    fn queries(&self, model: &Cir, of: &Queries, device: &Device) -> Result<Tensor<2>> {
-        if !self.settings.composes() {
-            return Ok(model.text_only(&of.texts.batch(of.triplets, &self.config, device), &Noise::off()));
-        }
-        embed::queries(model, &self.config, of.images, of.table, of.rows, of.texts, of.triplets, device)
+    fn composes(&self) -> bool {
+        self.settings.composes()
     }
 
     fn cost(&self, load: Load, fused: bool) -> Cost {
-        cost::of(&self.settings, &self.config, load, fused)
+        cost::of(&self.settings, (&self.config, &self.method), load, fused)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::error::{Result, TrainerError};
 use crate::train::losses;
 use crate::train::piece::Context;
 use burn::tensor::{Device, Tensor, TensorData};
-use thisbut_model::cir::Cir;
+use thisbut_model::method::TwoPass;
 
 /// The embeddings.
 pub struct Bank {
@@ -20,12 +20,12 @@ impl Bank {
     ///
     /// # Errors
     /// When an image cannot be read.
-    pub fn new(context: &Context, model: &Cir, device: &Device) -> Result<Self> {
+    pub fn new(context: &Context, model: &TwoPass, device: &Device) -> Result<Self> {
         let mut images: Vec<u32> = context.train.triplets.iter().filter_map(|t| t.targets.first().copied()).collect();
         images.sort_unstable();
         images.dedup();
-        let model = embed::without_gradient(model);
-        let targets = embed::gallery(&model, context.features, &images, context.rows, device)?;
+        let retrieval = context.retrieval(embed::without_gradient(model), device);
+        let targets = embed::gallery(&retrieval, context.features, &images, context.rows)?;
         Ok(Self { images: images.into_iter().map(Some).collect(), targets })
     }
 

@@ -2,7 +2,8 @@
 
 use super::{Losses, TwoPassSettings};
 use crate::train::estimate::{Cost, DROPOUT, Load, NORM, SOFTMAX};
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::config::{QFormerConfig, TwoPassConfig};
 
 /// Which passes a step makes.
 struct Passes {
@@ -28,17 +29,30 @@ impl Passes {
     }
 }
 
+/// What is computed with.
+#[derive(Clone, Copy)]
+struct Model<'a> {
+    config: &'a RetrievalConfig,
+    q: &'a QFormerConfig,
+}
+
 /// Of a step over `load.rows` triplets.
-pub(super) fn of(settings: &TwoPassSettings, config: &CirConfig, load: Load, fused: bool) -> Cost {
-    let (q, passes) = (&config.qformer, Passes::of(settings));
-    let (graph, plain) = operations(&passes, config, load);
+pub(super) fn of(
+    settings: &TwoPassSettings,
+    (config, method): (&RetrievalConfig, &TwoPassConfig),
+    load: Load,
+    fused: bool,
+) -> Cost {
+    let (q, passes) = (&method.qformer, Passes::of(settings));
+    let model = Model { config, q };
+    let (graph, plain) = operations(&passes, model, load);
     Cost {
         graph,
         plain,
         comparison: 2.0 * (q.query_tokens * config.projection) as f64,
         images: passes.images(load.rows),
-        activations: activations(&passes, config, load, fused),
-        softmax: if fused { 0 } else { softmax(&passes, config, load) },
+        activations: activations(&passes, model, load, fused),
+        softmax: if fused { 0 } else { softmax(&passes, model, load) },
         representation: config.projection * (2 + q.query_tokens),
         // Scores are kept token by token, then their maximum and a few matrices of the softmax.
         similarity: 2 * q.query_tokens + 6,
@@ -47,8 +61,7 @@ pub(super) fn of(settings: &TwoPassSettings, config: &CirConfig, load: Load, fus
 }
 
 /// Of one forward pass: what the backward pass follows, and what it does not.
-fn operations(passes: &Passes, config: &CirConfig, load: Load) -> (f64, f64) {
-    let q = &config.qformer;
+fn operations(passes: &Passes, Model { config, q }: Model, load: Load) -> (f64, f64) {
     let rows = load.rows as f64;
     let [tokens, d, f, n, layers] =
         [config.image_tokens(), q.width, q.intermediate, q.query_tokens, q.layers].map(|x| x as f64);
@@ -71,8 +84,7 @@ fn operations(passes: &Passes, config: &CirConfig, load: Load) -> (f64, f64) {
 }
 
 /// Values that the graph of a piece keeps.
-fn activations(passes: &Passes, config: &CirConfig, load: Load, fused: bool) -> usize {
-    let q = &config.qformer;
+fn activations(passes: &Passes, Model { config, q }: Model, load: Load, fused: bool) -> usize {
     let (tokens, d, f) = (config.image_tokens(), q.width, q.intermediate);
     let crosses = q.layers.div_ceil(q.cross_attention_every.max(1));
     let images = passes.images(load.rows);
@@ -102,8 +114,7 @@ fn activations(passes: &Passes, config: &CirConfig, load: Load, fused: bool) -> 
 }
 
 /// Attention weights that a portable softmax keeps.
-fn softmax(passes: &Passes, config: &CirConfig, load: Load) -> usize {
-    let q = &config.qformer;
+fn softmax(passes: &Passes, Model { config, q }: Model, load: Load) -> usize {
     let crosses = q.layers.div_ceil(q.cross_attention_every.max(1));
     let length = q.query_tokens + load.words / load.rows.max(1);
     let own = |positions: usize| load.rows * q.heads * positions * positions * q.layers;
