@@ -126,7 +126,7 @@ impl Args {
         let device = choose(self.device)?;
         let mut retriever = Retriever::load(path, &self.weights, &device)?;
         let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, retriever.config()));
-        let features = Features::open(&cache, None)?;
+        let features = Features::open(&cache, retriever.trained_encoder())?;
         let rows = embed::rows(table, &features)?;
         let tokens = cached_tokens(&features, &rows, &device);
         let bar = super::progress("images");

@@ -12,6 +12,7 @@ use thisbut_trainer::tensor_file::Precision;
 use thisbut_trainer::train::choices::Choices;
 use thisbut_trainer::train::event::Event;
 use thisbut_trainer::train::finetune::{Inputs, finetune};
+use thisbut_trainer::train::learner::IMAGE_ENCODER;
 use thisbut_trainer::train::objective::two_pass::Losses;
 use thisbut_trainer::train::recipes;
 use thisbut_trainer::{fsx, import};
@@ -148,6 +149,10 @@ impl Args {
             Some(path) => thisbut_trainer::train::checkpoint::open(path)?.model()?,
             None => import::language_start(&config, &self.weights)?,
         };
+        if settings.trains_image_encoder() && !start.keys().any(|name| name.starts_with(IMAGE_ENCODER)) {
+            let encoder = import::image_encoder(&config, &self.weights)?;
+            start.extend(encoder.into_iter().map(|(name, value)| (format!("{IMAGE_ENCODER}{name}"), value)));
+        }
         if let Some(temperature) = choices.temperature {
             start.insert("temperature".into(), (vec![1], vec![temperature as f32]));
         }

@@ -172,7 +172,7 @@ impl Args {
         let bar = super::progress("pairs");
         let trip = match &retriever {
             Some(retriever) => {
-                if import::encoder_fingerprint(retriever.config(), &self.weights)? != expected {
+                if retriever.encoder_fingerprint(&self.weights)? != expected {
                     bail!(
                         "--round-trip {}: has another image encoder than the generator; give a model of the same --preset",
                         retriever.path().display()
