@@ -114,7 +114,7 @@ impl Dropout {
     /// Dropout of `step`.
     pub fn new(settings: &Settings, config: &RetrievalConfig, step: usize) -> Self {
         Self {
-            p: config.method.dropout(),
+            p: config.method.family().dropout(),
             seed: settings.seed.wrapping_add((step as u64) << 20),
             by_row: settings.sub_batch > 0 || settings.devices > 1,
         }
