@@ -18,7 +18,7 @@ fn gradients(model: &Cir, grads: &Gradients) -> Outcome<Tensors> {
     struct Collect<'a> {
         path: Vec<String>,
         grads: &'a Gradients,
-        found: Tensors,
+        found: Vec<(String, Vec<usize>, Result<Vec<f32>, String>)>,
     }
     impl ModuleVisitor for Collect<'_> {
         fn enter_module(&mut self, name: &str, _: &str) {
@@ -30,14 +30,14 @@ fn gradients(model: &Cir, grads: &Gradients) -> Outcome<Tensors> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(grad) = param.val().grad(self.grads) {
                 let dims = grad.dims().to_vec();
-                let values = grad.into_data().try_to_vec::<f32>().unwrap_or_default();
-                self.found.insert(self.path.join("."), (dims, values));
+                let values = grad.into_data().try_to_vec::<f32>().map_err(|e| format!("{e:?}"));
+                self.found.push((self.path.join("."), dims, values));
             }
         }
     }
-    let mut collect = Collect { path: Vec::new(), grads, found: Tensors::new() };
+    let mut collect = Collect { path: Vec::new(), grads, found: Vec::new() };
     model.visit(&mut collect);
-    Ok(collect.found)
+    collect.found.into_iter().map(|(name, dims, values)| Ok((name, (dims, values?)))).collect()
 }
 
 /// Losses as training computes them, and what reaches every parameter through both passes and the fused kernels.

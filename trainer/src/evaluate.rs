@@ -118,7 +118,7 @@ pub struct Answer {
 
 impl Answer {
     fn new(table: &Table, triplet: &Triplet, scores: &[f32], query: &Query, rank: Option<usize>) -> Self {
-        let name = |image: u32| table.images.get(image as usize).map(|i| i.name.clone()).unwrap_or_default();
+        let name = |image: u32| table.image_name(image).to_owned();
         let images = |positions: Vec<u32>| -> Vec<u32> {
             positions.iter().filter_map(|at| table.gallery.get(*at as usize).copied()).collect()
         };

@@ -145,7 +145,7 @@ impl WordPiece {
                 .last();
             let Some((id, len)) = found else { return false };
             ids.push(id);
-            rest = rest.get(len..).unwrap_or_default();
+            rest = &rest[len..];
         }
         true
     }

@@ -138,7 +138,7 @@ pub fn fetch(model: &str, dir: &Path, settings: &Settings, tell: &mut dyn FnMut(
         }
     };
     for at in 0..wanted.len() {
-        if let Some(got) = download(&client, wanted.get(at..).unwrap_or_default(), tell)? {
+        if let Some(got) = download(&client, &wanted[at..], tell)? {
             tell(Event::Note(got.to_string()));
         }
     }
