@@ -103,14 +103,14 @@ impl Args {
         let Some(dataset) = &self.dataset else { return self.hand_back(checkpoint) };
         // From the checkpoint's header alone, before gigabytes are read.
         let described = checkpoint::open(checkpoint)?.header.config;
-        let packing = self.packing(described.qformer.query_tokens)?;
-        match Footprint::of(&described, packing).problem() {
+        let packing = self.packing(described.target_tokens)?;
+        match Footprint::of(&described, packing)?.problem() {
             Some(problem) if !self.force => bail!("{problem}; or --force, to write it all the same"),
             Some(problem) => super::note(format_args!("as --force says: {problem}")),
             None => {}
         }
         let (config, mut tensors) = gather(checkpoint, &self.weights)?;
-        let footprint = Footprint::of(&config, packing);
+        let footprint = Footprint::of(&config, packing)?;
         let vocabulary = fsx::read_text(&self.weights.join("vocab.txt"))?;
         let device = choose(self.device)?;
         let encoder = match packing.form {
@@ -173,12 +173,12 @@ impl Args {
 
     fn print_plan(&self, preset: &str) -> Result<()> {
         let config = super::preset(preset)?;
-        let packing = self.packing(config.qformer.query_tokens)?;
+        let packing = self.packing(config.target_tokens)?;
         super::print(heading())?;
         let mut remarks = Vec::new();
         for form in [Form::GalleryReference, Form::Full] {
             for width in [Width::Q4, Width::Q8] {
-                let footprint = Footprint::of(&config, Packing { form, width, ..packing });
+                let footprint = Footprint::of(&config, Packing { form, width, ..packing })?;
                 super::print(&footprint)?;
                 remarks.extend(footprint.problem());
             }
