@@ -1,11 +1,11 @@
 //! Models with fixed pseudo-random weights: they answer nonsense, and always the same nonsense.
 
 use burn::tensor::Device;
-use thisbut_model::cir::Cir;
-use thisbut_model::engine::{ENCODER_PREFIX, MODEL_PREFIX};
+use thisbut_model::method::TwoPass;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::weights::{self, Tensors};
-use thisbut_model::{CirConfig, ModelError};
+use thisbut_model::{ModelError, RetrievalConfig};
 
 /// Normal-ish values from a counter (splitmix64, sum of four uniforms), the same on every machine.
 fn noise(seed: &mut u64) -> f32 {
@@ -23,9 +23,9 @@ fn noise(seed: &mut u64) -> f32 {
 ///
 /// # Errors
 /// When the device does not give its values back.
-pub fn tensors(config: &CirConfig, device: &Device) -> Result<Tensors, ModelError> {
+pub fn tensors(config: &RetrievalConfig, device: &Device) -> Result<Tensors, ModelError> {
     let mut all = weights::collect(&ImageEncoder::new(config, device), ENCODER_PREFIX)?;
-    all.extend(weights::collect(&Cir::new(config, device), MODEL_PREFIX)?);
+    all.extend(weights::collect(&TwoPass::new(config, device)?, MODEL_PREFIX)?);
     let mut seed = 7;
     for (name, (dims, values)) in &mut all {
         let columns: usize = dims.iter().skip(1).product();

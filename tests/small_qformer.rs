@@ -2,13 +2,13 @@
 
 use crate::upstream::{Golden, Outcome, Values};
 use burn::tensor::{Device, Tensor, TensorData};
-use thisbut_model::CirConfig;
-use thisbut_model::cir::Cir;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::method::TwoPass;
 use thisbut_model::nn::{ImageKeys, TextBatch};
 use thisbut_model::weights;
 
 /// The golden configuration, with read-out and second-pass mask of choice.
-pub fn config(read_out: &str, mask: &str) -> Outcome<CirConfig> {
+pub fn config(read_out: &str, mask: &str) -> Outcome<RetrievalConfig> {
     // The image encoder is not part of this: only its width counts.
     let text = format!(
         r#"{{
@@ -21,7 +21,7 @@ pub fn config(read_out: &str, mask: &str) -> Outcome<CirConfig> {
             "projection": 16, "text_length": 8, "read_out": "{read_out}", "second_pass_mask": "{mask}"
         }}"#
     );
-    Ok(CirConfig::parse(&text, "the golden configuration")?)
+    Ok(RetrievalConfig::parse(&text, "the golden configuration")?)
 }
 
 /// The golden batch: three triplets with texts of different lengths.
@@ -58,7 +58,7 @@ pub fn text(golden: &Golden, suffix: &str, device: &Device) -> Outcome<TextBatch
 
 /// The model with every golden weight in it, none left over. Image tokens skip `ln_vision`, which upstream applies to the
 /// vision encoder's output before the Q-Former.
-pub fn model(golden: &Golden, config: &CirConfig, device: &Device) -> Outcome<Cir> {
+pub fn model(golden: &Golden, config: &RetrievalConfig, device: &Device) -> Outcome<TwoPass> {
     let source = golden.weights().map(|(name, v)| (name.to_owned(), (v.shape.clone(), v.data.clone()))).collect();
     let (mut tensors, unused) = weights::published::qformer(source);
     if !unused.is_empty() {
@@ -67,12 +67,12 @@ pub fn model(golden: &Golden, config: &CirConfig, device: &Device) -> Outcome<Ci
     let width = config.image_width();
     tensors.insert("image_norm.gamma".into(), (vec![width], vec![1.0; width]));
     tensors.insert("image_norm.beta".into(), (vec![width], vec![0.0; width]));
-    let model = weights::load(Cir::new(config, device), "", &mut tensors)?;
+    let model = weights::load(TwoPass::new(config, device)?, "", &mut tensors)?;
     if tensors.is_empty() { Ok(model) } else { Err(format!("no parameter for {:?}", tensors.keys()).into()) }
 }
 
 /// The golden batch, its image tokens straight from the file.
-pub fn batch(golden: &Golden, model: &Cir, device: &Device) -> Outcome<Batch> {
+pub fn batch(golden: &Golden, model: &TwoPass, device: &Device) -> Outcome<Batch> {
     Ok(Batch {
         reference: model.qformer.image_keys(tensor(golden.get("input.image_ref")?, device)),
         target: model.qformer.image_keys(tensor(golden.get("input.image_tgt")?, device)),

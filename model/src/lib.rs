@@ -8,7 +8,6 @@
 #![cfg_attr(not(feature = "autodiff"), allow(dead_code))]
 
 pub mod bundle;
-pub mod cir;
 pub mod config;
 pub mod engine;
 pub mod error;
@@ -16,11 +15,14 @@ pub mod gallery;
 pub mod generator;
 pub mod image;
 pub mod kernels;
+pub mod method;
 pub mod nn;
 pub mod quant;
+pub mod retrieval;
 pub mod text;
 pub mod upstream;
 pub mod weights;
 
-pub use config::CirConfig;
+pub use config::RetrievalConfig;
 pub use error::{ModelError, Result};
+pub use retrieval::Retrieval;

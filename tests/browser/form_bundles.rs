@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::Form;
 use thisbut_tests::fixed::{tensors, vocabulary};
 use thisbut_trainer::export::{Packing, Width, bundle, take_encoder};
@@ -41,13 +41,13 @@ fn make(root: &Path, photos: &Path, (name, config, form, width): (&str, &str, Fo
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    let config = CirConfig::parse(config, name)?;
+    let config = RetrievalConfig::parse(config, name)?;
     let mut tensors = tensors(&config, &device)?;
     let encoder = match form {
         Form::GalleryReference => Some(take_encoder(&config, &mut tensors, &device)?),
         Form::Full => None,
     };
-    let packing = Packing { form, width, split: SPLIT, tokens: config.qformer.query_tokens };
+    let packing = Packing { form, width, split: SPLIT, tokens: config.target_tokens };
     let made = bundle(&config, tensors, packing, vocabulary())?;
     let options = Options {
         photos: photos.to_path_buf(),

@@ -16,7 +16,8 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
 use burn::tensor::Device;
-use thisbut_model::CirConfig;
+use thisbut_model::Retrieval;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{
     FORMAT, FileEntry, Form, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, Precision, SelfTest, VERSION,
     VocabularyEntry, WeightsEntry, hashed_name,
@@ -25,7 +26,6 @@ use thisbut_model::engine::Engine;
 use thisbut_model::gallery::{Chunk, ImageMeta, encode_chunk, encode_metadata};
 use thisbut_model::image::Rgba;
 use thisbut_model::quant::{CodeWidth, read_weights, stays_plain, write_weights};
-use thisbut_model::text::WordPiece;
 use thisbut_tests::fixed::{tensors, vocabulary};
 use thisbut_trainer::images::decode_file;
 
@@ -53,13 +53,13 @@ fn main() -> Result<()> {
         fs::remove_file(old.path())?;
     }
     let device = Device::flex();
-    let config = CirConfig::preset(&std::env::args().nth(2).unwrap_or_else(|| "tiny".into()))?;
+    let config = RetrievalConfig::preset(&std::env::args().nth(2).unwrap_or_else(|| "tiny".into()))?;
     let width = |_: &str, dims: &[usize]| (!stays_plain(dims)).then_some(CodeWidth::Q8);
     let meta = BTreeMap::from([("architecture".to_owned(), config.name.clone())]);
     let weights = write_weights(&tensors(&config, &device)?, width, &meta)?;
     let vocab = vocabulary();
     // What is stored is what answers: the gallery is made with the quantized weights.
-    let engine = Engine::new(config.clone(), read_weights(&weights)?, WordPiece::from_vocab(&vocab)?, &device)?;
+    let engine = Engine::new(Retrieval::load(config.clone(), read_weights(&weights)?, &vocab, &device)?);
 
     let mut names: Vec<_> = fs::read_dir(folder.join("thumbs"))?
         .filter_map(|file| file.ok()?.file_name().into_string().ok())
@@ -69,8 +69,8 @@ fn main() -> Result<()> {
     let (mut tokens, mut images) = (Vec::new(), Vec::new());
     for name in &names {
         let picture = decode_file(&folder.join("thumbs").join(name))?;
-        let encoded = engine.encode_image(&Rgba::new(picture.width, picture.height, &picture.data)?)?;
-        tokens.extend(at_once(engine.target_tokens(&encoded))??);
+        let encoded = engine.retrieval().encode_image(&Rgba::new(picture.width, picture.height, &picture.data)?)?;
+        tokens.extend(at_once(engine.retrieval().target_rows(&encoded))??);
         let id = name.trim_end_matches(".png").to_owned();
         let (shape, colour) = id.split_once('-').ok_or("shape-colour.png")?;
         let (title, tags) = (format!("{colour} {shape}"), vec![colour.to_owned(), shape.to_owned()]);
@@ -84,7 +84,7 @@ fn main() -> Result<()> {
             reference: None,
         });
     }
-    let (n, p) = (config.qformer.query_tokens, config.projection);
+    let (n, p) = (config.target_tokens, config.projection);
     let half = images.len() / 2;
     let mut gallery = engine;
     let (mut chunks, mut metadata) = (Vec::new(), Vec::new());

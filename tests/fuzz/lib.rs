@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Cursor;
 use thisbut_trainer::generator::sentencepiece;
 use thisbut_trainer::import::source;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::Manifest;
 use thisbut_model::gallery::{Chunk, parse_metadata};
 use thisbut_model::generator::{Bpe, Gguf, LlamaConfig};
@@ -97,7 +97,7 @@ pub fn bundle(bytes: &[u8]) {
             }
         }
         _ => {
-            let _ = CirConfig::parse(&text, "here");
+            let _ = RetrievalConfig::parse(&text, "here");
         }
     }
 }

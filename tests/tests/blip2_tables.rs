@@ -2,9 +2,9 @@
 
 use burn::tensor::Device;
 use std::collections::BTreeMap;
-use thisbut_model::CirConfig;
-use thisbut_model::cir::Cir;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::config::VitFamily;
+use thisbut_model::method::TwoPass;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::upstream::pieces;
 use thisbut_model::weights::{collect, shapes};
@@ -136,8 +136,8 @@ fn cover(upstream: &Shapes, family: VitFamily, ours: &Shapes) {
 }
 
 fn presets(name: &str) -> Outcome<(Shapes, Shapes)> {
-    let (config, device) = (CirConfig::preset(name)?, Device::flex());
-    Ok((shapes(&ImageEncoder::new(&config, &device), ""), shapes(&Cir::new(&config, &device), "")))
+    let (config, device) = (RetrievalConfig::preset(name)?, Device::flex());
+    Ok((shapes(&ImageEncoder::new(&config, &device), ""), shapes(&TwoPass::new(&config, &device)?, "")))
 }
 
 #[test]
@@ -180,10 +180,10 @@ fn shapes_are_those_of_the_values() -> Outcome {
     let device = Device::flex();
     for (name, json) in [("tiny", None), ("web-s", None), ("small vit", Some(SMALL))] {
         let config = match json {
-            Some(json) => CirConfig::parse(json, name)?,
-            None => CirConfig::preset(name)?,
+            Some(json) => RetrievalConfig::parse(json, name)?,
+            None => RetrievalConfig::preset(name)?,
         };
-        let (encoder, model) = (ImageEncoder::new(&config, &device), Cir::new(&config, &device));
+        let (encoder, model) = (ImageEncoder::new(&config, &device), TwoPass::new(&config, &device)?);
         let mut table = shapes(&encoder, "encoder");
         table.extend(shapes(&model, "model"));
         let mut values = collect(&encoder, "encoder")?;

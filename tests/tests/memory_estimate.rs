@@ -4,9 +4,9 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use thisbut_model::CirConfig;
-use thisbut_model::cir::Cir;
-use thisbut_model::text::WordPiece;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::method::TwoPass;
+use thisbut_model::text::TextReader;
 use thisbut_trainer::data::table::{Table, Triplet};
 use thisbut_trainer::embed::Tokenized;
 use thisbut_trainer::features::ImageTokens;
@@ -61,7 +61,7 @@ impl ImageTokens for Same {
 }
 
 /// Bytes that two training steps took at their height.
-fn measured(settings: &Settings, config: &CirConfig, table: &Table, texts: &Tokenized) -> usize {
+fn measured(settings: &Settings, config: &RetrievalConfig, table: &Table, texts: &Tokenized) -> usize {
     let (device, rows) = (Device::flex(), vec![0; IMAGES as usize]);
     let features = Same(config.image_tokens(), config.image_width());
     let context = Context { settings, config, train: table, features: &features, rows: &rows, texts };
@@ -69,7 +69,7 @@ fn measured(settings: &Settings, config: &CirConfig, table: &Table, texts: &Toke
     let before = NOW.load(Relaxed);
     PEAK.store(before, Relaxed);
     let autodiff = device.clone().autodiff();
-    let mut model = Cir::new(config, &autodiff);
+    let mut model = TwoPass::new(config, &autodiff).unwrap();
     let bank = settings.bank.then(|| Bank::new(&context, &model, &device).unwrap());
     let mut optimizer = AdamW::new(settings);
     for step in 0..2 {
@@ -83,12 +83,12 @@ fn measured(settings: &Settings, config: &CirConfig, table: &Table, texts: &Toke
 #[test]
 fn the_estimate_is_near_the_measured_peak() {
     let json = |width: usize, layers: usize, intermediate: usize, vocabulary: usize| {
-        let text = CirConfig::PRESETS[0].1.to_owned();
+        let text = RetrievalConfig::PRESETS[0].1.to_owned();
         let text = text
             .replace("\"width\": 32", &format!("\"width\": {width}"))
             .replace("\"layers\": 2", &format!("\"layers\": {layers}"));
         let text = text.replace("\"intermediate\": 64", &format!("\"intermediate\": {intermediate}"));
-        CirConfig::parse(&text.replace("\"vocabulary\": 2048", &format!("\"vocabulary\": {vocabulary}")), "test")
+        RetrievalConfig::parse(&text.replace("\"vocabulary\": 2048", &format!("\"vocabulary\": {vocabulary}")), "test")
             .unwrap()
     };
     let table = Table {
@@ -111,13 +111,13 @@ fn the_estimate_is_near_the_measured_peak() {
             .collect(),
         ..Table::default()
     };
-    let words = WordPiece::from_vocab(&WORDS.join("\n")).unwrap();
+
     let (deep, heavy) = (json(64, 6, 256, 100), json(192, 2, 768, 6000));
     let base = Settings { batch: 48, keep_false_negatives: false, ..Settings::sprc() };
     let ptha = Settings { recipe: Recipe::Ptha, ..base.clone() };
     let bank = Settings { bank: true, t2t: 0.0, p2p: 0.0, ..ptha.clone() };
     // Once before it counts: threads and tables that stay.
-    let texts = |config: &CirConfig| Tokenized::new(&words, &table, config.text_length);
+    let texts = |config: &RetrievalConfig| Tokenized::new(&TextReader::new(config, &WORDS.join("\n")).unwrap(), &table);
     measured(&Settings { batch: 4, ..base.clone() }, &deep, &table, &texts(&deep));
     for (name, settings, config) in [
         ("sprc, deep", base.clone(), &deep),
@@ -131,7 +131,8 @@ fn the_estimate_is_near_the_measured_peak() {
     ] {
         let texts = texts(config);
         let load = Load::of(&settings, config, &table, &texts);
-        let estimate = memory(&settings, config, parameters(&settings, config), load, true, IMAGES as usize).total();
+        let estimate =
+            memory(&settings, config, parameters(&settings, config).unwrap(), load, true, IMAGES as usize).total();
         let peak = measured(&settings, config, &table, &texts);
         let ratio = estimate as f64 / peak as f64;
         println!("{name}: estimated {}, measured {}, ratio {ratio:.2}", readable(estimate), readable(peak));

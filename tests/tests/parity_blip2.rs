@@ -3,9 +3,9 @@
 
 use burn::tensor::{Device, Tensor};
 use std::collections::BTreeMap;
-use thisbut_model::CirConfig;
-use thisbut_model::cir::Cir;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::config::VitFamily;
+use thisbut_model::method::TwoPass;
 use thisbut_model::nn::{ImageEncoder, Noise};
 use thisbut_model::upstream::pieces;
 use thisbut_model::weights::{Tensors, load, load_partial, shapes};
@@ -15,7 +15,7 @@ use thisbut_tests::upstream::{Golden, Outcome, Table};
 /// Hidden states are of order 1 to 10; upstream's own float32 is off by up to 3e-6.
 const LIMIT: f32 = 1e-5;
 
-fn config(family: &str, layers: usize) -> Outcome<CirConfig> {
+fn config(family: &str, layers: usize) -> Outcome<RetrievalConfig> {
     let text = format!(
         r#"{{
             "name": "golden",
@@ -28,7 +28,7 @@ fn config(family: &str, layers: usize) -> Outcome<CirConfig> {
             "projection": 8, "text_length": 8
         }}"#
     );
-    Ok(CirConfig::parse(&text, "the golden configuration")?)
+    Ok(RetrievalConfig::parse(&text, "the golden configuration")?)
 }
 
 /// The golden weights behind `prefix` under our names, for the parameters in `wanted`.
@@ -76,7 +76,7 @@ fn tower(name: &str, prefix: &str, family: VitFamily, layers: usize) -> Outcome<
 fn eva_and_the_image_only_q_former_match_layer_by_layer() -> Outcome {
     let (device, golden, off) = (Device::flex(), Golden::read("blip2.safetensors")?, Noise::off());
     let tokens = tower("eva", "", VitFamily::Eva, 39)?;
-    let model = Cir::new(&config("eva", 39)?, &device);
+    let model = TwoPass::new(&config("eva", 39)?, &device)?;
     let mut found = weights(&golden, "", VitFamily::Eva, &shapes(&model, ""))?;
     // Four blocks, two of them with cross-attention; the embeddings' norm, the queries, `ln_vision`.
     assert_eq!(found.len(), 4 * 16 + 2 * 10 + 5);

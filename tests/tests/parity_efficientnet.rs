@@ -2,7 +2,7 @@
 //! Golden values and where they come from: `tests/golden/efficientnet.py`.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_tests::upstream::{Outcome, Table, golden_json, numbers, real_weights};
 use thisbut_trainer::import;
 
@@ -25,7 +25,7 @@ fn stem_blocks_and_grid_match() -> Outcome {
     let Some(path) = real_weights(&["efficientnet-lite0-57934424.pth"])? else { return Ok(()) };
     let golden = golden_json("efficientnet.json")?;
     let device = Device::flex();
-    let config = CirConfig::preset("web-s")?;
+    let config = RetrievalConfig::preset("web-s")?;
     let folder = path.parent().ok_or("the weights lie in no folder")?;
     let encoder = import::load_image_encoder(&config, folder, &device)?;
     let network = encoder.efficientnet.as_ref().ok_or("web-s has another encoder")?;

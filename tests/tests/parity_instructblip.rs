@@ -15,7 +15,7 @@ use thisbut_tests::upstream::{Golden, Outcome, Table, decoding, golden_json, ids
 fn logits_match_through_qformer_projection_and_language_model() -> Outcome {
     let (device, golden) = (Device::flex(), Golden::read("instructblip.safetensors")?);
     let mut architecture = config("cls", "padding")?;
-    architecture.qformer.positions = 40;
+    architecture.two_pass_mut()?.qformer.positions = 40;
     let sizes =
         LlamaConfig::from_hugging_face(&golden_json("instructblip.json")?["text_config"].to_string(), "golden")?;
     let mut fetch = |name: &str| -> Result<_, ModelError> {
@@ -24,7 +24,7 @@ fn logits_match_through_qformer_projection_and_language_model() -> Outcome {
     let decoder = Published::hugging_face(&sizes, &mut fetch).load(FloatDType::F32, &device)?;
 
     // Every tensor of the head finds its place, and every parameter a tensor.
-    let head = Mtst::new(&architecture, MtstForm::Code, &sizes, &device);
+    let head = Mtst::new(&architecture, MtstForm::Code, &sizes, &device)?;
     let wanted = weights::shapes(&head, "");
     let mut tensors = Tensors::new();
     for (key, value) in golden.weights().filter(|(key, _)| !key.starts_with("language_model.")) {

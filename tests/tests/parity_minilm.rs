@@ -2,7 +2,7 @@
 //! Golden values and where they come from: `tests/golden/minilm.py`.
 
 use burn::tensor::Device;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::nn::{Noise, QFormer, TextBatch};
 use thisbut_model::weights;
 use thisbut_tests::upstream::{Outcome, Table, golden_json, numbers, real_weights};
@@ -17,8 +17,10 @@ fn sentence_embeddings_and_layers_match() -> Outcome {
         weights::published::qformer(weights::read_safetensors(&bytes, &path.display().to_string())?);
     assert!(unused.iter().all(|k| k.starts_with("pooler.")), "keys without a place: {unused:?}");
     // web-s has MiniLM's own sizes. Cross-attention and query networks are not MiniLM's and take no part here.
-    let config = CirConfig::preset("web-s")?;
-    let model = weights::load_partial(QFormer::new(&config, &device), "qformer", &mut tensors)?;
+    let config = RetrievalConfig::preset("web-s")?;
+    let q = &config.two_pass()?.qformer;
+    let model = QFormer::new(q, config.text.vocabulary(), config.image_width(), &device);
+    let model = weights::load_partial(model, "qformer", &mut tensors)?;
     assert!(tensors.is_empty(), "tensors that found no parameter: {:?}", tensors.keys());
 
     let (ids, mask) = (numbers(&golden["ids"]), numbers(&golden["mask"]));

@@ -2,8 +2,8 @@
 //! similarities. Golden values and where they come from: `tests/golden/qformer.py`.
 
 use burn::tensor::{Device, Tensor};
-use thisbut_model::cir::similarity;
 use thisbut_model::config::{ReadOut, SecondPassMask};
+use thisbut_model::method::similarity;
 use thisbut_model::nn::{Noise, TextBatch};
 use thisbut_tests::small_qformer::{batch, config, model, tensor, values};
 use thisbut_tests::upstream::{Golden, Outcome, Table};
@@ -61,8 +61,8 @@ fn read_outs_and_similarities_match() -> Outcome {
     for (read, read_name) in [("cls", "cls"), ("mean-prompt-cls", "mean")] {
         for (mask, mask_name) in [("padding", "real"), ("all-ones", "ones")] {
             let config = config(read, mask)?;
-            assert_eq!(config.read_out == ReadOut::Cls, read_name == "cls");
-            assert_eq!(config.second_pass_mask == SecondPassMask::Padding, mask_name == "real");
+            assert_eq!(config.two_pass()?.read_out == ReadOut::Cls, read_name == "cls");
+            assert_eq!(config.two_pass()?.second_pass_mask == SecondPassMask::Padding, mask_name == "real");
             let model = model(&golden, &config, &device)?;
             let batch = batch(&golden, &model, &device)?;
             let prompt = model.fuse(&batch.reference, &batch.text, &off);

@@ -4,7 +4,7 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
-use thisbut_model::cir::{Cir, similarity};
+use thisbut_model::method::{TwoPass, similarity};
 use thisbut_model::nn::Noise;
 use thisbut_model::weights::{self, Tensors};
 use thisbut_tests::small_qformer::{batch, config, model, values};
@@ -14,7 +14,7 @@ use thisbut_trainer::train::optimizer::AdamW;
 use thisbut_trainer::train::settings::Settings;
 
 /// Every parameter's gradient under our names.
-fn gradients(model: &Cir, grads: &Gradients) -> Outcome<Tensors> {
+fn gradients(model: &TwoPass, grads: &Gradients) -> Outcome<Tensors> {
     struct Collect<'a> {
         path: Vec<String>,
         grads: &'a Gradients,

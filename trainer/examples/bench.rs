@@ -7,9 +7,9 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
-use thisbut_model::CirConfig;
-use thisbut_model::cir::{Cir, similarity};
+use thisbut_model::RetrievalConfig;
 use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
+use thisbut_model::method::{TwoPass, similarity};
 use thisbut_model::nn::{ImageEncoder, Noise, TextBatch};
 use thisbut_trainer::train::losses;
 use thisbut_trainer::train::optimizer::AdamW;
@@ -80,7 +80,13 @@ fn settings() -> Settings {
 }
 
 /// q2t + 0.4 t2t + 0.5 p2p of a batch, as the fine-tuning loop computes it on cached image tokens, and one AdamW step.
-fn train_step(model: Cir, optimizer: &mut AdamW, tokens: Tensor<3>, text: &TextBatch, noise: &Noise) -> Outcome<Cir> {
+fn train_step(
+    model: TwoPass,
+    optimizer: &mut AdamW,
+    tokens: Tensor<3>,
+    text: &TextBatch,
+    noise: &Noise,
+) -> Outcome<TwoPass> {
     use burn::module::Module;
     let device = tokens.device();
     let b = text.ids.dims()[0];
@@ -107,9 +113,9 @@ fn main() -> Outcome {
     let batches = arguments.next().unwrap_or_else(|| "32,128".into());
     let batches = batches.split(',').map(str::parse).collect::<Result<Vec<usize>, _>>()?;
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
-    let (bench, device, config) = (Bench { threads, seconds }, Device::flex(), CirConfig::preset(&preset)?);
-    let (q, side, tokens) = (&config.qformer, config.preprocess.size, config.image_tokens());
-    let size = format!("D={} layers={} N={} L={} T={tokens}", q.width, q.layers, q.query_tokens, config.text_length);
+    let (bench, device, config) = (Bench { threads, seconds }, Device::flex(), RetrievalConfig::preset(&preset)?);
+    let (q, side, tokens) = (&config.two_pass()?.qformer, config.preprocess.size, config.image_tokens());
+    let size = format!("D={} layers={} N={} L={} T={tokens}", q.width, q.layers, q.query_tokens, config.text.length());
 
     let encoder = ImageEncoder::new(&config, &device);
     let pixels = wave([1, 3, side, side], &device);
@@ -118,10 +124,10 @@ fn main() -> Outcome {
         Ok(())
     })?;
 
-    let model = Cir::new(&config, &device);
+    let model = TwoPass::new(&config, &device)?;
     let image = wave([1, tokens, config.image_width()], &device);
     let off = Noise::off();
-    for (name, length) in [("fuse", config.text_length), ("fuse, text cut to its tokens", WORDS)] {
+    for (name, length) in [("fuse", config.text.length()), ("fuse, text cut to its tokens", WORDS)] {
         let words = text(1, length, &device);
         bench.measure(name, &format!("B=1 {size}"), 5, || {
             let prompt = model.fuse(&model.image_keys(image.clone()), &words, &off);
@@ -147,9 +153,9 @@ fn main() -> Outcome {
     let training = device.clone().autodiff();
     for b in batches {
         let mut optimizer = AdamW::new(&settings());
-        let mut model = Some(Cir::new(&config, &training));
+        let mut model = Some(TwoPass::new(&config, &training)?);
         let (image, words) =
-            (wave([2 * b, tokens, config.image_width()], &training), text(b, config.text_length, &training));
+            (wave([2 * b, tokens, config.image_width()], &training), text(b, config.text.length(), &training));
         bench.measure("train", &format!("B={b} {size}"), 3, || {
             let noise = Noise::new(q.dropout, 1);
             let taken = model.take().ok_or("the model is gone")?;

@@ -5,12 +5,12 @@
 use burn::tensor::Device;
 use clap::ValueEnum;
 use std::path::Path;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{Form, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, SelfTest};
-use thisbut_model::cir::Cir;
-use thisbut_model::engine::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::gallery::{Chunk, ImageMeta, encode_chunk, encode_metadata, encode_reference};
+use thisbut_model::method::TwoPass;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::weights;
 use thisbut_trainer::bundle_io::Writer;
 use thisbut_trainer::export::{Packing, Width, bundle};
@@ -23,7 +23,7 @@ const WORDS: &str = "but with a red hat and the same blue background";
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().ok_or("which folder?")?;
-    let config = CirConfig::preset(&arguments.next().unwrap_or_else(|| "web-s".into()))?;
+    let config = RetrievalConfig::preset(&arguments.next().unwrap_or_else(|| "web-s".into()))?;
     let images: u32 = arguments.next().map_or(Ok(10_000), |x| x.parse())?;
     let form = match arguments.next().as_deref() {
         None | Some("full") => Form::Full,
@@ -32,11 +32,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let width = arguments.next().map_or(Ok(Width::Q8), |x| Width::from_str(&x, true))?;
     let device = Device::flex();
-    let mut tensors = weights::collect(&Cir::new(&config, &device), MODEL_PREFIX)?;
+    let mut tensors = weights::collect(&TwoPass::new(&config, &device)?, MODEL_PREFIX)?;
     if form == Form::Full {
         tensors.extend(weights::collect(&ImageEncoder::new(&config, &device), ENCODER_PREFIX)?);
     }
-    let (n, p) = (config.qformer.query_tokens, config.projection);
+    let (n, p) = (config.target_tokens, config.projection);
     let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"];
     let vocabulary: String = special.into_iter().chain(WORDS.split(' ')).flat_map(|word| [word, "\n"]).collect();
     let packing = Packing { form, width, split: 64_000_000, tokens: n };
@@ -95,7 +95,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..made.manifest.clone()
     };
     writer.finish(&manifest)?;
-    let memory = Bytes(Footprint::of(&config, packing).memory + chunk.len() as u64);
+    let memory = Bytes(Footprint::of(&config, packing)?.memory + chunk.len() as u64);
     println!("{folder}: {}, {images} images, memory in the page about {memory}", config.name);
     Ok(())
 }

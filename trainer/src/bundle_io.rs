@@ -1,18 +1,19 @@
 //! Bundle folders: read with every file checked against `bundle.json`, and written so that a reader sees the old bundle
 //! or the whole new one. The formats themselves are the model crate's (`docs/format.md`).
 
+use crate::data::table::Table;
 use crate::error::{Result, TrainerError};
+use crate::export::gallery_id;
 use crate::{fsx, partial};
 use burn::tensor::Device;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use thisbut_model::bundle::{FileEntry, Form, Manifest};
 use thisbut_model::engine::Engine;
 use thisbut_model::gallery::{Chunk, Gallery, ImageMeta, parse_metadata};
 use thisbut_model::quant::read_weights;
-use thisbut_model::text::WordPiece;
 use thisbut_model::weights::Tensors;
-use thisbut_model::{CirConfig, ModelError};
+use thisbut_model::{ModelError, RetrievalConfig};
 
 /// The manifest's file name.
 pub const MANIFEST: &str = "bundle.json";
@@ -25,7 +26,7 @@ pub struct Bundle {
     /// `bundle.json`.
     pub manifest: Manifest,
     /// The architecture, from the manifest.
-    pub config: CirConfig,
+    pub config: RetrievalConfig,
     /// The weight files, in load order.
     pub weights: Vec<Vec<u8>>,
     /// The vocabulary, one token a line.
@@ -86,9 +87,9 @@ impl Bundle {
             ));
         }
         let manifest = Manifest::parse(&fsx::read(&path)?)?;
-        let config = CirConfig::parse(&manifest.config.to_string(), &format!("{}: config", path.display()))?;
+        let config = RetrievalConfig::parse(&manifest.config.to_string(), &format!("{}: config", path.display()))?;
         let (shape, model) =
-            ((manifest.gallery.tokens, manifest.gallery.width), (config.qformer.query_tokens, config.projection));
+            ((manifest.gallery.tokens, manifest.gallery.width), (config.target_tokens, config.projection));
         // A gallery may keep fewer tokens an image than the model makes.
         if shape.0 > model.0 || shape.1 != model.1 {
             return Err(TrainerError::data(
@@ -112,11 +113,21 @@ impl Bundle {
         for (entry, bytes) in self.manifest.weights.iter().zip(&self.weights) {
             tensors.extend(read_weights(bytes).map_err(|e| at(&self.root, &entry.file, e))?);
         }
-        let vocab = &self.manifest.vocab.file;
-        let words = WordPiece::from_vocab(&self.vocab).map_err(|e| at(&self.root, vocab, e))?;
-        let mut engine = Engine::from_bundle(&self.manifest, tensors, words, device)?;
+        let vocabulary = &self.manifest.vocab.file;
+        let mut engine = Engine::from_bundle(&self.manifest, tensors, &self.vocab, device).map_err(|e| match e {
+            ModelError::Format { ref place, .. } if place == "vocab.txt" => at(&self.root, vocabulary, e),
+            other => other.into(),
+        })?;
         engine.set_gallery(self.gallery()?);
         Ok(engine)
+    }
+
+    /// The number in the gallery of each image of a table's gallery, for a bundle that was read with its own; `None` when
+    /// it lacks one.
+    pub fn numbers(&self, table: &Table) -> Option<Vec<u32>> {
+        let known: HashMap<&str, u32> = self.metadata.iter().map(|image| image.id.as_str()).zip(0..).collect();
+        let number = |at: &u32| known.get(gallery_id(table.images.get(*at as usize)?).as_str()).copied();
+        table.gallery.iter().map(number).collect()
     }
 
     /// The gallery, ready to search.

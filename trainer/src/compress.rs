@@ -2,7 +2,8 @@
 
 use crate::error::{Result, TrainerError};
 use rayon::prelude::*;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::config::MethodConfig;
 use thisbut_model::weights::Tensors;
 
 /// Sweeps of Jacobi's method; 128 dimensions need about eight.
@@ -13,7 +14,7 @@ const SWEEPS: usize = 30;
 ///
 /// # Errors
 /// When a tensor is missing or has another shape.
-pub fn fold_words(config: &mut CirConfig, tensors: &mut Tensors, prefix: &str) -> Result<()> {
+pub fn fold_words(config: &mut RetrievalConfig, tensors: &mut Tensors, prefix: &str) -> Result<()> {
     if !fold_shape(config) {
         return Ok(());
     }
@@ -31,11 +32,12 @@ pub fn fold_words(config: &mut CirConfig, tensors: &mut Tensors, prefix: &str) -
 }
 
 /// The configuration after [`fold_words`]; whether that changes anything.
-pub fn fold_shape(config: &mut CirConfig) -> bool {
+pub fn fold_shape(config: &mut RetrievalConfig) -> bool {
+    let MethodConfig::TwoPass(own) = &mut config.method;
     // A second Q-Former of its own has its own map too; such models are as wide as their words.
-    let folds = !config.own_second_pass && config.qformer.word_width.is_some_and(|width| width > config.qformer.width);
+    let folds = !own.own_second_pass && own.qformer.word_width.is_some_and(|width| width > own.qformer.width);
     if folds {
-        config.qformer.word_width = None;
+        own.qformer.word_width = None;
     }
     folds
 }
@@ -44,7 +46,13 @@ pub fn fold_shape(config: &mut CirConfig) -> bool {
 ///
 /// # Errors
 /// When a tensor is missing or has another shape.
-pub fn narrow(config: &mut CirConfig, tensors: &mut Tensors, prefix: &str, axes: &[f32], kept: usize) -> Result<()> {
+pub fn narrow(
+    config: &mut RetrievalConfig,
+    tensors: &mut Tensors,
+    prefix: &str,
+    axes: &[f32],
+    kept: usize,
+) -> Result<()> {
     let width = config.projection;
     if axes.len() != width * kept {
         return Err(misfit(format!("{} values for {width} × {kept} axes", axes.len())));
@@ -162,20 +170,20 @@ mod tests {
 
     #[test]
     fn folded_words_are_the_mapped_ones() {
-        let mut config = CirConfig::preset("web-xs").unwrap();
-        config.qformer.width = 2;
-        config.qformer.word_width = Some(3);
+        let mut config = RetrievalConfig::preset("web-xs").unwrap();
+        config.two_pass_mut().unwrap().qformer.width = 2;
+        config.two_pass_mut().unwrap().qformer.word_width = Some(3);
         let mut tensors = Tensors::from([
             ("model.qformer.word".into(), (vec![2, 3], vec![1.0, 2.0, 3.0, 0.0, 0.0, 1.0])),
             ("model.qformer.word_projection.weight".into(), (vec![3, 2], vec![1.0, 0.0, 0.0, 1.0, 2.0, 2.0])),
             ("model.qformer.word_projection.bias".into(), (vec![2], vec![0.5, -0.5])),
         ]);
         fold_words(&mut config, &mut tensors, "model").unwrap();
-        assert_eq!(config.qformer.word_width, None);
+        assert_eq!(config.two_pass().unwrap().qformer.word_width, None);
         assert_eq!(tensors["model.qformer.word"], (vec![2, 2], vec![7.5, 7.5, 2.5, 1.5]));
         assert_eq!(tensors.len(), 1);
         fold_words(&mut config, &mut tensors, "model").unwrap();
-        config.qformer.word_width = Some(3);
+        config.two_pass_mut().unwrap().qformer.word_width = Some(3);
         assert!(fold_words(&mut config, &mut tensors, "model").is_err());
     }
 }

@@ -5,51 +5,56 @@ use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use thisbut_model::CirConfig;
-use thisbut_model::cir::Cir;
-use thisbut_model::config::SecondPassMask;
-use thisbut_model::nn::{Noise, TextBatch};
-use thisbut_model::text::WordPiece;
+use thisbut_model::Retrieval;
+use thisbut_model::nn::TextBatch;
+use thisbut_model::text::{TextReader, Tokens};
 
 /// Images embedded together.
 const BATCH: usize = 128;
 
-/// The tokenised modifiers of a table.
+/// The tokenised modifiers of a table, ready to become batches.
 pub struct Tokenized {
-    forward: Vec<(Vec<u32>, Vec<bool>)>,
-    reverse: Vec<Option<(Vec<u32>, Vec<bool>)>>,
+    reader: TextReader,
+    forward: Vec<Tokens>,
+    reverse: Vec<Option<Tokens>>,
 }
 
 impl Tokenized {
-    /// Tokenises every modifier and reverse modifier to at most `length` tokens.
-    pub fn new(words: &WordPiece, table: &Table, length: usize) -> Self {
-        let encode = |text: &str| {
-            let encoded = words.encode(&thisbut_model::text::clean_caption(text), length);
-            (encoded.ids, encoded.mask)
-        };
+    /// Tokenises every modifier and reverse modifier.
+    pub fn new(reader: &TextReader, table: &Table) -> Self {
         Self {
-            forward: table.triplets.iter().map(|t| encode(&t.text)).collect(),
-            reverse: table.triplets.iter().map(|t| t.reverse.as_deref().map(encode)).collect(),
+            reader: reader.clone(),
+            forward: table.triplets.iter().map(|t| reader.tokens(&t.text)).collect(),
+            reverse: table.triplets.iter().map(|t| t.reverse.as_deref().map(|text| reader.tokens(text))).collect(),
         }
     }
 
-    /// Tokens of a triplet's modifier.
+    /// What made them.
+    pub fn reader(&self) -> &TextReader {
+        &self.reader
+    }
+
+    /// The tokens of a triplet's modifier.
+    pub fn tokens(&self, triplet: u32) -> &Tokens {
+        &self.forward[triplet as usize]
+    }
+
+    /// How many they are, without padding.
     pub fn length(&self, triplet: u32) -> usize {
-        self.forward[triplet as usize].1.iter().filter(|m| **m).count()
+        self.tokens(triplet).count()
     }
 
     /// The modifiers of some triplets.
-    pub fn batch(&self, triplets: &[u32], config: &CirConfig, device: &Device) -> TextBatch {
-        let rows: Vec<_> = triplets.iter().map(|t| self.forward[*t as usize].clone()).collect();
-        text_batch(&rows, config, device)
+    pub fn batch(&self, triplets: &[u32], device: &Device) -> TextBatch {
+        self.reader.batch(triplets.iter().map(|t| self.tokens(*t)), device)
     }
 
     /// The reverse modifiers of some triplets.
     ///
     /// # Errors
     /// When a triplet has none.
-    pub fn reverse_batch(&self, triplets: &[u32], config: &CirConfig, device: &Device) -> Result<TextBatch> {
-        let rows: Option<Vec<_>> = triplets.iter().map(|t| self.reverse[*t as usize].clone()).collect();
+    pub fn reverse_batch(&self, triplets: &[u32], device: &Device) -> Result<TextBatch> {
+        let rows: Option<Vec<&Tokens>> = triplets.iter().map(|t| self.reverse[*t as usize].as_ref()).collect();
         let rows = rows.ok_or_else(|| {
             TrainerError::data(
                 "the training triplets",
@@ -57,20 +62,12 @@ impl Tokenized {
                 "add cap.rc2.train_rev.jsonl, or use --p2p 0 or --losses sprc",
             )
         })?;
-        Ok(text_batch(&rows, config, device))
-    }
-}
-
-/// A batch of texts in the form that the configuration's second pass needs.
-pub fn text_batch(rows: &[(Vec<u32>, Vec<bool>)], config: &CirConfig, device: &Device) -> TextBatch {
-    match config.second_pass_mask {
-        SecondPassMask::Padding => TextBatch::new(rows, device),
-        SecondPassMask::AllOnes => TextBatch::padded(rows, config.text_length, device),
+        Ok(self.reader.batch(rows, device))
     }
 }
 
 /// The same weights outside the gradient's graph.
-pub fn without_gradient(model: &Cir) -> Cir {
+pub fn without_gradient<M: Module>(model: &M) -> M {
     model.valid()
 }
 
@@ -86,43 +83,14 @@ pub fn rows(table: &Table, features: &dyn ImageTokens) -> Result<Vec<usize>> {
 ///
 /// # Errors
 /// When an image cannot be read.
-pub fn gallery(
-    model: &Cir,
-    features: &dyn ImageTokens,
-    images: &[u32],
-    rows: &[usize],
-    device: &Device,
-) -> Result<Tensor<3>> {
+pub fn gallery(retrieval: &Retrieval, features: &dyn ImageTokens, images: &[u32], rows: &[usize]) -> Result<Tensor<3>> {
     let embed = |chunk: &[u32]| {
         let chunk: Vec<usize> = chunk.iter().map(|i| rows[*i as usize]).collect();
-        let keys = model.image_keys(features.tokens(&chunk, device)?);
-        Ok(model.target(&keys, chunk.len(), &Noise::off()))
+        let images = retrieval.encoded(features.tokens(&chunk, retrieval.device())?);
+        Ok(retrieval.target(&images)?)
     };
     let parts: Result<Vec<Tensor<3>>> = images.chunks(BATCH).map(embed).collect();
     Ok(Tensor::cat(parts?, 0))
-}
-
-/// Composed queries `[triplets, P]`.
-///
-/// # Errors
-/// When an image cannot be read.
-#[allow(clippy::too_many_arguments)] // the whole context of a query, each used once
-pub fn queries(
-    model: &Cir,
-    config: &CirConfig,
-    features: &dyn ImageTokens,
-    table: &Table,
-    rows: &[usize],
-    texts: &Tokenized,
-    triplets: &[u32],
-    device: &Device,
-) -> Result<Tensor<2>> {
-    let references: Vec<usize> =
-        triplets.iter().map(|t| rows[table.triplets[*t as usize].reference as usize]).collect();
-    let keys = model.image_keys(features.tokens(&references, device)?);
-    let text = texts.batch(triplets, config, device);
-    let noise = Noise::off();
-    Ok(model.compose(model.fuse(&keys, &text, &noise), &text, &noise))
 }
 
 /// A matrix's values, row by row.

@@ -2,33 +2,25 @@
 
 use crate::baselines::{Comparison, Method};
 use crate::data::table::{Table, Triplet};
-use crate::embed::{self, Tokenized};
-use crate::error::Result;
+use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
 use crate::metrics::{Query, rank};
 use crate::report::Report;
+use crate::wait::block_on;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use thisbut_model::CirConfig;
-use thisbut_model::cir::Cir;
+use thisbut_model::Retrieval;
 use thisbut_model::gallery::Gallery;
-use thisbut_model::nn::{ImageKeys, Noise};
-use thisbut_model::text::WordPiece;
+use thisbut_model::text::Tokens;
 
 /// Queries embedded together.
 const BATCH: usize = 64;
 
 /// A model and what it needs to answer.
 pub struct Subject<'a> {
-    /// The trained part.
-    pub model: &'a Cir,
-    /// Its architecture.
-    pub config: &'a CirConfig,
-    /// The tokenizer.
-    pub words: &'a WordPiece,
-    /// Where it computes.
-    pub device: &'a Device,
+    /// The model.
+    pub retrieval: &'a Retrieval,
     /// Image tokens `[images, T, C]` of some of the table's images, by index.
     pub tokens: &'a dyn Fn(&[u32]) -> Result<Tensor<3>>,
 }
@@ -37,24 +29,33 @@ pub struct Subject<'a> {
 pub enum Scorer {
     /// f32 target tokens `[M · N · P]`, N and P: training's own precision.
     Exact(Vec<f32>, usize, usize),
-    /// The gallery as it is shipped: int8 tokens, the browser's scan.
-    Shipped(Gallery),
+    /// int8 tokens by the browser's scan, one image after the other.
+    Codes(Gallery),
+    /// A bundle's own gallery by the browser's scan, and the number in it of each image of the table's gallery.
+    Shipped(Gallery, Vec<u32>),
 }
 
 impl Scorer {
-    /// Scores of a query vector `[P]` over the gallery.
+    /// Scores of query rows `[R, P]` over the table's gallery: the mean over the rows.
     fn scores(&self, query: &[f32]) -> Result<Vec<f32>> {
         match self {
-            Self::Shipped(gallery) => Ok(gallery.scores(query)?),
-            Self::Exact(tokens, n, p) => Ok(tokens
-                .chunks_exact(n * p)
-                .map(|image| {
-                    image
-                        .chunks_exact(*p)
-                        .map(|token| token.iter().zip(query).map(|(a, b)| a * b).sum::<f32>())
-                        .fold(f32::NEG_INFINITY, f32::max)
-                })
-                .collect()),
+            Self::Codes(gallery) => Ok(gallery.scores(query)?),
+            Self::Shipped(gallery, numbers) => {
+                let scores = gallery.scores(query)?;
+                let lacking = |number: &u32| {
+                    TrainerError::data("the bundle's gallery", format!("has no image {number}"), "export it again")
+                };
+                numbers.iter().map(|n| scores.get(*n as usize).copied().ok_or_else(|| lacking(n))).collect()
+            }
+            Self::Exact(tokens, n, p) => {
+                let rows = query.len() / p;
+                let row = |row: &[f32], image: &[f32]| {
+                    let dot = |token: &[f32]| token.iter().zip(row).map(|(a, b)| a * b).sum::<f32>();
+                    image.chunks_exact(*p).map(dot).fold(f32::NEG_INFINITY, f32::max)
+                };
+                let score = |image: &[f32]| query.chunks_exact(*p).map(|q| row(q, image) / rows as f32).sum();
+                Ok(tokens.chunks_exact(n * p).map(score).collect())
+            }
         }
     }
 }
@@ -78,8 +79,8 @@ pub fn cached_tokens<'a>(
 pub fn target_tokens(subject: &Subject, images: &[u32], progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<f32>> {
     let mut out = Vec::new();
     for (done, chunk) in images.chunks(BATCH).enumerate() {
-        let keys = subject.model.image_keys((subject.tokens)(chunk)?);
-        out.extend(embed::read(subject.model.target(&keys, chunk.len(), &Noise::off()))?);
+        let encoded = subject.retrieval.encoded((subject.tokens)(chunk)?);
+        out.extend(block_on(subject.retrieval.target_rows(&encoded))?);
         progress((done + 1) * BATCH, images.len());
     }
     Ok(out)
@@ -114,14 +115,18 @@ pub struct Answer {
     /// The best members of the query's subset, likewise.
     #[serde(skip)]
     pub subset: Vec<u32>,
+    /// The ten best images for the reference without the text, likewise.
+    #[serde(skip)]
+    pub by_image: Vec<u32>,
+    /// The ten best images for the text without the reference, likewise.
+    #[serde(skip)]
+    pub by_text: Vec<u32>,
 }
 
 impl Answer {
     fn new(table: &Table, triplet: &Triplet, scores: &[f32], query: &Query, rank: Option<usize>) -> Self {
         let name = |image: u32| table.images.get(image as usize).map(|i| i.name.clone()).unwrap_or_default();
-        let images = |positions: Vec<u32>| -> Vec<u32> {
-            positions.iter().filter_map(|at| table.gallery.get(*at as usize).copied()).collect()
-        };
+        let images = |positions: Vec<u32>| images(table, positions);
         let best = rank::best(scores, query, KEPT);
         let score = |at: &u32| scores.get(*at as usize).copied().unwrap_or(f32::NEG_INFINITY);
         let top: Vec<f32> = best.iter().take(TOP).map(score).collect();
@@ -137,8 +142,14 @@ impl Answer {
             top: ranking.iter().map(|image| name(*image)).zip(top).collect(),
             ranking,
             subset: images(rank::best_of_subset(scores, query, KEPT)),
+            ..Self::default()
         }
     }
+}
+
+/// Gallery positions as indices into the table.
+fn images(table: &Table, positions: Vec<u32>) -> Vec<u32> {
+    positions.iter().filter_map(|at| table.gallery.get(*at as usize).copied()).collect()
 }
 
 /// The composed query of every triplet beside image only, text only and their average.
@@ -155,50 +166,69 @@ pub fn evaluate(
     title: &str,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<(Report, Vec<Answer>)> {
-    let texts = Tokenized::new(subject.words, table, subject.config.text_length);
     let positions = table.gallery_positions();
-    let noise = Noise::off();
     let mut comparison = Comparison::with(table.protocol);
     let mut answers = Vec::with_capacity(table.triplets.len());
     // The same reference serves many queries; its own scores are computed once.
     let mut image_scores: HashMap<u32, Vec<f32>> = HashMap::new();
-    let all: Vec<u32> = (0..table.triplets.len() as u32).collect();
-    for (done, batch) in all.chunks(BATCH).enumerate() {
-        let references: Vec<u32> = batch.iter().map(|t| table.triplets[*t as usize].reference).collect();
-        let keys: ImageKeys = subject.model.image_keys((subject.tokens)(&references)?);
-        let text = texts.batch(batch, subject.config, subject.device);
-        let composed = subject.model.compose(subject.model.fuse(&keys, &text, &noise), &text, &noise);
-        let text_only = subject.model.text_only(&text, &noise);
-        let targets = subject.model.target(&keys, batch.len(), &noise);
-        let [_, n, p] = targets.dims();
-        let (composed, text_only, targets) = (embed::read(composed)?, embed::read(text_only)?, embed::read(targets)?);
+    for (done, batch) in table.triplets.chunks(BATCH).enumerate() {
+        let asked = Asked::new(subject, batch)?;
         for (i, triplet) in batch.iter().enumerate() {
-            let triplet = &table.triplets[*triplet as usize];
             let query = table.query(&positions, triplet, false);
-            let scores = scorer.scores(&composed[i * p..(i + 1) * p])?;
-            let rank = comparison.add(Method::Composed, &scores, &query)?;
-            answers.push(Answer::new(table, triplet, &scores, &query, rank));
-            let by_text = scorer.scores(&text_only[i * p..(i + 1) * p])?;
+            let scores = scorer.scores(&asked.composed[i])?;
+            let by_text = scorer.scores(&asked.by_text[i])?;
             let by_image = match image_scores.entry(triplet.reference) {
                 Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(place) => {
-                    let mut sum = vec![0.0f32; by_text.len()];
-                    for token in targets[i * n * p..(i + 1) * n * p].chunks_exact(p) {
-                        for (s, v) in sum.iter_mut().zip(scorer.scores(token)?) {
-                            *s += v / n as f32;
-                        }
-                    }
-                    place.insert(sum)
-                }
+                Entry::Vacant(place) => place.insert(scorer.scores(&asked.by_image[i])?),
             };
+            let both: Vec<f32> = by_image.iter().zip(&by_text).map(|(a, b)| 0.5 * (a + b)).collect();
+            let rank = comparison.add(Method::Composed, &scores, &query)?;
             comparison.add(Method::ImageOnly, by_image, &query)?;
             comparison.add(Method::TextOnly, &by_text, &query)?;
-            let both: Vec<f32> = by_image.iter().zip(&by_text).map(|(a, b)| 0.5 * (a + b)).collect();
             comparison.add(Method::Averaged, &both, &query)?;
+            answers.push(Answer {
+                by_image: images(table, rank::best(by_image, &query, TOP)),
+                by_text: images(table, rank::best(&by_text, &query, TOP)),
+                ..Answer::new(table, triplet, &scores, &query, rank)
+            });
         }
-        progress((done + 1) * BATCH, all.len());
+        progress((done + 1) * BATCH, table.triplets.len());
     }
     Ok((comparison.report(title), answers))
+}
+
+/// The query rows of a batch, made as the engine makes them.
+struct Asked {
+    composed: Vec<Vec<f32>>,
+    by_image: Vec<Vec<f32>>,
+    by_text: Vec<Vec<f32>>,
+}
+
+impl Asked {
+    fn new(subject: &Subject, batch: &[Triplet]) -> Result<Self> {
+        let retrieval = subject.retrieval;
+        let references: Vec<u32> = batch.iter().map(|triplet| triplet.reference).collect();
+        let images = retrieval.encoded((subject.tokens)(&references)?);
+        let texts: Vec<Tokens> = batch.iter().map(|triplet| retrieval.texts().tokens(&triplet.text)).collect();
+        let texts: Vec<&Tokens> = texts.iter().collect();
+        let silence = retrieval.texts().tokens("");
+        let by_image = block_on(retrieval.query_rows(Some(&images), &vec![&silence; batch.len()]))?;
+        let composed = block_on(retrieval.query_rows(Some(&images), &texts))?;
+        // A text without words asks for nothing alone: every image has the score 0.
+        let by_text = match texts.iter().any(|tokens| tokens.is_empty()) {
+            true => texts.iter().map(|tokens| text_row(retrieval, tokens)).collect::<Result<_>>()?,
+            false => block_on(retrieval.query_rows(None, &texts))?,
+        };
+        Ok(Self { composed, by_image, by_text })
+    }
+}
+
+/// The row of a text alone, zeros for one without words.
+fn text_row(retrieval: &Retrieval, tokens: &Tokens) -> Result<Vec<f32>> {
+    if tokens.is_empty() {
+        return Ok(vec![0.0; retrieval.config().projection]);
+    }
+    Ok(block_on(retrieval.query_rows(None, &[tokens]))?.swap_remove(0))
 }
 
 /// Tokens of preprocessed pictures kept in memory, for bundles whose quantized encoder has no cache.
@@ -208,24 +238,25 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// Encodes the pictures of `table` with `engine`'s own encoder.
+    /// Encodes the pictures of `table` with the model's own encoder.
     ///
     /// # Errors
     /// When an image cannot be used or the device fails.
-    pub fn new(
-        engine: &thisbut_model::engine::Engine,
-        table: &Table,
-        device: &Device,
-        progress: &mut dyn FnMut(usize, usize),
-    ) -> Result<Self> {
-        let config = engine.config();
+    pub fn new(retrieval: &Retrieval, table: &Table, progress: &mut dyn FnMut(usize, usize)) -> Result<Self> {
+        let config = retrieval.config();
         let mut tokens = Vec::with_capacity(table.images.len() * config.image_tokens() * config.image_width());
         for (done, images) in table.images.chunks(8).enumerate() {
             let mut pixels = Vec::new();
             for image in images {
                 pixels.extend(crate::features::prepare(&image.path, &config.preprocess)?);
             }
-            tokens.extend(crate::features::encode(engine.encoder()?, pixels, images.len(), config, device)?);
+            tokens.extend(crate::features::encode(
+                retrieval.encoder()?,
+                pixels,
+                images.len(),
+                config,
+                retrieval.device(),
+            )?);
             progress(done * 8 + images.len(), table.images.len());
         }
         Ok(Self { tokens, shape: [config.image_tokens(), config.image_width()] })

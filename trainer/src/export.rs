@@ -8,11 +8,11 @@ use crate::{compress, import, partial, train::checkpoint};
 use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{self, FileEntry, Form, GalleryEntry, Manifest, Precision, VocabularyEntry, WeightsEntry};
-use thisbut_model::engine::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::quant::{CodeWidth, split, write_weights};
+use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::weights::{self, Tensors};
 
 /// How the large tensors are stored.
@@ -30,7 +30,7 @@ pub enum Width {
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn gather(checkpoint_path: &Path, weights_dir: &Path) -> Result<(CirConfig, Tensors)> {
+pub fn gather(checkpoint_path: &Path, weights_dir: &Path) -> Result<(RetrievalConfig, Tensors)> {
     let checkpoint = checkpoint::load(checkpoint_path)?;
     let mut config = checkpoint.header.config;
     let mut tensors = Tensors::new();
@@ -83,7 +83,7 @@ pub struct Packing {
 }
 
 /// What a weights file says of itself beside its tensors.
-pub fn weights_meta(config: &CirConfig) -> BTreeMap<String, String> {
+pub fn weights_meta(config: &RetrievalConfig) -> BTreeMap<String, String> {
     BTreeMap::from([("architecture".to_owned(), config.name.clone())])
 }
 
@@ -91,7 +91,7 @@ pub fn weights_meta(config: &CirConfig) -> BTreeMap<String, String> {
 ///
 /// # Errors
 /// When a tensor is missing or of another shape.
-pub fn take_encoder(config: &CirConfig, tensors: &mut Tensors, device: &Device) -> Result<ImageEncoder> {
+pub fn take_encoder(config: &RetrievalConfig, tensors: &mut Tensors, device: &Device) -> Result<ImageEncoder> {
     Ok(weights::load(ImageEncoder::new(config, device), ENCODER_PREFIX, tensors)?)
 }
 
@@ -99,7 +99,7 @@ pub fn take_encoder(config: &CirConfig, tensors: &mut Tensors, device: &Device) 
 ///
 /// # Errors
 /// When the weights cannot be written.
-pub fn bundle(config: &CirConfig, mut tensors: Tensors, packing: Packing, vocabulary: String) -> Result<Bundle> {
+pub fn bundle(config: &RetrievalConfig, mut tensors: Tensors, packing: Packing, vocabulary: String) -> Result<Bundle> {
     let codes = |name: &str, _: &[usize]| packing.width.codes(name);
     let shapes = tensors.iter().map(|(name, (dims, _))| (name.as_str(), dims.as_slice()));
     let names: Vec<Vec<String>> = split(shapes, codes, packing.split)

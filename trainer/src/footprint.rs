@@ -2,17 +2,18 @@
 //! it. Nothing is allocated, so a model of any size can be asked about.
 
 use crate::compress;
+use crate::error::Result;
 use crate::export::{Packing, Width, weights_meta};
 use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::fmt;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::Form;
-use thisbut_model::cir::Cir;
-use thisbut_model::engine::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::gallery::reference_bytes;
+use thisbut_model::method::AnyMethod;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::quant::{file_bytes, split};
+use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::weights::shapes;
 
 /// Addresses of a 32-bit WebAssembly memory.
@@ -49,11 +50,14 @@ pub struct Footprint {
 
 impl Footprint {
     /// The sizes of `config` packed so.
-    pub fn of(config: &CirConfig, packing: Packing) -> Self {
+    ///
+    /// # Errors
+    /// When the method refuses the configuration.
+    pub fn of(config: &RetrievalConfig, packing: Packing) -> Result<Self> {
         let mut config = config.clone();
         compress::fold_shape(&mut config);
         let device = Device::flex();
-        let mut all: BTreeMap<String, Vec<usize>> = shapes(&Cir::new(&config, &device), MODEL_PREFIX);
+        let mut all: BTreeMap<String, Vec<usize>> = AnyMethod::new(&config, &device)?.shapes(MODEL_PREFIX);
         if packing.form == Form::Full {
             all.extend(shapes(&ImageEncoder::new(&config, &device), ENCODER_PREFIX));
         }
@@ -66,21 +70,21 @@ impl Footprint {
             .collect();
         let elements = |dims: &Vec<usize>| dims.iter().map(|d| *d as u64).product::<u64>();
         let parameters: u64 = all.values().map(elements).sum();
-        let (t, c, q) = (config.image_tokens(), config.image_width(), &config.qformer);
-        // Every weight is unpacked to 32 bits; the last file stands beside what is made of it. Then come keys and values of
-        // each picture that is kept, in every block that looks at it.
-        let keys = (4 * 2 * t * q.width * q.layers.div_ceil(q.cross_attention_every)) as u64;
+        let (t, c) = (config.image_tokens(), config.image_width());
+        // Every weight is unpacked to 32 bits; the last file stands beside what is made of it. Then come the values
+        // that the method keeps of each picture.
+        let kept = 4 * config.method.image_values(t) as u64;
         let largest = weights.iter().copied().max().unwrap_or(0);
-        Self {
+        Ok(Self {
             name: config.name.clone(),
             form: packing.form,
             width: packing.width,
             parameters,
             image: ((4 + config.projection) * packing.tokens) as u64,
             reference: (packing.form == Form::GalleryReference).then(|| reference_bytes(t, c)),
-            memory: BASE + 4 * parameters + largest + KEPT_PICTURES * keys,
+            memory: BASE + 4 * parameters + largest + KEPT_PICTURES * kept,
             weights,
-        }
+        })
     }
 
     /// Bytes of all weights files.
@@ -173,7 +177,7 @@ mod tests {
 
     fn of(preset: &str, form: Form, width: Width) -> Footprint {
         let packing = Packing { form, width, split: 64_000_000, tokens: 32 };
-        Footprint::of(&CirConfig::preset(preset).unwrap(), packing)
+        Footprint::of(&RetrievalConfig::preset(preset).unwrap(), packing).unwrap()
     }
 
     #[test]
@@ -193,7 +197,7 @@ mod tests {
     #[test]
     fn files_that_no_page_takes_are_a_problem() {
         let packing = Packing { form: Form::Full, width: Width::F32, split: u64::MAX, tokens: 32 };
-        let mut footprint = Footprint::of(&CirConfig::preset("blip2-vit-l").unwrap(), packing);
+        let mut footprint = Footprint::of(&RetrievalConfig::preset("blip2-vit-l").unwrap(), packing).unwrap();
         footprint.memory = WASM_MEMORY;
         footprint.weights = vec![LARGEST_FILE + 1];
         assert!(footprint.problem().unwrap().contains("--file-mb"));

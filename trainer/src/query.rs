@@ -6,10 +6,11 @@ use crate::images;
 use crate::wait::block_on;
 use burn::tensor::Device;
 use std::path::Path;
-use thisbut_model::engine::{EncodedImages, Engine, MAX_TEXT};
+use thisbut_model::engine::Engine;
 use thisbut_model::gallery::ImageMeta;
 use thisbut_model::image::Rgba;
-use thisbut_model::text::{MAX_WORDS, clean_caption};
+use thisbut_model::retrieval::EncodedImages;
+use thisbut_model::text::{MAX_TEXT, MAX_WORDS};
 
 /// What the query starts from.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +61,7 @@ impl Asker {
     ///
     /// Fails when there is neither, when the text has no words, and when the reference cannot be used.
     pub fn ask(&self, reference: Option<Reference>, text: Option<&str>, k: usize) -> Result<Vec<Answer>> {
-        if text.is_some_and(|t| clean_caption(t).trim().is_empty()) {
+        if text.is_some_and(|t| self.engine.retrieval().texts().tokens(t).is_empty()) {
             return Err(TrainerError::settings(
                 "the text",
                 "has no words",
@@ -72,7 +73,9 @@ impl Asker {
             Some(Reference::Gallery(id)) => {
                 let (at, meta) = self.find(id)?;
                 let encoded = match &meta.reference {
-                    Some(file) if !self.engine.has_encoder() => self.engine.reference(&self.bundle.file(file)?)?,
+                    Some(file) if !self.engine.retrieval().has_encoder() => {
+                        self.engine.retrieval().reference(&self.bundle.file(file)?)?
+                    }
                     _ => self.encode(&self.bundle.root.join(self.thumb(meta)))?,
                 };
                 (Some(encoded), Some(at))
@@ -96,7 +99,7 @@ impl Asker {
     }
 
     fn encode(&self, path: &Path) -> Result<EncodedImages> {
-        if !self.engine.has_encoder() {
+        if !self.engine.retrieval().has_encoder() {
             return Err(TrainerError::settings(
                 self.bundle.root.display().to_string(),
                 "this bundle has no image encoder (form gallery-reference), so it cannot read an image file",
@@ -105,7 +108,7 @@ impl Asker {
         }
         let picture = images::decode_file(path)?;
         let rgba = Rgba::new(picture.width, picture.height, &picture.data)?;
-        self.engine.encode_image(&rgba).map_err(|e| TrainerError::Image {
+        self.engine.retrieval().encode_image(&rgba).map_err(|e| TrainerError::Image {
             place: path.display().to_string(),
             problem: e.to_string(),
             mend: "try another image".to_owned(),

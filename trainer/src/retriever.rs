@@ -7,23 +7,16 @@ use crate::train::checkpoint;
 use crate::{compress, fsx, import};
 use burn::tensor::{Device, Tensor};
 use std::path::{Path, PathBuf};
-use thisbut_model::CirConfig;
-use thisbut_model::cir::Cir;
-use thisbut_model::text::WordPiece;
-use thisbut_model::weights;
+use thisbut_model::weights::Tensors;
+use thisbut_model::{ModelError, Retrieval, RetrievalConfig};
 
 /// A model that answers (reference, text).
 pub struct Retriever {
-    /// The trained part.
-    pub model: Cir,
-    /// Its architecture.
-    pub config: CirConfig,
-    /// The tokenizer.
-    pub words: WordPiece,
-    /// Where it computes.
-    pub device: Device,
+    /// The model; without an image encoder.
+    pub retrieval: Retrieval,
     /// SHA-256 of the checkpoint.
     pub fingerprint: String,
+    vocabulary: String,
     path: PathBuf,
 }
 
@@ -40,16 +33,15 @@ impl Retriever {
             return Err(TrainerError::checkpoint(place, "it is a generator's, not a retrieval model's", mend));
         }
         let config = reader.header.config.clone();
-        let vocabulary = weights_dir.join("vocab.txt");
-        let words = WordPiece::from_vocab(&fsx::read_text(&vocabulary)?)?;
-        if words.vocab_size() > config.qformer.vocabulary {
-            let problem = format!("{} words for a model of {}", words.vocab_size(), config.qformer.vocabulary);
-            let mend = "give the --weights that the checkpoint was trained with";
-            return Err(TrainerError::checkpoint(vocabulary.display().to_string(), problem, mend));
-        }
-        let model = weights::load(Cir::new(&config, device), "", &mut reader.model()?)?;
+        let vocabulary = fsx::read_text(&weights_dir.join("vocab.txt"))?;
+        let retrieval = answering(config, &mut reader.model()?, &vocabulary, device)?;
         let fingerprint = fsx::sha256_hex(&fsx::read(path)?);
-        Ok(Self { model, config, words, device: device.clone(), fingerprint, path: path.to_path_buf() })
+        Ok(Self { retrieval, fingerprint, vocabulary, path: path.to_path_buf() })
+    }
+
+    /// Its architecture.
+    pub fn config(&self) -> &RetrievalConfig {
+        self.retrieval.config()
     }
 
     /// Opens a feature cache, which must be of this model's image encoder.
@@ -57,13 +49,13 @@ impl Retriever {
     /// # Errors
     /// When the cache cannot be read or was made by another encoder.
     pub fn features(&self, path: &Path, weights_dir: &Path) -> Result<Features> {
-        let expected = import::encoder_fingerprint(&self.config, weights_dir)?;
+        let expected = import::encoder_fingerprint(self.config(), weights_dir)?;
         Features::open(path, Some(&expected))
     }
 
     /// The model with what it needs to be evaluated; `tokens` gives image tokens.
     pub fn subject<'a>(&'a self, tokens: &'a dyn Fn(&[u32]) -> Result<Tensor<3>>) -> Subject<'a> {
-        Subject { model: &self.model, config: &self.config, words: &self.words, device: &self.device, tokens }
+        Subject { retrieval: &self.retrieval, tokens }
     }
 
     /// The model whose query and target tokens keep `width` principal dimensions, `axes` of
@@ -72,9 +64,10 @@ impl Retriever {
     /// # Errors
     /// When the weights cannot be read back.
     pub fn narrowed(mut self, axes: &[f32], width: usize) -> Result<Self> {
-        let mut tensors = weights::collect(&self.model, "")?;
-        compress::narrow(&mut self.config, &mut tensors, "", axes, width)?;
-        self.model = weights::load(Cir::new(&self.config, &self.device), "", &mut tensors)?;
+        let mut tensors = self.retrieval.method().collect("")?;
+        let mut config = self.config().clone();
+        compress::narrow(&mut config, &mut tensors, "", axes, width)?;
+        self.retrieval = answering(config, &mut tensors, &self.vocabulary, self.retrieval.device())?;
         Ok(self)
     }
 
@@ -82,4 +75,16 @@ impl Retriever {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// A model without an image encoder, from its method's tensors.
+fn answering(config: RetrievalConfig, tensors: &mut Tensors, vocabulary: &str, device: &Device) -> Result<Retrieval> {
+    Ok(Retrieval::load_method::<ModelError>(
+        config,
+        None,
+        "",
+        &mut |name| Ok(tensors.remove(name)),
+        vocabulary,
+        device,
+    )?)
 }

@@ -11,10 +11,10 @@ use js_sys::Function;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use thisbut_model::engine::{EncodedImages, Engine};
+use thisbut_model::engine::Engine;
 use thisbut_model::gallery::{Chunk, Hit, ImageMeta};
 use thisbut_model::image::Rgba;
-use thisbut_model::text::WordPiece;
+use thisbut_model::retrieval::EncodedImages;
 
 /// Images whose tokens are kept: a visitor steps back and forth between a few.
 const KEPT: usize = 12;
@@ -56,7 +56,7 @@ impl Session {
         let Files { manifest, suggestions, tensors, vocab, chunks, items, store, bytes, fetched: new_bytes } = files;
         let vocab = String::from_utf8(vocab)
             .map_err(|_| WebError::new("format", "the vocabulary is not UTF-8", "publish the bundle again"))?;
-        let mut engine = Engine::from_bundle(&manifest, tensors, WordPiece::from_vocab(&vocab)?, &device)?;
+        let mut engine = Engine::from_bundle(&manifest, tensors, &vocab, &device)?;
         for chunk in &chunks {
             engine.add_chunk(Chunk::parse(chunk)?)?;
         }
@@ -69,7 +69,7 @@ impl Session {
             device: device::NAME,
             model: format!("{}, {codes}", manifest.architecture),
             version: manifest.product_version.clone(),
-            upload: engine.has_encoder(),
+            upload: engine.retrieval().has_encoder(),
             suggestions,
             bytes: bytes as f64,
             fetched: new_bytes as f64,
@@ -103,7 +103,7 @@ impl Session {
     /// Kind `image` for pixels that do not fit their size.
     pub async fn encode(&self, image: Encode) -> WebResult<Encoded> {
         let began = now();
-        let encoded = self.engine.encode_image(&Rgba::new(image.width, image.height, &image.rgba)?)?;
+        let encoded = self.engine.retrieval().encode_image(&Rgba::new(image.width, image.height, &image.rgba)?)?;
         self.keep(image.key, encoded, began).await
     }
 
@@ -118,7 +118,7 @@ impl Session {
             WebError::new("query", format!("there are no tokens of image {}", image.index), "choose another image")
         })?;
         let fetched = self.store.file(&Wanted::of(&self.bundle, file), |_| ()).await.map_err(WebError::of_reference)?;
-        let encoded = self.engine.reference(&fetched.0).map_err(|e| WebError::from(e).of_reference())?;
+        let encoded = self.engine.retrieval().reference(&fetched.0).map_err(|e| WebError::from(e).of_reference())?;
         self.keep(image.key, encoded, began).await
     }
 

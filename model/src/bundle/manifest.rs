@@ -34,7 +34,7 @@ pub struct Manifest {
     /// Whether the image encoder is in it.
     #[serde(default, skip_serializing_if = "Form::is_full")]
     pub form: Form,
-    /// The architecture's whole configuration (`CirConfig`), preprocessing included.
+    /// The architecture's whole configuration (`RetrievalConfig`), preprocessing included.
     pub config: Value,
     /// The weights, in load order.
     pub weights: Vec<WeightsEntry>,

@@ -97,12 +97,12 @@ impl Gallery {
         chunk.image((index - first) as usize)
     }
 
-    /// The `k` best images for a query `[P]`, best first, without those in `exclude`. Score: the largest cosine over
-    /// an image's N tokens; `query` is L2-normalised. The gallery's 8 bits move a score by at most
+    /// The `k` best images for query rows `[R, P]`, best first, without those in `exclude`. Score: the mean over the
+    /// rows of the largest cosine over an image's N tokens; rows are L2-normalised. The gallery's 8 bits move a score by at most
     /// Σ|query| · (token's largest magnitude) / 254, a few thousandths at P = 128. Equal scores rank by index.
     ///
     /// # Errors
-    /// [`ModelError::Query`] when `query` isn't P wide.
+    /// [`ModelError::Query`] when `query` isn't rows of width P.
     pub fn search(&self, query: &[f32], k: usize, exclude: &[u32]) -> Result<Vec<Hit>> {
         let k = k.min(self.len());
         let mut exclude = exclude.to_vec();
@@ -131,7 +131,7 @@ impl Gallery {
         Ok(scores)
     }
 
-    /// The images whose score for a query `[P]` is at least `least`, in order of their numbers.
+    /// The images whose score for query rows `[R, P]` is at least `least`, in order of their numbers.
     ///
     /// # Errors
     /// As [`Gallery::search`].
@@ -145,21 +145,42 @@ impl Gallery {
         Ok(found)
     }
 
-    fn scan(&self, query: &[f32], mut each: impl FnMut(Hit)) -> Result<()> {
+    fn scan(&self, query: &[f32], each: impl FnMut(Hit)) -> Result<()> {
         let Some((_, width)) = self.shape() else { return Ok(()) };
-        if query.len() != width {
+        if query.is_empty() || !query.len().is_multiple_of(width) {
             return Err(ModelError::Query {
                 problem: format!("the query is {} wide, the gallery's tokens are {width}", query.len()),
                 mend: "use the gallery with the model that made it".into(),
             });
         }
-        let query = Query::new(query);
+        let rows = query.len() / width;
+        if rows == 1 {
+            self.scan_row(query, each);
+            return Ok(());
+        }
+        let mut sums: Vec<Hit> = Vec::new();
+        for (number, row) in query.chunks_exact(width).enumerate() {
+            let mut at = 0;
+            self.scan_row(row, |hit| {
+                let score = hit.score / rows as f32;
+                match sums.get_mut(at) {
+                    Some(sum) if number > 0 => sum.score += score,
+                    _ => sums.push(Hit { score, ..hit }),
+                }
+                at += 1;
+            });
+        }
+        sums.into_iter().for_each(each);
+        Ok(())
+    }
+
+    fn scan_row(&self, row: &[f32], mut each: impl FnMut(Hit)) {
+        let query = Query::new(row);
         for (first, chunk) in &self.chunks {
             query.scan(chunk.scales(), chunk.codes(), chunk.tokens(), |i, score| {
                 each(Hit { index: first + i as u32, score });
             });
         }
-        Ok(())
     }
 }
 

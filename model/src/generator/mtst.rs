@@ -6,9 +6,9 @@
 use super::adapters::Adapters;
 use super::config::LlamaConfig;
 use super::decode::Decoder;
-use crate::cir::IMAGE_NORM_EPS;
-use crate::config::CirConfig;
+use crate::config::RetrievalConfig;
 use crate::error::{ModelError, Result};
+use crate::method::two_pass::IMAGE_NORM_EPS;
 use crate::nn::basic::{Norm, fold, for_each, linear, table};
 use crate::nn::{ImageKeys, Noise, QFormer, TextBatch};
 use burn::module::{Module, Param};
@@ -85,7 +85,7 @@ impl MtstConfig {
     ///
     /// # Errors
     /// [`ModelError::Config`] that names the field.
-    pub fn check(&self, config: &CirConfig) -> Result<()> {
+    pub fn check(&self, config: &RetrievalConfig) -> Result<()> {
         let wrong = |field: &str, problem: String| {
             Err(ModelError::Config {
                 place: format!("generator: {field}"),
@@ -102,9 +102,9 @@ impl MtstConfig {
         if self.rank > 1024 {
             return wrong("rank", format!("{} is more than 1024", self.rank));
         }
-        let q = &config.qformer;
-        if q.positions < config.text_length {
-            return wrong("text length", format!("{} positions do not hold {}", q.positions, config.text_length));
+        let q = &config.two_pass()?.qformer;
+        if q.positions < config.text.length() {
+            return wrong("text length", format!("{} positions do not hold {}", q.positions, config.text.length()));
         }
         Ok(())
     }
@@ -129,22 +129,28 @@ pub struct Mtst {
 
 impl Mtst {
     /// A randomly initialised head for a decoder, without changes of it.
-    pub fn new(config: &CirConfig, form: MtstForm, decoder: &LlamaConfig, device: &Device) -> Self {
-        let q = &config.qformer;
-        Self {
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] when the configuration has no Q-Former.
+    pub fn new(config: &RetrievalConfig, form: MtstForm, decoder: &LlamaConfig, device: &Device) -> Result<Self> {
+        let q = &config.two_pass()?.qformer;
+        Ok(Self {
             image_norm: Norm::new(config.image_width(), IMAGE_NORM_EPS, device),
-            qformer: QFormer::new(config, device),
+            qformer: QFormer::new(q, config.text.vocabulary(), config.image_width(), device),
             query_tokens: table(q.query_tokens, q.width, device),
             projection: linear(q.width, decoder.width, device),
             adapters: None,
             code_form: form == MtstForm::Code,
-        }
+        })
     }
 
     /// The head of a configuration, with changes of the decoder where it has them.
-    pub fn of(config: &CirConfig, mtst: &MtstConfig, decoder: &LlamaConfig, device: &Device) -> Self {
+    ///
+    /// # Errors
+    /// As [`Mtst::new`].
+    pub fn of(config: &RetrievalConfig, mtst: &MtstConfig, decoder: &LlamaConfig, device: &Device) -> Result<Self> {
         let adapters = (mtst.rank > 0).then(|| Adapters::new(decoder, mtst.rank, device));
-        Self { adapters, ..Self::new(config, mtst.form, decoder, device) }
+        Ok(Self { adapters, ..Self::new(config, mtst.form, decoder, device)? })
     }
 
     /// Keys and values of image tokens `[B, T, C]`, straight from E_I.

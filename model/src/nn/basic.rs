@@ -4,10 +4,12 @@ use super::Noise;
 use crate::kernels;
 use burn::module::{Initializer, Module, ModuleMapper, Param};
 use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, FloatDType, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor, activation};
 
 /// BERT's initial spread of weights.
 const SPREAD: f64 = 0.02;
+/// Keeps the norm of a zero vector from dividing by zero (PyTorch's `F.normalize`).
+const NORMALISE_EPS: f64 = 1e-12;
 
 /// A linear map `[d_in, d_out]` with a bias, initialised as in BERT (normal, 0.02; bias 0).
 pub fn linear(d_in: usize, d_out: usize, device: &Device) -> Linear {
@@ -40,6 +42,13 @@ pub fn fold(map: &Linear, x: Tensor<3>) -> Tensor<3> {
     let y = apply(map, x.reshape([b * n, d]));
     let width = y.dims()[1];
     y.reshape([b, n, width])
+}
+
+/// L2-normalises the rows of `[R, P]`, in f32.
+pub fn normalise(x: Tensor<2>) -> Tensor<2> {
+    let x = x.cast(FloatDType::F32);
+    let norm = x.clone().square().sum_dim(1).sqrt().clamp_min(NORMALISE_EPS);
+    x / norm
 }
 
 /// The same module computing in `precision`. Under autodiff the gradients arrive at the given module's own parameters:
@@ -121,6 +130,21 @@ impl Attention {
         let attended = kernels::attention(query, keys.0, keys.1, bias, self.heads);
         self.norm.forward(x + noise.apply(fold(&self.output, attended)))
     }
+
+    /// The weights that [`Attention::forward`] gives to each key: softmax(q·k / √(D/H) + bias), `[B, H, n, m]`, in f32,
+    /// for x `[B, n, D]`, keys `[B, m, D]`, bias `[B, m]`. The fused kernel never builds them; a method that needs them, for
+    /// a loss or a picture, asks here.
+    pub fn weights(&self, x: Tensor<3>, keys: Tensor<3>, bias: Tensor<2>) -> Tensor<4> {
+        let heads = |x: Tensor<3>| {
+            let [b, n, d] = x.dims();
+            x.cast(FloatDType::F32).reshape([b, n, self.heads, d / self.heads]).swap_dims(1, 2)
+        };
+        let (query, keys) = (heads(fold(&self.query, x)), heads(keys));
+        let [b, _, _, width] = query.dims();
+        let m = keys.dims()[2];
+        let scores = query.matmul(keys.transpose()) / (width as f64).sqrt();
+        activation::softmax(scores + bias.cast(FloatDType::F32).reshape([b, 1, 1, m]), 3)
+    }
 }
 
 /// The feed-forward sub-block with its residual and norm (BERT's `intermediate` and `output`).
@@ -149,5 +173,34 @@ impl FeedForward {
         let [b, n, d] = x.dims();
         let inner = kernels::gelu(apply(&self.inner, x.clone().reshape([b * n, d])));
         self.norm.forward(x + noise.apply(apply(&self.outer, inner).reshape([b, n, d])))
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use burn::tensor::{Distribution, Tolerance};
+
+    #[test]
+    fn attention_gives_the_weights_that_it_used() {
+        let device = Device::flex();
+        device.seed(5);
+        let (b, n, m, d, heads) = (2, 3, 5, 8, 4);
+        let random = |shape: [usize; 3]| Tensor::<3>::random(shape, Distribution::Normal(0.0, 2.0), &device);
+        let attention = Attention::new(d, d, heads, 1e-12, &device);
+        let (x, source) = (random([b, n, d]), random([b, m, d]));
+        let bias = Tensor::<2>::from_data([[0.0, 0.0, -1e4, 0.0, 0.0], [0.0, 0.0, 0.0, -1e4, -1e4]], &device);
+        let (keys, values) = attention.keys(source);
+        let weights = attention.weights(x.clone(), keys.clone(), bias.clone());
+        assert_eq!(weights.dims(), [b, heads, n, m]);
+        let values_by_head = values.clone().reshape([b, m, heads, d / heads]).swap_dims(1, 2);
+        let attended = weights.clone().matmul(values_by_head).swap_dims(1, 2).reshape([b, n, d]);
+        let by_weights = attention.norm.forward(x.clone() + fold(&attention.output, attended));
+        let fused = attention.forward(x, (keys, values), bias, &Noise::off());
+        fused.into_data().assert_approx_eq::<f32>(&by_weights.into_data(), Tolerance::absolute(1e-5));
+        let hidden: f32 = weights.slice([1..2, 0..heads, 0..n, 3..5]).sum().into_scalar();
+        assert_eq!(hidden, 0.0);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::efficientnet::{Conv, EfficientNetLite};
 use super::vit::Vit;
-use crate::config::{CirConfig, ImageEncoderConfig};
+use crate::config::{ImageEncoderConfig, RetrievalConfig};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
@@ -19,7 +19,7 @@ pub struct ImageEncoder {
 
 impl ImageEncoder {
     /// The configured encoder with random weights.
-    pub fn new(config: &CirConfig, device: &Device) -> Self {
+    pub fn new(config: &RetrievalConfig, device: &Device) -> Self {
         let mut encoder = Self { efficientnet: None, vit: None, patch: None };
         match &config.image_encoder {
             ImageEncoderConfig::EfficientnetLite { variant } => {

@@ -6,7 +6,7 @@
 
 use super::basic::{Attention, FeedForward, Norm, apply, fold, linear, table};
 use super::noise::Noise;
-use crate::config::CirConfig;
+use crate::config::QFormerConfig;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Int, Tensor, TensorData};
@@ -125,17 +125,16 @@ enum Paths<'a> {
 }
 
 impl QFormer {
-    /// A randomly initialised Q-Former.
-    pub fn new(config: &CirConfig, device: &Device) -> Self {
-        let q = &config.qformer;
+    /// A randomly initialised Q-Former with `vocabulary` word embeddings, over image tokens of width `image_width` (C).
+    pub fn new(q: &QFormerConfig, vocabulary: usize, image_width: usize, device: &Device) -> Self {
         let words = q.word_width.unwrap_or(q.width);
-        let source = q.image_width.unwrap_or(config.image_width());
+        let source = q.image_width.unwrap_or(image_width);
         Self {
-            word: table(q.vocabulary, words, device),
+            word: table(vocabulary, words, device),
             word_projection: (words != q.width).then(|| linear(words, q.width, device)),
             position: table(q.positions, q.width, device),
             norm: Norm::new(q.width, q.layer_norm_eps, device),
-            image_projection: q.image_width.map(|width| linear(config.image_width(), width, device)),
+            image_projection: q.image_width.map(|width| linear(image_width, width, device)),
             blocks: (0..q.layers)
                 .map(|i| Block {
                     attention: Attention::new(q.width, q.width, q.heads, q.layer_norm_eps, device),

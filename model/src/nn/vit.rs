@@ -1,6 +1,6 @@
 //! Vision transformers as BLIP-2 uses them: EVA ViT-g/14 and CLIP ViT-L/14, every token kept, the class token first.
 //!
-//! Neither has a final norm here: BLIP-2's `ln_vision`, which trains, is [`crate::cir::Cir::image_norm`]. Sources: LAVIS
+//! Neither has a final norm here: BLIP-2's `ln_vision`, which trains, is [`crate::method::TwoPass::image_norm`]. Sources: LAVIS
 //! `eva_vit.py` (39 of the 40 blocks of EVA-CLIP's ViT-g, no relative positions, no layer scale) and `clip_vit.py` (23
 //! of the 24 blocks of CLIP's ViT-L).
 

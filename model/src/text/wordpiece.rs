@@ -1,23 +1,16 @@
 //! BERT-uncased tokenisation: basic tokeniser and greedy WordPiece, as Hugging Face's `BertTokenizerFast` does them.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::Tokens;
 use super::tables::{ACCENTS, IDEOGRAPHS, PUNCTUATION, REMOVED};
 use crate::error::{ModelError, Result};
 
 /// A word of more characters becomes `[UNK]`; upstream's `max_input_chars_per_word`.
 pub const MAX_WORD_CHARS: usize = 100;
-
-/// Token ids of one text, both of the length that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encoded {
-    /// `[L]`: `[CLS] … [SEP]`, then `[PAD]`.
-    pub ids: Vec<u32>,
-    /// `[L]`: true where `ids` is a real token, false on padding.
-    pub mask: Vec<bool>,
-}
 
 /// The BERT-uncased tokeniser over a vocabulary.
 ///
@@ -89,66 +82,120 @@ impl WordPiece {
 
     /// Encodes `text` to exactly `max_len` ids: `[CLS] pieces [SEP] [PAD]…`. A text that is too long loses its last
     /// pieces, never `[SEP]`. `max_len` is at least 2; less is read as 2.
-    pub fn encode(&self, text: &str, max_len: usize) -> Encoded {
+    pub fn encode(&self, text: &str, max_len: usize) -> Tokens {
         let max_len = max_len.max(2);
-        let mut ids = Vec::with_capacity(max_len);
-        ids.push(self.cls);
-        let mut word = String::new();
         let room = max_len - 1;
+        let mut out = Pieces { ids: Vec::with_capacity(max_len), spans: Vec::with_capacity(max_len) };
+        out.push(self.cls, 0..0);
+        let mut word = Word::default();
         // Past `room` nothing can change the result, so 10,000 characters cost no more than a sentence.
-        for c in normalise(text) {
-            if ids.len() >= room {
+        for (c, at) in normalise(text).zip(sources(text)) {
+            if out.ids.len() >= room {
                 break;
             }
             if c.is_whitespace() {
-                self.flush(&mut word, &mut ids);
+                self.flush(&mut word, &mut out);
             } else if is_in(PUNCTUATION, c) || is_in(IDEOGRAPHS, c) {
-                self.flush(&mut word, &mut ids);
-                word.push(c);
-                self.flush(&mut word, &mut ids);
+                self.flush(&mut word, &mut out);
+                word.push(c, at);
+                self.flush(&mut word, &mut out);
             } else {
-                word.push(c);
+                word.push(c, at);
             }
         }
-        self.flush(&mut word, &mut ids);
-        ids.truncate(room);
-        ids.push(self.sep);
-        let real = ids.len();
-        ids.resize(max_len, self.pad);
-        Encoded { ids, mask: (0..max_len).map(|i| i < real).collect() }
+        self.flush(&mut word, &mut out);
+        out.truncate(room);
+        out.push(self.sep, 0..0);
+        let real = out.ids.len();
+        out.ids.resize(max_len, self.pad);
+        out.spans.resize(max_len, 0..0);
+        Tokens { ids: out.ids, mask: (0..max_len).map(|i| i < real).collect(), spans: out.spans }
     }
 
     /// Appends the pieces of `word`, or `[UNK]` when some part of it is in no piece, and empties it.
-    fn flush(&self, word: &mut String, ids: &mut Vec<u32>) {
-        if word.is_empty() {
+    fn flush(&self, word: &mut Word, out: &mut Pieces) {
+        if word.text.is_empty() {
             return;
         }
-        let before = ids.len();
-        if word.chars().nth(MAX_WORD_CHARS).is_some() || !self.pieces(word, ids) {
-            ids.truncate(before);
-            ids.push(self.unk);
+        let before = out.ids.len();
+        if word.at.len() > MAX_WORD_CHARS || !self.pieces(word, out) {
+            out.truncate(before);
+            out.push(self.unk, word.span(0..word.at.len()));
         }
-        word.clear();
+        word.text.clear();
+        word.at.clear();
     }
 
     /// Greedy longest match from the left; false when it gets stuck.
-    fn pieces(&self, word: &str, ids: &mut Vec<u32>) -> bool {
-        let mut rest = word;
+    fn pieces(&self, word: &Word, out: &mut Pieces) -> bool {
+        let mut rest = word.text.as_str();
+        let mut first = 0;
         while !rest.is_empty() {
-            let table = if rest.len() == word.len() { &self.heads } else { &self.tails };
-            let found = rest
-                .char_indices()
-                .map(|(at, c)| at + c.len_utf8())
-                .take_while(|&end| end <= self.longest)
-                .filter_map(|end| rest.get(..end))
-                .filter_map(|piece| table.get(piece).map(|&id| (id, piece.len())))
+            let table = if first == 0 { &self.heads } else { &self.tails };
+            let found = (1..)
+                .zip(rest.char_indices())
+                .map(|(count, (at, c))| (count, at + c.len_utf8()))
+                .take_while(|&(_, end)| end <= self.longest)
+                .filter_map(|(count, end)| Some((count, rest.split_at_checked(end)?)))
+                .filter_map(|(count, (piece, after))| Some((*table.get(piece)?, count, after)))
                 .last();
-            let Some((id, len)) = found else { return false };
-            ids.push(id);
-            rest = rest.get(len..).unwrap_or_default();
+            let Some((id, count, after)) = found else { return false };
+            out.push(id, word.span(first..first + count));
+            first += count;
+            rest = after;
         }
         true
     }
+}
+
+/// A word on its way to pieces: its characters, and where in the text each of them stood.
+#[derive(Default)]
+struct Word {
+    text: String,
+    at: Vec<u32>,
+}
+
+impl Word {
+    fn push(&mut self, c: char, at: u32) {
+        self.text.push(c);
+        self.at.push(at);
+    }
+
+    /// The text's characters behind the word's characters `range`.
+    fn span(&self, range: Range<usize>) -> Range<u32> {
+        let places = self.at.get(range).unwrap_or(&[]);
+        match (places.iter().min(), places.iter().max()) {
+            (Some(first), Some(last)) => *first..last + 1,
+            _ => 0..0,
+        }
+    }
+}
+
+/// The pieces found so far.
+struct Pieces {
+    ids: Vec<u32>,
+    spans: Vec<Range<u32>>,
+}
+
+impl Pieces {
+    fn push(&mut self, id: u32, span: Range<u32>) {
+        self.ids.push(id);
+        self.spans.push(span);
+    }
+
+    fn truncate(&mut self, count: usize) {
+        self.ids.truncate(count);
+        self.spans.truncate(count);
+    }
+}
+
+/// For each character of [`normalise`], the number of the character of `text` that it came from. Combining marks that
+/// decomposition reorders may trade places; they belong to one word.
+fn sources(text: &str) -> impl Iterator<Item = u32> + '_ {
+    (0..).zip(text.chars()).filter(|&(_, c)| !is_in(REMOVED, c)).flat_map(|(at, c)| {
+        let kept = std::iter::once(c).nfd().filter(|&c| !is_in(ACCENTS, c));
+        std::iter::repeat_n(at, kept.flat_map(char::to_lowercase).count())
+    })
 }
 
 /// Upstream's `BertNormalizer`, lazily: drop control characters, decompose, drop accents, lowercase.
@@ -232,6 +279,21 @@ mod tests {
                 assert!(got.mask.iter().all(|&real| real));
             }
         }
+    }
+
+    /// Spans as Hugging Face's `return_offsets_mapping` gives them for these texts.
+    #[test]
+    fn spans_name_the_characters_behind_a_token() {
+        let vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nsleeve\n##less\ncafe\n,\nred\n中";
+        let tokenizer = WordPiece::from_vocab(vocabulary).unwrap();
+        let text = "Sleeveless  CAFÉ, re\u{301}d 中x!";
+        let got = tokenizer.encode(text, 16);
+        let spans: Vec<String> =
+            got.spans.iter().map(|span| text.chars().skip(span.start as usize).take(span.len()).collect()).collect();
+        let expected = ["", "Sleeve", "less", "CAFÉ", ",", "re\u{301}d", "中", "x", "!", ""];
+        assert_eq!(spans[..10], expected);
+        assert_eq!(got.ids[..10], [2, 4, 5, 6, 7, 8, 9, 1, 1, 3]);
+        assert!(spans[10..].iter().all(String::is_empty) && spans.len() == 16);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Where one upstream tensor holds several of ours (`qkv`), they are stacked by rows. Hugging Face's fused `qkv.bias` of an EVA
 //! block has zeros for the keys, whose bias neither LAVIS nor this crate has; LAVIS keeps `q_bias` and `v_bias` apart.
 
-use crate::config::{CirConfig, ImageEncoderConfig, VitFamily};
+use crate::config::{ImageEncoderConfig, RetrievalConfig, VitFamily};
 use crate::error::{ModelError, Result};
 use std::collections::BTreeMap;
 
@@ -85,7 +85,7 @@ fn leaf(ours: &str) -> Option<(&'static str, bool)> {
 /// [`ModelError::Weights`] that names the first tensor that no published BLIP-2 has, and [`ModelError::Config`] when the
 /// architecture is not one that the layout knows.
 pub fn outgoing(
-    config: &CirConfig,
+    config: &RetrievalConfig,
     shapes: &BTreeMap<String, Vec<usize>>,
     layout: Layout,
 ) -> Result<(Vec<Outgoing>, Vec<Outgoing>)> {
@@ -106,7 +106,7 @@ pub fn outgoing(
     let (mut out, mut beside) = (Vec::new(), Vec::new());
     if layout == Layout::HuggingFace {
         // The class has a matching head, which nothing here trains, and does not load without one.
-        let width = config.qformer.width;
+        let width = config.two_pass()?.qformer.width;
         for (leaf, dims, count) in [("weight", vec![2, width], 2 * width), ("bias", vec![2], 2)] {
             let parts = vec![Part::Zeros(count)];
             out.push(Outgoing { key: format!("itm_head.{leaf}"), dims, parts, turned: false });
@@ -251,7 +251,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
-    use crate::cir::Cir;
+    use crate::method::TwoPass;
     use crate::nn::ImageEncoder;
     use crate::upstream::{Rule, pieces};
     use crate::weights::shapes;
@@ -266,9 +266,9 @@ mod tests {
             ("blip2-vit-g", VitFamily::Eva, Layout::HuggingFace),
             ("blip2-vit-l", VitFamily::Clip, Layout::Lavis),
         ] {
-            let config = CirConfig::preset(preset).unwrap();
+            let config = RetrievalConfig::preset(preset).unwrap();
             let mut all = shapes(&ImageEncoder::new(&config, &device), "");
-            all.extend(shapes(&Cir::new(&config, &device), ""));
+            all.extend(shapes(&TwoPass::new(&config, &device).unwrap(), ""));
             let (out, beside) = outgoing(&config, &all, layout).unwrap();
             assert_eq!(beside.len(), if layout == Layout::HuggingFace { 2 } else { 0 });
             let mut made = BTreeMap::new();
@@ -295,10 +295,10 @@ mod tests {
             let missing: Vec<_> = all.keys().filter(|name| !made.contains_key(*name)).collect();
             assert!(missing.is_empty(), "{preset}: {missing:?}");
         }
-        let small = CirConfig::preset("web-s").unwrap();
+        let small = RetrievalConfig::preset("web-s").unwrap();
         let problem = outgoing(&small, &BTreeMap::new(), Layout::Lavis).unwrap_err().to_string();
         assert!(problem.contains("web-s") && problem.contains("blip2-vit-g"), "{problem}");
-        let large = CirConfig::preset("blip2-vit-l").unwrap();
+        let large = RetrievalConfig::preset("blip2-vit-l").unwrap();
         assert!(outgoing(&large, &BTreeMap::new(), Layout::HuggingFace).unwrap_err().to_string().contains("LAVIS"));
         let odd = BTreeMap::from([("qformer.word_map.weight".to_owned(), vec![2, 2])]);
         assert!(outgoing(&large, &odd, Layout::Lavis).unwrap_err().to_string().contains("word_map"));

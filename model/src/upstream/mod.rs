@@ -42,7 +42,7 @@ pub enum Rule {
 /// One of our tensors, made of an upstream one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// Our name, as [`crate::weights::shapes`] of an [`crate::nn::ImageEncoder`] or a [`crate::cir::Cir`] gives it.
+    /// Our name, as [`crate::weights::shapes`] of an [`crate::nn::ImageEncoder`] or a [`crate::method::TwoPass`] gives it.
     pub name: String,
     /// How its values are made.
     pub rule: Rule,

@@ -1,10 +1,10 @@
 //! Names and layouts of BERT, Q-Former and EfficientNet-Lite checkpoints.
 
 use super::{Tensors, transpose};
-use crate::config::{CirConfig, ImageEncoderConfig};
+use crate::config::{ImageEncoderConfig, RetrievalConfig};
 use crate::error::{ModelError, Result};
 
-/// Where a BERT or Q-Former key of a Hugging Face or LAVIS checkpoint goes in [`crate::cir::Cir`]; `None` for keys that
+/// Where a BERT or Q-Former key of a Hugging Face or LAVIS checkpoint goes in [`crate::method::TwoPass`]; `None` for keys that
 /// have no place (position ids, LM head).
 ///
 /// | upstream | ours |
@@ -118,7 +118,7 @@ const BATCH_NORM_EPS: f32 = 1e-3;
 ///
 /// # Errors
 /// [`ModelError::Weights`] that names the tensor that is missing.
-pub fn efficientnet(source: &Tensors, config: &CirConfig) -> Result<Tensors> {
+pub fn efficientnet(source: &Tensors, config: &RetrievalConfig) -> Result<Tensors> {
     let ImageEncoderConfig::EfficientnetLite { .. } = config.image_encoder else {
         return Ok(Tensors::new());
     };

@@ -5,11 +5,11 @@ use image::{Rgba, RgbaImage};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{FORMAT, Form, GalleryEntry, Manifest, Precision, VERSION, VocabularyEntry, WeightsEntry};
-use thisbut_model::cir::Cir;
-use thisbut_model::engine::{ENCODER_PREFIX, MODEL_PREFIX};
+use thisbut_model::method::TwoPass;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::weights::collect;
 use thisbut_trainer::bundle_io::{Bundle, Writer};
 
@@ -40,10 +40,10 @@ fn refused(args: &[&str]) -> String {
 
 /// A bundle of the tiny model in `folder`, without a gallery.
 fn tiny_bundle(folder: &Path) {
-    let config = CirConfig::preset("tiny").unwrap();
+    let config = RetrievalConfig::preset("tiny").unwrap();
     let device = thisbut_trainer::device::choose(Default::default()).unwrap();
     let mut tensors = collect(&ImageEncoder::new(&config, &device), ENCODER_PREFIX).unwrap();
-    tensors.extend(collect(&Cir::new(&config, &device), MODEL_PREFIX).unwrap());
+    tensors.extend(collect(&TwoPass::new(&config, &device).unwrap(), MODEL_PREFIX).unwrap());
     // Fixed weights, wide enough that the photos' targets differ: BERT's start maps them all to nearly one point.
     for (dims, values) in tensors.values_mut().filter(|(dims, _)| dims.len() > 1) {
         let mut state = dims.iter().product::<usize>() as u32;
@@ -69,7 +69,7 @@ fn tiny_bundle(folder: &Path) {
         vocab: VocabularyEntry { file: writer.add("", "vocab", "txt", vocab.as_bytes()).unwrap() },
         gallery: GalleryEntry {
             count: 0,
-            tokens: config.qformer.query_tokens,
+            tokens: config.target_tokens,
             width: config.projection,
             chunks: vec![],
             metadata: vec![],

@@ -7,23 +7,23 @@ use burn::tensor::Device;
 use common::{run, shapes, thisbut};
 use safetensors::tensor::{Dtype, TensorView};
 use std::path::{Path, PathBuf};
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::Form;
-use thisbut_model::cir::Cir;
-use thisbut_model::engine::{ENCODER_PREFIX, MODEL_PREFIX};
+use thisbut_model::method::TwoPass;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::weights::{Tensors, collect};
 use thisbut_trainer::bundle_io::Bundle;
 use thisbut_trainer::export::{Packing, Width, bundle};
 use thisbut_trainer::train::checkpoint::{Header, save};
 use thisbut_trainer::train::settings::Settings;
 
-fn small(family: &str) -> CirConfig {
+fn small(family: &str) -> RetrievalConfig {
     let json = match family {
         "eva" => include_str!("../../../tests/browser/configs/small-eva.json"),
         _ => include_str!("../../../tests/browser/configs/small-clip.json"),
     };
-    CirConfig::parse(json, family).unwrap()
+    RetrievalConfig::parse(json, family).unwrap()
 }
 
 /// Fixed weights, wide enough that the pictures' targets differ.
@@ -47,7 +47,7 @@ struct Place {
     folder: tempfile::TempDir,
     data: String,
     weights: PathBuf,
-    config: CirConfig,
+    config: RetrievalConfig,
 }
 
 impl Place {
@@ -55,7 +55,7 @@ impl Place {
         let folder = tempfile::tempdir().unwrap();
         let (data, weights) = shapes(folder.path());
         let (config, device) = (small(family), Device::flex());
-        let model = fill(collect(&Cir::new(&config, &device), "").unwrap());
+        let model = fill(collect(&TwoPass::new(&config, &device).unwrap(), "").unwrap());
         write_checkpoint(&folder.path().join("model.safetensors"), &config, &model);
         let encoder = fill(collect(&ImageEncoder::new(&config, &device), "").unwrap());
         write_encoder(&thisbut_trainer::import::encoder_path(&config, &weights), &encoder);
@@ -71,7 +71,7 @@ impl Place {
     }
 }
 
-fn write_checkpoint(path: &Path, config: &CirConfig, model: &Tensors) {
+fn write_checkpoint(path: &Path, config: &RetrievalConfig, model: &Tensors) {
     save(path, &Header::new(Settings::sprc(), config.clone(), String::new()), model, &Tensors::new()).unwrap();
 }
 
@@ -187,7 +187,7 @@ fn photos_are_added_only_with_the_encoder() {
 fn weights_in_several_files_are_the_same_model() {
     let (config, device) = (small("clip"), Device::flex());
     let mut tensors = collect(&ImageEncoder::new(&config, &device), ENCODER_PREFIX).unwrap();
-    tensors.extend(collect(&Cir::new(&config, &device), MODEL_PREFIX).unwrap());
+    tensors.extend(collect(&TwoPass::new(&config, &device).unwrap(), MODEL_PREFIX).unwrap());
     let make = |split: u64| {
         let packing = Packing { form: Form::Full, width: Width::Q8, split, tokens: 4 };
         bundle(&config, fill(tensors.clone()), packing, "[PAD]\n[UNK]\n[CLS]\n[SEP]\nblue\n".into()).unwrap()
@@ -218,7 +218,7 @@ fn sizes_are_told_before_anything_is_made() {
 
     // Of a checkpoint that no page can hold nothing is written, unless told to.
     let place = Place::new("eva");
-    let config = CirConfig::preset("blip2-vit-g").unwrap();
+    let config = RetrievalConfig::preset("blip2-vit-g").unwrap();
     let (model, weights, out) = (place.path("large.safetensors"), place.weights.to_str().unwrap(), place.path("out"));
     write_checkpoint(Path::new(&model), &config, &Tensors::from([("temperature".into(), (vec![1], vec![0.07]))]));
     write_encoder(

@@ -5,8 +5,8 @@ mod common;
 
 use common::{run, shapes, thisbut};
 use std::path::Path;
-use thisbut_model::CirConfig;
-use thisbut_model::cir::Cir;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::method::TwoPass;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::weights::{Tensors, collect};
 use thisbut_trainer::device::{DeviceKind, choose};
@@ -30,11 +30,11 @@ const CONFIG: &str = r#"{
 }"#;
 
 /// A published checkpoint of random weights, in LAVIS's form: the image encoder f16, the rest f32.
-fn publish_random(folder: &Path, config: &CirConfig, out: &str) {
+fn publish_random(folder: &Path, config: &RetrievalConfig, out: &str) {
     let device = choose(DeviceKind::Cpu).unwrap();
     device.seed(11);
     let encoder = collect(&ImageEncoder::new(config, &device), "").unwrap();
-    let model = collect(&Cir::new(config, &device), "").unwrap();
+    let model = collect(&TwoPass::new(config, &device).unwrap(), "").unwrap();
     let plan = |(name, (dims, _)): (&String, &(Vec<usize>, Vec<f32>))| Planned {
         name: name.clone(),
         dims: dims.clone(),
@@ -59,7 +59,7 @@ fn an_imported_checkpoint_trains_answers_and_goes_back() {
     let (data, weights) = (data.to_string_lossy().into_owned(), weights.to_string_lossy().into_owned());
     let (preset, published, start) = (path("small.json"), path("published.pth"), path("start.safetensors"));
     std::fs::write(&preset, CONFIG).unwrap();
-    let config = CirConfig::parse(CONFIG, "small").unwrap();
+    let config = RetrievalConfig::parse(CONFIG, "small").unwrap();
     let scratch = tempfile::tempdir().unwrap();
     publish_random(scratch.path(), &config, &published);
 

@@ -7,8 +7,8 @@ mod common;
 
 use common::{shapes, thisbut};
 use std::process::Stdio;
-use thisbut_model::CirConfig;
-use thisbut_model::cir::Cir;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::method::TwoPass;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::weights::{self, Tensors};
 use thisbut_trainer::device::{DeviceKind, choose};
@@ -67,7 +67,7 @@ fn a_large_image_encoder_never_lies_in_memory_twice() {
     for layers in [1, 24] {
         let preset = path(&format!("deep-{layers}.json"));
         std::fs::write(&preset, config(layers)).unwrap();
-        let config = CirConfig::parse(&config(layers), "deep").unwrap();
+        let config = RetrievalConfig::parse(&config(layers), "deep").unwrap();
         let table = weights::shapes(&ImageEncoder::new(&config, &device), "");
         let plan = |(name, dims): (&String, &Vec<usize>)| Planned {
             name: name.clone(),
@@ -82,7 +82,7 @@ fn a_large_image_encoder_never_lies_in_memory_twice() {
         let encoder = encoder_path(&config, &weights);
         tensor_file::write(&encoder, &planned, &Default::default(), &mut read, &mut |_, _| ()).unwrap();
         let (start, published) = (path(&format!("start-{layers}.safetensors")), path(&format!("{layers}.pth")));
-        let model = weights::collect(&Cir::new(&config, &device), "").unwrap();
+        let model = weights::collect(&TwoPass::new(&config, &device).unwrap(), "").unwrap();
         let header = Header::new(Settings::sprc(), config.clone(), String::new());
         checkpoint::save(start.as_ref(), &header, &model, &Tensors::new()).unwrap();
         model_bytes.push(4 * table.values().map(|dims| dims.iter().product::<usize>() as u64).sum::<u64>());

@@ -7,7 +7,7 @@ use crate::fsx;
 use burn::tensor::Device;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::nn::ImageEncoder;
 
 /// Computes the tokens of `images` (name and path) and writes them to `path`, a few images at a time. Images that cannot be
@@ -19,7 +19,7 @@ use thisbut_model::nn::ImageEncoder;
 pub fn build(
     path: &Path,
     images: &[(String, PathBuf)],
-    config: &CirConfig,
+    config: &RetrievalConfig,
     store: Store,
     fingerprint: String,
     encoder: &ImageEncoder,

@@ -6,13 +6,13 @@ use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::nn::ImageEncoder;
 
 /// The frozen encoder and the files that it may be asked for.
 pub struct Live {
     encoder: ImageEncoder,
-    config: CirConfig,
+    config: RetrievalConfig,
     device: Device,
     files: Vec<PathBuf>,
     index: HashMap<String, usize>,
@@ -20,7 +20,12 @@ pub struct Live {
 
 impl Live {
     /// `encoder` lives on `device`, which is outside autodiff; `images` are names and files.
-    pub fn new(encoder: ImageEncoder, config: &CirConfig, device: &Device, images: BTreeMap<String, PathBuf>) -> Self {
+    pub fn new(
+        encoder: ImageEncoder,
+        config: &RetrievalConfig,
+        device: &Device,
+        images: BTreeMap<String, PathBuf>,
+    ) -> Self {
         let index = images.keys().enumerate().map(|(row, name)| (name.clone(), row)).collect();
         let files = images.into_values().collect();
         Self { encoder, config: config.clone(), device: device.clone(), files, index }

@@ -15,7 +15,7 @@ use crate::images;
 use burn::tensor::{Device, Tensor, TensorData};
 use sha2::{Digest, Sha256};
 use std::path::Path;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::image::{self, PreprocessConfig, Rgba};
 use thisbut_model::nn::ImageEncoder;
 
@@ -46,7 +46,7 @@ impl Fingerprint {
     ///
     /// # Errors
     /// When the configuration cannot be written as JSON.
-    pub fn new(config: &CirConfig) -> Result<Self> {
+    pub fn new(config: &RetrievalConfig) -> Result<Self> {
         let parts = serde_json::to_vec(&(&config.preprocess, &config.image_encoder))
             .map_err(|e| TrainerError::checkpoint("the configuration", e.to_string(), "report this"))?;
         Ok(Self(Sha256::new_with_prefix(parts)))
@@ -82,7 +82,7 @@ pub fn encode(
     encoder: &ImageEncoder,
     pixels: Vec<f32>,
     count: usize,
-    config: &CirConfig,
+    config: &RetrievalConfig,
     device: &Device,
 ) -> Result<Vec<f32>> {
     let side = config.preprocess.size;

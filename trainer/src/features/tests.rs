@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Pictures of different colours, the tiny preset's encoder with random weights, and its configuration.
-fn setting(root: &Path) -> (Vec<(String, PathBuf)>, CirConfig, ImageEncoder, Device) {
+fn setting(root: &Path) -> (Vec<(String, PathBuf)>, RetrievalConfig, ImageEncoder, Device) {
     let picture = |i: u8| {
         let path = root.join(format!("{i}.png"));
         ::image::RgbImage::from_fn(40, 32, |x, y| ::image::Rgb([i * 20, (x * 6) as u8, (y * 7) as u8]))
@@ -13,7 +13,7 @@ fn setting(root: &Path) -> (Vec<(String, PathBuf)>, CirConfig, ImageEncoder, Dev
             .unwrap();
         (format!("image {i}"), path)
     };
-    let config = CirConfig::preset("tiny").unwrap();
+    let config = RetrievalConfig::preset("tiny").unwrap();
     let device = Device::flex();
     device.seed(5);
     ((0..11).map(picture).collect(), config.clone(), ImageEncoder::new(&config, &device), device)

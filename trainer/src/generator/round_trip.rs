@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
 use std::path::Path;
-use thisbut_model::cir::similarity;
-use thisbut_model::nn::Noise;
+use thisbut_model::method::similarity;
+use thisbut_model::text::Tokens;
 
 /// The rule's name in reports.
 pub const NAME: &str = "round-trip";
@@ -155,8 +155,8 @@ impl<'a> RoundTrip<'a> {
             let mut parts = Vec::new();
             for (done, batch) in chunk.chunks(BATCH).enumerate() {
                 let rows: Vec<usize> = batch.iter().map(|(_, row)| *row).collect();
-                let keys = retriever.model.image_keys(features.tokens(&rows, &retriever.device));
-                parts.push(retriever.model.target(&keys, rows.len(), &Noise::off()));
+                let retrieval = &retriever.retrieval;
+                parts.push(retrieval.target(&retrieval.encoded(features.tokens(&rows, retrieval.device())))?);
                 progress(number * CHUNK + done * BATCH + rows.len(), known.len());
             }
             gallery.push(Tensor::cat(parts, 0));
@@ -222,13 +222,11 @@ impl<'a> RoundTrip<'a> {
         for batch in queries.chunks(BATCH) {
             let (mut rows, mut texts, mut places) = (Vec::new(), Vec::new(), Vec::new());
             for (start, text, wanted) in batch {
-                let (config, words) = (&self.retriever.config, &self.retriever.words);
-                let encoded = words.encode(&thisbut_model::text::clean_caption(text), config.text_length);
                 rows.push(self.features.row(start)?);
-                texts.push((encoded.ids, encoded.mask));
+                texts.push(self.retriever.retrieval.texts().tokens(text));
                 places.push((self.position(start)?, self.position(wanted)?));
             }
-            let scores = embed::read(self.scores(&rows, &texts))?;
+            let scores = embed::read(self.scores(&rows, &texts)?)?;
             let all = self.positions.len().max(1);
             let ranks: Option<Vec<u32>> = scores
                 .par_chunks(all)
@@ -251,13 +249,12 @@ impl<'a> RoundTrip<'a> {
     }
 
     /// Scores `[queries, gallery]`.
-    fn scores(&self, rows: &[usize], texts: &[(Vec<u32>, Vec<bool>)]) -> Tensor<2> {
-        let Retriever { model, config, device, .. } = self.retriever;
-        let (text, noise) = (embed::text_batch(texts, config, device), Noise::off());
-        let keys = model.image_keys(self.features.tokens(rows, device));
-        let query = model.compose(model.fuse(&keys, &text, &noise), &text, &noise);
+    fn scores(&self, rows: &[usize], texts: &[Tokens]) -> Result<Tensor<2>> {
+        let retrieval = &self.retriever.retrieval;
+        let images = retrieval.encoded(self.features.tokens(rows, retrieval.device()));
+        let query = retrieval.query(Some(&images), &texts.iter().collect::<Vec<_>>())?;
         let parts = self.gallery.iter().map(|targets| similarity(query.clone(), targets.clone())).collect();
-        Tensor::cat(parts, 1)
+        Ok(Tensor::cat(parts, 1))
     }
 }
 

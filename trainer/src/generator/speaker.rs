@@ -11,16 +11,16 @@ use thisbut_model::generator::mtst::Prompt;
 use thisbut_model::generator::{Adapters, Bpe, Decoder, Decoding, Mtst, MtstConfig, Start, generate};
 use thisbut_model::nn::basic::in_precision;
 use thisbut_model::nn::{Noise, TextBatch};
-use thisbut_model::text::{WordPiece, clean_caption};
-use thisbut_model::{CirConfig, weights};
+use thisbut_model::text::TextReader;
+use thisbut_model::{RetrievalConfig, weights};
 
 /// The instruction as the Q-Former reads it: ids and mask.
 pub type Instruction = (Vec<u32>, Vec<bool>);
 
 /// The instruction of a setup, tokenised for the Q-Former.
-pub fn instruction(setup: &Setup, config: &CirConfig, words: &WordPiece) -> Instruction {
-    let encoded = words.encode(&clean_caption(&setup.mtst.instruction), config.text_length);
-    (encoded.ids, encoded.mask)
+pub fn instruction(setup: &Setup, texts: &TextReader) -> Instruction {
+    let tokens = texts.tokens(&setup.mtst.instruction);
+    (tokens.ids, tokens.mask)
 }
 
 /// What speaks.
@@ -42,7 +42,7 @@ pub struct Speaker<'a> {
 /// A trained generator, not yet beside its language model.
 pub struct Trained {
     /// The Q-Former's architecture.
-    pub config: CirConfig,
+    pub config: RetrievalConfig,
     setup: Setup,
     model: Mtst,
 }
@@ -59,7 +59,7 @@ impl Trained {
             let mend = "give a file of `thisbut generator train`";
             return Err(TrainerError::checkpoint(path.display().to_string(), problem, mend));
         };
-        let head = Mtst::of(&header.config, &setup.mtst, &setup.language, device);
+        let head = Mtst::of(&header.config, &setup.mtst, &setup.language, device)?;
         Ok(Self { config: header.config, setup, model: weights::load(head, "", &mut model)? })
     }
 
@@ -87,14 +87,14 @@ impl<'a> Speaker<'a> {
     ///
     /// # Errors
     /// When the language model lacks the chat template that the generator was trained with.
-    pub fn new<D: Decoder>(trained: Trained, language: &'a Language<D>, words: &WordPiece) -> Result<Self> {
-        let Trained { config, setup, model } = trained;
+    pub fn new<D: Decoder>(trained: Trained, language: &'a Language<D>, texts: &TextReader) -> Result<Self> {
+        let Trained { setup, model, .. } = trained;
         Ok(Self {
             model,
             decoder: &language.decoder,
             words: &language.words,
             prompt: Prompt::new(&setup.mtst, &language.words)?,
-            instruction: instruction(&setup, &config, words),
+            instruction: instruction(&setup, texts),
             config: setup.mtst,
         })
     }

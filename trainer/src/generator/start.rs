@@ -6,7 +6,7 @@ use crate::import::source::Source;
 use crate::train::{self, checkpoint};
 use burn::tensor::Device;
 use std::path::Path;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::generator::names::head_pieces;
 use thisbut_model::generator::{Llama, LlamaConfig, Mtst, MtstForm};
 use thisbut_model::weights::{Tensors, shapes};
@@ -18,7 +18,7 @@ use thisbut_model::weights::{Tensors, shapes};
 /// # Errors
 /// When the token table cannot be read from its device.
 pub fn random(head: &Mtst, decoder: &Llama, seed: u64) -> Result<Tensors> {
-    let mut tensors = train::start::random(head, seed);
+    let mut tensors = train::start::random(head, seed)?;
     let table = decoder.tokens.val();
     let spread = read(table.square().mean())?.first().copied().unwrap_or(0.0).sqrt();
     if let Some((dims, values)) = tensors.get_mut("projection.weight")
@@ -40,7 +40,7 @@ pub fn random(head: &Mtst, decoder: &Llama, seed: u64) -> Result<Tensors> {
 ///
 /// # Errors
 /// When the file cannot be read, a tensor has another shape, or nothing in it has a place here.
-pub fn weights(path: &Path, config: &CirConfig, decoder: &LlamaConfig) -> Result<Tensors> {
+pub fn weights(path: &Path, config: &RetrievalConfig, decoder: &LlamaConfig) -> Result<Tensors> {
     if path.is_file()
         && let Ok(mut ours) = checkpoint::open(path)
     {
@@ -48,7 +48,7 @@ pub fn weights(path: &Path, config: &CirConfig, decoder: &LlamaConfig) -> Result
     }
     let mut source = Source::open(&[path.to_path_buf()])?;
     // The forms have the same parameters.
-    let wanted = shapes(&Mtst::new(config, MtstForm::Paper, decoder, &Device::flex()), "");
+    let wanted = shapes(&Mtst::new(config, MtstForm::Paper, decoder, &Device::flex())?, "");
     let names: Vec<String> = source.entries().keys().cloned().collect();
     let mut tensors = Tensors::new();
     for name in names {

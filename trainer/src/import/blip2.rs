@@ -14,8 +14,8 @@ use crate::train::settings::Settings;
 use rand::{RngCore, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use thisbut_model::cir::Cir;
-use thisbut_model::config::{CirConfig, ImageEncoderConfig, VitFamily};
+use thisbut_model::config::{ImageEncoderConfig, RetrievalConfig, VitFamily};
+use thisbut_model::method::TwoPass;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::upstream::{self, Rule};
 use thisbut_model::weights::shapes;
@@ -47,7 +47,7 @@ pub struct Plan {
 /// # Errors
 /// When the preset has no BLIP-2 image encoder, a shape does not fit, two tensors claim one parameter, or parameters
 /// overlap in the file.
-pub fn plan(source: &Source, config: &CirConfig) -> Result<Plan> {
+pub fn plan(source: &Source, config: &RetrievalConfig) -> Result<Plan> {
     let ImageEncoderConfig::Vit(vit) = &config.image_encoder else {
         return Err(TrainerError::settings(
             format!("--preset {}", config.name),
@@ -57,7 +57,7 @@ pub fn plan(source: &Source, config: &CirConfig) -> Result<Plan> {
     };
     let device = crate::device::choose(DeviceKind::Cpu)?;
     let encoder = shapes(&ImageEncoder::new(config, &device), "");
-    let model = shapes(&Cir::new(config, &device), "");
+    let model = shapes(&TwoPass::new(config, &device)?, "");
     let mut plan = Plan {
         made: BTreeMap::new(),
         encoder,
@@ -142,7 +142,7 @@ impl Plan {
     }
 
     /// The values of one of our parameters; what nothing makes starts as in BERT, drawn from its name.
-    fn value(&self, source: &mut Source, name: &str, wanted: &[usize], config: &CirConfig) -> Result<Vec<f32>> {
+    fn value(&self, source: &mut Source, name: &str, wanted: &[usize], config: &RetrievalConfig) -> Result<Vec<f32>> {
         match self.made.get(name) {
             Some((key, rule)) => {
                 let (dims, values) = source.read(key)?;
@@ -151,7 +151,7 @@ impl Plan {
                 }
                 Ok(rule.apply(key, &dims, &values, wanted)?)
             }
-            None => Ok(start(name, wanted, config)),
+            None => Ok(start(name, wanted, config.two_pass()?.temperature)),
         }
     }
 
@@ -163,7 +163,7 @@ impl Plan {
     pub fn write_encoder(
         &self,
         source: &mut Source,
-        config: &CirConfig,
+        config: &RetrievalConfig,
         precision: Precision,
         path: &Path,
         progress: &mut dyn FnMut(u64, u64),
@@ -184,7 +184,7 @@ impl Plan {
     ///
     /// # Errors
     /// When a tensor cannot be read or the file cannot be written.
-    pub fn write_checkpoint(&self, source: &mut Source, config: &CirConfig, path: &Path) -> Result<()> {
+    pub fn write_checkpoint(&self, source: &mut Source, config: &RetrievalConfig, path: &Path) -> Result<()> {
         // A checkpoint carries settings, and an imported one was trained by nobody here.
         let header = Header::new(Settings::sprc(), config.clone(), String::new());
         let mut read = |name: &str| {
@@ -196,11 +196,11 @@ impl Plan {
 }
 
 /// The start of a parameter that no checkpoint gives: norms and biases neutral, the rest normal with BERT's spread.
-fn start(name: &str, dims: &[usize], config: &CirConfig) -> Vec<f32> {
+fn start(name: &str, dims: &[usize], temperature: f64) -> Vec<f32> {
     let count = dims.iter().product();
     let leaf = name.rsplit('.').next().unwrap_or(name);
     match leaf {
-        "temperature" => vec![config.temperature as f32; count],
+        "temperature" => vec![temperature as f32; count],
         "gamma" => vec![1.0; count],
         "beta" | "bias" => vec![0.0; count],
         _ => {

@@ -6,14 +6,14 @@ use burn::tensor::Device;
 use std::path::Path;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::weights;
-use thisbut_model::{CirConfig, config::ImageEncoderConfig};
+use thisbut_model::{RetrievalConfig, config::ImageEncoderConfig};
 
 /// The encoder in `path`: the file that `thisbut import` wrote of a vision transformer, a published EfficientNet-Lite, or
 /// the folder that either lies in.
 ///
 /// # Errors
 /// When the file cannot be read or is of another architecture.
-pub fn load_encoder_from(config: &CirConfig, path: &Path, device: &Device) -> Result<ImageEncoder> {
+pub fn load_encoder_from(config: &RetrievalConfig, path: &Path, device: &Device) -> Result<ImageEncoder> {
     if path.is_dir() {
         return load_image_encoder(config, path, device);
     }

@@ -18,7 +18,7 @@ use source::Source;
 use std::path::{Path, PathBuf};
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::weights::{self, Tensors};
-use thisbut_model::{CirConfig, config::ImageEncoderConfig};
+use thisbut_model::{RetrievalConfig, config::ImageEncoderConfig};
 
 /// Width of all-MiniLM-L6-v2.
 const MINILM_WIDTH: usize = 384;
@@ -38,7 +38,7 @@ fn read_all(source: &mut Source) -> Result<Tensors> {
 }
 
 /// The file of a vision transformer that `thisbut import` wrote.
-pub fn encoder_path(config: &CirConfig, weights_dir: &Path) -> PathBuf {
+pub fn encoder_path(config: &RetrievalConfig, weights_dir: &Path) -> PathBuf {
     weights_dir.join(format!("{}-encoder.safetensors", config.name))
 }
 
@@ -46,7 +46,7 @@ pub fn encoder_path(config: &CirConfig, weights_dir: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When it is not there, or damaged.
-pub fn open_encoder(config: &CirConfig, weights_dir: &Path) -> Result<Source> {
+pub fn open_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Source> {
     let path = encoder_path(config, weights_dir);
     if !path.is_file() {
         return Err(TrainerError::checkpoint(
@@ -62,7 +62,7 @@ pub fn open_encoder(config: &CirConfig, weights_dir: &Path) -> Result<Source> {
 ///
 /// # Errors
 /// When the file cannot be read or lacks a tensor.
-pub fn image_encoder(config: &CirConfig, weights_dir: &Path) -> Result<Tensors> {
+pub fn image_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Tensors> {
     match &config.image_encoder {
         ImageEncoderConfig::EfficientnetLite { variant } => {
             let file = [
@@ -92,7 +92,7 @@ pub fn image_encoder(config: &CirConfig, weights_dir: &Path) -> Result<Tensors> 
 ///
 /// # Errors
 /// As [`image_encoder`].
-pub fn encoder_fingerprint(config: &CirConfig, weights_dir: &Path) -> Result<String> {
+pub fn encoder_fingerprint(config: &RetrievalConfig, weights_dir: &Path) -> Result<String> {
     let mut fingerprint = Fingerprint::new(config)?;
     if matches!(config.image_encoder, ImageEncoderConfig::Vit(_)) {
         let mut source = open_encoder(config, weights_dir)?;
@@ -113,7 +113,7 @@ pub fn encoder_fingerprint(config: &CirConfig, weights_dir: &Path) -> Result<Str
 /// # Errors
 /// As [`image_encoder`].
 pub fn load_image_encoder(
-    config: &CirConfig,
+    config: &RetrievalConfig,
     weights_dir: &Path,
     device: &burn::tensor::Device,
 ) -> Result<ImageEncoder> {
@@ -125,7 +125,7 @@ pub fn load_image_encoder(
 /// # Errors
 /// As [`image_encoder`].
 pub fn load_image_encoder_in(
-    config: &CirConfig,
+    config: &RetrievalConfig,
     weights_dir: &Path,
     precision: Precision,
     device: &burn::tensor::Device,
@@ -152,19 +152,21 @@ pub fn load_image_encoder_in(
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn language_start(config: &CirConfig, weights_dir: &Path) -> Result<Tensors> {
-    let q = &config.qformer;
+pub fn language_start(config: &RetrievalConfig, weights_dir: &Path) -> Result<Tensors> {
+    let q = &config.two_pass()?.qformer;
     let words = q.word_width.unwrap_or(q.width);
     if words != MINILM_WIDTH {
         return Ok(Tensors::new());
     }
     let (mut tensors, _) = weights::published::qformer(read(&weights_dir.join("minilm.safetensors"))?);
     let fits = |dims: &[usize], rows: usize, width: usize| matches!(dims, [r, w] if *r >= rows && *w == width);
-    let Some((dims, values)) = tensors.remove("qformer.word").filter(|(dims, _)| fits(dims, q.vocabulary, words))
+    let Some((dims, values)) =
+        tensors.remove("qformer.word").filter(|(dims, _)| fits(dims, config.text.vocabulary(), words))
     else {
         return Ok(Tensors::new());
     };
-    let word = (vec![q.vocabulary, words], values.into_iter().take(q.vocabulary * words).collect());
+    let word =
+        (vec![config.text.vocabulary(), words], values.into_iter().take(config.text.vocabulary() * words).collect());
     let mut start = Tensors::new();
     if dims[1] == q.width {
         if let Some((_, values)) =

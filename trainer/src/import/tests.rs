@@ -7,13 +7,13 @@ use super::{encoder_path, load_image_encoder, pickle, read};
 use crate::device::{DeviceKind, choose};
 use crate::train::checkpoint;
 use std::path::{Path, PathBuf};
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::weights::{Tensors, collect};
 
 const CONFIG: &str = include_str!("../../../tests/golden/checkpoints/small.json");
 
-pub(crate) fn config() -> CirConfig {
-    CirConfig::parse(CONFIG, "small").unwrap()
+pub(crate) fn config() -> RetrievalConfig {
+    RetrievalConfig::parse(CONFIG, "small").unwrap()
 }
 
 pub(crate) fn golden(name: &str) -> PathBuf {
@@ -118,11 +118,11 @@ fn another_architecture_and_a_second_copy_are_refused() {
     refused(&[golden("sprc.pt"), golden("sprc.pt")], "is also in");
     let source = Source::open(&[golden("sprc.pt")]).unwrap();
     let refused =
-        |preset: &str| plan(&source, &CirConfig::preset(preset).unwrap()).map(|_| ()).unwrap_err().to_string();
+        |preset: &str| plan(&source, &RetrievalConfig::preset(preset).unwrap()).map(|_| ()).unwrap_err().to_string();
     assert!(refused("blip2-vit-g").contains("its shape is"));
     assert!(refused("web-s").contains("use blip2-vit-g or blip2-vit-l"));
     let source = Source::open(&[golden("eva_vit_g.pth")]).unwrap();
-    let problem = plan(&source, &CirConfig::preset("blip2-vit-l").unwrap()).map(|_| ()).unwrap_err().to_string();
+    let problem = plan(&source, &RetrievalConfig::preset("blip2-vit-l").unwrap()).map(|_| ()).unwrap_err().to_string();
     assert!(problem.contains("choose --preset blip2-vit-g"), "{problem}");
 }
 

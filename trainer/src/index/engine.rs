@@ -61,8 +61,8 @@ impl Encoder for EngineEncoder {
         let count = images.len();
         match self {
             Self::Full(engine) => {
-                let encoded = engine.encode_pixels(images.concat(), count)?;
-                Ok(Encoded { targets: block_on(engine.target_tokens(&encoded))?, references: Vec::new() })
+                let encoded = engine.retrieval().encode_pixels(images.concat(), count)?;
+                Ok(Encoded { targets: block_on(engine.retrieval().target_rows(&encoded))?, references: Vec::new() })
             }
             Self::GalleryReference { engine, encoder, device } => {
                 let config = engine.config();
@@ -72,8 +72,8 @@ impl Encoder for EngineEncoder {
                     tokens.par_chunks_exact(t * c).map(|one| encode_reference(one, t, c)).collect::<Result<_, _>>()?;
                 let kept: Vec<Vec<f32>> =
                     references.par_iter().map(|file| parse_reference(file, t, c)).collect::<Result<_, _>>()?;
-                let encoded = engine.encode_tokens(kept.concat(), count);
-                Ok(Encoded { targets: block_on(engine.target_tokens(&encoded))?, references })
+                let encoded = engine.retrieval().encode_tokens(kept.concat(), count);
+                Ok(Encoded { targets: block_on(engine.retrieval().target_rows(&encoded))?, references })
             }
         }
     }

@@ -88,7 +88,7 @@ pub fn index(
     if let Some(csv) = &options.csv {
         found.complaints.extend(titles::apply(csv, &mut found.photos)?);
     }
-    let (n, p) = (bundle.config.qformer.query_tokens, bundle.config.projection);
+    let (n, p) = (bundle.config.target_tokens, bundle.config.projection);
     let stored = bundle.manifest.gallery.tokens.min(n);
     let mut gallery = GalleryWriter::new(Writer::new(&options.out)?, stored, p);
     let all = found.photos.len();

@@ -4,7 +4,7 @@ use super::*;
 use crate::bundle_io;
 use image::{Rgba as Pixel, RgbaImage as Picture};
 use std::path::Path;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{FORMAT, FileEntry, Precision, VERSION};
 
 /// Each image's tokens are its mean colour, so that colours can be searched.
@@ -38,7 +38,7 @@ impl Encoder for Colours {
 
 /// A bundle of the tiny model with an empty gallery; the weights are any bytes.
 fn model(folder: &Path) -> Bundle {
-    let config = CirConfig::preset("tiny").unwrap();
+    let config = RetrievalConfig::preset("tiny").unwrap();
     let mut writer = Writer::new(folder).unwrap();
     let weights = writer.add("", "weights", "safetensors", b"not looked at here").unwrap();
     let vocab = writer.add("", "vocab", "txt", b"[PAD]\n").unwrap();
@@ -53,7 +53,7 @@ fn model(folder: &Path) -> Bundle {
         vocab: VocabularyEntry { file: vocab },
         gallery: GalleryEntry {
             count: 0,
-            tokens: config.qformer.query_tokens,
+            tokens: config.target_tokens,
             width: config.projection,
             chunks: vec![],
             metadata: vec![],
@@ -113,7 +113,7 @@ impl Place {
         }
     }
     fn index(&self, options: &Options) -> Result<Outcome> {
-        let (n, p) = (self.bundle.config.qformer.query_tokens, self.bundle.config.projection);
+        let (n, p) = (self.bundle.config.target_tokens, self.bundle.config.projection);
         let files = self.bundle.manifest.form == Form::GalleryReference;
         let mut encoder = Colours { n, p, files };
         index(options, &self.bundle, &mut encoder, &mut |_, _| {})
@@ -185,7 +185,7 @@ fn without_an_encoder_every_image_brings_its_tokens() {
     std::fs::remove_file(place.at("photos/b.png")).unwrap();
     place.index(&place.options()).unwrap();
     assert_eq!(std::fs::read_dir(place.at("out/references")).unwrap().count(), 2);
-    let mut wrong = Colours { n: bundle.config.qformer.query_tokens, p: bundle.config.projection, files: false };
+    let mut wrong = Colours { n: bundle.config.target_tokens, p: bundle.config.projection, files: false };
     let refused = index(&place.options(), &place.bundle, &mut wrong, &mut |_, _| {}).unwrap_err().to_string();
     assert!(refused.contains("0 files for 2 images"), "{refused}");
 
@@ -231,7 +231,7 @@ fn indexing_again_gives_the_same_files_and_removes_the_old_ones() {
 #[test]
 fn large_galleries_are_cut_into_chunks() {
     let place = Place::new();
-    let (n, p) = (place.bundle.config.qformer.query_tokens, place.bundle.config.projection);
+    let (n, p) = (place.bundle.config.target_tokens, place.bundle.config.projection);
     let mut gallery = GalleryWriter::new(Writer::new(&place.at("out")).unwrap(), n, p);
     let thumb = thumbs::Thumb { ext: "jpg", bytes: vec![1] };
     let mut token = vec![0.0; n * p];

@@ -7,7 +7,7 @@ use crate::tensor_file::{self, Planned};
 use crate::{fsx, partial};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use thisbut_model::config::{CirConfig, ImageEncoderConfig};
+use thisbut_model::config::{ImageEncoderConfig, RetrievalConfig};
 
 /// The name of the index of several shards.
 const INDEX: &str = "model.safetensors.index.json";
@@ -15,7 +15,7 @@ const INDEX: &str = "model.safetensors.index.json";
 /// Writes `jobs` into the folder `out`, and what the class does not have (`beside`) into a file of its own there.
 pub fn write(
     out: &Path,
-    config: &CirConfig,
+    config: &RetrievalConfig,
     weights: &mut Weights,
     jobs: &[Job],
     beside: &[Job],
@@ -91,7 +91,7 @@ fn shards(jobs: &[Job], limit: u64) -> Vec<&[Job]> {
 }
 
 /// `config.json`. Hugging Face has one epsilon for all norms of the image tower, also for LAVIS's `ln_vision`, whose own is 1e-5.
-fn description(config: &CirConfig) -> Result<serde_json::Value> {
+fn description(config: &RetrievalConfig) -> Result<serde_json::Value> {
     let ImageEncoderConfig::Vit(vit) = &config.image_encoder else {
         return Err(TrainerError::settings(
             &config.name,
@@ -99,7 +99,7 @@ fn description(config: &CirConfig) -> Result<serde_json::Value> {
             "use blip2-vit-g",
         ));
     };
-    let q = &config.qformer;
+    let q = &config.two_pass()?.qformer;
     Ok(serde_json::json!({
         "architectures": ["Blip2ForImageTextRetrieval"],
         "model_type": "blip-2",
@@ -130,7 +130,7 @@ fn description(config: &CirConfig) -> Result<serde_json::Value> {
             "num_attention_heads": q.heads,
             "encoder_hidden_size": vit.width,
             "cross_attention_frequency": q.cross_attention_every,
-            "vocab_size": q.vocabulary,
+            "vocab_size": config.text.vocabulary(),
             "max_position_embeddings": q.positions,
             "layer_norm_eps": 1e-12,
             "use_qformer_text_input": true,

@@ -16,7 +16,7 @@ use crate::tensor_file::{Planned, Precision};
 use crate::train::checkpoint;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use thisbut_model::cir::Cir;
+use thisbut_model::method::AnyMethod;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::upstream::{Layout, Outgoing, Part, outgoing, part_values};
 use thisbut_model::weights::shapes;
@@ -69,7 +69,7 @@ impl Weights {
         let model = checkpoint::open(checkpoint)?;
         let device = crate::device::choose(DeviceKind::Cpu)?;
         let config = &model.header.config;
-        let mut table = shapes(&Cir::new(config, &device), "");
+        let mut table = AnyMethod::new(config, &device)?.shapes("");
         let encoder = if with_encoder {
             table.extend(shapes(&ImageEncoder::new(config, &device), ""));
             Some(import::open_encoder(config, weights_dir)?)

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::weights::Tensors;
 
 /// Version of this layout.
@@ -30,7 +30,7 @@ pub struct Header {
     /// The run's settings.
     pub settings: Settings,
     /// The architecture.
-    pub config: CirConfig,
+    pub config: RetrievalConfig,
     /// Fingerprint of the training data, so that a run is not resumed on other data.
     pub data: String,
     /// The best validation score so far and its step.
@@ -42,7 +42,7 @@ pub struct Header {
 
 impl Header {
     /// A header of this version.
-    pub fn new(settings: Settings, config: CirConfig, data: String) -> Self {
+    pub fn new(settings: Settings, config: RetrievalConfig, data: String) -> Self {
         Self { version: VERSION, step: 0, optimizer_steps: 0, settings, config, data, best: None, generator: None }
     }
 }

@@ -8,7 +8,7 @@ use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::config::{ReadOut, SecondPassMask};
 
 const MODEL: &str = "Model";
@@ -186,12 +186,13 @@ impl Choices {
     ///
     /// # Errors
     /// When a value is out of range.
-    pub fn configure(&self, mut config: CirConfig) -> Result<CirConfig> {
-        config.read_out = self.read_out.unwrap_or(config.read_out);
-        config.second_pass_mask = self.second_pass_mask.unwrap_or(config.second_pass_mask);
-        config.own_second_pass = self.own_second_pass.unwrap_or(config.own_second_pass);
-        config.qformer.dropout = self.dropout.unwrap_or(config.qformer.dropout);
-        config.temperature = self.temperature.unwrap_or(config.temperature);
+    pub fn configure(&self, mut config: RetrievalConfig) -> Result<RetrievalConfig> {
+        let own = config.two_pass_mut()?;
+        own.read_out = self.read_out.unwrap_or(own.read_out);
+        own.second_pass_mask = self.second_pass_mask.unwrap_or(own.second_pass_mask);
+        own.own_second_pass = self.own_second_pass.unwrap_or(own.own_second_pass);
+        own.qformer.dropout = self.dropout.unwrap_or(own.qformer.dropout);
+        own.temperature = self.temperature.unwrap_or(own.temperature);
         config.check("the run's configuration")?;
         Ok(config)
     }

@@ -18,9 +18,9 @@ use serde_json::json;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use thisbut_model::CirConfig;
-use thisbut_model::cir::Cir;
-use thisbut_model::text::WordPiece;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::method::TwoPass;
+use thisbut_model::text::TextReader;
 use thisbut_model::weights::{self, Tensors};
 
 /// Where τ stays (BLIP's own limits): an easy batch drives it to zero and beyond, where the ranking turns round.
@@ -32,7 +32,7 @@ const KEPT: usize = 2;
 /// What a run reads and where it writes.
 pub struct Inputs<'a> {
     /// The architecture.
-    pub config: &'a CirConfig,
+    pub config: &'a RetrievalConfig,
     /// Training triplets.
     pub train: &'a Table,
     /// Validation queries and their gallery.
@@ -40,7 +40,7 @@ pub struct Inputs<'a> {
     /// Image tokens of both.
     pub features: &'a dyn ImageTokens,
     /// The tokenizer.
-    pub words: &'a WordPiece,
+    pub texts: &'a TextReader,
     /// Starting weights by name; parameters that are missing start at random.
     pub start: Tensors,
     /// The run's folder.
@@ -51,7 +51,7 @@ pub struct Inputs<'a> {
 
 /// One device's copy of what is trained. All copies take the same steps, so they stay equal.
 struct Replica {
-    model: Cir,
+    model: TwoPass,
     optimizer: AdamW,
     /// Target embeddings that stay, where the settings ask for them.
     bank: Option<Bank>,
@@ -60,9 +60,9 @@ struct Replica {
 }
 
 impl Replica {
-    fn new(settings: &Settings, config: &CirConfig, mut model: Tensors, device: Device) -> Result<Self> {
+    fn new(settings: &Settings, config: &RetrievalConfig, mut model: Tensors, device: Device) -> Result<Self> {
         let autodiff = device.clone().autodiff();
-        let model = weights::load(Cir::new(config, &autodiff), "", &mut model)?;
+        let model = weights::load(TwoPass::new(config, &autodiff)?, "", &mut model)?;
         let model = start::freeze(model, settings);
         Ok(Self { model, optimizer: AdamW::new(settings), bank: None, device })
     }
@@ -138,7 +138,7 @@ pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Ev
         settings.precision.check(device)?;
         device.seed(settings.seed);
     }
-    let names = weights::shapes(&Cir::new(inputs.config, &Device::flex()), "");
+    let names = weights::shapes(&TwoPass::new(inputs.config, &Device::flex())?, "");
     groups::check(&settings.groups, names.keys().map(String::as_str))?;
     if settings.bank {
         let trained = |name: &&String| !settings.freezes(name);
@@ -162,16 +162,16 @@ pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Ev
         notes.push(format!("resumed from step {} ({})", header.step, path.display()));
     } else {
         let own_second = inputs.start.keys().any(|name| name.starts_with(start::SECOND));
-        tensors.extend(start::initial(inputs.config, settings.seed));
+        tensors.extend(start::initial(inputs.config, settings.seed)?);
         tensors.append(&mut inputs.start);
         if !own_second {
-            start::copy_second_pass(&mut tensors, inputs.config);
+            start::copy_second_pass(&mut tensors, inputs.config)?;
         }
     }
     notes.into_iter().for_each(|note| tell(Event::Note(note)));
 
     let rows = embed::rows(inputs.train, inputs.features)?;
-    let texts = Tokenized::new(inputs.words, inputs.train, inputs.config.text_length);
+    let texts = Tokenized::new(inputs.texts, inputs.train);
     let Inputs { config, train, features, .. } = inputs;
     let context = Context { settings, config, train, features, rows: &rows, texts: &texts };
     let end = inputs.until.unwrap_or(settings.steps).min(settings.steps);

@@ -8,9 +8,9 @@ use crate::error::Result;
 use crate::features::ImageTokens;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::ops::Range;
-use thisbut_model::CirConfig;
-use thisbut_model::cir::Cir;
+use thisbut_model::method::TwoPass;
 use thisbut_model::nn::Noise;
+use thisbut_model::{Retrieval, RetrievalConfig};
 
 /// Triplets of a batch that go through the text passes together.
 pub(super) const PART: usize = 64;
@@ -20,7 +20,7 @@ pub struct Context<'a> {
     /// The run's settings.
     pub settings: &'a Settings,
     /// The architecture.
-    pub config: &'a CirConfig,
+    pub config: &'a RetrievalConfig,
     /// Training triplets.
     pub train: &'a Table,
     /// Their images' tokens.
@@ -44,12 +44,12 @@ impl Bank {
     ///
     /// # Errors
     /// When an image cannot be read.
-    pub fn new(context: &Context, model: &Cir, device: &Device) -> Result<Self> {
+    pub fn new(context: &Context, model: &TwoPass, device: &Device) -> Result<Self> {
         let mut images: Vec<u32> = context.train.triplets.iter().filter_map(|t| t.targets.first().copied()).collect();
         images.sort_unstable();
         images.dedup();
-        let model = embed::without_gradient(model);
-        let targets = embed::gallery(&model, context.features, &images, context.rows, device)?;
+        let retrieval = context.retrieval(embed::without_gradient(model), device);
+        let targets = embed::gallery(&retrieval, context.features, &images, context.rows)?;
         Ok(Self { images: images.into_iter().map(Some).collect(), targets })
     }
 
@@ -112,9 +112,9 @@ enum Pass {
 
 impl Dropout {
     /// Dropout of `step`.
-    pub fn new(settings: &Settings, config: &CirConfig, step: usize) -> Self {
+    pub fn new(settings: &Settings, config: &RetrievalConfig, step: usize) -> Self {
         Self {
-            p: config.qformer.dropout,
+            p: config.method.dropout(),
             seed: settings.seed.wrapping_add((step as u64) << 20),
             by_row: settings.sub_batch > 0 || settings.devices > 1,
         }
@@ -128,6 +128,11 @@ impl Dropout {
 }
 
 impl Context<'_> {
+    /// The model of this run as it answers, on `device`.
+    fn retrieval(&self, model: TwoPass, device: &Device) -> Retrieval {
+        Retrieval::new(self.config.clone(), None, model, self.texts.reader().clone(), device)
+    }
+
     /// The triplet behind an entry of a batch.
     pub(super) fn triplet(&self, entry: u32) -> &Triplet {
         &self.train.triplets[entry as usize]
@@ -137,7 +142,7 @@ impl Context<'_> {
     /// that loss, for which it must be.
     pub(super) fn encode(
         &self,
-        model: &Cir,
+        model: &TwoPass,
         batch: &[u32],
         range: Range<usize>,
         dropout: &Dropout,
@@ -164,7 +169,7 @@ impl Context<'_> {
         for (at, part) in batch.chunks(PART).enumerate() {
             let local = at * PART..at * PART + part.len();
             let noise = |pass| dropout.noise(pass, start + local.start);
-            let text = self.texts.batch(part, self.config, device);
+            let text = self.texts.batch(part, device);
             if !composed || settings.t2t > 0.0 {
                 text_only.push(model.text_only(&text, &noise(Pass::TextOnly)));
             }
@@ -178,7 +183,7 @@ impl Context<'_> {
             let distance = match settings.recipe {
                 Recipe::Sprc => losses::align(prompt, model.prompt_tokens.val()),
                 Recipe::Ptha | Recipe::Captions => {
-                    let reverse = self.texts.reverse_batch(part, self.config, &device.clone().inner())?;
+                    let reverse = self.texts.reverse_batch(part, &device.clone().inner())?;
                     let towards = frozen.fuse(&target.slice(local.clone()).inner(), &reverse, &noise(Pass::Reverse));
                     losses::prototype(prompt, Tensor::from_inner(towards))
                 }

@@ -77,8 +77,8 @@ mod tests {
     use super::super::settings::{Schedule, Settings};
     use super::*;
     use crate::train::groups;
-    use thisbut_model::CirConfig;
-    use thisbut_model::cir::Cir;
+    use thisbut_model::RetrievalConfig;
+    use thisbut_model::method::TwoPass;
     use thisbut_model::weights;
 
     /// CIRR's training triplets.
@@ -88,10 +88,10 @@ mod tests {
     fn every_built_in_recipe_makes_a_run() {
         for (name, _) in BUILT_IN {
             let choices = find(name).unwrap();
-            let preset = CirConfig::preset(choices.preset.as_deref().unwrap()).unwrap();
+            let preset = RetrievalConfig::preset(choices.preset.as_deref().unwrap()).unwrap();
             let config = choices.configure(preset).unwrap();
             let settings = choices.settings(CIRR).unwrap();
-            let names = weights::shapes(&Cir::new(&config, &burn::tensor::Device::flex()), "");
+            let names = weights::shapes(&TwoPass::new(&config, &burn::tensor::Device::flex()).unwrap(), "");
             groups::check(&settings.groups, names.keys().map(String::as_str)).unwrap();
             // A run stores what it was started with, and is resumed when that is equal.
             let stored = serde_json::to_string(&settings).unwrap();

@@ -8,24 +8,30 @@ use crate::fsx;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Tensor};
 use std::path::Path;
-use thisbut_model::CirConfig;
-use thisbut_model::cir::Cir;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::method::TwoPass;
 use thisbut_model::weights::{self, Tensors};
 
 /// [`random`] weights for the whole model.
-pub fn initial(config: &CirConfig, seed: u64) -> Tensors {
-    random(&Cir::new(config, &Device::flex()), seed)
+///
+/// # Errors
+/// When the method refuses the configuration.
+pub fn initial(config: &RetrievalConfig, seed: u64) -> Result<Tensors> {
+    random(&TwoPass::new(config, &Device::flex())?, seed)
 }
 
 /// A seeded random start for every parameter, independent of the device's own generator.
 ///
 /// Linear maps follow Glorot (`std = √(2 / (d_in + d_out))`). BERT's fixed 0.02 suits its width of 768; in a narrow
 /// Q-Former it leaves attention uniform for hundreds of steps. Tables are normalised right after the look-up and keep 0.02.
-pub fn random<M: Module>(model: &M, seed: u64) -> Tensors {
+///
+/// # Errors
+/// When the device does not give the model's shapes back.
+pub fn random<M: Module>(model: &M, seed: u64) -> Result<Tensors> {
     use rand::{Rng, SeedableRng};
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
     let mut tensors = Tensors::new();
-    for (name, (dims, mut values)) in weights::collect(model, "").unwrap_or_default() {
+    for (name, (dims, mut values)) in weights::collect(model, "")? {
         if let [rows, columns] = dims[..] {
             let spread = match name.ends_with(".weight") {
                 true => (2.0 / (rows + columns) as f64).sqrt(),
@@ -39,23 +45,28 @@ pub fn random<M: Module>(model: &M, seed: u64) -> Tensors {
         }
         tensors.insert(name, (dims, values));
     }
-    tensors
+    Ok(tensors)
 }
 
 /// The parameters of a second pass of its own begin with this.
 pub const SECOND: &str = "second.";
 
 /// Gives a second pass of its own, if the architecture has one, the first one's weights.
-pub fn copy_second_pass(tensors: &mut Tensors, config: &CirConfig) {
+///
+/// # Errors
+/// When the configuration is another family's.
+pub fn copy_second_pass(tensors: &mut Tensors, config: &RetrievalConfig) -> Result<()> {
+    let own = config.two_pass()?.own_second_pass;
     let copy = |(name, value): (&String, &(Vec<usize>, Vec<f32>))| {
         Some((format!("{SECOND}{}", name.strip_prefix("qformer.")?), value.clone()))
     };
-    let copies: Vec<_> = tensors.iter().filter(|_| config.own_second_pass).filter_map(copy).collect();
+    let copies: Vec<_> = tensors.iter().filter(|_| own).filter_map(copy).collect();
     tensors.extend(copies);
+    Ok(())
 }
 
 /// The model with what the settings leave as it is outside the gradient.
-pub fn freeze(model: Cir, settings: &Settings) -> Cir {
+pub fn freeze(model: TwoPass, settings: &Settings) -> TwoPass {
     struct Freeze<'a>(Vec<String>, &'a Settings);
     impl ModuleMapper for Freeze<'_> {
         fn enter_module(&mut self, name: &str, _: &str) {

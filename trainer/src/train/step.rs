@@ -15,7 +15,7 @@ use crate::embed;
 use crate::error::Result;
 use burn::tensor::{Device, FloatDType, Gradients, Int, Tensor, TensorData};
 use std::ops::Range;
-use thisbut_model::cir::{Cir, similarity};
+use thisbut_model::method::{TwoPass, similarity};
 
 /// The losses of one step, for the metrics file.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -41,7 +41,7 @@ const TEMPERATURE: &str = "temperature";
 pub fn gradients(
     context: &Context,
     bank: Option<&Bank>,
-    model: &Cir,
+    model: &TwoPass,
     batch: &[u32],
     step: usize,
     peers: &dyn AllReduce,
@@ -56,7 +56,7 @@ pub fn gradients(
     let size = if settings.sub_batch > 0 { settings.sub_batch } else { share.len().max(1) };
     let pieces: Vec<Range<usize>> = share.clone().step_by(size).map(|at| at..(at + size).min(share.end)).collect();
     let dropout = Dropout::new(settings, context.config, step);
-    let encode = |model: &Cir, rows: &Range<usize>, p2p: bool, device: &Device| {
+    let encode = |model: &TwoPass, rows: &Range<usize>, p2p: bool, device: &Device| {
         context.encode(model, batch, rows.clone(), &dropout, p2p, device)
     };
 
@@ -118,7 +118,7 @@ pub fn gradients(
 
 /// The model that the passes compute with; its gradients arrive at `master`. Made anew for each backward pass, which uses
 /// its casts up.
-fn computing(master: &Cir, settings: &Settings) -> Cir {
+fn computing(master: &TwoPass, settings: &Settings) -> TwoPass {
     match settings.precision {
         Precision::F32 => master.clone(),
         Precision::Bf16 => master.in_precision(FloatDType::BF16),
@@ -143,7 +143,7 @@ struct Cached {
 
 impl Leaves {
     /// All devices' representations of a batch of `all`, from this device's pieces.
-    fn new(pieces: Vec<Encoded>, model: &Cir, peers: &dyn AllReduce, all: usize) -> Result<Self> {
+    fn new(pieces: Vec<Encoded>, model: &TwoPass, peers: &dyn AllReduce, all: usize) -> Result<Self> {
         let join = |parts: Vec<Tensor<2>>| -> Result<Option<Tensor<2>>> {
             match parts.is_empty() {
                 true => Ok(None),

@@ -13,9 +13,10 @@ use crate::error::Result;
 use crate::features::ImageTokens;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::BTreeMap;
-use thisbut_model::CirConfig;
-use thisbut_model::cir::Cir;
-use thisbut_model::text::WordPiece;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::config::TextConfig;
+use thisbut_model::method::TwoPass;
+use thisbut_model::text::TextReader;
 use thisbut_model::weights;
 
 const WORDS: [&str; 10] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "but", "in", "red", "blue", "now", "square"];
@@ -55,18 +56,18 @@ fn table() -> Table {
 type Found = (BTreeMap<String, Vec<f32>>, Losses);
 
 /// Gradients and losses of one batch of all triplets but one, in an order of its own.
-fn run(settings: &Settings, config: &CirConfig) -> Found {
-    let words = WordPiece::from_vocab(&WORDS.join("\n")).unwrap();
+fn run(settings: &Settings, config: &RetrievalConfig) -> Found {
+    let reader = TextReader::new(&config, &WORDS.join("\n")).unwrap();
     let (table, features) = (table(), Waves(config.image_tokens(), config.image_width()));
-    let texts = Tokenized::new(&words, &table, config.text_length);
+    let texts = Tokenized::new(&reader, &table);
     let rows: Vec<usize> = (0..IMAGES).collect();
     let context = Context { settings, config, train: &table, features: &features, rows: &rows, texts: &texts };
     let batch: Vec<u32> = (0..TRIPLETS).map(|i| i * 5 % TRIPLETS).skip(1).collect();
     let plain = Device::flex();
     let device = plain.clone().autodiff();
-    let mut tensors = start::initial(config, 3);
-    start::copy_second_pass(&mut tensors, config);
-    let model = || weights::load(Cir::new(config, &device), "", &mut tensors.clone()).unwrap();
+    let mut tensors = start::initial(config, 3).unwrap();
+    start::copy_second_pass(&mut tensors, config).unwrap();
+    let model = || weights::load(TwoPass::new(config, &device).unwrap(), "", &mut tensors.clone()).unwrap();
     let read = |(found, losses): (ParameterGradients, Losses)| {
         let values = |g: &Tensor<1>| g.clone().into_data().try_to_vec::<f32>().unwrap();
         (found.iter().map(|(name, g)| (name.to_owned(), values(g))).collect::<BTreeMap<_, _>>(), losses)
@@ -103,25 +104,27 @@ fn difference(a: &Found, b: &Found) -> f32 {
     a.0.iter().map(parameter).fold(loss, f32::max)
 }
 
-fn config(dropout: f64) -> CirConfig {
-    let mut config = CirConfig::preset("tiny").unwrap();
-    config.qformer.vocabulary = WORDS.len();
-    config.qformer.dropout = dropout;
+fn config(dropout: f64) -> RetrievalConfig {
+    let mut config = RetrievalConfig::preset("tiny").unwrap();
+    config.text = TextConfig::WordPiece { vocabulary: WORDS.len(), length: config.text.length() };
+    config.two_pass_mut().unwrap().qformer.dropout = dropout;
     config
 }
 
 /// The recipes with every loss that they know; dropout is on.
-fn cases() -> Vec<(&'static str, Settings, CirConfig)> {
+fn cases() -> Vec<(&'static str, Settings, RetrievalConfig)> {
     let base = Settings { seed: 11, batch: TRIPLETS as usize - 1, keep_false_negatives: false, ..Settings::sprc() };
     let of = |recipe| Settings { recipe, ..base.clone() };
     let q2t = Settings { t2t: 0.0, p2p: 0.0, label_smoothing: 0.1, ..of(Recipe::Ptha) };
     let mut ones = config(0.1);
-    ones.second_pass_mask = thisbut_model::config::SecondPassMask::AllOnes;
-    ones.read_out = thisbut_model::config::ReadOut::MeanPromptCls;
+    let of_ones = ones.two_pass_mut().unwrap();
+    of_ones.second_pass_mask = thisbut_model::config::SecondPassMask::AllOnes;
+    of_ones.read_out = thisbut_model::config::ReadOut::MeanPromptCls;
     let mut mapped = config(0.1);
-    (mapped.qformer.word_width, mapped.qformer.image_width) = (Some(24), Some(20));
+    let q = &mut mapped.two_pass_mut().unwrap().qformer;
+    (q.word_width, q.image_width) = (Some(24), Some(20));
     let mut second = config(0.1);
-    second.own_second_pass = true;
+    second.two_pass_mut().unwrap().own_second_pass = true;
     vec![
         ("sprc", of(Recipe::Sprc), config(0.1)),
         ("ptha", of(Recipe::Ptha), config(0.1)),

@@ -8,8 +8,9 @@ use crate::metrics::{Accumulator, Recall};
 use burn::tensor::Device;
 use serde_json::json;
 use std::collections::BTreeMap;
-use thisbut_model::cir::{Cir, similarity};
-use thisbut_model::nn::Noise;
+use thisbut_model::Retrieval;
+use thisbut_model::method::{TwoPass, similarity};
+use thisbut_model::text::Tokens;
 
 /// Queries embedded together.
 const BATCH: usize = 128;
@@ -42,12 +43,13 @@ impl Validated {
 ///
 /// # Errors
 /// When images or the device fail.
-pub fn validate(model: &Cir, settings: &Settings, inputs: &Inputs, device: &Device) -> Result<Validated> {
+pub fn validate(model: &TwoPass, settings: &Settings, inputs: &Inputs, device: &Device) -> Result<Validated> {
     let table = inputs.validation;
     let model = embed::without_gradient(model);
+    let retrieval = Retrieval::new(inputs.config.clone(), None, model, inputs.texts.clone(), device);
     let rows = embed::rows(table, inputs.features)?;
-    let gallery = embed::gallery(&model, inputs.features, &table.gallery, &rows, device)?;
-    let texts = Tokenized::new(inputs.words, table, inputs.config.text_length);
+    let gallery = embed::gallery(&retrieval, inputs.features, &table.gallery, &rows)?;
+    let texts = Tokenized::new(inputs.texts, table);
     // Every n-th query: the file is ordered by group.
     let count = if settings.validate_queries > 0 { settings.validate_queries } else { table.triplets.len() };
     let every = table.triplets.len().div_ceil(count.max(1)).max(1);
@@ -55,10 +57,13 @@ pub fn validate(model: &Cir, settings: &Settings, inputs: &Inputs, device: &Devi
     let positions = table.gallery_positions();
     let mut ranks = Accumulator::with(table.protocol);
     for batch in chosen.chunks(BATCH) {
-        let queries = match settings.recipe {
-            Recipe::Captions => model.text_only(&texts.batch(batch, inputs.config, device), &Noise::off()),
-            _ => embed::queries(&model, inputs.config, inputs.features, table, &rows, &texts, batch, device)?,
+        let tokens: Vec<&Tokens> = batch.iter().map(|triplet| texts.tokens(*triplet)).collect();
+        let references = batch.iter().map(|triplet| rows[table.triplets[*triplet as usize].reference as usize]);
+        let images = match settings.recipe {
+            Recipe::Captions => None,
+            _ => Some(retrieval.encoded(inputs.features.tokens(&references.collect::<Vec<_>>(), device)?)),
         };
+        let queries = retrieval.query(images.as_ref(), &tokens)?;
         let scores = embed::read(similarity(queries, gallery.clone()))?;
         for (scores, triplet) in scores.chunks(table.gallery.len()).zip(batch) {
             let triplet = &table.triplets[*triplet as usize];

@@ -1,7 +1,7 @@
 //! `thisbut config`: the architecture presets.
 
 use anyhow::Result;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 
 /// Show the architecture presets
 #[derive(clap::Args)]
@@ -33,22 +33,22 @@ impl Args {
     pub fn run(self) -> Result<()> {
         match self.command {
             Command::List => {
-                for (name, _) in CirConfig::PRESETS {
-                    let c = CirConfig::preset(name)?;
+                for (name, _) in RetrievalConfig::PRESETS {
+                    let c = RetrievalConfig::preset(name)?;
                     super::print(format_args!(
-                        "{name:<10} {} layers of {}, N = {}, P = {}, {} image tokens of {}, {} text tokens",
-                        c.qformer.layers,
-                        c.qformer.width,
-                        c.qformer.query_tokens,
+                        "{name:<12} {}: {}, N = {}, P = {}, {} image tokens of {}, {} text tokens",
+                        c.method.name(),
+                        c.method.summary(),
+                        c.target_tokens,
                         c.projection,
                         c.image_tokens(),
                         c.image_width(),
-                        c.text_length
+                        c.text.length()
                     ))?;
                 }
                 Ok(())
             }
-            Command::Show { name } => super::print(serde_json::to_string_pretty(&CirConfig::preset(&name)?)?),
+            Command::Show { name } => super::print(serde_json::to_string_pretty(&RetrievalConfig::preset(&name)?)?),
         }
     }
 }

@@ -3,8 +3,8 @@
 use anyhow::Result;
 use std::path::Path;
 use std::time::Duration;
-use thisbut_model::CirConfig;
-use thisbut_model::text::WordPiece;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::text::TextReader;
 use thisbut_trainer::data::Table;
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::embed::Tokenized;
@@ -20,12 +20,12 @@ const SMALL: usize = 4_000_000_000;
 /// it is known to fit.
 pub fn dry_run(
     settings: &Settings,
-    config: &CirConfig,
+    config: &RetrievalConfig,
     train: &Table,
-    words: Option<&WordPiece>,
+    texts: Option<&TextReader>,
     features: Option<&Path>,
 ) -> Result<()> {
-    let counts = parameters(settings, config);
+    let counts = parameters(settings, config)?;
     let millions = |n: usize| format!("{:.2} M", n as f64 / 1e6);
     super::print(format_args!(
         "{} rows, {} steps of {} ({:.1} times each row), {} device(s) {:?}, {:?}",
@@ -42,7 +42,7 @@ pub fn dry_run(
         millions(counts.trained),
         millions(counts.frozen)
     ))?;
-    let texts = words.map(|words| Tokenized::new(words, train, config.text_length));
+    let texts = texts.map(|texts| Tokenized::new(texts, train));
     let load = match &texts {
         Some(texts) => Load::of(settings, config, train, texts),
         None => Load::longest(settings, config),

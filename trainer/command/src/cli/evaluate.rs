@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use burn::tensor::Tensor;
 use std::path::{Path, PathBuf};
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{Form, Manifest};
 use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
 use thisbut_trainer::bundle_io::{Bundle, MANIFEST};
@@ -136,7 +136,7 @@ impl Args {
     fn of_checkpoint(&self, path: &Path, table: &Table) -> Result<Evaluated> {
         let device = choose(self.device)?;
         let mut retriever = Retriever::load(path, &self.weights, &device)?;
-        let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, &retriever.config));
+        let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, retriever.config()));
         let features = Features::open(&cache, None)?;
         let rows = embed::rows(table, &features)?;
         let tokens = cached_tokens(&features, &rows, &device);
@@ -148,7 +148,7 @@ impl Args {
         };
         let mut targets = targets_of(&retriever)?;
         if let Some(width) = self.projection {
-            let full = retriever.config.projection;
+            let full = retriever.config().projection;
             if !(1..full).contains(&width) {
                 bail!("--projection {width} for a model of {full}; give less, and at least 1");
             }
@@ -156,43 +156,50 @@ impl Args {
             targets = targets_of(&retriever)?;
         }
         bar.finish_and_clear();
-        let CirConfig { projection, ref qformer, .. } = retriever.config;
-        let (targets, kept) = keep(self.target_tokens, targets, qformer.query_tokens, projection);
+        let &RetrievalConfig { projection, target_tokens, .. } = retriever.config();
+        let (targets, kept) = keep(self.target_tokens, targets, target_tokens, projection);
         self.score(&retriever.subject(&tokens), table, &Scorer::Exact(targets, kept, projection), path)
     }
 
     fn of_bundle(&self, root: &Path, table: &Table) -> Result<Evaluated> {
         let device = choose(self.device)?;
-        let mut bundle = Bundle::read_model(root)?;
+        let bundle = Bundle::read(root)?;
         let engine = bundle.engine(&device)?;
+        let retrieval = engine.retrieval();
         let bar = super::progress("images");
-        let mut advance = |done, all| super::advance(&bar, done, all);
         let (encoded, stored);
         let (by_encoder, from_files);
         let tokens: &dyn Fn(&[u32]) -> Result<Tensor<3>, TrainerError> = match bundle.manifest.form {
             Form::Full => {
-                encoded = Encoded::new(&engine, table, &device, &mut advance)?;
+                encoded = Encoded::new(retrieval, table, &mut |done, all| super::advance(&bar, done, all))?;
                 by_encoder = |images: &[u32]| Ok(encoded.tokens(images, &device));
                 &by_encoder
             }
             Form::GalleryReference => {
-                bundle = Bundle::read(root)?;
                 stored = Stored::new(&bundle, table)?;
                 from_files = |images: &[u32]| stored.tokens(images, &device);
                 &from_files
             }
         };
-        let subject =
-            Subject { model: engine.model(), config: engine.config(), words: engine.words(), device: &device, tokens };
-        let targets = target_tokens(&subject, &table.gallery, &mut |_, _| {})?;
+        let subject = Subject { retrieval, tokens };
+        let own = self.target_tokens.is_none().then(|| bundle.numbers(table)).flatten();
+        let scorer = match own {
+            Some(numbers) => Scorer::Shipped(bundle.gallery()?, numbers),
+            None => Scorer::Codes(self.encoded_gallery(&bundle, &subject, table)?),
+        };
         bar.finish_and_clear();
-        let mut gallery = Gallery::new();
-        let p = engine.config().projection;
-        let all = engine.config().qformer.query_tokens;
+        self.score(&subject, table, &scorer, root)
+    }
+
+    /// A gallery of images that the bundle's own lacks, or with fewer tokens an image.
+    fn encoded_gallery(&self, bundle: &Bundle, subject: &Subject, table: &Table) -> Result<Gallery> {
+        let targets = target_tokens(subject, &table.gallery, &mut |_, _| {})?;
+        let &RetrievalConfig { projection, target_tokens, .. } = subject.retrieval.config();
         let kept = self.target_tokens.or(Some(bundle.manifest.gallery.tokens));
-        let (targets, n) = keep(kept, targets, all, p);
-        gallery.push(Chunk::parse(&encode_chunk(&targets, n, p)?)?)?;
-        self.score(&subject, table, &Scorer::Shipped(gallery), root)
+        let (targets, n) = keep(kept, targets, target_tokens, projection);
+        let mut gallery = Gallery::new();
+        gallery.push(Chunk::parse(&encode_chunk(&targets, n, projection)?)?)?;
+        Ok(gallery)
     }
 
     fn score(&self, subject: &Subject, table: &Table, scorer: &Scorer, what: &Path) -> Result<Evaluated> {

@@ -111,14 +111,14 @@ impl Args {
         let (checkpoint, dataset) = (&self.checkpoint, &self.dataset);
         // From the checkpoint's header alone, before gigabytes are read.
         let described = checkpoint::open(checkpoint)?.header.config;
-        let packing = self.packing(described.qformer.query_tokens)?;
-        match Footprint::of(&described, packing).problem() {
+        let packing = self.packing(described.target_tokens)?;
+        match Footprint::of(&described, packing)?.problem() {
             Some(problem) if !self.force => bail!("{problem}; or --force, to write it all the same"),
             Some(problem) => super::note(format_args!("as --force says: {problem}")),
             None => {}
         }
         let (config, mut tensors) = gather(checkpoint, &self.weights)?;
-        let footprint = Footprint::of(&config, packing);
+        let footprint = Footprint::of(&config, packing)?;
         let vocabulary = fsx::read_text(&self.weights.join("vocab.txt"))?;
         let device = choose(self.device)?;
         let encoder = match packing.form {

@@ -4,8 +4,8 @@ use anyhow::{Result, bail};
 use clap::Command;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use thisbut_model::CirConfig;
-use thisbut_model::text::WordPiece;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::text::TextReader;
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, synthetic};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{Features, ImageTokens, Live};
@@ -108,7 +108,12 @@ const ON_THE_FLY: &str = "on-the-fly";
 
 impl Args {
     /// The image tokens of the tables' images, from the cache or the encoder.
-    fn features(&self, config: &CirConfig, device: DeviceKind, tables: [&Table; 2]) -> Result<Box<dyn ImageTokens>> {
+    fn features(
+        &self,
+        config: &RetrievalConfig,
+        device: DeviceKind,
+        tables: [&Table; 2],
+    ) -> Result<Box<dyn ImageTokens>> {
         if self.features.as_deref().is_some_and(|path| path == Path::new(ON_THE_FLY)) {
             let device = choose(device)?;
             let encoder = import::load_image_encoder_in(config, &self.weights, self.encoder_precision, &device)?;
@@ -172,13 +177,13 @@ impl Args {
         }
         let vocabulary = self.weights.join("vocab.txt");
         if self.dry_run {
-            let words = fsx::read_text(&vocabulary).ok().map(|text| WordPiece::from_vocab(&text)).transpose()?;
+            let texts = fsx::read_text(&vocabulary).ok().map(|text| TextReader::new(&config, &text)).transpose()?;
             let cache = self.features.unwrap_or_else(|| super::features_path(&self.dataset, &config));
-            return super::dry_run::dry_run(&settings, &config, &train, words.as_ref(), Some(&cache));
+            return super::dry_run::dry_run(&settings, &config, &train, texts.as_ref(), Some(&cache));
         }
         let out = self.out.clone().unwrap_or_default();
         let features = self.features(&config, settings.device, [&train, &validation])?;
-        let words = WordPiece::from_vocab(&fsx::read_text(&vocabulary)?)?;
+        let texts = TextReader::new(&config, &fsx::read_text(&vocabulary)?)?;
         let mut start = match &self.start {
             Some(path) => thisbut_trainer::train::checkpoint::open(path)?.model()?,
             None => import::language_start(&config, &self.weights)?,
@@ -191,7 +196,7 @@ impl Args {
             train: &train,
             validation: &validation,
             features: &*features,
-            words: &words,
+            texts: &texts,
             start,
             run: &out,
             until: self.until.map(NonZeroUsize::get),

@@ -20,13 +20,13 @@ impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
         let config = super::preset(&self.preset)?;
-        let tokens = self.packed.tokens(config.qformer.query_tokens)?;
+        let tokens = self.packed.tokens(config.target_tokens)?;
         super::print(heading())?;
         let mut remarks = Vec::new();
         for form in [Form::GalleryReference, Form::Full] {
             for width in [Width::Q4, Width::Q8] {
                 let packing = Packing { form, width, split: megabytes(self.packed.file_mb), tokens };
-                let footprint = Footprint::of(&config, packing);
+                let footprint = Footprint::of(&config, packing)?;
                 super::print(&footprint)?;
                 remarks.extend(footprint.problem());
             }

@@ -144,16 +144,16 @@ impl Cli {
 }
 
 /// A preset by its name, or a configuration file by its path.
-pub fn preset(name: &str) -> Result<thisbut_model::CirConfig> {
+pub fn preset(name: &str) -> Result<thisbut_model::RetrievalConfig> {
     let path = std::path::Path::new(name);
     if path.extension().is_some_and(|e| e == "json") {
-        return Ok(thisbut_model::CirConfig::parse(&thisbut_trainer::fsx::read_text(path)?, name)?);
+        return Ok(thisbut_model::RetrievalConfig::parse(&thisbut_trainer::fsx::read_text(path)?, name)?);
     }
-    Ok(thisbut_model::CirConfig::preset(name)?)
+    Ok(thisbut_model::RetrievalConfig::preset(name)?)
 }
 
 /// Where the feature cache of a data set lies unless told otherwise.
-pub fn features_path(dataset: &std::path::Path, config: &thisbut_model::CirConfig) -> std::path::PathBuf {
+pub fn features_path(dataset: &std::path::Path, config: &thisbut_model::RetrievalConfig) -> std::path::PathBuf {
     dataset.join(format!("{}.features", config.name))
 }
 

@@ -25,13 +25,13 @@ use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Instant;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::generator::mtst::{Prompt, answer_logits};
 use thisbut_model::generator::{Adapted, Bpe, Decoder, FrozenBlock, Llama, Mtst, MtstConfig};
 use thisbut_model::kernels;
 use thisbut_model::nn::basic::in_precision;
 use thisbut_model::nn::{Noise, TextBatch};
-use thisbut_model::text::WordPiece;
+use thisbut_model::text::TextReader;
 use thisbut_model::weights::{self, Tensors};
 use validate::validate;
 
@@ -47,7 +47,7 @@ const SIDE_BY_SIDE: usize = 2;
 /// What a run reads and where it writes.
 pub struct Inputs<'a> {
     /// The Q-Former's architecture.
-    pub config: &'a CirConfig,
+    pub config: &'a RetrievalConfig,
     /// How the generator is put together.
     pub setup: &'a Setup,
     /// Annotated triplets.
@@ -57,7 +57,7 @@ pub struct Inputs<'a> {
     /// Image tokens of both.
     pub features: &'a dyn ImageTokens,
     /// The Q-Former's tokenizer.
-    pub words: &'a WordPiece,
+    pub texts: &'a TextReader,
     /// The language model, outside the gradient's graph.
     pub language: &'a Language,
     /// Starting weights by name; parameters that are missing start at random.
@@ -177,7 +177,7 @@ impl Context<'_> {
         let master = master.clone().fork(device);
         let model = in_precision(&master, settings.precision.float());
         let seed = settings.seed.wrapping_add((step as u64) << 20).wrapping_add(at << 12);
-        let noise = Noise::new(inputs.config.qformer.dropout, seed);
+        let noise = Noise::new(inputs.config.two_pass()?.qformer.dropout, seed);
         let b = part.len();
         let (mut references, mut targets) = (Vec::new(), Vec::new());
         for t in part {
@@ -232,12 +232,12 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
         state = Some(found.optimizer);
         notes.push(format!("resumed from step {} ({})", header.step, path.display()));
     } else {
-        tensors.extend(super::start::random(&head(&Device::flex()), &inputs.language.decoder, settings.seed)?);
+        tensors.extend(super::start::random(&head(&Device::flex())?, &inputs.language.decoder, settings.seed)?);
         let known: Vec<String> = tensors.keys().cloned().collect();
         tensors.extend(std::mem::take(&mut inputs.start).into_iter().filter(|(name, _)| known.contains(name)));
     }
     notes.into_iter().for_each(|note| tell(Event::Note(note)));
-    let mut model = weights::load(head(&device), "", &mut tensors)?;
+    let mut model = weights::load(head(&device)?, "", &mut tensors)?;
     if settings.freeze_words {
         model.qformer.word = model.qformer.word.set_require_grad(false);
     }
@@ -262,7 +262,7 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
         decoder: inside,
         int8,
         prompt: Prompt::new(&inputs.setup.mtst, words)?,
-        instruction: instruction(inputs.setup, inputs.config, inputs.words),
+        instruction: instruction(inputs.setup, inputs.texts),
         rows: embed::rows(inputs.train, inputs.features)?,
         answers: answers(inputs.train, words, &inputs.setup.mtst),
         device,

@@ -2,11 +2,12 @@
 
 use super::{Load, Passes, pieces};
 use crate::train::settings::Settings;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::config::MethodConfig;
 
 /// Floating-point operations of one step, over all devices: forward, backward (twice the forward), and the second forward
 /// pass of pieces.
-pub fn step(settings: &Settings, config: &CirConfig, load: Load) -> f64 {
+pub fn step(settings: &Settings, config: &RetrievalConfig, load: Load) -> f64 {
     let forward = forward(settings, config, load);
     let again = if pieces(&load) > 1 { forward.graph } else { 0.0 };
     let shares = settings.batch as f64 / load.rows.max(1) as f64;
@@ -19,8 +20,9 @@ struct Forward {
     plain: f64,
 }
 
-fn forward(settings: &Settings, config: &CirConfig, load: Load) -> Forward {
-    let (q, passes) = (&config.qformer, Passes::of(settings));
+fn forward(settings: &Settings, config: &RetrievalConfig, load: Load) -> Forward {
+    let MethodConfig::TwoPass(own) = &config.method;
+    let (q, passes) = (&own.qformer, Passes::of(settings));
     let rows = load.rows as f64;
     let [tokens, d, f, n, layers] =
         [config.image_tokens(), q.width, q.intermediate, q.query_tokens, q.layers].map(|x| x as f64);

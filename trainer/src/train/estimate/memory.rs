@@ -6,7 +6,8 @@
 use super::{Load, Parameters, Passes, pieces};
 use crate::train::settings::{Precision, Settings};
 use std::fmt;
-use thisbut_model::CirConfig;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::config::MethodConfig;
 
 /// Bytes of a number in 32 bits.
 const F32: usize = 4;
@@ -69,13 +70,14 @@ impl fmt::Display for Memory {
 /// Estimates a step of `load` for a model of `parameters`; `fused` on the CPU. `bank` is the number of images in the bank.
 pub fn memory(
     settings: &Settings,
-    config: &CirConfig,
+    config: &RetrievalConfig,
     parameters: Parameters,
     load: Load,
     fused: bool,
     bank: usize,
 ) -> Memory {
-    let (q, all) = (&config.qformer, settings.batch);
+    let MethodConfig::TwoPass(own) = &config.method;
+    let (q, all) = (&own.qformer, settings.batch);
     let half = settings.precision == Precision::Bf16;
     let cast = if half { (parameters.trained + parameters.frozen) * 2 } else { 0 };
     let sets = if pieces(&load) > 1 { 2 } else { 1 };
@@ -107,8 +109,9 @@ fn image_count(settings: &Settings, rows: usize) -> usize {
 }
 
 /// Values that the graph of a piece keeps.
-fn activations(settings: &Settings, config: &CirConfig, load: Load, fused: bool) -> usize {
-    let (q, passes) = (&config.qformer, Passes::of(settings));
+fn activations(settings: &Settings, config: &RetrievalConfig, load: Load, fused: bool) -> usize {
+    let MethodConfig::TwoPass(own) = &config.method;
+    let (q, passes) = (&own.qformer, Passes::of(settings));
     let (tokens, d, f) = (config.image_tokens(), q.width, q.intermediate);
     let crosses = q.layers.div_ceil(q.cross_attention_every.max(1));
     let images = image_count(settings, load.rows);
@@ -138,8 +141,9 @@ fn activations(settings: &Settings, config: &CirConfig, load: Load, fused: bool)
 }
 
 /// Attention weights that a portable softmax keeps.
-fn softmax(settings: &Settings, config: &CirConfig, load: Load) -> usize {
-    let (q, passes) = (&config.qformer, Passes::of(settings));
+fn softmax(settings: &Settings, config: &RetrievalConfig, load: Load) -> usize {
+    let MethodConfig::TwoPass(own) = &config.method;
+    let (q, passes) = (&own.qformer, Passes::of(settings));
     let crosses = q.layers.div_ceil(q.cross_attention_every.max(1));
     let length = q.query_tokens + load.words / load.rows.max(1);
     let own = |positions: usize| load.rows * q.heads * positions * positions * q.layers;

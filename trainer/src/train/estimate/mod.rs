@@ -10,10 +10,10 @@ use super::batches;
 use super::settings::{Recipe, Settings};
 use crate::data::table::Table;
 use crate::embed::Tokenized;
+use crate::error::Result;
 use burn::tensor::Device;
-use thisbut_model::CirConfig;
-use thisbut_model::cir::Cir;
-use thisbut_model::config::SecondPassMask;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::method::TwoPass;
 use thisbut_model::weights;
 
 /// Epochs' first batches that are looked at for the longest texts.
@@ -29,13 +29,16 @@ pub struct Parameters {
 }
 
 /// Counts them; nothing is allocated.
-pub fn parameters(settings: &Settings, config: &CirConfig) -> Parameters {
+///
+/// # Errors
+/// When the method refuses the configuration.
+pub fn parameters(settings: &Settings, config: &RetrievalConfig) -> Result<Parameters> {
     let mut counts = Parameters { trained: 0, frozen: 0 };
-    for (name, dims) in weights::shapes(&Cir::new(config, &Device::flex()), "") {
+    for (name, dims) in weights::shapes(&TwoPass::new(config, &Device::flex())?, "") {
         let place = if settings.freezes(&name) { &mut counts.frozen } else { &mut counts.trained };
         *place += dims.iter().product::<usize>();
     }
-    counts
+    Ok(counts)
 }
 
 /// What one device computes at a time.
@@ -51,16 +54,16 @@ pub struct Load {
 
 impl Load {
     /// With every text as long as texts may be.
-    pub fn longest(settings: &Settings, config: &CirConfig) -> Self {
+    pub fn longest(settings: &Settings, config: &RetrievalConfig) -> Self {
         let share = settings.batch.div_ceil(settings.devices.max(1));
         let rows = if settings.sub_batch > 0 { settings.sub_batch.min(share) } else { share };
-        Self { rows, words: rows * config.text_length, share }
+        Self { rows, words: rows * config.text.length(), share }
     }
 
     /// The largest of a run's first batches.
-    pub fn of(settings: &Settings, config: &CirConfig, table: &Table, texts: &Tokenized) -> Self {
+    pub fn of(settings: &Settings, config: &RetrievalConfig, table: &Table, texts: &Tokenized) -> Self {
         let Self { rows, words: longest, share } = Self::longest(settings, config);
-        let all_ones = config.second_pass_mask == SecondPassMask::AllOnes;
+        let all_ones = config.method.reads_padding();
         let mut words = 0;
         for epoch in 0..LOOKED_AT {
             let order = batches::epoch_order(table, settings.seed, epoch, settings.group);

@@ -13,8 +13,8 @@ use crate::train::step::gradients;
 use crate::train::{schedule, start};
 use burn::tensor::{Device, Tensor};
 use std::time::{Duration, Instant};
-use thisbut_model::CirConfig;
-use thisbut_model::cir::Cir;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::method::TwoPass;
 use thisbut_model::weights;
 
 /// Triplets of the measured step.
@@ -55,7 +55,7 @@ impl ImageTokens for Blank {
 /// When the device fails.
 pub fn measure(
     settings: &Settings,
-    config: &CirConfig,
+    config: &RetrievalConfig,
     table: &Table,
     texts: &Tokenized,
     load: Load,
@@ -68,7 +68,7 @@ pub fn measure(
     let context = Context { settings: &small, config, train: table, features: &features, rows: &zeros, texts };
     let batch: Vec<u32> = (0..rows as u32).collect();
     let autodiff = device.clone().autodiff();
-    let model = weights::load(Cir::new(config, &autodiff), "", &mut start::initial(config, settings.seed))?;
+    let model = weights::load(TwoPass::new(config, &autodiff)?, "", &mut start::initial(config, settings.seed)?)?;
     let mut model = start::freeze(model, settings);
     let mut optimizer = AdamW::new(&small);
     // The optimiser's part does not grow with the batch.

@@ -5,7 +5,7 @@ use burn::tensor::{Device, FloatDType};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use thisbut_model::generator::{Decoder, Decoding, Strategy};
-use thisbut_model::text::WordPiece;
+use thisbut_model::text::TextReader;
 use thisbut_trainer::data::json_rows;
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::Features;
@@ -163,9 +163,9 @@ impl Args {
         device: &Device,
     ) -> Result<()> {
         let decoding = self.decoding();
-        let words = WordPiece::from_vocab(&fsx::read_text(&self.weights.join("vocab.txt"))?)?;
+        let texts = TextReader::new(&trained.config, &fsx::read_text(&self.weights.join("vocab.txt"))?)?;
         let expected = import::encoder_fingerprint(&trained.config, &self.weights)?;
-        let speaker = Speaker::new(trained, language, &words)?;
+        let speaker = Speaker::new(trained, language, &texts)?;
         let features = Features::open(&self.features, Some(&expected))?;
         let named: BTreeSet<&str> =
             pairs.iter().flat_map(|asked| [asked.reference.as_str(), asked.target.as_str()]).collect();
@@ -185,7 +185,7 @@ impl Args {
         let bar = crate::cli::progress("pairs");
         let trip = match &retriever {
             Some(retriever) => {
-                if import::encoder_fingerprint(&retriever.config, &self.weights)? != expected {
+                if import::encoder_fingerprint(retriever.config(), &self.weights)? != expected {
                     bail!(
                         "--round-trip {}: has another image encoder than the generator; give a model of the same --preset",
                         retriever.path().display()

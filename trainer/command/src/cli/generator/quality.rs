@@ -99,7 +99,7 @@ impl Args {
         let retriever = Retriever::load(checkpoint, &self.weights, &device)?;
         let cache = match (&self.features, &self.dataset) {
             (Some(path), _) => path.clone(),
-            (None, Some(root)) => crate::cli::features_path(root, &retriever.config),
+            (None, Some(root)) => crate::cli::features_path(root, retriever.config()),
             (None, None) => bail!("--features: give the cache of `thisbut features`"),
         };
         let features = retriever.features(&cache, &self.weights)?;
@@ -110,7 +110,7 @@ impl Args {
         let targets =
             target_tokens(&subject, &original.gallery, &mut |done, all| crate::cli::advance(&bar, done, all))?;
         bar.finish_and_clear();
-        let scorer = Scorer::Exact(targets, retriever.config.qformer.query_tokens, retriever.config.projection);
+        let scorer = Scorer::Exact(targets, retriever.config().target_tokens, retriever.config().projection);
         let bar = crate::cli::progress("queries");
         let tables = (&original, &generated);
         let found = table_four(&subject, tables, all, &scorer, &mut |done, all| crate::cli::advance(&bar, done, all))?;

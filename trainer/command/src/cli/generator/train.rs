@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use thisbut_model::generator::{MtstConfig, MtstForm};
-use thisbut_model::text::WordPiece;
+use thisbut_model::text::TextReader;
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, derive, described};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::Features;
@@ -233,7 +233,7 @@ impl Args {
         let expected = import::encoder_fingerprint(&config, &self.weights)?;
         let path = self.features.clone().unwrap_or_else(|| crate::cli::features_path(&self.dataset, &config));
         let features = Features::open(&path, Some(&expected))?;
-        let words = WordPiece::from_vocab(&fsx::read_text(&self.weights.join("vocab.txt"))?)?;
+        let texts = TextReader::new(&config, &fsx::read_text(&self.weights.join("vocab.txt"))?)?;
         let language = Language::load(&self.llm, settings.precision.float(), &device)?;
         let start = match &self.start {
             Some(path) => start::weights(path, &config, &language.config)?,
@@ -254,7 +254,7 @@ impl Args {
             train: &training,
             validation: &validation,
             features: &features,
-            words: &words,
+            texts: &texts,
             language: &language,
             start,
             samples: self.samples,

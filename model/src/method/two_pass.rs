@@ -1,8 +1,9 @@
-//! The model of SPRC and PTHA behind one interface: encode an image, fuse it with a modifier, embed a target, embed a
-//! text, score.
+//! The two-pass Q-Former of SPRC, PTHA and SPN4CIR: fuse image and modifier, read the result before the modifier again.
 
-use crate::config::{CirConfig, ReadOut, SecondPassMask};
-use crate::nn::basic::{Norm, apply, fold, for_each, in_precision, linear, table};
+use super::{EncodedImage, Method};
+use crate::config::{ReadOut, RetrievalConfig, SecondPassMask};
+use crate::error::Result;
+use crate::nn::basic::{Norm, apply, fold, for_each, in_precision, linear, normalise, table};
 use crate::nn::{ImageKeys, Noise, QFormer, TextBatch};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -10,12 +11,9 @@ use burn::tensor::{Device, FloatDType, Tensor};
 
 /// Epsilon of `ln_vision`.
 pub(crate) const IMAGE_NORM_EPS: f64 = 1e-5;
-/// Keeps the norm of a zero vector from dividing by zero (PyTorch's `F.normalize`).
-const NORMALISE_EPS: f64 = 1e-12;
-
 /// Everything that trains: all but the frozen image encoder.
 #[derive(Module, Debug)]
-pub struct Cir {
+pub struct TwoPass {
     /// Checkpoint key `ln_vision`.
     pub image_norm: Norm,
     /// Checkpoint key `Qformer.bert`.
@@ -36,22 +34,27 @@ pub struct Cir {
     attend_padding: bool,
 }
 
-impl Cir {
+impl TwoPass {
     /// A randomly initialised model.
-    pub fn new(config: &CirConfig, device: &Device) -> Self {
-        let q = &config.qformer;
-        Self {
+    ///
+    /// # Errors
+    /// [`ModelError::Config`](crate::ModelError::Config) when the configuration is another family's.
+    pub fn new(config: &RetrievalConfig, device: &Device) -> Result<Self> {
+        let own = config.two_pass()?;
+        let q = &own.qformer;
+        let qformer = || QFormer::new(q, config.text.vocabulary(), config.image_width(), device);
+        Ok(Self {
             image_norm: Norm::new(config.image_width(), IMAGE_NORM_EPS, device),
-            qformer: QFormer::new(config, device),
-            second: config.own_second_pass.then(|| QFormer::new(config, device)),
+            qformer: qformer(),
+            second: own.own_second_pass.then(qformer),
             query_tokens: table(q.query_tokens, q.width, device),
             prompt_tokens: table(q.query_tokens, q.width, device),
             vision_projection: linear(q.width, config.projection, device),
             text_projection: linear(q.width, config.projection, device),
-            temperature: Param::from_tensor(Tensor::full([1], config.temperature, device)),
-            mean_read_out: config.read_out == ReadOut::MeanPromptCls,
-            attend_padding: config.second_pass_mask == SecondPassMask::AllOnes,
-        }
+            temperature: Param::from_tensor(Tensor::full([1], own.temperature, device)),
+            mean_read_out: own.read_out == ReadOut::MeanPromptCls,
+            attend_padding: own.second_pass_mask == SecondPassMask::AllOnes,
+        })
     }
 
     /// The same model computing in `precision`, τ apart. Under autodiff the gradients arrive at this model's own f32
@@ -109,19 +112,23 @@ impl Cir {
     }
 }
 
-/// L2-normalises the rows of `[R, P]`, in f32.
-pub fn normalise(x: Tensor<2>) -> Tensor<2> {
-    let x = x.cast(FloatDType::F32);
-    let norm = x.clone().square().sum_dim(1).sqrt().clamp_min(NORMALISE_EPS);
-    x / norm
-}
+impl Method for TwoPass {
+    type Image = ImageKeys;
 
-/// Maximum over the N target tokens of the cosine (eq. 7): query `[B, P]`, targets `[M, N, P]`, both normalised →
-/// `[B, M]`.
-pub fn similarity(query: Tensor<2>, targets: Tensor<3>) -> Tensor<2> {
-    let [m, n, p] = targets.dims();
-    let b = query.dims()[0];
-    query.matmul(targets.reshape([m * n, p]).transpose()).reshape([b, m, n]).max_dim(2).reshape([b, m])
+    fn image(&self, encoded: EncodedImage) -> ImageKeys {
+        self.image_keys(encoded.tokens)
+    }
+
+    fn query(&self, image: Option<&ImageKeys>, text: &TextBatch, noise: &Noise) -> Tensor<2> {
+        match image {
+            Some(image) => self.compose(self.fuse(image, text, noise), text, noise),
+            None => self.text_only(text, noise),
+        }
+    }
+
+    fn target(&self, image: &ImageKeys, count: usize, noise: &Noise) -> Tensor<3> {
+        TwoPass::target(self, image, count, noise)
+    }
 }
 
 #[cfg(all(test, feature = "flex", feature = "autodiff"))]
@@ -133,17 +140,17 @@ mod tests {
 
     #[test]
     fn bfloat16_passes_give_f32_gradients_of_the_same_direction() {
-        let config = CirConfig::preset("tiny").unwrap();
+        let config = RetrievalConfig::preset("tiny").unwrap();
         let device = Device::flex();
         device.seed(3);
         let device = device.autodiff();
-        let model = Cir::new(&config, &device);
+        let model = TwoPass::new(&config, &device).unwrap();
         let count = 2 * config.image_tokens() * config.image_width();
         let pixels: Vec<f32> = (0..count).map(|i| (i * 7919 % 1013) as f32 / 500.0 - 1.0).collect();
         let tokens = TensorData::new(pixels, [2, config.image_tokens(), config.image_width()]);
         let rows = [(vec![2, 9, 5, 3], vec![true; 4]), (vec![2, 7, 3, 0], vec![true, true, true, false])];
         let text = TextBatch::new(&rows, &device);
-        let run = |computing: &Cir| {
+        let run = |computing: &TwoPass| {
             let keys = computing.image_keys(Tensor::from_data(tokens.clone(), &device));
             let noise = Noise::off();
             let query = computing.compose(computing.fuse(&keys, &text, &noise), &text, &noise);

@@ -1,0 +1,42 @@
+//! How a text becomes token ids.
+
+use super::check_counts;
+use crate::error::Result;
+use serde::{Deserialize, Serialize};
+
+/// The tokenizer and its measures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum TextConfig {
+    /// BERT-uncased WordPiece over a `vocab.txt`, after LAVIS's caption cleaning.
+    WordPiece {
+        /// Rows of the word embedding table, at least the vocabulary's lines.
+        vocabulary: usize,
+        /// L, tokens with `[CLS]` and `[SEP]`; longer texts are cut.
+        length: usize,
+    },
+}
+
+impl TextConfig {
+    /// L, the tokens of a text with its marks; longer texts are cut.
+    pub fn length(&self) -> usize {
+        match self {
+            Self::WordPiece { length, .. } => *length,
+        }
+    }
+
+    /// Rows of the word embedding table.
+    pub fn vocabulary(&self) -> usize {
+        match self {
+            Self::WordPiece { vocabulary, .. } => *vocabulary,
+        }
+    }
+
+    pub(super) fn check(&self, place: &str) -> Result<()> {
+        check_counts(place, &[("text.vocabulary", self.vocabulary()), ("text.length", self.length())])?;
+        match self.length() {
+            1 => super::wrong(place, "text.length", "1 token holds no text between its marks".into()),
+            _ => Ok(()),
+        }
+    }
+}

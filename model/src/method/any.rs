@@ -1,0 +1,127 @@
+//! A method whose family is known when a bundle or a checkpoint is opened, not before.
+
+use super::{EncodedImage, Method, TwoPass};
+use crate::config::{MethodConfig, RetrievalConfig};
+use crate::error::{ModelError, Result};
+use crate::nn::{Noise, TextBatch};
+use crate::weights::{self, Fetch};
+use burn::tensor::{Device, Tensor};
+use std::collections::BTreeMap;
+
+/// Writes the two enums, and each function once for every family.
+macro_rules! families {
+    ($($family:ident,)*) => {
+        /// A method of any family.
+        #[derive(Clone, Debug)]
+        #[allow(missing_docs, reason = "each variant is the family of its name")]
+        pub enum AnyMethod {
+            $($family($family),)*
+        }
+
+        /// What [`AnyMethod::image`] gives.
+        #[derive(Clone, Debug)]
+        #[allow(missing_docs, reason = "each variant is the family of its name")]
+        pub enum AnyImage {
+            $($family(<$family as Method>::Image),)*
+        }
+
+        $(impl From<$family> for AnyMethod {
+            fn from(method: $family) -> Self {
+                Self::$family(method)
+            }
+        })*
+
+        impl AnyMethod {
+            /// The configured method with random weights.
+            ///
+            /// # Errors
+            /// [`ModelError::Config`] when its family refuses the configuration.
+            pub fn new(config: &RetrievalConfig, device: &Device) -> Result<Self> {
+                match config.method {
+                    $(MethodConfig::$family(_) => Ok(Self::$family($family::new(config, device)?)),)*
+                }
+            }
+
+            /// The method with every parameter from `fetch`, each name behind `prefix`.
+            ///
+            /// # Errors
+            /// As [`weights::load_from`].
+            pub fn load_from<E: From<ModelError>>(self, prefix: &str, fetch: &mut Fetch<E>) -> Result<Self, E> {
+                match self {
+                    $(Self::$family(method) => Ok(Self::$family(weights::load_from(method, prefix, fetch)?)),)*
+                }
+            }
+
+            /// Names and dimensions of its parameters, each name behind `prefix`.
+            pub fn shapes(&self, prefix: &str) -> BTreeMap<String, Vec<usize>> {
+                match self {
+                    $(Self::$family(method) => weights::shapes(method, prefix),)*
+                }
+            }
+
+            /// Its parameters under their paths, each name behind `prefix`.
+            ///
+            /// # Errors
+            /// As [`weights::collect`].
+            pub fn collect(&self, prefix: &str) -> Result<weights::Tensors> {
+                match self {
+                    $(Self::$family(method) => weights::collect(method, prefix),)*
+                }
+            }
+
+            /// See [`Method::image`].
+            pub fn image(&self, encoded: EncodedImage) -> AnyImage {
+                match self {
+                    $(Self::$family(method) => AnyImage::$family(method.image(encoded)),)*
+                }
+            }
+
+            /// See [`Method::query`].
+            ///
+            /// # Errors
+            /// [`ModelError::Query`] when the image was made by a method of another family.
+            pub fn query(&self, image: Option<&AnyImage>, text: &TextBatch, noise: &Noise) -> Result<Tensor<2>> {
+                match (self, image) {
+                    (_, None) => Ok(self.text_only(text, noise)),
+                    $((Self::$family(method), Some(AnyImage::$family(image))) => {
+                        Ok(method.query(Some(image), text, noise))
+                    })*
+                    #[allow(unreachable_patterns, reason = "reachable with two families")]
+                    _ => Err(foreign()),
+                }
+            }
+
+            fn text_only(&self, text: &TextBatch, noise: &Noise) -> Tensor<2> {
+                match self {
+                    $(Self::$family(method) => method.query(None, text, noise),)*
+                }
+            }
+
+            /// See [`Method::target`].
+            ///
+            /// # Errors
+            /// As [`AnyMethod::query`].
+            pub fn target(&self, image: &AnyImage, count: usize, noise: &Noise) -> Result<Tensor<3>> {
+                match (self, image) {
+                    $((Self::$family(method), AnyImage::$family(image)) => {
+                        Ok(Method::target(method, image, count, noise))
+                    })*
+                    #[allow(unreachable_patterns, reason = "reachable with two families")]
+                    _ => Err(foreign()),
+                }
+            }
+        }
+    };
+}
+
+families! {
+    TwoPass,
+}
+
+#[allow(dead_code, reason = "reachable with two families")]
+fn foreign() -> ModelError {
+    ModelError::Query {
+        problem: "the image was encoded for a method of another family".into(),
+        mend: "encode it again with this model".into(),
+    }
+}
