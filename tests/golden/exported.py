@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Loads what `thisbut export --to hf|lavis|sprc` wrote with the libraries it is for, strictly.
+"""Loads what `thisbut convert --to hf|lavis|sprc` wrote with the libraries it is for, strictly.
 
     thisbut import tests/golden/checkpoints/sprc.pt --preset tests/golden/checkpoints/small.json --weights W --out W/s.safetensors
     thisbut export W/s.safetensors --weights W --to hf --out W/hf
