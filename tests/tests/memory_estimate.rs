@@ -5,19 +5,21 @@ use burn::tensor::{Device, Tensor, TensorData};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use thisbut_model::RetrievalConfig;
-use thisbut_model::method::TwoPass;
 use thisbut_model::text::TextReader;
 use thisbut_trainer::data::table::{Table, Triplet};
 use thisbut_trainer::embed::Tokenized;
 use thisbut_trainer::features::ImageTokens;
 use thisbut_trainer::train::estimate::memory::{memory, readable};
 use thisbut_trainer::train::estimate::{Load, parameters};
-use thisbut_trainer::train::forward::{Bank, Context};
+use thisbut_trainer::train::learner::Learner;
+use thisbut_trainer::train::objective::two_pass::{Losses, TwoPassObjective, TwoPassSettings};
+use thisbut_trainer::train::objective::{Objective, ObjectiveSettings};
 use thisbut_trainer::train::optimizer::AdamW;
 use thisbut_trainer::train::peers::Alone;
+use thisbut_trainer::train::piece::Context;
 use thisbut_trainer::train::schedule;
-use thisbut_trainer::train::settings::{Recipe, Settings};
-use thisbut_trainer::train::step::gradients;
+use thisbut_trainer::train::settings::Settings;
+use thisbut_trainer::train::step::Step;
 
 /// How far the estimate may be off, either way: what the dry run says of itself.
 const FACTOR: f64 = 1.3;
@@ -69,13 +71,16 @@ fn measured(settings: &Settings, config: &RetrievalConfig, table: &Table, texts:
     let before = NOW.load(Relaxed);
     PEAK.store(before, Relaxed);
     let autodiff = device.clone().autodiff();
-    let mut model = TwoPass::new(config, &autodiff).unwrap();
-    let bank = settings.bank.then(|| Bank::new(&context, &model, &device).unwrap());
+    let ObjectiveSettings::TwoPass(own) = &settings.objective;
+    let mut objective = TwoPassObjective::new(own, config).unwrap();
+    let mut learner = Learner::new(objective.model(&autodiff).unwrap(), config, &settings.groups_in_force(), &autodiff);
+    objective.prepare(&learner.model, &context, &device).unwrap();
     let mut optimizer = AdamW::new(settings);
     for step in 0..2 {
-        let (found, losses) = gradients(&context, bank.as_ref(), &model, &batch, step, &Alone, &autodiff).unwrap();
+        let task = Step { context: &context, objective: &objective, peers: &Alone, device: &autodiff };
+        let (found, losses) = task.gradients(&learner, &batch, step).unwrap();
         assert!(losses.total.is_finite());
-        (model, _) = optimizer.update(model, &found, schedule::point(settings, 0)).unwrap();
+        (learner, _) = learner.update(&mut optimizer, &found, schedule::point(settings, 0)).unwrap();
     }
     PEAK.load(Relaxed) - before
 }
@@ -113,26 +118,33 @@ fn the_estimate_is_near_the_measured_peak() {
     };
 
     let (deep, heavy) = (json(64, 6, 256, 100), json(192, 2, 768, 6000));
-    let base = Settings { batch: 48, keep_false_negatives: false, ..Settings::sprc() };
-    let ptha = Settings { recipe: Recipe::Ptha, ..base.clone() };
-    let bank = Settings { bank: true, t2t: 0.0, p2p: 0.0, ..ptha.clone() };
+    let base = Settings { batch: 48, ..Settings::sprc() };
+    let with = |own: TwoPassSettings| Settings { objective: ObjectiveSettings::TwoPass(own), ..base.clone() };
+    let sprc = TwoPassSettings { keep_false_negatives: false, ..TwoPassSettings::sprc() };
+    let captions = with(TwoPassSettings { losses: Losses::Captions, ..sprc.clone() });
+    let (plain, own) = (with(sprc.clone()), TwoPassSettings { losses: Losses::Ptha, ..sprc });
+    let ptha = with(own.clone());
+    let q2t = TwoPassSettings { t2t: 0.0, p2p: 0.0, ..own };
+    let bank = with(TwoPassSettings { bank: true, ..q2t.clone() });
+    let q2t = with(q2t);
     // Once before it counts: threads and tables that stay.
     let texts = |config: &RetrievalConfig| Tokenized::new(&TextReader::new(config, &WORDS.join("\n")).unwrap(), &table);
-    measured(&Settings { batch: 4, ..base.clone() }, &deep, &table, &texts(&deep));
+    measured(&Settings { batch: 4, ..plain.clone() }, &deep, &table, &texts(&deep));
     for (name, settings, config) in [
-        ("sprc, deep", base.clone(), &deep),
+        ("sprc, deep", plain.clone(), &deep),
         ("ptha, deep", ptha.clone(), &deep),
         ("ptha, deep, pieces of 8", Settings { sub_batch: 8, ..ptha.clone() }, &deep),
-        ("q2t, deep", Settings { t2t: 0.0, p2p: 0.0, ..ptha.clone() }, &deep),
-        ("captions, deep", Settings { recipe: Recipe::Captions, ..base.clone() }, &deep),
+        ("q2t, deep", q2t, &deep),
+        ("captions, deep", captions, &deep),
         ("bank, deep", bank, &deep),
         ("ptha, heavy, batch 4", Settings { batch: 4, ..ptha.clone() }, &heavy),
         ("ptha, heavy, pieces of 4", Settings { sub_batch: 4, ..ptha }, &heavy),
     ] {
         let texts = texts(config);
         let load = Load::of(&settings, config, &table, &texts);
-        let estimate =
-            memory(&settings, config, parameters(&settings, config).unwrap(), load, true, IMAGES as usize).total();
+        let estimate = memory(&settings, config, parameters(&settings, config).unwrap(), load, true, IMAGES as usize)
+            .unwrap()
+            .total();
         let peak = measured(&settings, config, &table, &texts);
         let ratio = estimate as f64 / peak as f64;
         println!("{name}: estimated {}, measured {}, ratio {ratio:.2}", readable(estimate), readable(peak));

@@ -13,7 +13,7 @@ use thisbut_model::method::{TwoPass, similarity};
 use thisbut_model::nn::{ImageEncoder, Noise, TextBatch};
 use thisbut_trainer::train::losses;
 use thisbut_trainer::train::optimizer::AdamW;
-use thisbut_trainer::train::settings::{Recipe, Settings};
+use thisbut_trainer::train::settings::Settings;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -76,7 +76,7 @@ fn text(count: usize, length: usize, device: &Device) -> TextBatch {
 }
 
 fn settings() -> Settings {
-    Settings { recipe: Recipe::Ptha, seed: 1, batch: 32, label_smoothing: 0.1, p2p: 0.5, ..Settings::sprc() }
+    Settings { seed: 1, batch: 32, ..Settings::sprc() }
 }
 
 /// q2t + 0.4 t2t + 0.5 p2p of a batch, as the fine-tuning loop computes it on cached image tokens, and one AdamW step.

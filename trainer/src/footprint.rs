@@ -73,7 +73,7 @@ impl Footprint {
         let (t, c) = (config.image_tokens(), config.image_width());
         // Every weight is unpacked to 32 bits; the last file stands beside what is made of it. Then come the values
         // that the method keeps of each picture.
-        let kept = 4 * config.method.image_values(t) as u64;
+        let kept = 4 * config.method.family().image_values(t) as u64;
         let largest = weights.iter().copied().max().unwrap_or(0);
         Ok(Self {
             name: config.name.clone(),

@@ -3,8 +3,8 @@
 use crate::bundle_io::Bundle;
 use crate::error::{Result, TrainerError};
 use crate::images;
-use crate::wait::block_on;
 use burn::tensor::Device;
+use pollster::block_on;
 use std::path::Path;
 use thisbut_model::engine::Engine;
 use thisbut_model::gallery::ImageMeta;

@@ -60,7 +60,7 @@ fn config_lists_and_shows_presets() {
     let list = thisbut(&["config", "list"]);
     assert!(text(&list.stdout).contains("web-s"));
     let shown = thisbut(&["config", "show", "tiny"]);
-    assert!(serde_json::from_slice::<serde_json::Value>(&shown.stdout).unwrap()["qformer"].is_object());
+    assert!(serde_json::from_slice::<serde_json::Value>(&shown.stdout).unwrap()["method"]["qformer"].is_object());
     assert!(refused(&["config", "show", "huge"]).contains("web-s"));
 }
 

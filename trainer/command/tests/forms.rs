@@ -199,9 +199,7 @@ fn weights_in_several_files_are_the_same_model() {
     let (one, several) = (make(u64::MAX), make(20_000));
     assert_eq!(one.weights.len(), 1);
     assert!(several.weights.len() > 5, "{}", several.weights.len());
-    let ask = |bundle: &Bundle| {
-        thisbut_trainer::wait::block_on(bundle.engine(&device).unwrap().self_test_query("blue")).unwrap()
-    };
+    let ask = |bundle: &Bundle| pollster::block_on(bundle.engine(&device).unwrap().self_test_query("blue")).unwrap();
     assert_eq!(ask(&one), ask(&several));
     let mut lacking = make(20_000);
     lacking.weights.pop();

@@ -67,11 +67,11 @@ pub fn reverse_texts(path: &Path, table: &mut Table) -> Result<(usize, Vec<Compl
             }
         }
     }
-    let name = |image: u32| table.images.get(image as usize).map(|image| image.name.clone()).unwrap_or_default();
+    let name = |image: u32| table.images[image as usize].name.clone();
     let mut missing = 0;
     for triplet in &mut table.triplets {
-        let target = triplet.targets.first().map(|target| name(*target)).unwrap_or_default();
-        match found.get(&(name(triplet.reference), target)) {
+        let target = triplet.targets.first().map(|target| name(*target));
+        match target.and_then(|target| found.get(&(name(triplet.reference), target))) {
             Some(text) => triplet.reverse = Some(text.clone()),
             None => missing += 1,
         }

@@ -44,21 +44,18 @@ impl ImageTokens for Live {
         let mut different = rows.to_vec();
         different.sort_unstable();
         different.dedup();
-        let side = self.config.preprocess.size;
-        let mut parts = Vec::new();
-        for chunk in different.chunks(BATCH) {
-            let pixels: Result<Vec<Vec<f32>>> = chunk
-                .par_iter()
-                .filter_map(|row| self.files.get(*row))
-                .map(|file| prepare(file, &self.config.preprocess))
-                .collect();
-            let pixels = TensorData::new(pixels?.concat(), [chunk.len(), 3, side, side]);
-            parts.push(self.encoder.forward(Tensor::from_data(pixels, &self.device)));
-        }
+        let read = |chunk: &[usize]| Ok(self.encoder.forward(self.pixels(chunk, &self.device)?));
+        let parts = different.chunks(BATCH).map(read).collect::<Result<Vec<_>>>()?;
         let places: Vec<i32> = rows.iter().filter_map(|row| Some(different.binary_search(row).ok()? as i32)).collect();
         let places = Tensor::<1, Int>::from_data(TensorData::new(places, [rows.len()]), &self.device);
         let tokens =
             Tensor::<3>::cat(parts, 0).select(0, places).cast(FloatDType::F32).to_device(&device.clone().inner());
         Ok(if device.is_autodiff() { Tensor::from_inner(tokens) } else { tokens })
+    }
+    fn pixels(&self, rows: &[usize], device: &Device) -> Result<Tensor<4>> {
+        let side = self.config.preprocess.size;
+        let read = |row: &usize| prepare(&self.files[*row], &self.config.preprocess);
+        let pixels: Result<Vec<Vec<f32>>> = rows.par_iter().map(read).collect();
+        Ok(Tensor::from_data(TensorData::new(pixels?.concat(), [rows.len(), 3, side, side]), device))
     }
 }

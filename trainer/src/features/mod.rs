@@ -35,6 +35,18 @@ pub trait ImageTokens: Sync {
     /// # Errors
     /// When an image cannot be read.
     fn tokens(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>>;
+
+    /// Normalised pixels of several rows, `[rows, 3, S, S]`, on `device`: for an image encoder that trains.
+    ///
+    /// # Errors
+    /// When an image cannot be read, and where only the tokens of a frozen encoder are kept.
+    fn pixels(&self, _rows: &[usize], _device: &Device) -> Result<Tensor<4>> {
+        Err(TrainerError::settings(
+            "--features",
+            "a part of the image encoder trains, and a cache holds the tokens of the encoder as it was before",
+            "use --features on-the-fly, or take the groups that begin with \"image_encoder.\" out",
+        ))
+    }
 }
 
 /// What the tokens of a configuration depend on, as one short text: a hash that the encoder's tensors join one by one, in the

@@ -163,7 +163,7 @@ impl Source {
         let mut buffer = vec![0; PIECE.min(count * size)];
         while values.len() < count {
             let part = ((count - values.len()) * size).min(PIECE);
-            let bytes = buffer.get_mut(..part).unwrap_or_default();
+            let bytes = &mut buffer[..part];
             file.read_exact(bytes).map_err(|e| wrong(format!("it cannot be read ({e})")))?;
             match entry.kind {
                 Kind::F32 => values.extend(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))),

@@ -1,6 +1,7 @@
 //! Draws a run: one panel a kind of figure, axes with round ticks, raw and smoothed lines, light and dark.
 
 use super::series::{Run, Series};
+use crate::train::objective::loss::names;
 use std::fmt::Write;
 
 const WIDTH: f64 = 1000.0;
@@ -55,7 +56,8 @@ fn panels(series: &[Series]) -> Vec<(String, Vec<&Series>)> {
     let mut panels: Vec<(String, Vec<&Series>)> = Vec::new();
     for one in series {
         let name = match one.name.as_str() {
-            "loss" | "q2t" | "t2t" | "p2p" | "align" => "loss",
+            "loss" => "loss",
+            name if names::ALL.contains(&name) => "loss",
             "lr" => "learning rate",
             other => other.split_once('.').map_or(other, |(head, _)| if head == "val" { "validation" } else { head }),
         };
@@ -177,7 +179,7 @@ fn ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let half = (points.len() / 80).max(3);
     let mean = |at: usize| {
-        let window = points.get(at.saturating_sub(half)..(at + half + 1).min(points.len())).unwrap_or_default();
+        let window = &points[at.saturating_sub(half)..(at + half + 1).min(points.len())];
         window.iter().map(|p| p.1).sum::<f64>() / window.len().max(1) as f64
     };
     points.iter().enumerate().map(|(at, (x, _))| (*x, mean(at))).collect()

@@ -1,10 +1,53 @@
-//! The order of an epoch's triplets, from the seed alone.
+//! The batches of a run: the order of each epoch's triplets, from the seed alone.
 
+use super::settings::Settings;
 use crate::data::table::Table;
+use crate::error::{Result, TrainerError};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
+
+/// The batches of a run, in the order of its steps.
+#[derive(Clone)]
+pub struct Batches<'a> {
+    settings: &'a Settings,
+    table: &'a Table,
+    epoch: Option<u64>,
+    order: Vec<u32>,
+}
+
+impl<'a> Batches<'a> {
+    /// Of `table`.
+    ///
+    /// # Errors
+    /// [`TrainerError::Settings`] when it does not fill one batch.
+    pub fn new(settings: &'a Settings, table: &'a Table) -> Result<Self> {
+        let (batch, all) = (settings.batch, table.triplets.len());
+        if batch > all {
+            let problem = format!("{batch} is more than the {all} training triplets");
+            return Err(TrainerError::settings("--batch", problem, "choose a smaller batch"));
+        }
+        Ok(Self { settings, table, epoch: None, order: Vec::new() })
+    }
+
+    /// Steps of an epoch.
+    pub fn per_epoch(&self) -> usize {
+        self.table.triplets.len() / self.settings.batch
+    }
+
+    /// The triplets of `step`.
+    pub fn of(&mut self, step: usize) -> &[u32] {
+        let Settings { seed, group, batch, .. } = *self.settings;
+        let epoch = (step / self.per_epoch()) as u64;
+        if self.epoch != Some(epoch) {
+            self.order = epoch_order(self.table, seed, epoch, group);
+            self.epoch = Some(epoch);
+        }
+        let at = (step % self.per_epoch()) * batch;
+        &self.order[at..at + batch]
+    }
+}
 
 /// All triplets of one epoch in order. Consecutive batches of `batch` are its steps; a rest too small for a batch is
 /// left to the next epoch's shuffle.

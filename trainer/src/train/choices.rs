@@ -1,7 +1,9 @@
 //! What a recipe file or the command line may choose about a run: one list for both. What neither chooses gets a default.
 
 use super::groups::Group;
-use super::settings::{Precision, Recipe, Schedule, Selection, Settings, pytorch_div_factor};
+use super::objective::ObjectiveSettings;
+use super::objective::two_pass::{Losses, TwoPassSettings};
+use super::settings::{Precision, Schedule, Selection, Settings, pytorch_div_factor};
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use serde::Deserialize;
@@ -33,7 +35,7 @@ pub struct Choices {
     pub temperature: Option<f64>,
     /// Which losses [default: ptha].
     #[arg(long, value_enum)]
-    pub losses: Option<Recipe>,
+    pub losses: Option<Losses>,
     /// Seed of everything random [default: 1].
     #[arg(long)]
     pub seed: Option<u64>,
@@ -176,6 +178,18 @@ impl Choices {
         Ok(config)
     }
 
+    /// What is trained towards.
+    fn objective(&self) -> ObjectiveSettings {
+        ObjectiveSettings::TwoPass(TwoPassSettings {
+            losses: self.losses.unwrap_or_default(),
+            label_smoothing: self.label_smoothing.unwrap_or(0.0),
+            t2t: self.t2t.unwrap_or(0.4),
+            p2p: self.p2p.unwrap_or(0.5),
+            bank: self.bank.unwrap_or(false),
+            keep_false_negatives: self.keep_false_negatives.unwrap_or(false),
+        })
+    }
+
     /// The settings of a run over `triplets` triplets, by which epochs are counted: a published epoch sees each of them
     /// once, whatever training adds to them.
     ///
@@ -198,7 +212,7 @@ impl Choices {
             (None, None) => Ok(None),
         };
         let settings = Settings {
-            recipe: self.losses.unwrap_or_default(),
+            objective: self.objective(),
             seed: self.seed.unwrap_or(1),
             device: self.device.unwrap_or_default(),
             precision: self.precision.unwrap_or_default(),
@@ -216,13 +230,8 @@ impl Choices {
             epsilon: 1e-7,
             weight_decay: self.weight_decay.unwrap_or(0.05),
             clip: self.clip.unwrap_or(1.0),
-            label_smoothing: self.label_smoothing.unwrap_or(0.0),
-            t2t: self.t2t.unwrap_or(0.4),
-            p2p: self.p2p.unwrap_or(0.5),
             unchanged: self.unchanged.unwrap_or(0.0),
             group: self.group.unwrap_or(4),
-            bank: self.bank.unwrap_or(false),
-            keep_false_negatives: self.keep_false_negatives.unwrap_or(false),
             freeze_words: !self.train_words.unwrap_or(false),
             validate_every: length(self.validate_every, self.validate_epochs, "--validate-epochs")?.unwrap_or(200),
             validate_queries: self.validate_queries.unwrap_or(600),

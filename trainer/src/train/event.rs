@@ -1,5 +1,7 @@
 //! What a training loop tells while it runs.
 
+use super::objective::loss::Figures;
+
 /// `V`: what a validation finds.
 pub enum Event<V> {
     /// A step is done.
@@ -8,8 +10,8 @@ pub enum Event<V> {
         step: usize,
         /// Steps in all.
         steps: usize,
-        /// Its loss; a generator's in nats a token.
-        loss: f64,
+        /// Its losses; a generator's in nats a token.
+        losses: Figures,
         /// Triplets a second since this process began.
         triplets_per_second: f64,
     },

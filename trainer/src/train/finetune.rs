@@ -1,33 +1,29 @@
-//! The training loop: PTHA, SPRC or captions, on one device or several, resumed where its newest checkpoint stands.
+//! Training a retrieval model, by any objective: on one device or several.
 
+use super::batches::Batches;
+use super::checkpoint::Header;
 use super::event::Event;
-use super::forward::{Bank, Context};
-use super::journal::Journal;
+use super::learner::Learner;
+use super::objective::{Objective, Use};
+use super::optimizer::AdamW;
 use super::peers::{self, AllReduce};
+use super::piece::Context;
+use super::run::{self, Run, Stepped, Trainee, Validation};
 use super::settings::Settings;
-use super::step::{Losses, gradients};
-use super::validation::{Validated, validate};
-use super::{batches, checkpoint, groups, optimizer::AdamW, schedule, start};
+use super::step::Step;
+use super::validation::{self, Validated};
+use super::{groups, schedule, start};
 use crate::data::table::Table;
 use crate::embed::{self, Tokenized};
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
 use crate::fsx;
-use burn::tensor::{Device, Tensor};
-use serde_json::json;
+use burn::tensor::Device;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 use thisbut_model::RetrievalConfig;
-use thisbut_model::method::TwoPass;
 use thisbut_model::text::TextReader;
-use thisbut_model::weights::{self, Tensors};
-
-/// Where τ stays (BLIP's own limits): an easy batch drives it to zero and beyond, where the ranking turns round.
-const TEMPERATURES: Range<f64> = 0.001..0.5;
-
-/// Checkpoints that a run keeps.
-const KEPT: usize = 2;
+use thisbut_model::weights::Tensors;
 
 /// What a run reads and where it writes.
 pub struct Inputs<'a> {
@@ -41,7 +37,8 @@ pub struct Inputs<'a> {
     pub features: &'a dyn ImageTokens,
     /// The tokenizer.
     pub texts: &'a TextReader,
-    /// Starting weights by name; parameters that are missing start at random.
+    /// Starting weights by name; parameters of the model that are missing start at random. Where a part of the image encoder
+    /// trains, all of it is here, its names behind [`IMAGE_ENCODER`](super::learner::IMAGE_ENCODER).
     pub start: Tensors,
     /// The run's folder.
     pub run: &'a Path,
@@ -50,72 +47,27 @@ pub struct Inputs<'a> {
 }
 
 /// One device's copy of what is trained. All copies take the same steps, so they stay equal.
-struct Replica {
-    model: TwoPass,
+struct Replica<'a, O: Objective> {
+    context: &'a Context<'a>,
+    objective: O,
+    learner: Learner<O::Model>,
     optimizer: AdamW,
-    /// Target embeddings that stay, where the settings ask for them.
-    bank: Option<Bank>,
+    batches: Batches<'a>,
     /// Outside autodiff.
     device: Device,
 }
 
-impl Replica {
-    fn new(settings: &Settings, config: &RetrievalConfig, mut model: Tensors, device: Device) -> Result<Self> {
-        let autodiff = device.clone().autodiff();
-        let model = weights::load(TwoPass::new(config, &autodiff)?, "", &mut model)?;
-        let model = start::freeze(model, settings);
-        Ok(Self { model, optimizer: AdamW::new(settings), bank: None, device })
-    }
-
-    /// One step on this device's share of `batch`. Returns the replica, the losses and the gradient's norm.
-    fn step(
-        mut self,
-        context: &Context,
-        batch: &[u32],
-        step: usize,
-        peers: &dyn AllReduce,
-    ) -> Result<(Self, Losses, f64)> {
-        let settings = context.settings;
-        // Devices that draw dropout masks themselves draw the same ones in a resumed run.
-        self.device.seed(settings.seed ^ (step as u64).wrapping_mul(0x2545_F491_4F6C_DD1D));
+impl<O: Objective> Replica<'_, O> {
+    /// One step on this device's share of the batch. Returns the replica and what the step says.
+    fn step(mut self, step: usize, peers: &dyn AllReduce) -> Result<(Self, Stepped)> {
+        let settings = self.context.settings;
+        run::seed(&self.device, settings, step);
         let autodiff = self.device.clone().autodiff();
-        let (found, losses) = gradients(context, self.bank.as_ref(), &self.model, batch, step, peers, &autodiff)?;
-        let (mut model, norm) = self.optimizer.update(self.model, &found, schedule::point(settings, step))?;
-        if model.temperature.is_require_grad() {
-            model.temperature = model
-                .temperature
-                .map(|tau| Tensor::from_inner(tau.inner().clamp(TEMPERATURES.start, TEMPERATURES.end)).require_grad());
-        }
-        Ok((Self { model, ..self }, losses, norm))
-    }
-}
-
-/// The batches of a run, in the order of its steps.
-struct Batches<'a> {
-    settings: &'a Settings,
-    table: &'a Table,
-    epoch: Option<u64>,
-    order: Vec<u32>,
-}
-
-impl<'a> Batches<'a> {
-    fn new(settings: &'a Settings, table: &'a Table) -> Self {
-        Self { settings, table, epoch: None, order: Vec::new() }
-    }
-
-    fn per_epoch(&self) -> usize {
-        self.table.triplets.len() / self.settings.batch
-    }
-
-    fn of(&mut self, step: usize) -> &[u32] {
-        let Settings { seed, group, batch, .. } = *self.settings;
-        let epoch = (step / self.per_epoch()) as u64;
-        if self.epoch != Some(epoch) {
-            self.order = batches::epoch_order(self.table, seed, epoch, group);
-            self.epoch = Some(epoch);
-        }
-        let at = (step % self.per_epoch()) * batch;
-        self.order.get(at..at + batch).unwrap_or_default()
+        let task = Step { context: self.context, objective: &self.objective, peers, device: &autodiff };
+        let (found, losses) = task.gradients(&self.learner, self.batches.of(step), step)?;
+        let (learner, norm) = self.learner.update(&mut self.optimizer, &found, schedule::point(settings, step))?;
+        let learner = Learner { model: self.objective.bounded(learner.model), ..learner };
+        Ok((Self { learner, ..self }, Stepped { losses, norm }))
     }
 }
 
@@ -123,88 +75,107 @@ impl<'a> Batches<'a> {
 ///
 /// # Errors
 /// When data, settings or files do not fit.
-pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event<Validated>)) -> Result<PathBuf> {
+pub fn finetune(settings: &Settings, inputs: Inputs, tell: &mut dyn FnMut(Event<Validated>)) -> Result<PathBuf> {
     settings.check()?;
     fsx::create_dir(inputs.run)?;
-    if settings.batch > inputs.train.triplets.len() {
-        return Err(TrainerError::settings(
-            "--batch",
-            format!("{} is more than the {} training triplets", settings.batch, inputs.train.triplets.len()),
-            "choose a smaller batch",
+    settings.objective.apply(inputs.config, Finetuning { settings, inputs, tell })
+}
+
+struct Finetuning<'a> {
+    settings: &'a Settings,
+    inputs: Inputs<'a>,
+    tell: &'a mut dyn FnMut(Event<Validated>),
+}
+
+impl Use for Finetuning<'_> {
+    type Out = PathBuf;
+
+    fn with<O: Objective>(self, objective: O) -> Result<PathBuf> {
+        let Self { settings, mut inputs, tell } = self;
+        let batches = Batches::new(settings, inputs.train)?;
+        let devices = peers::devices(settings.device, settings.devices)?;
+        for device in &devices {
+            settings.precision.check(device)?;
+            device.seed(settings.seed);
+        }
+        check(settings, &inputs, &objective)?;
+        let wanted = Header::new(settings.clone(), inputs.config.clone(), start::fingerprint(inputs.train));
+        let (mut header, stored) = run::resume(inputs.run, wanted, &mut |note| tell(Event::Note(note)))?;
+        let (weights, state) = match stored {
+            Some((weights, state)) => (weights, Some(state)),
+            None => (objective.start(std::mem::take(&mut inputs.start), settings.seed)?, None),
+        };
+        let rows = embed::rows(inputs.train, inputs.features)?;
+        let texts = Tokenized::new(inputs.texts, inputs.train);
+        let Inputs { config, train, features, .. } = inputs;
+        let context = Context { settings, config, train, features, rows: &rows, texts: &texts };
+        let replica = |device: &Device| -> Result<Replica<O>> {
+            let autodiff = device.clone().autodiff();
+            let groups = settings.groups_in_force();
+            let learner = Learner::new(objective.model(&autodiff)?, config, &groups, &autodiff);
+            let learner = learner.load(&mut weights.clone())?.freeze(&groups);
+            let mut optimizer = AdamW::new(settings);
+            if let Some(state) = &state {
+                optimizer.restore(state.clone(), header.optimizer_steps, device)?;
+            }
+            let mut objective = objective.clone();
+            objective.prepare(&learner.model, &context, device)?;
+            let (batches, device) = (batches.clone(), device.clone());
+            Ok(Replica { context: &context, objective, learner, optimizer, batches, device })
+        };
+        let replicas = devices.iter().map(replica).collect::<Result<Vec<_>>>()?;
+        drop((weights, state));
+        let run = Run { settings, folder: inputs.run, until: inputs.until, per_epoch: batches.per_epoch() };
+        together(replicas, peers::on(&devices, settings.device), &run, &inputs, &mut header, tell)
+    }
+}
+
+/// Checks that what trains fits the objective and the image tokens.
+fn check<O: Objective>(settings: &Settings, inputs: &Inputs, objective: &O) -> Result<()> {
+    if inputs.validation.triplets.is_empty() {
+        return Err(TrainerError::data(
+            "the validation split",
+            "has no queries",
+            "add some, or train on another data set",
         ));
     }
-    let devices = peers::devices(settings.device, settings.devices)?;
-    for device in &devices {
-        settings.precision.check(device)?;
-        device.seed(settings.seed);
+    let (device, groups) = (Device::flex(), settings.groups_in_force());
+    let learner = Learner::new(objective.model(&device)?, inputs.config, &groups, &device);
+    let shapes = learner.shapes();
+    groups::check(&settings.groups, shapes.keys().map(String::as_str))?;
+    objective.check(&groups, &shapes.keys().map(String::as_str).collect::<Vec<_>>())?;
+    if let (Some(_), Some(image)) = (&learner.image_encoder, inputs.train.images.first()) {
+        // Asked for before anything is written: a cache has no pixels.
+        inputs.features.pixels(&[inputs.features.row(&image.name)?], &device)?;
     }
-    let names = weights::shapes(&TwoPass::new(inputs.config, &Device::flex())?, "");
-    groups::check(&settings.groups, names.keys().map(String::as_str))?;
-    if settings.bank {
-        let trained = |name: &&String| !settings.freezes(name);
-        let moves = |name: &&String| !name.starts_with(start::SECOND) && !name.starts_with("text_projection.");
-        if let Some(name) = names.keys().filter(trained).find(moves) {
-            let problem = format!("{name} is trained, but what the bank holds must stay as it is");
-            let mend = "train only `second.` and `text_projection.`, as recipe spn4cir-stage2 does";
-            return Err(TrainerError::settings("--bank", problem, mend));
-        }
-    }
+    Ok(())
+}
 
-    let data = start::fingerprint(inputs.train);
-    let mut header = checkpoint::Header::new(settings.clone(), inputs.config.clone(), data);
-    let mut notes = Vec::new();
-    let (mut tensors, mut state) = (Tensors::new(), None);
-    if let Some((path, found)) = checkpoint::newest(inputs.run, &mut |note| notes.push(note)) {
-        start::same_run(&path, &found.header, &header)?;
-        header = found.header;
-        tensors = found.model;
-        state = Some(found.optimizer);
-        notes.push(format!("resumed from step {} ({})", header.step, path.display()));
-    } else {
-        let own_second = inputs.start.keys().any(|name| name.starts_with(start::SECOND));
-        tensors.extend(start::initial(inputs.config, settings.seed)?);
-        tensors.append(&mut inputs.start);
-        if !own_second {
-            start::copy_second_pass(&mut tensors, inputs.config)?;
-        }
-    }
-    notes.into_iter().for_each(|note| tell(Event::Note(note)));
-
-    let rows = embed::rows(inputs.train, inputs.features)?;
-    let texts = Tokenized::new(inputs.texts, inputs.train);
-    let Inputs { config, train, features, .. } = inputs;
-    let context = Context { settings, config, train, features, rows: &rows, texts: &texts };
-    let end = inputs.until.unwrap_or(settings.steps).min(settings.steps);
-    let steps = header.step..end;
-    let mut replicas = Vec::with_capacity(devices.len());
-    for device in devices {
-        let mut replica = Replica::new(settings, config, tensors.clone(), device)?;
-        if let Some(state) = &state {
-            replica.optimizer.restore(state.clone(), header.optimizer_steps, &replica.device);
-        }
-        if settings.bank {
-            replica.bank = Some(Bank::new(&context, &replica.model, &replica.device)?);
-        }
-        replicas.push(replica);
-    }
-    drop((tensors, state));
-    let mut members = peers::on(&replicas.iter().map(|r| r.device.clone()).collect::<Vec<_>>(), settings.device)
-        .into_iter()
-        .zip(replicas);
+/// Runs the first replica through the loop, with the others beside it, each on a thread of its own.
+fn together<O: Objective>(
+    replicas: Vec<Replica<O>>,
+    peers: Vec<Box<dyn AllReduce>>,
+    run: &Run,
+    inputs: &Inputs,
+    header: &mut Header,
+    tell: &mut dyn FnMut(Event<Validated>),
+) -> Result<PathBuf> {
+    let steps = run.steps(header);
+    let mut members = peers.into_iter().zip(replicas);
     let Some((first, replica)) = members.next() else {
         return Err(TrainerError::settings("--devices", "there is none", "use at least one"));
     };
     std::thread::scope(|scope| {
         for (member, replica) in members {
-            let (steps, context) = (steps.clone(), &context);
+            let steps = steps.clone();
             scope.spawn(move || {
                 // The first device's thread reports it.
-                if let Err(problem) = follow(replica, context, steps, &*member) {
+                if let Err(problem) = follow(replica, steps, &*member) {
                     member.fail(&problem.to_string());
                 }
             });
         }
-        let led = lead(replica, &context, &inputs, &mut header, steps, &*first, tell);
+        let led = run.go(Leader { replica, inputs, peers: &*first }, header, tell);
         if let Err(problem) = &led {
             first.fail(&problem.to_string());
         }
@@ -213,69 +184,39 @@ pub fn finetune(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Ev
 }
 
 /// Another device's part: its share of every step.
-fn follow(mut replica: Replica, context: &Context, steps: Range<usize>, peers: &dyn AllReduce) -> Result<()> {
-    let mut batches = Batches::new(context.settings, context.train);
+fn follow<O: Objective>(mut replica: Replica<O>, steps: Range<usize>, peers: &dyn AllReduce) -> Result<()> {
     for step in steps {
-        (replica, ..) = replica.step(context, batches.of(step), step, peers)?;
+        (replica, _) = replica.step(step, peers)?;
     }
     Ok(())
 }
 
 /// The first device's part: steps like every device's, and all that is read and written.
-fn lead(
-    mut replica: Replica,
-    context: &Context,
-    inputs: &Inputs,
-    header: &mut checkpoint::Header,
-    steps: Range<usize>,
-    peers: &dyn AllReduce,
-    tell: &mut dyn FnMut(Event<Validated>),
-) -> Result<PathBuf> {
-    let settings = context.settings;
-    let mut journal = Journal::open(&inputs.run.join("metrics.jsonl"), header.step)?;
-    let mut batches = Batches::new(settings, context.train);
-    let per_epoch = batches.per_epoch();
-    let (started, first, end) = (Instant::now(), header.step, steps.end);
-    for step in steps {
-        let (next, values, norm) = replica.step(context, batches.of(step), step, peers)?;
-        replica = next;
-        header.step = step + 1;
-        journal.write(&json!({
-            "step": header.step, "epoch": header.step as f64 / per_epoch as f64, "loss": values.total, "q2t": values.q2t,
-            "t2t": values.t2t, "p2p": values.p2p, "lr": schedule::point(settings, step).rate, "gradient_norm": norm,
-        }))?;
-        let elapsed = started.elapsed().as_secs_f64();
-        let speed = (header.step - first) as f64 / elapsed.max(1e-9);
-        tell(Event::Step {
-            step: header.step,
-            steps: settings.steps,
-            loss: values.total,
-            triplets_per_second: speed * settings.batch as f64,
-        });
-        let last = header.step == end;
-        if header.step.is_multiple_of(settings.validate_every) || last {
-            let found = validate(&replica.model, settings, inputs, &replica.device)?;
-            journal.write(&found.line(header.step))?;
-            let (_, value) = found.selection;
-            tell(Event::Validation { step: header.step, found });
-            if header.best.is_none_or(|(best, _)| value > best) {
-                header.best = Some((value, header.step));
-                let path = inputs.run.join("best.safetensors");
-                checkpoint::save(&path, header, &weights::collect(&replica.model, "")?, &Tensors::new())?;
-            }
-        }
-        if header.step.is_multiple_of(settings.checkpoint_every) || last {
-            let (state, steps) = replica.optimizer.state()?;
-            header.optimizer_steps = steps;
-            let path = inputs.run.join(format!("step-{:08}.safetensors", header.step));
-            checkpoint::save(&path, header, &weights::collect(&replica.model, "")?, &state)?;
-            checkpoint::prune(inputs.run, KEPT);
-        }
+struct Leader<'a, O: Objective> {
+    replica: Replica<'a, O>,
+    inputs: &'a Inputs<'a>,
+    peers: &'a dyn AllReduce,
+}
+
+impl<O: Objective> Trainee for Leader<'_, O> {
+    type Found = Validated;
+
+    fn step(self, step: usize) -> Result<(Self, Stepped)> {
+        let (replica, stepped) = self.replica.step(step, self.peers)?;
+        Ok((Self { replica, ..self }, stepped))
     }
-    if end < settings.steps {
-        return Ok(inputs.run.join(format!("step-{:08}.safetensors", header.step)));
+
+    fn validate(&mut self, _: usize) -> Result<Validation<Validated>> {
+        let Replica { context, objective, learner, device, .. } = &self.replica;
+        let found = validation::validate(objective, learner, context.settings, self.inputs, device)?;
+        Ok(Validation { score: found.selection.1, line: found.line(), found })
     }
-    let path = inputs.run.join("final.safetensors");
-    checkpoint::save(&path, header, &weights::collect(&replica.model, "")?, &Tensors::new())?;
-    Ok(path)
+
+    fn weights(&self) -> Result<Tensors> {
+        self.replica.learner.collect()
+    }
+
+    fn optimizer(&self) -> &AdamW {
+        &self.replica.optimizer
+    }
 }

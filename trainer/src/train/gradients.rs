@@ -12,7 +12,13 @@ pub struct ParameterGradients(BTreeMap<String, Tensor<1>>);
 impl ParameterGradients {
     /// What a backward pass left for the parameters of `module`. Frozen parameters have no entry.
     pub fn of<M: Module>(module: &M, gradients: &Gradients) -> Self {
+        Self::behind("", module, gradients)
+    }
+
+    /// As [`ParameterGradients::of`], each name behind `prefix`.
+    pub fn behind<M: Module>(prefix: &str, module: &M, gradients: &Gradients) -> Self {
         struct Take<'a> {
+            prefix: &'a str,
             path: Vec<String>,
             gradients: &'a Gradients,
             found: BTreeMap<String, Tensor<1>>,
@@ -26,11 +32,11 @@ impl ParameterGradients {
             }
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
                 if let Some(gradient) = param.val().grad(self.gradients) {
-                    self.found.insert(self.path.join("."), flat(gradient));
+                    self.found.insert(format!("{}{}", self.prefix, self.path.join(".")), flat(gradient));
                 }
             }
         }
-        let mut take = Take { path: Vec::new(), gradients, found: BTreeMap::new() };
+        let mut take = Take { prefix, path: Vec::new(), gradients, found: BTreeMap::new() };
         module.visit(&mut take);
         Self(take.found)
     }

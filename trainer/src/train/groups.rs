@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
-    /// The beginning of parameter names ("qformer.word"), in which `*` stands for any text; "" is every parameter.
+    /// The beginning of parameter names ("qformer.word"), in which `*` stands for any text; "" is every parameter. `$` at
+    /// its end stands for the name's end. Parameters of the image encoder begin with "image_encoder."; they train where a
+    /// pattern begins so, too, and stay frozen elsewhere.
     #[serde(rename = "match")]
     pub pattern: String,
     /// Factor of the learning rate; 0 freezes.
@@ -30,15 +32,23 @@ impl Group {
 
     /// Whether a parameter belongs to it.
     pub fn matches(&self, name: &str) -> bool {
-        let mut parts = self.pattern.split('*');
-        let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else { return false };
-        parts.all(|part| match rest.find(part) {
-            Some(at) => {
-                rest = rest.get(at + part.len()..).unwrap_or_default();
-                true
-            }
-            None => false,
-        })
+        let (pattern, whole) = match self.pattern.strip_suffix('$') {
+            Some(pattern) => (pattern, true),
+            None => (self.pattern.as_str(), false),
+        };
+        let mut parts: Vec<&str> = pattern.split('*').collect();
+        // What must end the name is looked for there, not where it comes first.
+        let last = if whole && parts.len() > 1 { parts.pop() } else { None };
+        let mut rest = name;
+        for (at, part) in parts.into_iter().enumerate() {
+            let found = if at == 0 { rest.strip_prefix(part) } else { rest.split_once(part).map(|(_, rest)| rest) };
+            let Some(found) = found else { return false };
+            rest = found;
+        }
+        match last {
+            Some(last) => rest.ends_with(last),
+            None => !whole || rest.is_empty(),
+        }
     }
 }
 
@@ -91,6 +101,9 @@ mod tests {
         assert_eq!(rate("qformer.blocks.3.cross.key.weight"), 0.5);
         assert_eq!(rate("qformer.blocks.3.attention.key.weight"), 0.1);
         assert_eq!(rate("temperature"), 1.0);
+        let ends = |pattern: &str, name: &str| Group::frozen(pattern).matches(name);
+        assert!(ends("qformer.word$", "qformer.word") && !ends("qformer.word$", "qformer.word_projection.weight"));
+        assert!(ends("a.*.bias$", "a.bias.0.bias") && !ends("a.*.bias$", "a.bias.0.bias2"));
         let names = ["qformer.word", "qformer.blocks.0.cross.key.weight", "qformer.norm.beta", "temperature"];
         check(&groups, names.into_iter()).unwrap();
         let refused = |groups: &[Group]| check(groups, names.into_iter()).unwrap_err().to_string();

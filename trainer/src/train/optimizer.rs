@@ -35,7 +35,7 @@ impl AdamW {
             epsilon: settings.epsilon,
             weight_decay: settings.weight_decay,
             clip: settings.clip,
-            groups: settings.groups.clone(),
+            groups: settings.groups_in_force(),
             steps: 0,
             moments: BTreeMap::new(),
         }
@@ -58,6 +58,16 @@ impl AdamW {
     /// # Errors
     /// [`TrainerError::Checkpoint`] when the gradient is not finite.
     pub fn update<M: Module>(&mut self, module: M, grads: &ParameterGradients, at: Point) -> Result<(M, f64)> {
+        let pace = self.begin(grads, at)?;
+        Ok((self.apply(module, "", grads, pace), pace.norm))
+    }
+
+    /// Begins an update: counts a step and finds how much of the gradient is taken. [`AdamW::apply`] follows for each module
+    /// that has a part of it.
+    ///
+    /// # Errors
+    /// As [`AdamW::update`].
+    pub(super) fn begin(&mut self, grads: &ParameterGradients, at: Point) -> Result<Pace> {
         let norm = grads.norm()?;
         if !norm.is_finite() {
             return Err(TrainerError::checkpoint(
@@ -68,8 +78,12 @@ impl AdamW {
         }
         self.steps += 1;
         let scale = if self.clip > 0.0 && norm > self.clip { self.clip / norm } else { 1.0 };
-        let mut update = Update { path: Vec::new(), optimizer: self, grads, at, scale };
-        Ok((module.map(&mut update), norm))
+        Ok(Pace { at, scale, norm })
+    }
+
+    /// Updates `module`, whose parameters' names stand behind `prefix`.
+    pub(super) fn apply<M: Module>(&mut self, module: M, prefix: &str, grads: &ParameterGradients, pace: Pace) -> M {
+        module.map(&mut Update { prefix, path: Vec::new(), optimizer: self, grads, pace })
     }
 
     /// The state as named tensors (`first.<parameter>`, `second.<parameter>`) and the number of steps taken.
@@ -90,7 +104,10 @@ impl AdamW {
     }
 
     /// Takes over a stored state.
-    pub fn restore(&mut self, tensors: Tensors, steps: u64, device: &Device) {
+    ///
+    /// # Errors
+    /// [`TrainerError::Checkpoint`] when a parameter has one of the two moments only.
+    pub fn restore(&mut self, tensors: Tensors, steps: u64, device: &Device) -> Result<()> {
         self.steps = steps;
         let mut second: BTreeMap<String, Vec<f32>> = BTreeMap::new();
         let mut first: BTreeMap<String, Vec<f32>> = BTreeMap::new();
@@ -105,22 +122,39 @@ impl AdamW {
             let n = values.len();
             Tensor::<1>::from_data(TensorData::new(values, [n]), device)
         };
-        self.moments = first
-            .into_iter()
-            .filter_map(|(name, values)| {
-                let second = second.remove(&name)?;
-                Some((name, Moments { first: tensor(values), second: tensor(second) }))
-            })
-            .collect();
+        let mut moments = BTreeMap::new();
+        for (name, values) in first {
+            let Some(other) = second.remove(&name) else { return Err(halved(&name)) };
+            moments.insert(name, Moments { first: tensor(values), second: tensor(other) });
+        }
+        if let Some(name) = second.keys().next() {
+            return Err(halved(name));
+        }
+        self.moments = moments;
+        Ok(())
     }
 }
 
+/// A state that lacks one of a parameter's moments.
+fn halved(name: &str) -> TrainerError {
+    let problem = "the optimiser's state has one of its two moments only";
+    TrainerError::checkpoint(name, problem, "use an earlier checkpoint of the run, or start it again")
+}
+
+/// One update's rate and β₁, the share of the gradient that clipping leaves, and its norm before that.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    at: Point,
+    scale: f64,
+    pub norm: f64,
+}
+
 struct Update<'a> {
+    prefix: &'a str,
     path: Vec<String>,
     optimizer: &'a mut AdamW,
     grads: &'a ParameterGradients,
-    at: Point,
-    scale: f64,
+    pace: Pace,
 }
 
 impl ModuleMapper for Update<'_> {
@@ -133,14 +167,14 @@ impl ModuleMapper for Update<'_> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = self.path.join(".");
+        let name = format!("{}{}", self.prefix, self.path.join("."));
         let Some(grad) = self.grads.get(&name).cloned() else {
             return param;
         };
         let AdamW { betas: (_, b2), epsilon, weight_decay, steps, ref mut moments, .. } = *self.optimizer;
         let (of_rate, of_decay) = groups::factors(&self.optimizer.groups, &name);
-        let (rate, b1) = (self.at.rate * of_rate, self.at.beta1);
-        let grad = if self.scale < 1.0 { grad * self.scale } else { grad };
+        let (rate, b1) = (self.pace.at.rate * of_rate, self.pace.at.beta1);
+        let grad = if self.pace.scale < 1.0 { grad * self.pace.scale } else { grad };
         let old = moments.remove(&name);
         let (first, second) = match old {
             Some(Moments { first, second }) => {

@@ -1,7 +1,7 @@
 //! Recipes: files of choices, those of the papers built in.
 
 use super::choices::Choices;
-use super::settings::Recipe;
+use super::objective::two_pass::Losses;
 use crate::error::{Result, TrainerError};
 use crate::fsx;
 use clap::ValueEnum;
@@ -24,7 +24,7 @@ pub const BUILT_IN: [(&str, &str); 8] = [
 /// # Errors
 /// [`TrainerError::Settings`] when there is none of that name, or its file has a mistake: with the line.
 pub fn find(name: &str) -> Result<Choices> {
-    if let Ok(losses) = Recipe::from_str(name, false) {
+    if let Ok(losses) = Losses::from_str(name, false) {
         return Ok(Choices { losses: Some(losses), ..Choices::default() });
     }
     if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
@@ -73,6 +73,7 @@ pub fn parse(text: &str, place: &str) -> Result<Choices> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use super::super::objective::ObjectiveSettings;
     use super::super::settings::{Schedule, Settings};
     use super::*;
     use crate::train::groups;
@@ -106,11 +107,9 @@ mod tests {
             (settings.batch, settings.steps, settings.schedule_steps, settings.warmup),
             (128, 11_000, 17_600, 352)
         );
-        assert_eq!((settings.learning_rate, settings.t2t, settings.p2p), (1e-5, 0.4, 0.4));
-        assert_eq!(
-            (settings.schedule, settings.recipe, settings.freeze_words),
-            (Schedule::OneCycle, Recipe::Sprc, false)
-        );
+        let ObjectiveSettings::TwoPass(own) = &settings.objective;
+        assert_eq!((settings.learning_rate, own.t2t, own.p2p, own.losses), (1e-5, 0.4, 0.4, Losses::Sprc));
+        assert_eq!((settings.schedule, settings.freeze_words), (Schedule::OneCycle, false));
     }
 
     #[test]
@@ -118,7 +117,8 @@ mod tests {
         let recipe = parse("losses = \"sprc\"\nepochs = 2\nlearning-rate = 1e-5\n", "x.toml").unwrap();
         let option = Choices { steps: Some(7), learning_rate: Some(2e-5), ..Choices::default() };
         let settings = option.over(recipe).settings(1000).unwrap();
-        assert_eq!((settings.steps, settings.learning_rate, settings.recipe), (7, 2e-5, Recipe::Sprc));
+        let ObjectiveSettings::TwoPass(own) = &settings.objective;
+        assert_eq!((settings.steps, settings.learning_rate, own.losses), (7, 2e-5, Losses::Sprc));
         let problem = |text: &str| parse(text, "x.toml").unwrap_err().to_string();
         let unknown = problem("# first\nbatch = 8\nlerning-rate = 1\n");
         assert!(unknown.contains("x.toml, line 3") && unknown.contains("lerning-rate"), "{unknown}");
@@ -127,6 +127,6 @@ mod tests {
         assert!(problem("[[groups]]\nmatch = \"x\"\nrates = 1").contains("line 3"));
         assert!(find("cirr").unwrap_err().to_string().contains("cirr-finetune"));
         let losses = find("captions").unwrap();
-        assert_eq!((losses.losses, losses.batch), (Some(Recipe::Captions), None));
+        assert_eq!((losses.losses, losses.batch), (Some(Losses::Captions), None));
     }
 }

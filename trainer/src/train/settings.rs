@@ -1,23 +1,13 @@
 //! What a training run is asked to do; written into its checkpoints, so that a resumed run is the same run.
 
-use super::groups::{self, Group};
+use super::groups::Group;
+use super::learner::IMAGE_ENCODER;
+use super::objective::ObjectiveSettings;
+use super::objective::two_pass::TwoPassSettings;
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use burn::tensor::{DType, Device, FloatDType};
 use serde::{Deserialize, Serialize};
-
-/// Which losses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Recipe {
-    /// q2t + λ·t2t + α·p2p with reverse modifiers (paper, eq. 9).
-    #[default]
-    Ptha,
-    /// Text-only query against target, in both directions: image–text contrast (BLIP-2's ITC) on captions.
-    Captions,
-    /// q2t + λ·t2t + α·align: the fusion tokens' mean towards the learned prompt tokens' mean (SPRC).
-    Sprc,
-}
 
 /// What the forward and backward passes compute in. Master weights and the optimiser's moments are f32 always.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -78,8 +68,9 @@ pub enum Selection {
 /// All settings of a fine-tuning run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Losses.
-    pub recipe: Recipe,
+    /// What is trained towards.
+    #[serde(flatten)]
+    pub objective: ObjectiveSettings,
     /// Seed of everything random.
     pub seed: u64,
     /// Where it runs.
@@ -122,23 +113,11 @@ pub struct Settings {
     pub weight_decay: f64,
     /// Largest global gradient norm; 0: any.
     pub clip: f64,
-    /// q2t label smoothing (MTST_PTHA's code: 0.1; paper: none).
-    pub label_smoothing: f64,
-    /// λ, weight of t2t.
-    pub t2t: f64,
-    /// α, weight of p2p or align.
-    pub p2p: f64,
     /// Share of rows whose text changes nothing and whose target is the reference.
     #[serde(default)]
     pub unchanged: f64,
     /// Triplets with similar targets that go into one batch together; 1 shuffles freely.
     pub group: usize,
-    /// Whether every target image of the training split is a negative, its embedding computed once from the starting
-    /// weights (SPN4CIR's second stage): the target side must be frozen, and the first pass runs without dropout.
-    #[serde(default)]
-    pub bank: bool,
-    /// Whether other right targets of a query count as negatives when a batch holds them (published code: yes).
-    pub keep_false_negatives: bool,
     /// Whether the word embeddings stay as they were loaded.
     pub freeze_words: bool,
     /// Steps between validations.
@@ -165,7 +144,7 @@ impl Settings {
     /// SPRC's published settings for CIRR, one step long: where an imported checkpoint, a test or a benchmark starts from.
     pub fn sprc() -> Self {
         Self {
-            recipe: Recipe::Sprc,
+            objective: ObjectiveSettings::TwoPass(TwoPassSettings::sprc()),
             seed: 0,
             device: DeviceKind::Cpu,
             batch: 128,
@@ -182,14 +161,9 @@ impl Settings {
             epsilon: 1e-7,
             weight_decay: 0.05,
             clip: 1.0,
-            label_smoothing: 0.0,
-            t2t: 0.4,
-            p2p: 0.4,
             unchanged: 0.0,
-            bank: false,
             precision: Precision::F32,
             group: 1,
-            keep_false_negatives: true,
             freeze_words: false,
             validate_every: 1,
             validate_queries: 1,
@@ -198,9 +172,14 @@ impl Settings {
         }
     }
 
-    /// Whether a parameter stays as it was loaded.
-    pub fn freezes(&self, name: &str) -> bool {
-        (self.freeze_words && name == "qformer.word") || groups::is_frozen(&self.groups, name)
+    /// Which parameters train and how: the run's own groups, the word embeddings where they are frozen, and the image
+    /// encoder, of which only what a group names by [`IMAGE_ENCODER`] trains.
+    pub fn groups_in_force(&self) -> Vec<Group> {
+        let of_encoder = |group: &&Group| group.pattern.starts_with(IMAGE_ENCODER);
+        let words = self.freeze_words.then(|| Group::frozen(self.objective.family().words()));
+        let encoder = self.groups.iter().filter(of_encoder).cloned().chain([Group::frozen(IMAGE_ENCODER)]);
+        let rest = self.groups.iter().filter(|group| !of_encoder(group)).cloned();
+        words.into_iter().chain(encoder).chain(rest).collect()
     }
 
     /// Checks every field.
@@ -212,9 +191,6 @@ impl Settings {
             |option: &str, problem: String| Err(TrainerError::settings(option, problem, "choose another value"));
         if self.batch < 2 {
             return wrong("--batch", format!("{} leaves no negatives in a batch", self.batch));
-        }
-        if self.bank && (self.recipe == Recipe::Captions || self.t2t > 0.0 || self.p2p > 0.0) {
-            return wrong("--bank", "it is for q2t alone (--t2t 0 --p2p 0)".into());
         }
         if !(1..=self.batch).contains(&self.devices) {
             return wrong("--devices", format!("{} for a batch of {}", self.devices, self.batch));
@@ -232,15 +208,12 @@ impl Settings {
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
             return wrong("--learning-rate", format!("{} is not a positive number", self.learning_rate));
         }
-        if !(0.0..1.0).contains(&self.label_smoothing) {
-            return wrong("--label-smoothing", format!("{} is not in [0, 1)", self.label_smoothing));
-        }
         if !(0.0..=0.9).contains(&self.unchanged) {
             return wrong("--unchanged", format!("{} is not in [0, 0.9]", self.unchanged));
         }
         if self.group == 0 || self.checkpoint_every == 0 || self.validate_every == 0 {
             return wrong("--group, --checkpoint-every, --validate-every", "must be at least 1".into());
         }
-        Ok(())
+        self.objective.family().check()
     }
 }

@@ -1,12 +1,16 @@
 //! A step's gradients do not depend on how its batch is computed: in pieces, or on several devices.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use super::forward::{Bank, Context};
 use super::gradients::ParameterGradients;
-use super::peers::{Alone, group};
-use super::settings::{Precision, Recipe, Settings};
-use super::start;
-use super::step::{Losses, gradients};
+use super::groups::Group;
+use super::learner::{IMAGE_ENCODER, Learner};
+use super::objective::loss::Figures;
+use super::objective::two_pass::{Losses, TwoPassObjective, TwoPassSettings};
+use super::objective::{Objective, ObjectiveSettings};
+use super::peers::{AllReduce, Alone, group};
+use super::piece::Context;
+use super::settings::{Precision, Settings};
+use super::step::Step;
 use crate::data::table::{Table, Triplet};
 use crate::embed::Tokenized;
 use crate::error::Result;
@@ -15,16 +19,16 @@ use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::config::TextConfig;
-use thisbut_model::method::TwoPass;
+use thisbut_model::nn::ImageEncoder;
 use thisbut_model::text::TextReader;
-use thisbut_model::weights;
+use thisbut_model::weights::{self, Tensors};
 
 const WORDS: [&str; 10] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "but", "in", "red", "blue", "now", "square"];
 const IMAGES: usize = 9;
 const TRIPLETS: u32 = 13;
 
-/// Image tokens that are a function of the row.
-struct Waves(usize, usize);
+/// Image tokens that are a function of the row: T, C and the side of their pixels.
+struct Waves(usize, usize, usize);
 
 impl ImageTokens for Waves {
     fn row(&self, name: &str) -> Result<usize> {
@@ -32,11 +36,18 @@ impl ImageTokens for Waves {
     }
 
     fn tokens(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>> {
-        let each = self.0 * self.1;
-        let value = |row: usize, i: usize| ((row * 7919 + i * 104_729) % 1013) as f32 / 506.0 - 1.0;
-        let values: Vec<f32> = rows.iter().flat_map(|row| (0..each).map(move |i| value(*row, i))).collect();
-        Ok(Tensor::from_data(TensorData::new(values, [rows.len(), self.0, self.1]), device))
+        Ok(Tensor::from_data(TensorData::new(waves(rows, self.0 * self.1), [rows.len(), self.0, self.1]), device))
     }
+
+    fn pixels(&self, rows: &[usize], device: &Device) -> Result<Tensor<4>> {
+        let side = self.2;
+        Ok(Tensor::from_data(TensorData::new(waves(rows, 3 * side * side), [rows.len(), 3, side, side]), device))
+    }
+}
+
+fn waves(rows: &[usize], each: usize) -> Vec<f32> {
+    let value = |row: usize, i: usize| ((row * 7919 + i * 104_729) % 1013) as f32 / 506.0 - 1.0;
+    rows.iter().flat_map(|row| (0..each).map(move |i| value(*row, i))).collect()
 }
 
 /// Triplets with texts of different lengths, more of them than a batch's part has to be.
@@ -53,29 +64,36 @@ fn table() -> Table {
     Table { triplets: (0..TRIPLETS).map(triplet).collect(), ..Table::default() }
 }
 
-type Found = (BTreeMap<String, Vec<f32>>, Losses);
+type Found = (BTreeMap<String, Vec<f32>>, Figures);
 
 /// Gradients and losses of one batch of all triplets but one, in an order of its own.
 fn run(settings: &Settings, config: &RetrievalConfig) -> Found {
-    let reader = TextReader::new(&config, &WORDS.join("\n")).unwrap();
-    let (table, features) = (table(), Waves(config.image_tokens(), config.image_width()));
-    let texts = Tokenized::new(&reader, &table);
+    let words = TextReader::new(config, &WORDS.join("\n")).unwrap();
+    let table = table();
+    let features = Waves(config.image_tokens(), config.image_width(), config.preprocess.size);
+    let texts = Tokenized::new(&words, &table);
     let rows: Vec<usize> = (0..IMAGES).collect();
     let context = Context { settings, config, train: &table, features: &features, rows: &rows, texts: &texts };
     let batch: Vec<u32> = (0..TRIPLETS).map(|i| i * 5 % TRIPLETS).skip(1).collect();
     let plain = Device::flex();
     let device = plain.clone().autodiff();
-    let mut tensors = start::initial(config, 3).unwrap();
-    start::copy_second_pass(&mut tensors, config).unwrap();
-    let model = || weights::load(TwoPass::new(config, &device).unwrap(), "", &mut tensors.clone()).unwrap();
-    let read = |(found, losses): (ParameterGradients, Losses)| {
+    let ObjectiveSettings::TwoPass(own) = &settings.objective;
+    let objective = TwoPassObjective::new(own, config).unwrap();
+    let mut tensors = objective.start(Tensors::new(), 3).unwrap();
+    plain.seed(3);
+    tensors.extend(weights::collect(&ImageEncoder::new(config, &plain), IMAGE_ENCODER).unwrap());
+    let groups = settings.groups_in_force();
+    let read = |(found, losses): (ParameterGradients, Figures)| {
         let values = |g: &Tensor<1>| g.clone().into_data().try_to_vec::<f32>().unwrap();
         (found.iter().map(|(name, g)| (name.to_owned(), values(g))).collect::<BTreeMap<_, _>>(), losses)
     };
-    let step = |peers: &dyn super::peers::AllReduce| {
-        let model = model();
-        let bank = settings.bank.then(|| Bank::new(&context, &model, &plain).unwrap());
-        read(gradients(&context, bank.as_ref(), &model, &batch, 5, peers, &device).unwrap())
+    let step = |peers: &dyn AllReduce| {
+        let learner = Learner::new(objective.model(&device).unwrap(), config, &groups, &device);
+        let learner = learner.load(&mut tensors.clone()).unwrap().freeze(&groups);
+        let mut objective = objective.clone();
+        objective.prepare(&learner.model, &context, &plain).unwrap();
+        let task = Step { context: &context, objective: &objective, peers, device: &device };
+        read(task.gradients(&learner, &batch, 5).unwrap())
     };
     if settings.devices == 1 {
         return step(&Alone);
@@ -99,7 +117,7 @@ fn difference(a: &Found, b: &Found) -> f32 {
         let apart: Vec<f32> = x.iter().zip(&b.0[name]).map(|(p, q)| p - q).collect();
         largest(&apart) / largest(x).max(1e-3 * overall)
     };
-    let losses = |l: &Losses| [l.total, l.q2t, l.t2t, l.p2p];
+    let losses = |l: &Figures| l.parts.iter().map(|(_, value)| *value).chain([l.total]).collect::<Vec<_>>();
     let loss = losses(&a.1).into_iter().zip(losses(&b.1)).map(|(p, q)| (p - q).abs() as f32).fold(0.0, f32::max);
     a.0.iter().map(parameter).fold(loss, f32::max)
 }
@@ -113,9 +131,13 @@ fn config(dropout: f64) -> RetrievalConfig {
 
 /// The recipes with every loss that they know; dropout is on.
 fn cases() -> Vec<(&'static str, Settings, RetrievalConfig)> {
-    let base = Settings { seed: 11, batch: TRIPLETS as usize - 1, keep_false_negatives: false, ..Settings::sprc() };
-    let of = |recipe| Settings { recipe, ..base.clone() };
-    let q2t = Settings { t2t: 0.0, p2p: 0.0, label_smoothing: 0.1, ..of(Recipe::Ptha) };
+    let base = Settings { seed: 11, batch: TRIPLETS as usize - 1, ..Settings::sprc() };
+    let sprc = TwoPassSettings { keep_false_negatives: false, ..TwoPassSettings::sprc() };
+    let with = |own: TwoPassSettings| Settings { objective: ObjectiveSettings::TwoPass(own), ..base.clone() };
+    let of = |losses| with(TwoPassSettings { losses, ..sprc.clone() });
+    let q2t = TwoPassSettings { losses: Losses::Ptha, t2t: 0.0, p2p: 0.0, label_smoothing: 0.1, ..sprc.clone() };
+    let encoder = Group { pattern: IMAGE_ENCODER.into(), rate: 0.1, decay: 1.0 };
+    let in_part = Settings { groups: vec![encoder], ..of(Losses::Ptha) };
     let mut ones = config(0.1);
     let of_ones = ones.two_pass_mut().unwrap();
     of_ones.second_pass_mask = thisbut_model::config::SecondPassMask::AllOnes;
@@ -126,13 +148,14 @@ fn cases() -> Vec<(&'static str, Settings, RetrievalConfig)> {
     let mut second = config(0.1);
     second.two_pass_mut().unwrap().own_second_pass = true;
     vec![
-        ("sprc", of(Recipe::Sprc), config(0.1)),
-        ("ptha", of(Recipe::Ptha), config(0.1)),
-        ("ptha, other switches", of(Recipe::Ptha), ones),
-        ("ptha, other widths", of(Recipe::Ptha), mapped),
-        ("captions", of(Recipe::Captions), config(0.1)),
-        ("q2t", q2t.clone(), config(0.1)),
-        ("bank", Settings { bank: true, ..q2t }, second),
+        ("sprc", of(Losses::Sprc), config(0.1)),
+        ("ptha", of(Losses::Ptha), config(0.1)),
+        ("ptha, other switches", of(Losses::Ptha), ones),
+        ("ptha, other widths", of(Losses::Ptha), mapped),
+        ("captions", of(Losses::Captions), config(0.1)),
+        ("q2t", with(q2t.clone()), config(0.1)),
+        ("bank", with(TwoPassSettings { bank: true, ..q2t }), second),
+        ("ptha, image encoder", in_part, config(0.1)),
     ]
 }
 

@@ -1,15 +1,18 @@
 //! Recall on the validation split while a run goes on, and the figure that chooses the best checkpoint.
 
 use super::finetune::Inputs;
-use super::settings::{Recipe, Selection, Settings};
+use super::learner::Learner;
+use super::objective::Objective;
+use super::settings::{Selection, Settings};
 use crate::embed::{self, Tokenized};
-use crate::error::Result;
+use crate::error::{Result, TrainerError};
+use crate::features::ImageTokens;
 use crate::metrics::{Accumulator, Recall};
 use burn::tensor::Device;
 use serde_json::json;
 use std::collections::BTreeMap;
 use thisbut_model::Retrieval;
-use thisbut_model::method::{TwoPass, similarity};
+use thisbut_model::method::similarity;
 use thisbut_model::text::Tokens;
 
 /// Queries embedded together.
@@ -26,8 +29,8 @@ pub struct Validated {
 }
 
 impl Validated {
-    /// The metrics file's line: R@1 and R@10 of all and of each group, every figure of the protocol, and the selection.
-    pub fn line(&self, step: usize) -> serde_json::Value {
+    /// The metrics file's keys: R@1 and R@10 of all and of each group, every figure of the protocol, and the selection.
+    pub fn line(&self) -> serde_json::Map<String, serde_json::Value> {
         let two = |recall: &Recall| json!({ "r1": recall.r1, "r10": recall.r10 });
         let groups: serde_json::Map<_, _> = self.groups.iter().map(|(name, r)| (name.clone(), two(r))).collect();
         let mut val = two(&self.total);
@@ -35,7 +38,8 @@ impl Validated {
         let known = self.total.figures().into_iter().filter_map(|f| Some((f.key.to_owned(), f.value?.into())));
         let figures: serde_json::Map<_, serde_json::Value> = known.collect();
         let selection = json!({ "rule": self.selection.0, "value": self.selection.1 });
-        json!({ "step": step, "val": val, "figures": figures, "selection": selection })
+        let line = [("val", val), ("figures", figures.into()), ("selection", selection)];
+        line.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 }
 
@@ -43,13 +47,21 @@ impl Validated {
 ///
 /// # Errors
 /// When images or the device fail.
-pub fn validate(model: &TwoPass, settings: &Settings, inputs: &Inputs, device: &Device) -> Result<Validated> {
+pub fn validate<O: Objective>(
+    objective: &O,
+    learner: &Learner<O::Model>,
+    settings: &Settings,
+    inputs: &Inputs,
+    device: &Device,
+) -> Result<Validated> {
     let table = inputs.validation;
-    let model = embed::without_gradient(model);
-    let retrieval = Retrieval::new(inputs.config.clone(), None, model, inputs.texts.clone(), device);
-    let rows = embed::rows(table, inputs.features)?;
-    let gallery = embed::gallery(&retrieval, inputs.features, &table.gallery, &rows)?;
+    let learner = learner.valid();
+    let images = learner.images(inputs.features);
+    let rows = embed::rows(table, &images)?;
     let texts = Tokenized::new(inputs.texts, table);
+    let method = learner.model.clone();
+    let retrieval = Retrieval::new(inputs.config.clone(), None, method, inputs.texts.clone(), device);
+    let gallery = embed::gallery(&retrieval, &images, &table.gallery, &rows)?;
     // Every n-th query: the file is ordered by group.
     let count = if settings.validate_queries > 0 { settings.validate_queries } else { table.triplets.len() };
     let every = table.triplets.len().div_ceil(count.max(1)).max(1);
@@ -59,11 +71,11 @@ pub fn validate(model: &TwoPass, settings: &Settings, inputs: &Inputs, device: &
     for batch in chosen.chunks(BATCH) {
         let tokens: Vec<&Tokens> = batch.iter().map(|triplet| texts.tokens(*triplet)).collect();
         let references = batch.iter().map(|triplet| rows[table.triplets[*triplet as usize].reference as usize]);
-        let images = match settings.recipe {
-            Recipe::Captions => None,
-            _ => Some(retrieval.encoded(inputs.features.tokens(&references.collect::<Vec<_>>(), device)?)),
+        let references = match objective.composes() {
+            true => Some(retrieval.encoded(images.tokens(&references.collect::<Vec<_>>(), device)?)),
+            false => None,
         };
-        let queries = retrieval.query(images.as_ref(), &tokens)?;
+        let queries = retrieval.query(references.as_ref(), &tokens)?;
         let scores = embed::read(similarity(queries, gallery.clone()))?;
         for (scores, triplet) in scores.chunks(table.gallery.len()).zip(batch) {
             let triplet = &table.triplets[*triplet as usize];
@@ -75,7 +87,9 @@ pub fn validate(model: &TwoPass, settings: &Settings, inputs: &Inputs, device: &
             ranks.add(scores, &query)?;
         }
     }
-    let total = ranks.overall().unwrap_or_default();
+    let total = ranks.overall().ok_or_else(|| {
+        TrainerError::data("the validation split", "has no queries", "add some, or train on another data set")
+    })?;
     let selection = total.selection(table.protocol, settings.selection == Selection::Mean);
     Ok(Validated { total, groups: ranks.groups(), selection })
 }

@@ -30,8 +30,8 @@ impl Args {
                     let c = RetrievalConfig::preset(name)?;
                     super::print(format_args!(
                         "{name:<12} {}: {}, N = {}, P = {}, {} image tokens of {}, {} text tokens",
-                        c.method.name(),
-                        c.method.summary(),
+                        c.method.family().name(),
+                        c.method.family().summary(),
                         c.target_tokens,
                         c.projection,
                         c.image_tokens(),

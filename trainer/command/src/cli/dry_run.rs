@@ -49,7 +49,7 @@ pub fn dry_run(
     };
     let fused = settings.device == DeviceKind::Cpu;
     let of = |settings: &Settings, load| memory(settings, config, counts, load, fused, train.images.len());
-    let full = of(settings, load);
+    let full = of(settings, load)?;
     super::print(format_args!(
         "memory of each device, {} triplets at a time (an estimate, within a factor of 1.3 on a CPU):\n{full}",
         load.rows
@@ -70,14 +70,14 @@ pub fn dry_run(
             super::print(format_args!("feature cache of these images: {f32} as f32, {f16} as f16, {int8} as int8"))?;
         }
     }
-    let work = flops::step(settings, config, load);
+    let work = flops::step(settings, config, load)?;
     super::print(format_args!(
         "arithmetic: {:.3} TFLOP a step, {:.1} PFLOP in all",
         work / 1e12,
         work * settings.steps as f64 / 1e15
     ))?;
     let few = Settings { batch: settings.batch.min(8), sub_batch: 0, devices: 1, ..settings.clone() };
-    let small = of(&few, Load::longest(&few, config));
+    let small = of(&few, Load::longest(&few, config))?;
     let device = choose(settings.device);
     match (device, texts) {
         (Ok(device), Some(texts)) if small.total() < SMALL => {

@@ -141,7 +141,7 @@ impl Args {
             if !(1..full).contains(&width) {
                 bail!("--width {width} for a model of {full}; give less, and at least 1");
             }
-            retriever = retriever.narrowed(&compress::principal_axes(&targets, full, width), width)?;
+            retriever = retriever.narrowed(&compress::principal_axes(&targets, full, width)?, width)?;
             targets = targets_of(&retriever)?;
         }
         bar.finish_and_clear();

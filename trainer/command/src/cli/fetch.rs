@@ -20,7 +20,7 @@ pub struct Args {
     /// The hub's branch, tag or commit.
     #[arg(long, default_value = "main")]
     revision: String,
-    /// Only files of this name, `*` for any part; may be given several times.
+    /// Only files of this name, `*` for any part, `?` for any character; may be given several times.
     #[arg(long)]
     only: Vec<String>,
     /// Seconds without a byte after which a connection counts as broken.

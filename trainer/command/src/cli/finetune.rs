@@ -12,8 +12,8 @@ use thisbut_trainer::tensor_file::Precision;
 use thisbut_trainer::train::choices::Choices;
 use thisbut_trainer::train::event::Event;
 use thisbut_trainer::train::finetune::{Inputs, finetune};
+use thisbut_trainer::train::objective::two_pass::Losses;
 use thisbut_trainer::train::recipes;
-use thisbut_trainer::train::settings::Recipe;
 use thisbut_trainer::{fsx, import};
 
 /// Fine-tune on triplets; a run that was stopped goes on where its newest checkpoint stands.
@@ -122,7 +122,7 @@ impl Args {
         }
         let (mut validation, complaints) = data.load(Split::Val, &options)?;
         super::complain(&complaints, 20);
-        let captions = choices.losses == Some(Recipe::Captions);
+        let captions = choices.losses == Some(Losses::Captions);
         if captions {
             let described = described::load(&self.dataset)?.unwrap_or_default();
             train = derive::captions(&train, &described)?;
@@ -163,9 +163,9 @@ impl Args {
         };
         let bar = super::progress("steps");
         let path = finetune(&settings, inputs, &mut |event| match event {
-            Event::Step { step, steps, loss, triplets_per_second, .. } => {
+            Event::Step { step, steps, losses, triplets_per_second } => {
                 super::advance(&bar, step, steps);
-                bar.set_message(format!("loss {loss:.3}, {triplets_per_second:.0} triplets/s"));
+                bar.set_message(format!("{losses}, {triplets_per_second:.0} triplets/s"));
             }
             Event::Validation { step, found } => {
                 let groups: Vec<String> =

@@ -293,9 +293,9 @@ impl Train {
         };
         let bar = super::progress("steps");
         let path = train(&settings, inputs, &mut |event| match event {
-            Event::Step { step, steps, loss, triplets_per_second, .. } => {
+            Event::Step { step, steps, losses, triplets_per_second } => {
                 super::advance(&bar, step, steps);
-                bar.set_message(format!("loss {loss:.3}, {triplets_per_second:.1} triplets/s"));
+                bar.set_message(format!("{losses}, {triplets_per_second:.1} triplets/s"));
             }
             Event::Validation { step, found } => bar.suspend(|| {
                 super::note(format_args!(

@@ -9,22 +9,24 @@ use crate::data::derive;
 use crate::data::table::{Table, Triplet};
 use crate::device::{self, DeviceKind};
 use crate::embed::{self, read};
-use crate::error::{Result, TrainerError};
+use crate::error::Result;
 use crate::features::ImageTokens;
 use crate::fsx;
+use crate::train::batches::Batches;
+use crate::train::checkpoint::Header;
 use crate::train::event::Event;
 use crate::train::gradients::ParameterGradients;
-use crate::train::journal::Journal;
+use crate::train::learner::freeze;
+use crate::train::objective::loss::Figures;
 use crate::train::optimizer::AdamW;
+use crate::train::run::{self, Run, Stepped, Trainee, Validation};
 use crate::train::settings::Settings;
-use crate::train::{batches, checkpoint, schedule, start};
+use crate::train::{schedule, start};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
-use serde_json::json;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Instant;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::generator::mtst::{Prompt, answer_logits};
 use thisbut_model::generator::{Adapted, Bpe, Decoder, FrozenBlock, Llama, Mtst, MtstConfig};
@@ -37,8 +39,6 @@ use validate::validate;
 
 pub use validate::Validated;
 
-/// Checkpoints that a run keeps.
-const KEPT: usize = 2;
 /// Characters of a text that are read; an answer has far fewer.
 const LONGEST: usize = 4096;
 /// Pieces of a batch that a CPU computes at the same time: much of what stands between the products keeps one core busy.
@@ -208,42 +208,28 @@ impl Context<'_> {
 pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event<Validated>)) -> Result<PathBuf> {
     settings.check()?;
     fsx::create_dir(inputs.run)?;
-    if settings.batch > inputs.train.triplets.len() {
-        let problem = format!("{} is more than the {} training triplets", settings.batch, inputs.train.triplets.len());
-        return Err(TrainerError::settings("--batch", problem, "choose a smaller batch"));
-    }
+    let batches = Batches::new(settings, inputs.train)?;
     let plain = device::choose(settings.device)?;
     let device = plain.clone().autodiff();
     settings.precision.check(&plain)?;
-    let mut header = checkpoint::Header::new(settings.clone(), inputs.config.clone(), start::fingerprint(inputs.train));
-    header.generator = Some(inputs.setup.clone());
+    let mut wanted = Header::new(settings.clone(), inputs.config.clone(), start::fingerprint(inputs.train));
+    wanted.generator = Some(inputs.setup.clone());
     let head = |device: &Device| Mtst::of(inputs.config, &inputs.setup.mtst, &inputs.setup.language, device);
-    let (mut tensors, mut state) = (Tensors::new(), None);
-    let mut notes = Vec::new();
-    if let Some((path, found)) = checkpoint::newest(inputs.run, &mut |note| notes.push(note)) {
-        start::same_run(&path, &found.header, &header)?;
-        if found.header.generator != header.generator {
-            let problem = "this run was started with another form, instruction or language model";
-            let mend = "use the same ones to resume, or another --out to start anew";
-            return Err(TrainerError::checkpoint(path.display().to_string(), problem, mend));
+    let (mut header, stored) = run::resume(inputs.run, wanted, &mut |note| tell(Event::Note(note)))?;
+    let (mut tensors, state) = match stored {
+        Some((tensors, state)) => (tensors, Some(state)),
+        None => {
+            let mut tensors = super::start::random(&head(&Device::flex())?, &inputs.language.decoder, settings.seed)?;
+            let given = std::mem::take(&mut inputs.start);
+            let known: Tensors = given.into_iter().filter(|(name, _)| tensors.contains_key(name)).collect();
+            tensors.extend(known);
+            (tensors, None)
         }
-        header = found.header;
-        tensors = found.model;
-        state = Some(found.optimizer);
-        notes.push(format!("resumed from step {} ({})", header.step, path.display()));
-    } else {
-        tensors.extend(super::start::random(&head(&Device::flex())?, &inputs.language.decoder, settings.seed)?);
-        let known: Vec<String> = tensors.keys().cloned().collect();
-        tensors.extend(std::mem::take(&mut inputs.start).into_iter().filter(|(name, _)| known.contains(name)));
-    }
-    notes.into_iter().for_each(|note| tell(Event::Note(note)));
-    let mut model = weights::load(head(&device)?, "", &mut tensors)?;
-    if settings.freeze_words {
-        model.qformer.word = model.qformer.word.set_require_grad(false);
-    }
+    };
+    let model = freeze(weights::load(head(&device)?, "", &mut tensors)?, "", &settings.groups_in_force());
     let mut optimizer = AdamW::new(settings);
     if let Some(state) = state {
-        optimizer.restore(state, header.optimizer_steps, &plain);
+        optimizer.restore(state, header.optimizer_steps, &plain)?;
     }
 
     // The language model in the run's precision (where it is held so, it is not copied), once outside the graph and once, on the
@@ -267,69 +253,52 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
         answers: answers(inputs.train, words, &inputs.setup.mtst),
         device,
     };
-    let mut journal = Journal::open(&inputs.run.join("metrics.jsonl"), header.step)?;
-    let per_epoch = inputs.train.triplets.len() / settings.batch;
-    let mut order = (u64::MAX, Vec::new());
-    let (started, first) = (Instant::now(), header.step);
-    let end = inputs.until.unwrap_or(settings.steps).min(settings.steps);
-    for step in header.step..end {
-        let epoch = (step / per_epoch) as u64;
-        if order.0 != epoch {
-            order = (epoch, batches::epoch_order(inputs.train, settings.seed, epoch, 1));
-        }
-        let at = (step % per_epoch) * settings.batch;
-        let batch = order.1.get(at..at + settings.batch).unwrap_or_default();
-        // Devices that draw dropout masks themselves draw the same ones in a resumed run.
-        plain.seed(settings.seed ^ (step as u64).wrapping_mul(0x2545_F491_4F6C_DD1D));
-        let point = schedule::point(settings, step);
-        let (gradients, loss) = context.gradients(&model, batch, step)?;
-        let (updated, norm) = optimizer.update(model, &gradients, point)?;
-        model = updated;
-        header.step = step + 1;
-        journal.write(&json!({
-            "step": header.step, "epoch": header.step as f64 / per_epoch as f64, "loss": loss, "lr": point.rate,
-            "gradient_norm": norm,
-        }))?;
-        let speed = (header.step - first) as f64 / started.elapsed().as_secs_f64().max(1e-9);
-        tell(Event::Step {
-            step: header.step,
-            steps: settings.steps,
-            loss,
-            triplets_per_second: speed * settings.batch as f64,
-        });
-        let last = header.step == end;
-        if header.step.is_multiple_of(settings.validate_every) || last {
-            let found = validate(&context, &model, &decoder, header.step, &plain)?;
-            journal.write(&json!({"step": header.step, "val": {
-                "loss": found.loss, "perplexity": found.perplexity, "rouge1": found.rouge1, "meteor": found.meteor,
-            }}))?;
-            tell(Event::Validation { step: header.step, found });
-            if header.best.is_none_or(|(best, _)| -found.loss > best) {
-                header.best = Some((-found.loss, header.step));
-                let path = inputs.run.join("best.safetensors");
-                checkpoint::save(&path, &header, &weights::collect(&model, "")?, &Tensors::new())?;
-            }
-        }
-        if header.step.is_multiple_of(settings.checkpoint_every) || last {
-            let (state, steps) = optimizer.state()?;
-            header.optimizer_steps = steps;
-            let path = inputs.run.join(format!("step-{:08}.safetensors", header.step));
-            checkpoint::save(&path, &header, &weights::collect(&model, "")?, &state)?;
-            checkpoint::prune(inputs.run, KEPT);
-        }
+    let run = Run { settings, folder: inputs.run, until: inputs.until, per_epoch: batches.per_epoch() };
+    let trainee = Generator { context: &context, model, optimizer, decoder: &decoder, batches, device: plain };
+    run.go(trainee, &mut header, tell)
+}
+
+/// What the loop trains.
+struct Generator<'a> {
+    context: &'a Context<'a>,
+    model: Mtst,
+    optimizer: AdamW,
+    /// The language model outside the gradient's graph.
+    decoder: &'a Llama,
+    batches: Batches<'a>,
+    /// Outside autodiff.
+    device: Device,
+}
+
+impl Trainee for Generator<'_> {
+    type Found = Validated;
+
+    fn step(mut self, step: usize) -> Result<(Self, Stepped)> {
+        let Context { settings, .. } = *self.context;
+        run::seed(&self.device, settings, step);
+        let (gradients, loss) = self.context.gradients(&self.model, self.batches.of(step), step)?;
+        let (model, norm) = self.optimizer.update(self.model, &gradients, schedule::point(settings, step))?;
+        Ok((Self { model, ..self }, Stepped { losses: Figures::single(loss), norm }))
     }
-    if end < settings.steps {
-        return Ok(inputs.run.join(format!("step-{:08}.safetensors", header.step)));
+
+    fn validate(&mut self, step: usize) -> Result<Validation<Validated>> {
+        let found = validate(self.context, &self.model, self.decoder, step, &self.device)?;
+        Ok(Validation { score: -found.loss, line: found.line(), found })
     }
-    let path = inputs.run.join("final.safetensors");
-    checkpoint::save(&path, &header, &weights::collect(&model, "")?, &Tensors::new())?;
-    Ok(path)
+
+    fn weights(&self) -> Result<Tensors> {
+        Ok(weights::collect(&self.model, "")?)
+    }
+
+    fn optimizer(&self) -> &AdamW {
+        &self.optimizer
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
+    use serde_json::{Value, json};
     use thisbut_model::generator::MtstForm;
 
     #[test]

@@ -9,6 +9,7 @@ use crate::fsx;
 use crate::page::samples::{Sample, samples};
 use burn::module::Module;
 use burn::tensor::Device;
+use serde_json::json;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use thisbut_model::generator::{Adapted, Decoding, Llama, Mtst, Strategy};
@@ -28,6 +29,15 @@ pub struct Validated {
     pub rouge1: f64,
     /// Mean METEOR of greedy texts, equal words only.
     pub meteor: f64,
+}
+
+impl Validated {
+    /// The metrics file's keys.
+    pub(super) fn line(&self) -> serde_json::Map<String, serde_json::Value> {
+        let Self { loss, perplexity, rouge1, meteor } = self;
+        let val = json!({"loss": loss, "perplexity": perplexity, "rouge1": rouge1, "meteor": meteor});
+        [("val".to_owned(), val)].into_iter().collect()
+    }
 }
 
 /// Validates on held-out pairs, and writes samples.html: some of them with both pictures, the person's text and the generated one.

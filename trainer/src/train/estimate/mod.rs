@@ -7,19 +7,62 @@ mod probe;
 pub use probe::{Measured, measure};
 
 use super::batches;
-use super::settings::{Recipe, Settings};
+use super::groups::{self, Group};
+use super::learner::Learner;
+use super::objective::{Objective, Use};
+use super::settings::Settings;
 use crate::data::table::Table;
 use crate::embed::Tokenized;
 use crate::error::Result;
 use burn::tensor::Device;
 use thisbut_model::RetrievalConfig;
-use thisbut_model::method::TwoPass;
-use thisbut_model::weights;
 
 /// Epochs' first batches that are looked at for the longest texts.
 const LOOKED_AT: u64 = 8;
 
-/// Numbers of parameters, without the image encoder.
+/// Arrays of the attention weights' size that burn's softmax keeps under autodiff.
+pub(super) const SOFTMAX: usize = 4;
+/// Arrays of the rows' size that a portable norm keeps.
+pub(super) const NORM: usize = 3;
+/// Arrays of the rows' size that a portable dropout keeps.
+pub(super) const DROPOUT: usize = 2;
+
+/// What an objective says that a step over some triplets costs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// Floating-point operations of a forward pass, as far as the backward pass follows it.
+    pub graph: f64,
+    /// Those of what it does not follow.
+    pub plain: f64,
+    /// Those of comparing a row of the batch with a target.
+    pub comparison: f64,
+    /// Images whose tokens are held.
+    pub images: usize,
+    /// Values that the graph keeps, in the precision of the passes.
+    pub activations: usize,
+    /// Values of attention weights that it keeps, in f32.
+    pub softmax: usize,
+    /// Values of a row's representations.
+    pub representation: usize,
+    /// Values that comparing a row with a target keeps.
+    pub similarity: usize,
+    /// Values of a target in the bank, where there is one.
+    pub banked: Option<usize>,
+}
+
+/// The objective's own word for it.
+fn cost(settings: &Settings, config: &RetrievalConfig, load: Load, fused: bool) -> Result<Cost> {
+    struct Ask(Load, bool);
+    impl Use for Ask {
+        type Out = Cost;
+        fn with<O: Objective>(self, objective: O) -> Result<Cost> {
+            Ok(objective.cost(self.0, self.1))
+        }
+    }
+    settings.objective.apply(config, Ask(load, fused))
+}
+
+/// Numbers of parameters, without an image encoder that stays as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters {
     /// Those that the optimiser moves.
@@ -33,12 +76,21 @@ pub struct Parameters {
 /// # Errors
 /// When the method refuses the configuration.
 pub fn parameters(settings: &Settings, config: &RetrievalConfig) -> Result<Parameters> {
-    let mut counts = Parameters { trained: 0, frozen: 0 };
-    for (name, dims) in weights::shapes(&TwoPass::new(config, &Device::flex())?, "") {
-        let place = if settings.freezes(&name) { &mut counts.frozen } else { &mut counts.trained };
-        *place += dims.iter().product::<usize>();
+    struct Count<'a>(&'a [Group], &'a RetrievalConfig);
+    impl Use for Count<'_> {
+        type Out = Parameters;
+        fn with<O: Objective>(self, objective: O) -> Result<Parameters> {
+            let device = Device::flex();
+            let learner = Learner::new(objective.model(&device)?, self.1, self.0, &device);
+            let mut counts = Parameters { trained: 0, frozen: 0 };
+            for (name, dims) in learner.shapes() {
+                let place = if groups::is_frozen(self.0, &name) { &mut counts.frozen } else { &mut counts.trained };
+                *place += dims.iter().product::<usize>();
+            }
+            Ok(counts)
+        }
     }
-    Ok(counts)
+    settings.objective.apply(config, Count(&settings.groups_in_force(), config))
 }
 
 /// What one device computes at a time.
@@ -63,40 +115,20 @@ impl Load {
     /// The largest of a run's first batches.
     pub fn of(settings: &Settings, config: &RetrievalConfig, table: &Table, texts: &Tokenized) -> Self {
         let Self { rows, words: longest, share } = Self::longest(settings, config);
-        let all_ones = config.method.reads_padding();
+        let padded_texts = config.method.family().reads_padding();
         let mut words = 0;
         for epoch in 0..LOOKED_AT {
             let order = batches::epoch_order(table, settings.seed, epoch, settings.group);
             let mut lengths: Vec<usize> = order.iter().take(settings.batch).map(|t| texts.length(*t)).collect();
             lengths.sort_unstable();
             // The piece with the longest texts is the last; each part of it is padded to its longest.
-            let piece = lengths.get(lengths.len().saturating_sub(rows)..).unwrap_or_default();
-            let parts = piece.chunks(super::forward::PART);
+            let piece = &lengths[lengths.len().saturating_sub(rows)..];
+            let parts = piece.chunks(super::piece::PART);
             let padded = |part: &[usize]| part.len() * part.last().copied().unwrap_or(1);
             let sum: usize = parts.map(padded).sum();
-            words = words.max(if all_ones { longest } else { sum });
+            words = words.max(if padded_texts { longest } else { sum });
         }
         Self { rows, words, share }
-    }
-}
-
-/// Which passes a step makes.
-struct Passes {
-    composed: bool,
-    text_only: bool,
-    reverse: bool,
-    targets: bool,
-}
-
-impl Passes {
-    fn of(settings: &Settings) -> Self {
-        let composed = settings.recipe != Recipe::Captions;
-        Self {
-            composed,
-            text_only: !composed || settings.t2t > 0.0,
-            reverse: settings.recipe == Recipe::Ptha && settings.p2p > 0.0,
-            targets: !settings.bank,
-        }
     }
 }
 

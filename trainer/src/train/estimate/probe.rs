@@ -5,17 +5,18 @@ use crate::data::table::Table;
 use crate::embed::Tokenized;
 use crate::error::Result;
 use crate::features::ImageTokens;
-use crate::train::forward::Context;
+use crate::train::learner::Learner;
+use crate::train::objective::{Objective, Use};
 use crate::train::optimizer::AdamW;
 use crate::train::peers::Alone;
+use crate::train::piece::Context;
+use crate::train::schedule;
 use crate::train::settings::Settings;
-use crate::train::step::gradients;
-use crate::train::{schedule, start};
+use crate::train::step::Step;
 use burn::tensor::{Device, Tensor};
 use std::time::{Duration, Instant};
 use thisbut_model::RetrievalConfig;
-use thisbut_model::method::TwoPass;
-use thisbut_model::weights;
+use thisbut_model::weights::Tensors;
 
 /// Triplets of the measured step.
 const ROWS: usize = 8;
@@ -36,8 +37,8 @@ pub struct Measured {
     pub full: Duration,
 }
 
-/// Image tokens that cost nothing.
-struct Blank(usize, usize);
+/// Images that cost nothing: T, C and the side S of their pixels.
+struct Blank(usize, usize, usize);
 
 impl ImageTokens for Blank {
     fn row(&self, _: &str) -> Result<usize> {
@@ -46,6 +47,10 @@ impl ImageTokens for Blank {
 
     fn tokens(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>> {
         Ok(Tensor::ones([rows.len(), self.0, self.1], device))
+    }
+
+    fn pixels(&self, rows: &[usize], device: &Device) -> Result<Tensor<4>> {
+        Ok(Tensor::ones([rows.len(), 3, self.2, self.2], device))
     }
 }
 
@@ -62,30 +67,54 @@ pub fn measure(
     device: &Device,
 ) -> Result<Measured> {
     let rows = ROWS.min(settings.batch).min(table.triplets.len());
-    let small = Settings { batch: rows, sub_batch: 0, devices: 1, bank: false, ..settings.clone() };
-    let features = Blank(config.image_tokens(), config.image_width());
+    let small = Settings { batch: rows, sub_batch: 0, devices: 1, ..settings.clone() };
+    let features = Blank(config.image_tokens(), config.image_width(), config.preprocess.size);
     let zeros = vec![0; table.images.len()];
-    let context = Context { settings: &small, config, train: table, features: &features, rows: &zeros, texts };
+    // A bank holds the targets of these few only.
+    let few = Table { triplets: table.triplets.iter().take(rows).cloned().collect(), ..table.clone() };
+    let context = Context { settings: &small, config, train: &few, features: &features, rows: &zeros, texts };
     let batch: Vec<u32> = (0..rows as u32).collect();
-    let autodiff = device.clone().autodiff();
-    let model = weights::load(TwoPass::new(config, &autodiff)?, "", &mut start::initial(config, settings.seed)?)?;
-    let mut model = start::freeze(model, settings);
-    let mut optimizer = AdamW::new(&small);
-    // The optimiser's part does not grow with the batch.
-    let (mut fastest, mut update) = (Duration::MAX, Duration::MAX);
-    for step in 0..STEPS {
-        let began = Instant::now();
-        let (found, _) = gradients(&context, None, &model, &batch, step, &Alone, &autodiff)?;
-        // What is read back is done: devices only queue what they are asked for.
-        found.norm()?;
-        let passes = began.elapsed();
-        (model, _) = optimizer.update(model, &found, schedule::point(&small, 0))?;
-        crate::embed::read(model.temperature.val())?;
-        (fastest, update) = (fastest.min(passes), update.min(began.elapsed().saturating_sub(passes)));
-    }
+    let (passes, update) = settings.objective.apply(config, Probe { context: &context, batch: &batch, device })?;
     let words = batch.iter().map(|t| texts.length(*t)).max().unwrap_or(1) * rows;
-    let done = flops::step(&small, config, Load { rows, words, share: rows });
-    let rate = done / fastest.as_secs_f64().max(1e-9);
-    let full = flops::step(settings, config, load) / settings.devices.max(1) as f64 / rate;
-    Ok(Measured { rows, step: fastest + update, rate, full: Duration::from_secs_f64(full) + update })
+    let done = flops::step(&small, config, Load { rows, words, share: rows })?;
+    let rate = done / passes.as_secs_f64().max(1e-9);
+    let full = flops::step(settings, config, load)? / settings.devices.max(1) as f64 / rate;
+    Ok(Measured { rows, step: passes + update, rate, full: Duration::from_secs_f64(full) + update })
+}
+
+struct Probe<'a> {
+    context: &'a Context<'a>,
+    batch: &'a [u32],
+    device: &'a Device,
+}
+
+impl Use for Probe<'_> {
+    /// The fastest passes, and the fastest update.
+    type Out = (Duration, Duration);
+
+    fn with<O: Objective>(self, mut objective: O) -> Result<Self::Out> {
+        let Context { settings, config, .. } = *self.context;
+        let autodiff = self.device.clone().autodiff();
+        let groups = settings.groups_in_force();
+        let mut learner = Learner::new(objective.model(&autodiff)?, config, &groups, &autodiff);
+        learner = learner.load(&mut objective.start(Tensors::new(), settings.seed)?)?.freeze(&groups);
+        objective.prepare(&learner.model, self.context, self.device)?;
+        let mut optimizer = AdamW::new(settings);
+        // The optimiser's part does not grow with the batch.
+        let (mut fastest, mut update) = (Duration::MAX, Duration::MAX);
+        for step in 0..STEPS {
+            let began = Instant::now();
+            let task = Step { context: self.context, objective: &objective, peers: &Alone, device: &autodiff };
+            let (found, _) = task.gradients(&learner, self.batch, step)?;
+            // What is read back is done: devices only queue what they are asked for.
+            found.norm()?;
+            let passes = began.elapsed();
+            (learner, _) = learner.update(&mut optimizer, &found, schedule::point(settings, 0))?;
+            for (_, parameter) in objective.parameters(&learner.model) {
+                crate::embed::read(parameter.val())?;
+            }
+            (fastest, update) = (fastest.min(passes), update.min(began.elapsed().saturating_sub(passes)));
+        }
+        Ok((fastest, update))
+    }
 }

@@ -1,0 +1,163 @@
+//! What a run trains: a method's model, and the image encoder where a part of it trains.
+//!
+//! The model's parameters have their own names; those of the encoder stand behind [`IMAGE_ENCODER`], in groups, gradients,
+//! the optimiser's state and checkpoints.
+
+use super::gradients::ParameterGradients;
+use super::groups::{self, Group};
+use super::optimizer::AdamW;
+use super::schedule::Point;
+use crate::error::Result;
+use crate::features::ImageTokens;
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Device, FloatDType, Gradients, Int, Tensor, TensorData};
+use std::collections::BTreeMap;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::nn::ImageEncoder;
+use thisbut_model::nn::basic::in_precision;
+use thisbut_model::weights::{self, Tensors};
+
+/// The image encoder's parameters begin with this.
+pub const IMAGE_ENCODER: &str = "image_encoder.";
+
+/// Modules with one namespace of parameters.
+#[derive(Clone, Debug)]
+pub struct Learner<M> {
+    /// The method's own.
+    pub model: M,
+    /// The image encoder, where a part of it trains. Elsewhere its tokens come ready made.
+    pub image_encoder: Option<ImageEncoder>,
+}
+
+impl<M: Module> Learner<M> {
+    /// `model` with an encoder of `config` beside it where `groups` train a part of one, both with random weights on `device`.
+    pub fn new(model: M, config: &RetrievalConfig, groups: &[Group], device: &Device) -> Self {
+        let encoder = ImageEncoder::new(config, device);
+        let names = weights::shapes(&encoder, IMAGE_ENCODER);
+        let trains = names.keys().any(|name| !groups::is_frozen(groups, name));
+        Self { model, image_encoder: trains.then_some(encoder) }
+    }
+
+    /// Names and dimensions of all parameters. Nothing is allocated.
+    pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        let mut shapes = weights::shapes(&self.model, "");
+        shapes.extend(self.image_encoder.iter().flat_map(|encoder| weights::shapes(encoder, IMAGE_ENCODER)));
+        shapes
+    }
+
+    /// The same with the values of `tensors`, of which every parameter is taken.
+    ///
+    /// # Errors
+    /// When one is missing or has another shape.
+    pub fn load(self, tensors: &mut Tensors) -> Result<Self> {
+        let encoder = self.image_encoder.map(|encoder| weights::load(encoder, IMAGE_ENCODER, tensors)).transpose()?;
+        Ok(Self { model: weights::load(self.model, "", tensors)?, image_encoder: encoder })
+    }
+
+    /// The values of all parameters.
+    ///
+    /// # Errors
+    /// When the device does not give them back.
+    pub fn collect(&self) -> Result<Tensors> {
+        let mut tensors = weights::collect(&self.model, "")?;
+        if let Some(encoder) = &self.image_encoder {
+            tensors.append(&mut weights::collect(encoder, IMAGE_ENCODER)?);
+        }
+        Ok(tensors)
+    }
+
+    /// The same with what `groups` leave as it is outside the gradient's graph.
+    pub fn freeze(self, groups: &[Group]) -> Self {
+        let encoder = self.image_encoder.map(|encoder| freeze(encoder, IMAGE_ENCODER, groups));
+        Self { model: freeze(self.model, "", groups), image_encoder: encoder }
+    }
+
+    /// The same weights outside the gradient's graph.
+    pub fn valid(&self) -> Self {
+        Self { model: self.model.valid(), image_encoder: self.image_encoder.as_ref().map(Module::valid) }
+    }
+
+    /// The same with `model` in the place of its own and the encoder computing in `precision`; gradients arrive here.
+    pub fn computing(&self, model: M, precision: FloatDType) -> Self {
+        let encoder = self.image_encoder.as_ref().map(|encoder| match precision {
+            FloatDType::F32 => encoder.clone(),
+            other => in_precision(encoder, other),
+        });
+        Self { model, image_encoder: encoder }
+    }
+
+    /// What a backward pass left for the parameters.
+    pub fn gradients(&self, gradients: &Gradients) -> ParameterGradients {
+        let mut found = ParameterGradients::of(&self.model, gradients);
+        if let Some(encoder) = &self.image_encoder {
+            found.add(ParameterGradients::behind(IMAGE_ENCODER, encoder, gradients));
+        }
+        found
+    }
+
+    /// One update of all parameters that have a gradient. Returns the gradient's norm.
+    ///
+    /// # Errors
+    /// As [`AdamW::update`].
+    pub fn update(self, optimizer: &mut AdamW, grads: &ParameterGradients, at: Point) -> Result<(Self, f64)> {
+        let pace = optimizer.begin(grads, at)?;
+        let model = optimizer.apply(self.model, "", grads, pace);
+        let encoder = self.image_encoder.map(|encoder| optimizer.apply(encoder, IMAGE_ENCODER, grads, pace));
+        Ok((Self { model, image_encoder: encoder }, pace.norm))
+    }
+
+    /// Where image tokens come from: the encoder in this learner, else `given`.
+    pub fn images<'a>(&'a self, given: &'a dyn ImageTokens) -> Images<'a> {
+        Images { encoder: self.image_encoder.as_ref(), given }
+    }
+}
+
+/// `module`, whose parameters' names stand behind `prefix`, with what `groups` leave as it is outside the gradient's graph.
+pub fn freeze<M: Module>(module: M, prefix: &str, groups: &[Group]) -> M {
+    struct Freeze<'a> {
+        path: Vec<String>,
+        prefix: &'a str,
+        groups: &'a [Group],
+    }
+    impl ModuleMapper for Freeze<'_> {
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let name = format!("{}{}", self.prefix, self.path.join("."));
+            if groups::is_frozen(self.groups, &name) { param.set_require_grad(false) } else { param }
+        }
+    }
+    module.map(&mut Freeze { path: Vec::new(), prefix, groups })
+}
+
+/// Image tokens as a learner sees them: ready made, or from its own encoder and in the graph.
+pub struct Images<'a> {
+    encoder: Option<&'a ImageEncoder>,
+    given: &'a dyn ImageTokens,
+}
+
+impl ImageTokens for Images<'_> {
+    fn row(&self, name: &str) -> Result<usize> {
+        self.given.row(name)
+    }
+
+    fn tokens(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>> {
+        let Some(encoder) = self.encoder else { return self.given.tokens(rows, device) };
+        // An image may be several triplets' reference or target; it is encoded once.
+        let mut different = rows.to_vec();
+        different.sort_unstable();
+        different.dedup();
+        let places: Vec<i32> = rows.iter().filter_map(|row| Some(different.binary_search(row).ok()? as i32)).collect();
+        let places = Tensor::<1, Int>::from_data(TensorData::new(places, [rows.len()]), device);
+        let tokens = encoder.forward(self.given.pixels(&different, device)?);
+        Ok(tokens.select(0, places).cast(FloatDType::F32))
+    }
+
+    fn pixels(&self, rows: &[usize], device: &Device) -> Result<Tensor<4>> {
+        self.given.pixels(rows, device)
+    }
+}
