@@ -90,7 +90,8 @@ impl Args {
         let (original, generated) = both_texts(table, &found);
         if original.triplets.is_empty() {
             bail!(
-                "{}: has no text for a pair of the split '{}'; generate with that split's pairs (docs/generator.md)",
+                "{}: has no text for a pair of the split '{}'; generate with that split's pairs \
+                 (docs/guides/text-generator.md)",
                 self.triplets.display(),
                 self.split.name()
             );
