@@ -89,12 +89,12 @@ fn main() -> Result<()> {
     let mut gallery = engine;
     let (mut chunks, mut metadata) = (Vec::new(), Vec::new());
     for (first, last) in [(0, half), (half, images.len())] {
-        let chunk = encode_chunk(tokens.get(first * n * p..last * n * p).unwrap_or_default(), n, p)?;
+        let chunk = encode_chunk(&tokens[first * n * p..last * n * p], n, p)?;
         gallery.add_chunk(Chunk::parse(&chunk)?)?;
         let (first_image, count) = (u32::try_from(first)?, u32::try_from(last - first)?);
         let file = write(&folder, "tokens", "bin", &chunk)?;
         chunks.push(GalleryChunk { file, first: first_image, count });
-        let file = write(&folder, "meta", "json", &encode_metadata(images.get(first..last).unwrap_or_default())?)?;
+        let file = write(&folder, "meta", "json", &encode_metadata(&images[first..last])?)?;
         metadata.push(MetadataChunk { file, first: first_image, count });
     }
     let mut self_test =

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Tensor};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use thisbut_model::method::{TwoPass, similarity};
 use thisbut_model::nn::Noise;
 use thisbut_model::weights::{self, Tensors};
@@ -18,7 +18,7 @@ fn gradients(model: &TwoPass, grads: &Gradients) -> Outcome<Tensors> {
     struct Collect<'a> {
         path: Vec<String>,
         grads: &'a Gradients,
-        found: Tensors,
+        found: Vec<(String, TensorData)>,
     }
     impl ModuleVisitor for Collect<'_> {
         fn enter_module(&mut self, name: &str, _: &str) {
@@ -29,15 +29,18 @@ fn gradients(model: &TwoPass, grads: &Gradients) -> Outcome<Tensors> {
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(grad) = param.val().grad(self.grads) {
-                let dims = grad.dims().to_vec();
-                let values = grad.into_data().try_to_vec::<f32>().unwrap_or_default();
-                self.found.insert(self.path.join("."), (dims, values));
+                self.found.push((self.path.join("."), grad.into_data()));
             }
         }
     }
-    let mut collect = Collect { path: Vec::new(), grads, found: Tensors::new() };
+    let mut collect = Collect { path: Vec::new(), grads, found: Vec::new() };
     model.visit(&mut collect);
-    Ok(collect.found)
+    let mut found = Tensors::new();
+    for (name, data) in collect.found {
+        let values = data.try_to_vec::<f32>().map_err(|e| format!("{name}: {e:?}"))?;
+        found.insert(name, (data.shape().to_vec(), values));
+    }
+    Ok(found)
 }
 
 /// Losses as training computes them, and what reaches every parameter through both passes and the fused kernels.

@@ -15,7 +15,6 @@ use thisbut_model::weights;
 use thisbut_trainer::bundle_io::Writer;
 use thisbut_trainer::export::{Packing, Width, bundle};
 use thisbut_trainer::footprint::{Bytes, Footprint};
-use thisbut_trainer::wait;
 
 /// The words of the timed modifier: with `[CLS]` and `[SEP]` twelve tokens.
 const WORDS: &str = "but with a red hat and the same blue background";
@@ -74,7 +73,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     engine.add_chunk(Chunk::parse(&chunk)?)?;
     let mut test =
         SelfTest { text: WORDS.into(), gallery_index: None, expected: vec![(0, 0.0); 5], score_tolerance: 0.5 };
-    let hits = wait::block_on(engine.self_test_hits(&test))?;
+    let hits = pollster::block_on(engine.self_test_hits(&test))?;
     test.expected = hits.iter().map(|hit| (hit.index, hit.score)).collect();
     let manifest = Manifest {
         gallery: GalleryEntry {

@@ -1,13 +1,14 @@
 //! Exact and nearly exact ways to make a trained model smaller before it is quantized.
 
 use crate::error::{Result, TrainerError};
+use nalgebra::{DMatrix, SymmetricEigen};
 use rayon::prelude::*;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::config::MethodConfig;
 use thisbut_model::weights::Tensors;
 
-/// Sweeps of Jacobi's method; 128 dimensions need about eight.
-const SWEEPS: usize = 30;
+/// Steps of the QR iteration; each dimension needs two or three.
+const MAX_STEPS: usize = 1 << 16;
 
 /// Stores the word embeddings at the model's width: `word · word_projection` `[V, D]` in the place of `[V, words]` and
 /// the map. Computes the same, and halves the table of a model of half the language model's width.
@@ -75,52 +76,29 @@ pub fn narrow(
     Ok(())
 }
 
-/// The `kept` directions `[P, kept]` in which vectors `[·, P]` are largest (uncentred principal axes), by Jacobi's method.
-pub fn principal_axes(vectors: &[f32], width: usize, kept: usize) -> Vec<f32> {
-    let p = width;
-    let mut a = vec![0.0f64; p * p];
-    for v in vectors.chunks_exact(p.max(1)) {
-        for (row, x) in a.chunks_exact_mut(p).zip(v) {
-            for (sum, y) in row.iter_mut().zip(v) {
+/// The `kept` directions `[P, kept]` in which vectors `[·, P]` are largest (uncentred principal axes), largest first.
+/// Each points to where its largest component is positive.
+///
+/// # Errors
+/// When a vector holds a value that is no number.
+pub fn principal_axes(vectors: &[f32], width: usize, kept: usize) -> Result<Vec<f32>> {
+    let mut products = DMatrix::<f64>::zeros(width, width);
+    for v in vectors.chunks_exact(width.max(1)) {
+        for (mut column, x) in products.column_iter_mut().zip(v) {
+            for (sum, y) in column.iter_mut().zip(v) {
                 *sum += f64::from(*x) * f64::from(*y);
             }
         }
     }
-    let mut axes: Vec<f64> = (0..p * p).map(|i| f64::from(u8::from(i / p == i % p))).collect();
-    let scale: f64 = (0..p).map(|i| a[i * p + i]).sum::<f64>().max(f64::MIN_POSITIVE);
-    for _ in 0..SWEEPS {
-        let mut off = 0.0f64;
-        for i in 0..p {
-            for j in i + 1..p {
-                let between = a[i * p + j];
-                off = off.max(between.abs());
-                if between.abs() < 1e-15 * scale {
-                    continue;
-                }
-                let theta = (a[j * p + j] - a[i * p + i]) / (2.0 * between);
-                let t = theta.signum() / (theta.abs() + theta.hypot(1.0));
-                let c = 1.0 / t.hypot(1.0);
-                let s = t * c;
-                for k in 0..p {
-                    let (x, y) = (a[k * p + i], a[k * p + j]);
-                    (a[k * p + i], a[k * p + j]) = (c * x - s * y, s * x + c * y);
-                }
-                for k in 0..p {
-                    let (x, y) = (a[i * p + k], a[j * p + k]);
-                    (a[i * p + k], a[j * p + k]) = (c * x - s * y, s * x + c * y);
-                    let (x, y) = (axes[k * p + i], axes[k * p + j]);
-                    (axes[k * p + i], axes[k * p + j]) = (c * x - s * y, s * x + c * y);
-                }
-            }
-        }
-        if off < 1e-12 * scale {
-            break;
-        }
-    }
-    let mut order: Vec<usize> = (0..p).collect();
-    order.sort_by(|i, j| a[j * p + j].total_cmp(&a[i * p + i]));
-    order.truncate(kept);
-    (0..p).flat_map(|row| order.iter().map(move |column| (row, *column))).map(|(r, c)| axes[r * p + c] as f32).collect()
+    let finite = products.iter().all(|sum| sum.is_finite());
+    let eigen = finite.then(|| SymmetricEigen::try_new(products, f64::EPSILON, MAX_STEPS)).flatten();
+    let eigen = eigen.ok_or_else(|| misfit("its vectors have no principal axes".into()))?;
+    let mut axes: Vec<_> = eigen.eigenvalues.iter().zip(eigen.eigenvectors.column_iter()).collect();
+    axes.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    axes.truncate(kept);
+    let signs: Vec<f64> = axes.iter().map(|(_, axis)| axis[axis.icamax()].signum()).collect();
+    let row = |row: usize| axes.iter().zip(&signs).map(move |((_, axis), sign)| (axis[row] * sign) as f32);
+    Ok((0..width).flat_map(row).collect())
 }
 
 /// `x [·, inner] · map [inner, to] + bias`.
@@ -161,11 +139,13 @@ mod tests {
         let (c, s) = (0.6f32, 0.8f32);
         let turn = |v: [f32; 3]| [c * v[0] - s * v[1], s * v[0] + c * v[1], v[2]];
         let cloud: Vec<f32> = [[0.0, 2.0, 0.0], [3.0, 0.0, 0.0], [0.0, 0.0, 1.0]].into_iter().flat_map(turn).collect();
-        let axes = principal_axes(&cloud, 3, 2);
+        let axes = principal_axes(&cloud, 3, 2).unwrap();
         let column = |i: usize| [axes[i], axes[2 + i], axes[4 + i]];
         let along = |a: [f32; 3], b: [f32; 3]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>().abs();
         assert!((along(column(0), turn([1.0, 0.0, 0.0])) - 1.0).abs() < 1e-6, "{axes:?}");
         assert!((along(column(1), turn([0.0, 1.0, 0.0])) - 1.0).abs() < 1e-6, "{axes:?}");
+        assert!(column(0)[1] > 0.0 && column(1)[0] > 0.0, "{axes:?}");
+        assert!(principal_axes(&[f32::NAN; 3], 3, 1).is_err());
     }
 
     #[test]

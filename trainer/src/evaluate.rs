@@ -6,8 +6,8 @@ use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
 use crate::metrics::{Query, rank};
 use crate::report::Report;
-use crate::wait::block_on;
 use burn::tensor::{Device, Tensor, TensorData};
+use pollster::block_on;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use thisbut_model::Retrieval;
@@ -125,7 +125,7 @@ pub struct Answer {
 
 impl Answer {
     fn new(table: &Table, triplet: &Triplet, scores: &[f32], query: &Query, rank: Option<usize>) -> Self {
-        let name = |image: u32| table.images.get(image as usize).map(|i| i.name.clone()).unwrap_or_default();
+        let name = |image: u32| table.image_name(image).to_owned();
         let images = |positions: Vec<u32>| images(table, positions);
         let best = rank::best(scores, query, KEPT);
         let score = |at: &u32| scores.get(*at as usize).copied().unwrap_or(f32::NEG_INFINITY);

@@ -32,5 +32,4 @@ pub mod stored;
 pub mod submission;
 pub mod tensor_file;
 pub mod train;
-pub mod wait;
 pub mod weights_fetch;

@@ -3,8 +3,8 @@
 use crate::bundle_io::Bundle;
 use crate::error::{Result, TrainerError};
 use crate::images;
-use crate::wait::block_on;
 use burn::tensor::Device;
+use pollster::block_on;
 use std::path::Path;
 use thisbut_model::engine::Engine;
 use thisbut_model::gallery::ImageMeta;
@@ -103,7 +103,7 @@ impl Asker {
             return Err(TrainerError::settings(
                 self.bundle.root.display().to_string(),
                 "this bundle has no image encoder (form gallery-reference), so it cannot read an image file",
-                "start from an image of its gallery with --gallery-item ID",
+                "start from an image of its gallery with --like ID",
             ));
         }
         let picture = images::decode_file(path)?;

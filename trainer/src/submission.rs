@@ -52,10 +52,6 @@ fn refuse(problem: String, mend: &str) -> TrainerError {
     TrainerError::data("the submission", problem, mend)
 }
 
-fn name(table: &Table, image: u32) -> &str {
-    table.images.get(image as usize).map(|i| i.name.as_str()).unwrap_or_default()
-}
-
 /// One file for CIRR's server; `metric` is "recall" or "recall_subset".
 ///
 /// # Errors
@@ -68,7 +64,7 @@ pub fn cirr(table: &Table, answers: &[Answer], metric: &str, expected: Option<us
     let subset = metric == "recall_subset";
     for answer in answers {
         let (chosen, length) = if subset { (&answer.subset, SUBSET_TOP) } else { (&answer.ranking, TOP) };
-        let names: Vec<&str> = chosen.iter().take(length).map(|image| name(table, *image)).collect();
+        let names: Vec<&str> = chosen.iter().take(length).map(|image| table.image_name(*image)).collect();
         check_list(answer.id, &names, length)?;
         if names.contains(&answer.reference.as_str()) {
             return Err(refuse(
@@ -101,7 +97,7 @@ pub fn cirr(table: &Table, answers: &[Answer], metric: &str, expected: Option<us
 pub fn circo(table: &Table, answers: &[Answer], expected: Option<usize>) -> Result<String> {
     let mut out = Map::new();
     for answer in answers {
-        let names: Vec<&str> = answer.ranking.iter().take(TOP).map(|image| name(table, *image)).collect();
+        let names: Vec<&str> = answer.ranking.iter().take(TOP).map(|image| table.image_name(*image)).collect();
         check_list(answer.id, &names, TOP)?;
         let ids: Result<Vec<Value>> = names
             .iter()

@@ -4,37 +4,43 @@
 use crate::error::{WebError, WebResult, thrown};
 use gloo_net::http::Request;
 use js_sys::{Reflect, Uint8Array};
-use sha2::{Digest, Sha256};
-use std::fmt::Write;
 use thisbut_model::bundle::FileEntry;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Cache, ReadableStreamDefaultReader, RequestCache, Response, WorkerGlobalScope};
+use web_sys::{Cache, ReadableStreamDefaultReader, RequestCache, Response, Url, WorkerGlobalScope};
 
 /// Name of the Cache; the number changes when the way of storing does.
 const CACHE: &str = "thisbut-bundle-v1";
+
+/// The absolute address of `path` in the folder at `folder`, which ends in a slash.
+///
+/// # Errors
+/// Kind `runtime` where `folder` is no absolute address.
+pub fn join(folder: &str, path: &str) -> WebResult<String> {
+    Url::new_with_base(path, folder).map(|url| url.href()).map_err(|e| {
+        WebError::new(
+            "runtime",
+            format!("{path} in {folder}: {}", thrown(&e)),
+            "give the bundle's folder as an address",
+        )
+    })
+}
 
 /// One file that a bundle promises.
 pub struct Wanted {
     /// Absolute address.
     pub url: String,
-    /// Its name in the bundle, for messages.
-    pub name: String,
-    /// Exact size.
-    pub bytes: u64,
-    /// Hex SHA-256.
-    pub sha256: String,
+    /// Its path in the bundle, size and SHA-256.
+    entry: FileEntry,
 }
 
 impl Wanted {
     /// A file of the bundle at the address `bundle`.
-    pub fn of(bundle: &str, entry: &FileEntry) -> Self {
-        Self {
-            url: format!("{bundle}{}", entry.path),
-            name: entry.path.clone(),
-            bytes: entry.bytes,
-            sha256: entry.sha256.clone(),
-        }
+    ///
+    /// # Errors
+    /// Those of [`join`].
+    pub fn of(bundle: &str, entry: &FileEntry) -> WebResult<Self> {
+        Ok(Self { url: join(bundle, &entry.path)?, entry: entry.clone() })
     }
 }
 
@@ -123,7 +129,7 @@ impl Store {
     /// Kind `missing`, `network`, or `checksum` where size or SHA-256 differ from what the bundle promises.
     pub async fn file(&self, wanted: &Wanted, mut count: impl FnMut(u64)) -> WebResult<(Vec<u8>, bool)> {
         if let Some(stored) = self.get(&wanted.url).await {
-            if check(wanted, &stored).is_ok() {
+            if wanted.entry.verify(&stored).is_ok() {
                 count(stored.len() as u64);
                 return Ok((stored, false));
             }
@@ -131,7 +137,7 @@ impl Store {
         }
         let mut counted = 0;
         let first = stream(wanted, &mut |bytes| (counted += bytes, count(bytes)).1, RequestCache::Default).await;
-        let body = match first.and_then(|body| check(wanted, &body).map(|()| body)) {
+        let body = match first.and_then(|body| checked(wanted, body)) {
             Ok(body) => body,
             // A damaged copy or an old error may sit in HTTP's cache: ask the server itself before giving up.
             Err(_) => {
@@ -141,9 +147,7 @@ impl Store {
                     let more = again.saturating_sub(counted).min(bytes);
                     count(more);
                 };
-                let body = stream(wanted, &mut rest, RequestCache::Reload).await?;
-                check(wanted, &body)?;
-                body
+                checked(wanted, stream(wanted, &mut rest, RequestCache::Reload).await?)?
             }
         };
         self.put(&wanted.url, &body).await;
@@ -165,14 +169,14 @@ fn status(name: &str, code: u16) -> WebError {
 
 /// Reads a response piece by piece.
 async fn stream(wanted: &Wanted, count: &mut impl FnMut(u64), cache: RequestCache) -> WebResult<Vec<u8>> {
-    let name = &wanted.name;
+    let name = &wanted.entry.path;
     let failed = |e: JsValue| WebError::network(name, &thrown(&e));
     let answer =
         Request::get(&wanted.url).cache(cache).send().await.map_err(|e| WebError::network(name, &e.to_string()))?;
     if !answer.ok() {
         return Err(status(name, answer.status()));
     }
-    let mut body = Vec::with_capacity(usize::try_from(wanted.bytes).unwrap_or(0).min(1 << 30));
+    let mut body = Vec::with_capacity(usize::try_from(wanted.entry.bytes).unwrap_or(0).min(1 << 30));
     let Some(pipe) = answer.body() else { return Ok(body) };
     let reader: ReadableStreamDefaultReader = pipe.get_reader().unchecked_into();
     loop {
@@ -182,7 +186,7 @@ async fn stream(wanted: &Wanted, count: &mut impl FnMut(u64), cache: RequestCach
         }
         let piece: Uint8Array = Reflect::get(&part, &"value".into()).map_err(failed)?.unchecked_into();
         let start = body.len();
-        if (start as u64) + u64::from(piece.length()) > wanted.bytes {
+        if (start as u64) + u64::from(piece.length()) > wanted.entry.bytes {
             // Longer than promised: the rest cannot make it right.
             body.push(0);
             JsFuture::from(reader.cancel()).await.ok();
@@ -196,20 +200,11 @@ async fn stream(wanted: &Wanted, count: &mut impl FnMut(u64), cache: RequestCach
     }
 }
 
-/// Size and SHA-256 against the bundle's promise.
-fn check(wanted: &Wanted, body: &[u8]) -> WebResult<()> {
-    let damaged =
-        |problem: String| WebError::new("checksum", format!("{}: {problem}", wanted.name), "download it again");
-    if body.len() as u64 != wanted.bytes {
-        return Err(damaged(format!("{} bytes came, {} are promised", body.len(), wanted.bytes)));
+/// `body`, once its size and SHA-256 are what the bundle promises.
+fn checked(wanted: &Wanted, body: Vec<u8>) -> WebResult<Vec<u8>> {
+    match wanted.entry.verify(&body) {
+        Ok(()) => Ok(body),
+        // A file of another size is as damaged as one of another hash.
+        Err(damaged) => Err(WebError { kind: "checksum", ..WebError::from(damaged) }),
     }
-    let mut found = String::with_capacity(64);
-    for byte in Sha256::digest(body) {
-        // Writing to a String cannot fail.
-        let _ = write!(found, "{byte:02x}");
-    }
-    if !found.eq_ignore_ascii_case(&wanted.sha256) {
-        return Err(damaged(format!("the SHA-256 is {found}, promised is {}", wanted.sha256)));
-    }
-    Ok(())
 }

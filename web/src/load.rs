@@ -2,7 +2,7 @@
 //! the browser's storage or the network, with one total over all of it. Weights are unpacked as they come.
 
 use crate::error::{WebError, WebResult};
-use crate::fetch::{Store, Wanted};
+use crate::fetch::{Store, Wanted, join};
 use futures_util::future::{try_join, try_join_all};
 use js_sys::Function;
 use serde::Serialize;
@@ -89,7 +89,7 @@ pub async fn files(
     emit: Function,
 ) -> WebResult<(Files, Rc<Progress>)> {
     let store = Store::open(fresh).await;
-    let index = format!("{bundle}bundle.json");
+    let index = join(bundle, "bundle.json")?;
     let text = match manifest {
         Some(text) => {
             store.keep_text(&index, &text).await;
@@ -106,9 +106,10 @@ pub async fn files(
     let get = &|entry: &FileEntry| {
         let wanted = Wanted::of(bundle, entry);
         async move {
+            let wanted = wanted?;
             let (body, from_network) = files.file(&wanted, |bytes| progress_now.add(bytes)).await?;
             if from_network {
-                fetched_now.set(fetched_now.get() + wanted.bytes);
+                fetched_now.set(fetched_now.get() + body.len() as u64);
             }
             Ok::<_, WebError>(body)
         }
@@ -126,16 +127,17 @@ pub async fn files(
     let (tensors, bodies) = try_join(weights, others).await?;
     let mut bodies = bodies.into_iter();
     let mut take = |count: usize| bodies.by_ref().take(count).collect::<Vec<_>>();
-    let vocab = take(1).pop().unwrap_or_default();
+    let vocab = take(1)
+        .pop()
+        .ok_or_else(|| WebError::new("format", "bundle.json: names no vocabulary", "publish the whole bundle again"))?;
     let chunks = take(manifest.gallery.chunks.len());
     let mut items = Vec::with_capacity(manifest.gallery.count as usize);
     for (entry, body) in manifest.gallery.metadata.iter().zip(take(manifest.gallery.metadata.len())) {
         items.extend(parse_metadata(&body, entry.count as usize)?);
     }
     let references = items.iter().filter_map(|item| item.reference.as_ref());
-    let mut wanted: Vec<String> =
-        manifest.files().chain(references).map(|file| format!("{bundle}{}", file.path)).collect();
-    wanted.push(index);
+    let named = manifest.files().chain(references).map(|file| join(bundle, &file.path));
+    let wanted = named.chain([Ok(index)]).collect::<WebResult<Vec<String>>>()?;
     store.prune(bundle, &wanted).await;
     let suggestions = manifest.suggestions.iter().cloned().map(serde_json::Value::String).collect();
     let fetched = fetched.get();

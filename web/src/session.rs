@@ -1,7 +1,7 @@
 //! One loaded bundle and its engine, and what the page may ask of it.
 
 use crate::error::{WebError, WebResult};
-use crate::fetch::{Store, Wanted};
+use crate::fetch::{Store, Wanted, join};
 use crate::load::{self, Files};
 use crate::protocol::{
     Browse, Encode, Encoded, Found, Info, Item, Load, LoadTimings, Measured, Page, Query, QueryTimings, Refer,
@@ -63,11 +63,13 @@ impl Session {
         let built = now();
         engine.self_test(&manifest).await?;
         let tested = now();
-        let codes = manifest.weights.first().map(|entry| format!("{:?}", entry.code_width)).unwrap_or_default();
+        let weights = manifest.weights.first().ok_or_else(|| {
+            WebError::new("format", "bundle.json: names no weights", "publish the whole bundle again")
+        })?;
         let info = Info {
             count: items.len(),
             device: device::NAME,
-            model: format!("{}, {codes}", manifest.architecture),
+            model: format!("{}, {:?}", manifest.architecture, weights.code_width),
             version: manifest.product_version.clone(),
             upload: engine.retrieval().has_encoder(),
             suggestions,
@@ -76,12 +78,13 @@ impl Session {
             memory: core::arch::wasm32::memory_size(0) as f64 * PAGE,
             timings: LoadTimings { fetch: fetched - began, build: built - fetched, self_test: tested - built },
         };
-        let pictures = format!("{}{}", request.bundle, manifest.gallery.thumbnails);
+        let pictures = join(&request.bundle, &manifest.gallery.thumbnails)?;
         Ok((Self { engine, items, bundle: request.bundle, pictures, store, kept: RefCell::default() }, info))
     }
 
     fn item(&self, index: usize, score: Option<f32>) -> Option<Item> {
         let meta = self.items.get(index)?;
+        // The metadata's reader has refused every name that leads elsewhere.
         let image = format!("{}{}", self.pictures, meta.thumb);
         Some(Item { index, title: meta.title.clone(), image, tags: meta.tags.clone(), score })
     }
@@ -117,7 +120,8 @@ impl Session {
         let file = self.items.get(image.index).and_then(|item| item.reference.as_ref()).ok_or_else(|| {
             WebError::new("query", format!("there are no tokens of image {}", image.index), "choose another image")
         })?;
-        let fetched = self.store.file(&Wanted::of(&self.bundle, file), |_| ()).await.map_err(WebError::of_reference)?;
+        let fetched =
+            self.store.file(&Wanted::of(&self.bundle, file)?, |_| ()).await.map_err(WebError::of_reference)?;
         let encoded = self.engine.retrieval().reference(&fetched.0).map_err(|e| WebError::from(e).of_reference())?;
         self.keep(image.key, encoded, began).await
     }

@@ -4,7 +4,7 @@ use super::{RetrievalConfig, TwoPassConfig};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
-/// A method family and its architecture; a family is one arm here and one in [`AnyMethod`](crate::method::AnyMethod).
+/// A method family and its architecture.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum MethodConfig {
@@ -12,51 +12,36 @@ pub enum MethodConfig {
     TwoPass(TwoPassConfig),
 }
 
-impl MethodConfig {
+/// What the rest of the program asks of a family's architecture.
+pub trait FamilyConfig {
     /// The family's name, as in a configuration file.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::TwoPass(_) => "two-pass",
-        }
-    }
+    fn name(&self) -> &'static str;
 
     /// The architecture in one line, for people.
-    pub fn summary(&self) -> String {
-        match self {
-            Self::TwoPass(config) => format!("{} layers of {}", config.qformer.layers, config.qformer.width),
-        }
-    }
+    fn summary(&self) -> String;
 
-    /// Checks the family's fields against the rest of the configuration.
-    pub(super) fn check(&self, place: &str, whole: &RetrievalConfig) -> Result<()> {
-        match self {
-            Self::TwoPass(config) => config.check(place, whole),
-        }
-    }
+    /// Checks the family's fields against the rest of the configuration, which `place` names in errors.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`](crate::ModelError::Config) that names the field.
+    fn check(&self, place: &str, whole: &RetrievalConfig) -> Result<()>;
+
+    /// Dropout during training.
+    fn dropout(&self) -> f64;
+
+    /// Whether the method reads every text at its full length L, padding too.
+    fn reads_padding(&self) -> bool;
 
     /// Values that stand for an image of `tokens` tokens (T) between [`Method::image`](crate::method::Method::image) and a
     /// query.
-    pub fn image_values(&self, tokens: usize) -> usize {
-        match self {
-            // Keys and values in every block that looks at the image.
-            Self::TwoPass(config) => {
-                let q = &config.qformer;
-                2 * tokens * q.width * q.layers.div_ceil(q.cross_attention_every)
-            }
-        }
-    }
+    fn image_values(&self, tokens: usize) -> usize;
+}
 
-    /// Dropout during training.
-    pub fn dropout(&self) -> f64 {
+impl MethodConfig {
+    /// The family's own configuration.
+    pub fn family(&self) -> &dyn FamilyConfig {
         match self {
-            Self::TwoPass(config) => config.qformer.dropout,
-        }
-    }
-
-    /// Whether the method reads every text at its full length L, padding too.
-    pub fn reads_padding(&self) -> bool {
-        match self {
-            Self::TwoPass(config) => config.second_pass_mask == super::SecondPassMask::AllOnes,
+            Self::TwoPass(config) => config,
         }
     }
 }

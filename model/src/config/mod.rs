@@ -8,7 +8,7 @@ mod two_pass;
 mod versions;
 
 pub use encoder::{ImageEncoderConfig, VitConfig, VitFamily};
-pub use method::MethodConfig;
+pub use method::{FamilyConfig, MethodConfig};
 pub use text::TextConfig;
 pub use two_pass::{QFormerConfig, ReadOut, SecondPassMask, TwoPassConfig};
 
@@ -99,7 +99,7 @@ impl RetrievalConfig {
         check_counts(place, &[("projection", self.projection), ("target_tokens", self.target_tokens)])?;
         self.text.check(place)?;
         self.image_encoder.check(place, self.preprocess.size)?;
-        self.method.check(place, self)
+        self.method.family().check(place, self)
     }
 
     /// T, the image tokens of one image.
@@ -110,28 +110,6 @@ impl RetrievalConfig {
     /// C, the width of an image token.
     pub fn image_width(&self) -> usize {
         self.image_encoder.width()
-    }
-
-    /// The two-pass family's architecture.
-    ///
-    /// # Errors
-    /// [`ModelError::Config`] when the method is of another family.
-    #[allow(clippy::unnecessary_wraps, reason = "other families are refused here")]
-    pub fn two_pass(&self) -> Result<&TwoPassConfig> {
-        match &self.method {
-            MethodConfig::TwoPass(config) => Ok(config),
-        }
-    }
-
-    /// As [`RetrievalConfig::two_pass`], to be changed.
-    ///
-    /// # Errors
-    /// As [`RetrievalConfig::two_pass`].
-    #[allow(clippy::unnecessary_wraps, reason = "other families are refused here")]
-    pub fn two_pass_mut(&mut self) -> Result<&mut TwoPassConfig> {
-        match &mut self.method {
-            MethodConfig::TwoPass(config) => Ok(config),
-        }
     }
 }
 

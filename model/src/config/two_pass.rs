@@ -1,6 +1,6 @@
 //! The two-pass Q-Former of SPRC, PTHA and SPN4CIR.
 
-use super::{RetrievalConfig, check_counts, wrong};
+use super::{FamilyConfig, MethodConfig, RetrievalConfig, check_counts, wrong};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
@@ -29,8 +29,30 @@ fn default_temperature() -> f64 {
     0.07
 }
 
-impl TwoPassConfig {
-    pub(super) fn check(&self, place: &str, whole: &RetrievalConfig) -> Result<()> {
+impl FamilyConfig for TwoPassConfig {
+    fn name(&self) -> &'static str {
+        "two-pass"
+    }
+
+    fn summary(&self) -> String {
+        format!("{} layers of {}", self.qformer.layers, self.qformer.width)
+    }
+
+    fn dropout(&self) -> f64 {
+        self.qformer.dropout
+    }
+
+    fn reads_padding(&self) -> bool {
+        self.second_pass_mask == SecondPassMask::AllOnes
+    }
+
+    fn image_values(&self, tokens: usize) -> usize {
+        // Keys and values in every block that looks at the image.
+        let q = &self.qformer;
+        2 * tokens * q.width * q.layers.div_ceil(q.cross_attention_every)
+    }
+
+    fn check(&self, place: &str, whole: &RetrievalConfig) -> Result<()> {
         let q = &self.qformer;
         q.check(place, whole.text.length())?;
         match q.query_tokens == whole.target_tokens {
@@ -39,6 +61,30 @@ impl TwoPassConfig {
                 let problem = format!("{} target tokens of {} query tokens", whole.target_tokens, q.query_tokens);
                 wrong(place, "target_tokens", problem)
             }
+        }
+    }
+}
+
+impl RetrievalConfig {
+    /// The two-pass family's architecture.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] when the method is of another family.
+    #[allow(clippy::unnecessary_wraps, reason = "other families are refused here")]
+    pub fn two_pass(&self) -> Result<&TwoPassConfig> {
+        match &self.method {
+            MethodConfig::TwoPass(config) => Ok(config),
+        }
+    }
+
+    /// As [`RetrievalConfig::two_pass`], to be changed.
+    ///
+    /// # Errors
+    /// As [`RetrievalConfig::two_pass`].
+    #[allow(clippy::unnecessary_wraps, reason = "other families are refused here")]
+    pub fn two_pass_mut(&mut self) -> Result<&mut TwoPassConfig> {
+        match &mut self.method {
+            MethodConfig::TwoPass(config) => Ok(config),
         }
     }
 }

@@ -95,7 +95,7 @@ mod tests {
         let two_pass = config.two_pass().unwrap();
         assert!(two_pass.own_second_pass && two_pass.temperature == 0.05);
         assert_eq!(two_pass.read_out, ReadOut::MeanPromptCls);
-        assert!(config.method.reads_padding());
+        assert!(config.method.family().reads_padding());
     }
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
         assert!(refused("\"projection\":128,", "").contains("projection"));
         assert!(refused("\"vocabulary\":30522,", "").contains("vocabulary"));
         assert!(refused("\"text_length\":32,", "").contains("length"));
-        assert!(refused("\"query_tokens\":8,", "").contains("target_tokens"));
+        assert!(refused("\"query_tokens\":8,", "").contains("query_tokens"));
         assert!(refused("\"projection\"", "\"projektion\":1,\"projection\"").contains("projektion"));
     }
 }

@@ -1,4 +1,4 @@
-//! A gallery chunk: int8 target tokens of consecutive images. `docs/format.md` has the byte table.
+//! A gallery chunk: int8 target tokens of consecutive images. `docs/reference/formats.md` has the byte table.
 
 use crate::error::{ModelError, Result};
 
@@ -71,7 +71,7 @@ impl Chunk {
         let (header, body) = bytes
             .split_at_checked(HEADER_BYTES)
             .ok_or_else(|| error(&format!("it ends after {} bytes, inside the header", bytes.len())))?;
-        let (magic, fields) = header.split_at_checked(MAGIC.len()).unwrap_or_default();
+        let (magic, fields) = header.split_at(MAGIC.len());
         if magic != MAGIC {
             return Err(error("it doesn't begin with TBUTGAL1"));
         }
@@ -98,7 +98,7 @@ impl Chunk {
             let needed = HEADER_BYTES as u64 + scale_bytes + code_bytes;
             return Err(error(&format!("it has {} bytes, {count} images need {needed}", bytes.len())));
         }
-        let (scales, codes) = body.split_at_checked(scale_bytes as usize).unwrap_or_default();
+        let (scales, codes) = body.split_at(scale_bytes as usize);
         let scales: Vec<f32> = scales.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         if let Some(at) = scales.iter().position(|s| !s.is_finite() || *s < 0.0) {
             return Err(error(&format!("the scale of token {at} is no positive number")));

@@ -77,7 +77,7 @@ impl Taps {
     }
 
     fn weights(&self, tap: &Tap) -> &[i32] {
-        self.weights.get(tap.at..tap.at + tap.len).unwrap_or_default()
+        &self.weights[tap.at..tap.at + tap.len]
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) fn resize_crop(
             *sum = HALF + i32::from(c) * tap.margin;
         }
         let at = tap.start.saturating_sub(first) * stride;
-        let taken = rows.get(at..).unwrap_or_default().chunks_exact(stride);
+        let taken = rows[at..].chunks_exact(stride);
         for (source, &weight) in taken.zip(down.weights(tap)) {
             for (sum, &c) in sums.iter_mut().zip(source) {
                 *sum += i32::from(c) * weight;
@@ -135,7 +135,7 @@ pub(super) fn resize_crop(
 fn horizontal_pass(row: &[u8], taps: &Taps, fill: [i32; 4], out: &mut [u8]) {
     for (out, tap) in out.chunks_exact_mut(4).zip(&taps.pixels) {
         let weights = taps.weights(tap);
-        let pixels = row.get(tap.start * 4..(tap.start + tap.len) * 4).unwrap_or_default();
+        let pixels = &row[tap.start * 4..(tap.start + tap.len) * 4];
         let mut even = fill.map(|c| HALF + c * tap.margin);
         let mut odd = [0; 4];
         let mut pairs = weights.chunks_exact(2);

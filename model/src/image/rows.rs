@@ -15,7 +15,7 @@ impl<'a> Rows<'a> {
 
     /// Row `y`; built in `scratch` only when some pixel of it isn't opaque. The fourth channel stays alpha.
     pub fn row<'s>(&'s self, y: usize, scratch: &'s mut Vec<u8>) -> &'s [u8] {
-        let row = self.data.get(y * self.stride..(y + 1) * self.stride).unwrap_or_default();
+        let row = &self.data[y * self.stride..(y + 1) * self.stride];
         // The whole row without an early exit, so that it vectorises.
         let opaque = row.chunks_exact(4).fold(255, |all, pixel| all & pixel[3]) == 255;
         if opaque {

@@ -73,7 +73,7 @@ impl QuantizedTensor {
                 CodeWidth::Q4 => choose_q4(block, &mut block_codes),
             };
             scales.push(scale);
-            let used = block_codes.get(..block.len()).unwrap_or_default();
+            let used = &block_codes[..block.len()];
             match width {
                 CodeWidth::Q8 => codes.extend(used.iter().map(|&c| c as u8)),
                 // An odd last code leaves a high nibble of code 0.

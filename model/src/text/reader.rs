@@ -24,7 +24,7 @@ impl TextReader {
     /// As [`Tokenizer::new`].
     pub fn new(config: &RetrievalConfig, vocabulary: &str) -> Result<Self> {
         let tokenizer = Tokenizer::new(&config.text, vocabulary)?;
-        Ok(Self { tokenizer, length: config.text.length(), reads_padding: config.method.reads_padding() })
+        Ok(Self { tokenizer, length: config.text.length(), reads_padding: config.method.family().reads_padding() })
     }
 
     /// The tokenizer.

@@ -73,7 +73,7 @@ impl Rule {
             return Err(misfit(name, dims, wanted));
         }
         let rows = dims.first().copied().unwrap_or(1).max(1);
-        let third = |n: usize| values.get(n * values.len() / 3..(n + 1) * values.len() / 3).unwrap_or_default();
+        let third = |n: usize| &values[n * values.len() / 3..(n + 1) * values.len() / 3];
         Ok(match self {
             Self::Same => values.to_vec(),
             Self::Third(n) => third(n).to_vec(),

@@ -125,6 +125,7 @@ pub(super) struct Finder {
 impl Finder {
     /// `endings` are tried after each name; "" stands for names that have their own.
     pub fn new(bases: Vec<PathBuf>, endings: &[&'static str]) -> Self {
+        assert!(!bases.is_empty() && !endings.is_empty(), "a finder of images needs a folder and an ending");
         Self { bases, endings: endings.to_vec() }
     }
 
@@ -142,8 +143,7 @@ impl Finder {
                 }
             }
         }
-        let base = self.bases.first().cloned().unwrap_or_default();
-        (base.join(format!("{name}{}", self.endings.first().copied().unwrap_or_default())), false)
+        (self.bases[0].join(format!("{name}{}", self.endings[0])), false)
     }
 }
 

@@ -127,7 +127,7 @@ fn next_id(table: &Table) -> u64 {
 pub fn describe_first(table: &mut Table, described: &BTreeMap<String, Described>) -> Result<()> {
     let images = &table.images;
     let title = |image: u32| {
-        let name = images.get(image as usize).map(|image| image.name.as_str()).unwrap_or_default();
+        let name = images[image as usize].name.as_str();
         described.get(name).and_then(|found| found.title.as_deref()).ok_or_else(|| {
             let problem = format!("the image '{name}' has no title");
             TrainerError::data(super::described::FILE, problem, "give every image of the triplets one")

@@ -138,6 +138,17 @@ pub fn refuse_complaints(complaints: &[Complaint]) -> Result<()> {
 }
 
 impl Table {
+    /// The name of image `image`, an index into [`Table::images`].
+    ///
+    /// # Panics
+    /// When the table has no such image: its loader numbers only images that it has added.
+    pub fn image_name(&self, image: u32) -> &str {
+        match self.images.get(image as usize) {
+            Some(entry) => &entry.name,
+            None => panic!("image {image} of a table of {} images", self.images.len()),
+        }
+    }
+
     /// For each image its place in `gallery`, if it has one.
     pub fn gallery_positions(&self) -> Vec<Option<u32>> {
         let mut positions = vec![None; self.images.len()];

@@ -159,7 +159,7 @@ fn csv_rows(path: &Path) -> Result<Vec<Row<CaptionRow>>> {
     let column = |names: &[&str]| headers.iter().position(|h| names.iter().any(|name| h.eq_ignore_ascii_case(name)));
     let required = |names: &[&str]| {
         column(names).ok_or_else(|| {
-            let first = names.first().copied().unwrap_or_default();
+            let first = names[0];
             let seen = headers.iter().collect::<Vec<_>>().join(", ");
             let problem = format!("there is no column '{first}' (columns: {seen})");
             TrainerError::data(format!("{place}, line 1"), problem, "begin with the line: reference,target,caption")
@@ -177,7 +177,7 @@ fn csv_rows(path: &Path) -> Result<Vec<Row<CaptionRow>>> {
             TrainerError::data(format!("{place}, line {line}"), e.to_string(), mend)
         })?;
         let at = At::line(record.position().map_or(0, |p| p.line() as u32));
-        let field = |at: usize| record.get(at).unwrap_or_default().to_owned();
+        let field = |at: usize| record[at].to_owned();
         let optional = |at: Option<usize>| at.map(field).filter(|text| !text.is_empty());
         let row = if record.len() != headers.len() {
             Err(format!("has {} fields, the header has {}", record.len(), headers.len()))

@@ -53,7 +53,7 @@ impl Store {
         }
     }
 
-    /// A record's tokens into `out`, `[T · C]`. A record that is too short leaves the rest as it was.
+    /// A record's tokens into `out`, `[T · C]`. The record has the size of [`Store::record`].
     fn unpack(self, record: &[u8], tokens: usize, width: usize, out: &mut [f32]) {
         match self {
             Self::F32 => {
@@ -62,9 +62,9 @@ impl Store {
                 }
             }
             Self::F16 => {
-                let halves: &[f16] = bytemuck::try_cast_slice(record).unwrap_or_default();
-                let count = halves.len().min(out.len());
-                half::slice::HalfFloatSliceExt::convert_to_f32_slice(&halves[..count], &mut out[..count]);
+                // Records begin at a multiple of 64 bytes and have an even number of them.
+                let halves: &[f16] = bytemuck::cast_slice(record);
+                half::slice::HalfFloatSliceExt::convert_to_f32_slice(halves, out);
             }
             Self::Int8 => {
                 let (scales, codes) = record.split_at(record.len().min(tokens * 4));
@@ -185,7 +185,7 @@ impl Features {
     fn read(&self, row: usize, out: &mut [f32]) {
         let (t, c) = self.shape();
         let each = self.header.store.record(t, c);
-        let record = self.map.get(self.start + row * each..self.start + (row + 1) * each).unwrap_or_default();
+        let record = &self.map[self.start + row * each..self.start + (row + 1) * each];
         self.header.store.unpack(record, t, c, out);
     }
 
@@ -200,7 +200,7 @@ impl Features {
         for name in names {
             let start = self.start + self.row(name)? * each;
             hash.update(name.as_bytes());
-            hash.update(self.map.get(start..start + each).unwrap_or_default());
+            hash.update(&self.map[start..start + each]);
         }
         Ok(fsx::hex(&hash.finalize()))
     }

@@ -6,6 +6,7 @@ use crate::error::{Result, TrainerError};
 use crate::fsx;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,17 @@ pub struct Wanted {
     pub sha256: Option<String>,
     /// Hex git object id, where it is known beforehand.
     pub git: Option<String>,
+}
+
+impl Wanted {
+    /// The file's name without its folder.
+    fn name(&self) -> Cow<'_, str> {
+        match self.path.file_name() {
+            Some(name) => name.to_string_lossy(),
+            // Names come through `safe_path`, which refuses those that end in no file.
+            None => panic!("{} is the place of no file", self.path.display()),
+        }
+    }
 }
 
 /// What became of a file.
@@ -89,14 +101,12 @@ impl Hashes {
         self.bytes += bytes.len() as u64;
     }
 
-    /// The content's hash of the kind that is expected, and whether it is the expected one (`None` when nothing is).
-    fn finish(self, sha256: Option<&str>, git: Option<&str>) -> (String, Option<bool>) {
-        let (found, expected) = match (sha256, git, self.git) {
+    /// The content's hash, of the kind that is expected, and the expected one where there is any.
+    fn finish<'a>(self, sha256: Option<&'a str>, git: Option<&'a str>) -> (String, Option<&'a str>) {
+        match (sha256, git, self.git) {
             (None, Some(expected), Some(hash)) => (fsx::hex(&hash.finalize()), Some(expected)),
             (expected, ..) => (fsx::hex(&self.sha256.finalize()), expected),
-        };
-        let fits = expected.map(|expected| found == expected);
-        (found, fits)
+        }
     }
 }
 
@@ -115,19 +125,19 @@ struct Part {
 
 impl Part {
     fn path_of(wanted: &Wanted, key: &str) -> PathBuf {
-        let name = wanted.path.file_name().unwrap_or_default().to_string_lossy();
+        let name = wanted.name();
         wanted.path.with_file_name(format!("{name}.{key}{SUFFIX}"))
     }
 
     /// Unfinished parts of the file that lie beside it, with their keys.
     fn all(wanted: &Wanted) -> Vec<(String, PathBuf)> {
-        let name = wanted.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = wanted.name();
         let folder = wanted.path.parent().unwrap_or(Path::new("."));
         let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
         let mut found: Vec<(String, PathBuf)> = entries
             .filter_map(|entry| {
                 let found = entry.file_name().to_string_lossy().into_owned();
-                let key = found.strip_prefix(&name)?.strip_prefix('.')?.strip_suffix(SUFFIX)?;
+                let key = found.strip_prefix(&*name)?.strip_prefix('.')?.strip_suffix(SUFFIX)?;
                 (!key.is_empty() && !key.contains('.')).then(|| (key.to_owned(), entry.path()))
             })
             .collect();
@@ -158,7 +168,7 @@ impl Part {
         loop {
             match file.read(&mut buffer).map_err(io(&path, "read"))? {
                 0 => break,
-                count => hashes.update(buffer.get(..count).unwrap_or_default()),
+                count => hashes.update(&buffer[..count]),
             }
         }
         Ok(Self { path, file, key: key.to_owned(), hashes })
@@ -200,10 +210,10 @@ pub fn download(client: &Client, files: &[Wanted], tell: &mut dyn FnMut(Event)) 
                     Ok(got) => return Ok(Some(got)),
                     // A part of something else may have stood at the start: once more from nothing.
                     Err(_) if resumed => resumed = false,
-                    Err(found) => {
+                    Err(Wrong { expected, found }) => {
                         return Err(ModelError::Checksum {
                             place: wanted.url.clone(),
-                            expected: sha256.or_else(|| wanted.git.clone()).unwrap_or_default(),
+                            expected,
                             found,
                             mend: "it was removed; try again later, or from another mirror (HF_ENDPOINT)".into(),
                         }
@@ -237,11 +247,11 @@ fn already(wanted: &Wanted) -> Result<Option<Got>> {
     loop {
         match file.read(&mut buffer).map_err(io(&wanted.path, "read"))? {
             0 => break,
-            count => hashes.update(buffer.get(..count).unwrap_or_default()),
+            count => hashes.update(&buffer[..count]),
         }
     }
-    let (_, fits) = hashes.finish(wanted.sha256.as_deref(), wanted.git.as_deref());
-    Ok((fits == Some(true)).then(|| Got::Already(wanted.path.clone())))
+    let (found, expected) = hashes.finish(wanted.sha256.as_deref(), wanted.git.as_deref());
+    Ok((expected == Some(&found)).then(|| Got::Already(wanted.path.clone())))
 }
 
 /// What the server says of the content.
@@ -335,7 +345,7 @@ fn attempt(
                 return Ok(Err(Trouble::passing(format!("the connection broke at byte {done} ({e})"))));
             }
         };
-        let bytes = buffer.get(..count).unwrap_or_default();
+        let bytes = &buffer[..count];
         if about.size.is_some_and(|size| part.hashes.bytes + count as u64 > size) {
             part.restart(wanted)?;
             return Ok(Err(Trouble::passing("its server sends more bytes than it said")));
@@ -357,13 +367,19 @@ fn attempt(
     }
 }
 
-/// Checks the whole content and gives it its name; the inner error is the hash of wrong content, which is gone then.
-fn finish(wanted: &Wanted, part: Part, sha256: Option<&str>) -> Result<Result<Got, String>> {
+/// The hashes of content that is not the stated one.
+struct Wrong {
+    expected: String,
+    found: String,
+}
+
+/// Checks the whole content and gives it its name; the inner error is of wrong content, which is gone then.
+fn finish(wanted: &Wanted, part: Part, sha256: Option<&str>) -> Result<Result<Got, Wrong>> {
     let Part { path, file, hashes, .. } = part;
-    let (found, fits) = hashes.finish(sha256, wanted.git.as_deref());
-    if fits == Some(false) {
+    let (found, expected) = hashes.finish(sha256, wanted.git.as_deref());
+    if let Some(expected) = expected.filter(|expected| *expected != found) {
         std::fs::remove_file(&path).map_err(io(&path, "remove"))?;
-        return Ok(Err(found));
+        return Ok(Err(Wrong { expected: expected.to_owned(), found }));
     }
     file.sync_all().map_err(io(&path, "write"))?;
     std::fs::rename(&path, &wanted.path).map_err(io(&wanted.path, "write"))?;
@@ -372,7 +388,7 @@ fn finish(wanted: &Wanted, part: Part, sha256: Option<&str>) -> Result<Result<Go
         // A part of an earlier version; one that stays only takes space.
         let _ = std::fs::remove_file(stale);
     }
-    Ok(Ok(match fits {
+    Ok(Ok(match expected {
         Some(_) => Got::Checked(wanted.path.clone()),
         None => Got::Unchecked(wanted.path.clone(), found),
     }))

@@ -2,10 +2,10 @@
 
 use super::Patience;
 use crate::error::{Result, TrainerError};
-use std::net::ToSocketAddrs;
 use std::time::Duration;
-use ureq::http::{HeaderMap, Response, Uri};
+use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
+use url::Url;
 
 /// Redirects that are followed at most.
 const MAX_REDIRECTS: usize = 10;
@@ -87,43 +87,20 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// Scheme, host and port.
-type Origin = (String, String, u16);
-
-fn origin(url: &str) -> Option<Origin> {
-    let uri: Uri = url.parse().ok()?;
-    let scheme = uri.scheme_str()?.to_ascii_lowercase();
-    let usual = match scheme.as_str() {
-        "https" => 443,
-        "http" => 80,
-        _ => return None,
-    };
-    Some((scheme, uri.host()?.to_ascii_lowercase(), uri.port_u16().unwrap_or(usual)))
+/// An address that a request can go to.
+pub fn http(url: &str) -> Option<Url> {
+    Url::parse(url).ok().filter(|url| matches!(url.scheme(), "https" | "http"))
 }
 
 /// Where `location`, which may be relative, leads from `base`.
-pub fn join(base: &str, location: &str) -> Option<String> {
-    let (scheme, rest) = base.split_once("://")?;
-    let host = rest.split(['/', '?', '#']).next()?;
-    let joined = if location.contains("://") {
-        location.to_owned()
-    } else if let Some(rest) = location.strip_prefix("//") {
-        format!("{scheme}://{rest}")
-    } else if location.starts_with('/') {
-        format!("{scheme}://{host}{location}")
-    } else {
-        let path = rest.split(['?', '#']).next()?.rsplit_once('/').map_or(host, |(folder, _)| folder);
-        format!("{scheme}://{path}/{location}")
-    };
-    origin(&joined).map(|_| joined)
+fn join(base: &Url, location: &str) -> Option<Url> {
+    base.join(location).ok().filter(|url| matches!(url.scheme(), "https" | "http"))
 }
 
 /// Sends requests.
 pub struct Client {
     agent: Agent,
-    /// The hub, without a slash at its end.
-    pub endpoint: String,
-    hub: Origin,
+    hub: Url,
     token: Option<String>,
     /// How long to wait.
     pub patience: Patience,
@@ -135,7 +112,7 @@ impl Client {
     /// # Errors
     /// [`TrainerError::Settings`] when `endpoint` is no address.
     pub fn new(endpoint: &str, token: Option<&str>, patience: Patience) -> Result<Self> {
-        let hub = origin(endpoint).ok_or_else(|| {
+        let hub = http(endpoint).ok_or_else(|| {
             TrainerError::settings(
                 format!("HF_ENDPOINT={endpoint}"),
                 "is not the address of a hub",
@@ -153,26 +130,34 @@ impl Client {
             .user_agent(concat!("thisbut/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
-        Ok(Self { agent, endpoint: endpoint.to_owned(), hub, token: token.map(str::to_owned), patience })
+        Ok(Self { agent, hub, token: token.map(str::to_owned), patience })
+    }
+
+    /// The address on the hub whose path ends in `segments`; their own slashes and signs are escaped.
+    pub fn address<'a>(&self, segments: impl IntoIterator<Item = &'a str>) -> Url {
+        let mut url = self.hub.clone();
+        // An http address always has a path.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
     }
 
     /// Asks for `url`, from byte `from` on, and follows redirects. The token goes to the hub alone.
     pub fn get(&self, url: &str, from: u64) -> Result<Answer, Trouble> {
-        let (mut url, mut linked) = (url.to_owned(), None);
+        let mut url = http(url).ok_or_else(|| Trouble::last("is not an http address"))?;
+        let mut linked = None;
         for _ in 0..MAX_REDIRECTS {
-            let here = origin(&url).ok_or_else(|| Trouble::last("is not an http address"))?;
-            let mut request = self.agent.get(&url).header("accept-encoding", "identity");
+            let mut request = self.agent.get(url.as_str()).header("accept-encoding", "identity");
             if from > 0 {
                 request = request.header("range", format!("bytes={from}-"));
             }
-            if let Some(token) = self.token.as_ref().filter(|_| here == self.hub) {
+            if let Some(token) = self.token.as_ref().filter(|_| url.origin() == self.hub.origin()) {
                 request = request.header("authorization", format!("Bearer {token}"));
             }
             let response = request.call().map_err(|e| match e {
                 // The resolver's own errors have no kind; asking it once more tells them from a broken connection.
-                ureq::Error::Io(_) if (here.1.as_str(), here.2).to_socket_addrs().is_err() => {
-                    Trouble::of(&ureq::Error::HostNotFound)
-                }
+                ureq::Error::Io(_) if url.socket_addrs(|| None).is_err() => Trouble::of(&ureq::Error::HostNotFound),
                 e => Trouble::of(&e),
             })?;
             if linked.is_none() {
@@ -184,7 +169,7 @@ impl Client {
                 301 | 302 | 303 | 307 | 308 => {
                     let next = text(response.headers(), "location").and_then(|location| join(&url, location));
                     let next = next.ok_or_else(|| Trouble::last("its server redirects to nowhere"))?;
-                    if here.0 == "https" && !next.starts_with("https://") {
+                    if url.scheme() == "https" && next.scheme() != "https" {
                         return Err(Trouble::last("its server redirects from https to an address that is not safe"));
                     }
                     url = next;
@@ -196,24 +181,24 @@ impl Client {
     }
 
     /// A short text, tried as often as patience allows, with the address of the next page where there is one.
-    pub fn text(&self, url: &str, note: &mut dyn FnMut(String)) -> Result<(String, Option<String>), Trouble> {
+    pub fn text(&self, url: &Url, note: &mut dyn FnMut(String)) -> Result<(String, Option<Url>), Trouble> {
         let mut tries = Tries::new(self.patience);
         loop {
-            let read = self.get(url, 0).and_then(|mut answer| {
+            let read = self.get(url.as_str(), 0).and_then(|mut answer| {
                 let next = answer.header("link").and_then(next_page).and_then(|next| join(url, &next));
                 let body = answer.response.body_mut().with_config().limit(MAX_TEXT).read_to_string();
                 body.map(|body| (body, next)).map_err(|e| Trouble::of(&e))
             });
             match read {
                 Ok(found) => return Ok(found),
-                Err(trouble) => tries.after(url, trouble, false, note)?,
+                Err(trouble) => tries.after(url.as_str(), trouble, false, note)?,
             }
         }
     }
 
     /// Whether `url` lies on the hub.
-    pub fn is_hub(&self, url: &str) -> bool {
-        origin(url).is_some_and(|origin| origin == self.hub)
+    pub fn is_hub(&self, url: &Url) -> bool {
+        url.origin() == self.hub.origin()
     }
 }
 
@@ -288,16 +273,32 @@ mod tests {
 
     #[test]
     fn addresses_join_and_pages_are_found() {
-        let base = "https://hub.example:8443/a/b/c?x=1";
-        assert_eq!(join(base, "/d?y").as_deref(), Some("https://hub.example:8443/d?y"));
-        assert_eq!(join(base, "d").as_deref(), Some("https://hub.example:8443/a/b/d"));
-        assert_eq!(join(base, "//cdn.example/d").as_deref(), Some("https://cdn.example/d"));
-        assert_eq!(join(base, "http://cdn.example/d").as_deref(), Some("http://cdn.example/d"));
-        assert_eq!(join(base, "file:///etc/passwd"), None);
+        let base = http("https://hub.example:8443/a/b/c?x=1").unwrap();
+        let joined = |location| join(&base, location).map(String::from);
+        assert_eq!(joined("/d?y").as_deref(), Some("https://hub.example:8443/d?y"));
+        assert_eq!(joined("d").as_deref(), Some("https://hub.example:8443/a/b/d"));
+        assert_eq!(joined("//cdn.example/d").as_deref(), Some("https://cdn.example/d"));
+        assert_eq!(joined("http://cdn.example/d").as_deref(), Some("http://cdn.example/d"));
+        assert_eq!(joined("file:///etc/passwd"), None);
         let link = r#"<https://h/p>; rel="first", <https://h/q?cursor=a>; rel="next""#;
         assert_eq!(next_page(link).as_deref(), Some("https://h/q?cursor=a"));
         assert_eq!(next_page(r#"<https://h/p>; rel="last""#), None);
-        assert_eq!(origin("HTTPS://Hub.Example/x"), origin("https://hub.example:443/"));
-        assert_ne!(origin("https://hub.example/x"), origin("http://hub.example/x"));
+    }
+
+    #[test]
+    fn the_hub_is_told_from_other_servers_and_paths_are_escaped() {
+        let client = Client::new("https://hub.example/mirror/", None, Patience::default()).unwrap();
+        for (url, ours) in [
+            ("HTTPS://Hub.Example:443/x", true),
+            ("http://hub.example/x", false),
+            ("https://hub.example:444/x", false),
+            ("https://hub.example.evil/x", false),
+        ] {
+            assert_eq!(client.is_hub(&http(url).unwrap()), ours, "{url}");
+        }
+        let address = client.address(["refs/pr/1", "a b", "é#.txt"]);
+        assert_eq!(address.as_str(), "https://hub.example/mirror/refs%2Fpr%2F1/a%20b/%C3%A9%23.txt");
+        assert!(Client::new("hub.example", None, Patience::default()).is_err());
+        assert!(Client::new("ftp://hub.example", None, Patience::default()).is_err());
     }
 }

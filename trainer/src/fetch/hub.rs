@@ -3,6 +3,7 @@
 use super::download::Wanted;
 use super::http::{Client, Trouble};
 use std::path::{Path, PathBuf};
+use wildmatch::WildMatch;
 
 /// Pages of a list at most.
 const MAX_PAGES: usize = 100;
@@ -23,21 +24,15 @@ pub struct Listed {
 impl Listed {
     /// The file to download into `dir`.
     pub(super) fn wanted(self, client: &Client, repository: &str, revision: &str, dir: &Path) -> Wanted {
-        let file = encoded(&self.path);
+        let segments = repository.split('/').chain(["resolve", revision]).chain(self.path.split('/'));
         Wanted {
-            url: format!("{}/{repository}/resolve/{}/{file}", client.endpoint, encoded(revision).replace('/', "%2F")),
+            url: client.address(segments).into(),
             path: dir.join(&self.path),
             size: self.size,
             sha256: self.sha256,
             git: self.git,
         }
     }
-}
-
-/// `text` as a part of an address.
-fn encoded(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~/".contains(&b);
-    text.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 /// `name` as a path that stays inside the folder it is joined to; `None` for any other.
@@ -79,8 +74,9 @@ pub fn list(
     revision: &str,
     note: &mut dyn FnMut(String),
 ) -> Result<Vec<Listed>, Trouble> {
-    let revision = encoded(revision).replace('/', "%2F");
-    let mut url = format!("{}/api/models/{repository}/tree/{revision}?recursive=true", client.endpoint);
+    let segments = ["api", "models"].into_iter().chain(repository.split('/')).chain(["tree", revision]);
+    let mut url = client.address(segments);
+    url.set_query(Some("recursive=true"));
     let mut out = Vec::new();
     for _ in 0..MAX_PAGES {
         let (text, next) = client.text(&url, note)?;
@@ -116,7 +112,8 @@ pub fn list(
 pub fn selected(files: &[Listed], only: &[String]) -> Vec<Listed> {
     let chosen = |keep: &dyn Fn(&Listed) -> bool| files.iter().filter(|file| keep(file)).cloned().collect::<Vec<_>>();
     if !only.is_empty() {
-        return chosen(&|file| only.iter().any(|pattern| matches(pattern, &file.path)));
+        let only: Vec<WildMatch> = only.iter().map(|pattern| WildMatch::new(pattern)).collect();
+        return chosen(&|file| only.iter().any(|pattern| pattern.matches(&file.path)));
     }
     let ends = |file: &Listed, endings: &[&str]| endings.iter().any(|ending| file.path.ends_with(ending));
     let weights = |file: &Listed| !file.path.contains('/') && ends(file, &[".safetensors", ".bin", ".pth", ".pt"]);
@@ -126,21 +123,6 @@ pub fn selected(files: &[Listed], only: &[String]) -> Vec<Listed> {
         let index = !(safe && file.path.ends_with(".bin.index.json"));
         !file.path.contains('/') && (of_format || (index && ends(file, &[".json", ".txt"])))
     })
-}
-
-/// Whether `name` is `pattern`, in which `*` stands for anything.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = name.strip_prefix(parts.next().unwrap_or_default()) else { return false };
-    let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
-    for part in middle {
-        match rest.find(part) {
-            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
 }
 
 #[cfg(test)]
@@ -157,7 +139,6 @@ mod tests {
         for name in ["config.json", "a/b.safetensors", "..x", "model-00001-of-00002.safetensors", "é.txt"] {
             assert_eq!(safe_path(name), Some(PathBuf::from(name)));
         }
-        assert_eq!(encoded("a b/é#.txt"), "a%20b/%C3%A9%23.txt");
     }
 
     #[test]
@@ -188,7 +169,7 @@ mod tests {
         assert_eq!(chosen(&old, &[]).len(), 3);
         assert_eq!(chosen(&all, &["*.bin", "config.json"]), ["config.json", "pytorch_model-00001-of-00002.bin"]);
         assert_eq!(chosen(&all, &["onnx/*"]).len(), 2);
-        assert!(matches("a*b*c", "a-b-b-c") && !matches("a*b", "ab-") && !matches("ab", "abc") && matches("*", ""));
-        assert!(!matches("ab*ba", "aba"));
+        assert_eq!(chosen(&all, &["model-0000?-of-*"]).len(), 1);
+        assert!(chosen(&all, &["model", "json"]).is_empty());
     }
 }

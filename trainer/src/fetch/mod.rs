@@ -11,7 +11,7 @@ mod known;
 use crate::error::{Result, TrainerError};
 pub use download::{Got, SUFFIX};
 use download::{Wanted, download};
-use http::{Client, Trouble};
+use http::{Client, Trouble, http};
 pub use hub::selected;
 pub use known::{KNOWN, Known, Place};
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ pub struct Settings {
     pub token: Option<String>,
     /// The hub's branch, tag or commit.
     pub revision: String,
-    /// Only files of these names, `*` for any part; empty: what `thisbut import` and the tokenizer need.
+    /// Only files of these names, `*` for any part and `?` for any character; empty: what `thisbut import` and the tokenizer need.
     pub only: Vec<String>,
     /// How long to wait.
     pub patience: Patience,
@@ -95,10 +95,14 @@ pub enum Event<'a> {
     },
 }
 
-/// A folder's name for `model`: its own, without the owner's slash.
+/// A folder's name for `model`: its own, without the owner's slash; of an address, the folder of the file, or the host.
 pub fn folder_name(model: &str) -> String {
-    let last = if model.contains("://") { model.rsplit('/').nth(1).unwrap_or("files") } else { model };
-    last.replace('/', "--")
+    let Some(url) = http(model) else { return model.replace('/', "--") };
+    let folder = url
+        .path_segments()
+        .and_then(|segments| segments.rev().nth(1).filter(|name| !name.is_empty()))
+        .or(url.host_str());
+    folder.unwrap_or("files").to_owned()
 }
 
 /// Brings the files of `model` (a name of [`KNOWN`], `owner/name` on the hub, or the address of one file) into `dir`, and
@@ -115,7 +119,7 @@ pub fn fetch(model: &str, dir: &Path, settings: &Settings, tell: &mut dyn FnMut(
             let only = if settings.only.is_empty() { only } else { settings.only.clone() };
             let mut note = |line| tell(Event::Note(line));
             let listed = hub::list(&client, &repository, &settings.revision, &mut note).map_err(|trouble| {
-                let page = format!("{}/{repository}/tree/{}", settings.endpoint, settings.revision);
+                let page = String::from(client.address(repository.split('/').chain(["tree", &settings.revision])));
                 let mend = match trouble.status {
                     Some(401 | 403 | 404) => refused_mend(&page),
                     _ => by_hand(&format!("the .json, .txt and .safetensors files of {page} to {}", dir.display())),
@@ -134,7 +138,7 @@ pub fn fetch(model: &str, dir: &Path, settings: &Settings, tell: &mut dyn FnMut(
         }
     };
     for at in 0..wanted.len() {
-        if let Some(got) = download(&client, wanted.get(at..).unwrap_or_default(), tell)? {
+        if let Some(got) = download(&client, &wanted[at..], tell)? {
             tell(Event::Note(got.to_string()));
         }
     }
@@ -146,7 +150,7 @@ fn place_of(model: &str) -> Result<Place> {
     if let Some(known) = KNOWN.iter().find(|known| known.name == model) {
         return Ok(known.place());
     }
-    if model.starts_with("https://") || model.starts_with("http://") {
+    if http(model).is_some() {
         return Ok(Place::Files(vec![model.to_owned()]));
     }
     let plain = |part: &str| {
@@ -166,11 +170,8 @@ fn place_of(model: &str) -> Result<Place> {
 }
 
 fn of_url(url: &str, dir: &Path) -> Result<Wanted> {
-    let path = url.split(['?', '#']).next().unwrap_or(url);
-    let name = path.rsplit('/').next().unwrap_or_default();
-    // An address without a path ends in its host.
-    let is_file = path.splitn(4, '/').count() == 4;
-    match hub::safe_path(name).filter(|_| is_file) {
+    let name = http(url).and_then(|url| hub::safe_path(url.path_segments()?.next_back()?));
+    match name {
         Some(name) => Ok(Wanted { url: url.to_owned(), path: dir.join(name), size: None, sha256: None, git: None }),
         None => Err(TrainerError::settings(
             url,
@@ -219,6 +220,9 @@ mod tests {
         }
         assert!(text.contains("its server cannot be reached; run the same command again") && !text.contains('\n'));
         assert_eq!(folder_name("owner/name"), "owner--name");
-        assert_eq!(folder_name("https://host/a/b/model.pth"), "b");
+        assert_eq!(folder_name("https://host/a/b/model.pth?x=/y"), "b");
+        assert_eq!(folder_name("https://host:8443/model.pth"), "host");
+        assert!(of_url("https://host", dir).is_err() && of_url("https://host/a/", dir).is_err());
+        assert_eq!(of_url("https://host/a.pth?download=1", dir).unwrap().path, dir.join("a.pth"));
     }
 }

@@ -173,10 +173,7 @@ impl Plan {
             .iter()
             .map(|(name, dims)| Planned { name: name.clone(), dims: dims.clone(), precision })
             .collect();
-        let mut read = |at: usize| match planned.get(at) {
-            Some(tensor) => self.value(source, &tensor.name, &tensor.dims, config),
-            None => Ok(Vec::new()),
-        };
+        let mut read = |at: usize| self.value(source, &planned[at].name, &planned[at].dims, config);
         tensor_file::write(path, &planned, &BTreeMap::new(), &mut read, progress)
     }
 
@@ -188,7 +185,9 @@ impl Plan {
         // A checkpoint carries settings, and an imported one was trained by nobody here.
         let header = Header::new(Settings::sprc(), config.clone(), String::new());
         let mut read = |name: &str| {
-            let dims = self.model.get(name).map(Vec::as_slice).unwrap_or_default();
+            let dims = self.model.get(name).ok_or_else(|| {
+                TrainerError::checkpoint(name, "the model has no such tensor", "report it as an error of this program")
+            })?;
             self.value(source, name, dims, config)
         };
         checkpoint::save_from(path, &header, &self.model, &mut read)

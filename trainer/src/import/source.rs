@@ -70,7 +70,7 @@ impl Source {
 
     fn add(&mut self, path: &Path) -> Result<()> {
         let mut file = File::open(path)
-            .map_err(|e| TrainerError::io(path, "read", e, "run `thisbut fetch-weights`, or check the path"))?;
+            .map_err(|e| TrainerError::io(path, "read", e, "run `thisbut fetch small`, or check the path"))?;
         let wrong = |problem: String| damaged(path, problem);
         for (name, entry) in describe(&mut file).map_err(wrong)? {
             if let Some(other) = self.entries.get(&name) {
@@ -163,7 +163,7 @@ impl Source {
         let mut buffer = vec![0; PIECE.min(count * size)];
         while values.len() < count {
             let part = ((count - values.len()) * size).min(PIECE);
-            let bytes = buffer.get_mut(..part).unwrap_or_default();
+            let bytes = &mut buffer[..part];
             file.read_exact(bytes).map_err(|e| wrong(format!("it cannot be read ({e})")))?;
             match entry.kind {
                 Kind::F32 => values.extend(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
@@ -220,7 +220,7 @@ fn damaged(path: &Path, problem: String) -> TrainerError {
     )
 }
 
-/// What `thisbut export --to hf` writes beside the model: tensors that Hugging Face's class does not have.
+/// What `thisbut convert --to hf` writes beside the model: tensors that Hugging Face's class does not have.
 pub const BESIDE: &str = "thisbut.safetensors";
 
 /// The files of a Hugging Face model's folder that lead to all its weights.

@@ -60,7 +60,8 @@ pub fn read_zip(file: &mut (impl Read + Seek)) -> Result<Vec<(String, Entry)>, S
     if part("byteorder", 64)?.is_some_and(|order| order.trim_ascii() != b"little") {
         return Err("its numbers are big-endian".into());
     }
-    let pickle = pickle::read(&part("data.pkl", MAX_BYTES)?.unwrap_or_default())?;
+    let pickle =
+        pickle::read(&part("data.pkl", MAX_BYTES)?.ok_or("its archive has no data.pkl, so it is not of PyTorch")?)?;
     let state = pickle.state_dict()?;
     let place = |tensor: &Tensor| extents.get(&format!("{root}data/{}", tensor.storage.key));
     state.into_iter().map(|(name, tensor)| entry(&name, &tensor, place(&tensor))).collect()
@@ -73,7 +74,7 @@ pub fn read_legacy(file: &mut (impl Read + Seek)) -> Result<Vec<(String, Entry)>
     let window = read_at(file, 0, window as u64, MAX_BYTES)?;
     let mut at = 0;
     let mut next = || -> Result<Pickle, String> {
-        let found = pickle::read(window.get(at..).unwrap_or_default())?;
+        let found = pickle::read(window.get(at..).ok_or("it is cut short")?)?;
         at += found.end;
         Ok(found)
     };

@@ -121,7 +121,7 @@ pub fn index(
         }
         let mut references = references.into_iter();
         for ((photo, thumb, width, height), tokens) in kept.into_iter().zip(targets.chunks_exact(n * p)) {
-            let tokens = tokens.get(..stored * p).unwrap_or_default();
+            let tokens = &tokens[..stored * p];
             gallery.image(photo, &thumb, (width, height), tokens, references.next().as_deref())?;
         }
     }
@@ -193,7 +193,7 @@ impl GalleryWriter {
         reference: Option<&[u8]>,
     ) -> Result<()> {
         let entry = self.writer.add("thumbs", "t", thumb.ext, &thumb.bytes)?;
-        let name = entry.path.rsplit('/').next().unwrap_or_default().to_owned();
+        let name = entry.path.rsplit_once('/').map_or(&*entry.path, |(_, name)| name).to_owned();
         let reference = reference.map(|file| self.writer.add("references", "r", "safetensors", file)).transpose()?;
         self.metadata.push(ImageMeta {
             id: photo.id.clone(),

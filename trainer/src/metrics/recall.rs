@@ -71,6 +71,9 @@ impl Recall {
     /// (`all_of_cirr`: the mean of R@1/5/10/50 and R_subset@1/2/3, as SPRC's code does it); FashionIQ, Avg over the
     /// categories; CIRCO, mAP@5 and GeneCIS, R@1, their leading figures. What a CIRR-like data set has no subsets for is left
     /// out of its mean.
+    ///
+    /// # Panics
+    /// When these are the figures of another protocol's queries.
     pub fn selection(&self, protocol: Protocol, all_of_cirr: bool) -> (&'static str, f64) {
         let recalls = [self.r1, self.r5, self.r10, self.r50];
         let mean = |figures: &[f64]| figures.iter().sum::<f64>() / figures.len().max(1) as f64;
@@ -80,10 +83,16 @@ impl Recall {
             }
             (Protocol::Cirr, Some(avg), _) if !all_of_cirr => ("(R@5 + R_subset@1) / 2", avg),
             (Protocol::Cirr, ..) => ("mean of R@1/5/10/50", mean(&recalls)),
-            (Protocol::FashionIq, ..) => ("mean of (R@10 + R@50) / 2", self.avg.unwrap_or_default()),
-            (Protocol::Circo, ..) => ("mAP@5", self.map5.unwrap_or_default()),
+            (Protocol::FashionIq, ..) => ("mean of (R@10 + R@50) / 2", self.held(self.avg, "Avg")),
+            (Protocol::Circo, ..) => ("mAP@5", self.held(self.map5, "mAP@5")),
             (Protocol::GeneCis, ..) => ("R@1", self.r1),
         }
+    }
+
+    /// A figure that every query of the protocol has; 0 without any query.
+    fn held(&self, figure: Option<f64>, name: &str) -> f64 {
+        assert!(self.n == 0 || figure.is_some(), "figures of {} queries without {name}: of another protocol", self.n);
+        figure.unwrap_or(0.0)
     }
 
     /// Each figure, in the order of the papers' tables.
@@ -133,7 +142,7 @@ pub(super) fn recall(protocol: Protocol, ranks: &[Ranks]) -> Option<Recall> {
         Protocol::Circo => {
             out.r25 = Some(sums.at(25));
             let [map5, map10, map25, map50] = [0, 1, 2, 3].map(|at| {
-                let name = format!("map{}", AVERAGE_PRECISION_AT.get(at).copied().unwrap_or_default());
+                let name = format!("map{}", AVERAGE_PRECISION_AT[at]);
                 sums.normal(&name, &ranks.iter().filter_map(|r| r.precision.get(at).copied()).collect::<Vec<_>>())
             });
             (out.map5, out.map10, out.map25, out.map50) = (Some(map5), Some(map10), Some(map25), Some(map50));
@@ -259,6 +268,6 @@ fn bootstrap_avg(ranks: &[Ranks]) -> [f64; 2] {
         })
         .collect();
     means.sort_by(f64::total_cmp);
-    let at = |share: f64| means.get((share * (RESAMPLES - 1) as f64).round() as usize).copied().unwrap_or_default();
+    let at = |share: f64| means[(share * (RESAMPLES - 1) as f64).round() as usize];
     [at(0.025), at(0.975)]
 }

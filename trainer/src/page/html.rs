@@ -93,9 +93,9 @@ fn article(out: &mut String, runs: &[Run], answers: &[&Answer], pictures: &Pictu
         let _ = write!(out, "<p class=\"about\">and {} more targets</p>", first.targets.len() - TARGETS);
     }
     out.push_str("</div>\n");
-    for (at, answer) in answers.iter().enumerate() {
+    for (run, answer) in runs.iter().zip(answers) {
         let rank = answer.rank.map_or_else(|| "not in the gallery".to_owned(), |rank| format!("rank {}", rank + 1));
-        let name = runs.get(at).map(|run| escape(&run.name)).unwrap_or_default();
+        let name = escape(&run.name);
         let _ = writeln!(out, "<div class=\"about\">{name}: target at {rank}</div><div class=\"strip\">");
         for (place, (image, score)) in (1..).zip(answer.top.iter().take(top)) {
             let right = answer.targets.contains(image);

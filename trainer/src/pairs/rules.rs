@@ -3,6 +3,7 @@
 use rand::SeedableRng;
 use rand::seq::{SliceRandom, index};
 use rand_chacha::ChaCha8Rng;
+use sha2::{Digest, Sha256};
 
 /// Members of a CIRR image set.
 pub const SET: usize = 6;
@@ -43,7 +44,6 @@ pub fn capped(images: &[String], cap: usize, rng: &mut ChaCha8Rng) -> Vec<(Strin
 
 /// A generator for one group, so that a group's draw does not hang on the groups before it.
 pub fn generator(seed: u64, group: &str) -> ChaCha8Rng {
-    let hash = crate::fsx::sha256_hex(group.as_bytes());
-    let own = u64::from_str_radix(hash.get(..16).unwrap_or_default(), 16).unwrap_or_default();
-    ChaCha8Rng::seed_from_u64(seed ^ own)
+    let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = Sha256::digest(group).into();
+    ChaCha8Rng::seed_from_u64(seed ^ u64::from_be_bytes([a, b, c, d, e, f, g, h]))
 }

@@ -179,7 +179,7 @@ fn ticks(low: f64, high: f64, wanted: usize) -> Vec<f64> {
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let half = (points.len() / 80).max(3);
     let mean = |at: usize| {
-        let window = points.get(at.saturating_sub(half)..(at + half + 1).min(points.len())).unwrap_or_default();
+        let window = &points[at.saturating_sub(half)..(at + half + 1).min(points.len())];
         window.iter().map(|p| p.1).sum::<f64>() / window.len().max(1) as f64
     };
     points.iter().enumerate().map(|(at, (x, _))| (*x, mean(at))).collect()

@@ -11,7 +11,7 @@ const MAX_DIMENSIONS: usize = 8;
 
 /// Reads one pickle from the start of `bytes`. The error is half a sentence: what is wrong.
 pub fn read(bytes: &[u8]) -> Result<Pickle, String> {
-    let bytes = bytes.get(..bytes.len().min(MAX_BYTES)).unwrap_or_default();
+    let bytes = &bytes[..bytes.len().min(MAX_BYTES)];
     let mut machine = Machine {
         bytes,
         at: 0,
@@ -197,9 +197,9 @@ impl Machine<'_> {
     }
 
     fn line(&mut self) -> Result<String, String> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let rest = self.bytes.get(self.at..).ok_or_else(short)?;
         let length = rest.iter().take(256).position(|b| *b == b'\n').ok_or_else(short)?;
-        let line = String::from_utf8_lossy(rest.get(..length).unwrap_or_default()).into_owned();
+        let line = String::from_utf8_lossy(&rest[..length]).into_owned();
         self.at += length + 1;
         Ok(line)
     }
@@ -309,7 +309,7 @@ impl Machine<'_> {
     fn call(&mut self) -> Result<(), String> {
         let (arguments, callee) = (self.pop()?, self.pop()?);
         let Value::Tuple(at) = arguments else { return Err("its pickle calls something without a tuple".into()) };
-        let arguments = items(&self.nodes, at).unwrap_or_default();
+        let arguments = items(&self.nodes, at).ok_or("its pickle calls something without a tuple")?;
         let made = match (callee, arguments) {
             (Value::Global(Global::OrderedDict), []) => {
                 self.dict(Vec::new());

@@ -115,7 +115,7 @@ impl Load {
     /// The largest of a run's first batches.
     pub fn of(settings: &Settings, config: &RetrievalConfig, table: &Table, texts: &Tokenized) -> Self {
         let Self { rows, words: longest, share } = Self::longest(settings, config);
-        let padded_texts = config.method.reads_padding();
+        let padded_texts = config.method.family().reads_padding();
         let mut words = 0;
         for epoch in 0..LOOKED_AT {
             let order = batches::epoch_order(table, settings.seed, epoch, settings.group);
