@@ -12,7 +12,6 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod gallery;
-pub mod generator;
 pub mod image;
 pub mod kernels;
 pub mod method;

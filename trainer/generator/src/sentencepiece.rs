@@ -1,14 +1,14 @@
 //! SentencePiece's `tokenizer.model`, the tokenizer of Llama's and Vicuna's folders without a `tokenizer.json`.
 
-use crate::error::{Result, TrainerError};
-use crate::fsx;
+use crate::runtime::Bpe;
+use crate::runtime::tokenizer::{Kind, Piece, Prefix, end_of};
 use prost::Message;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
-use thisbut_model::generator::Bpe;
-use thisbut_model::generator::tokenizer::{Kind, Piece, Prefix, end_of};
+use thisbut_trainer::error::{Result, TrainerError};
+use thisbut_trainer::fsx;
 
 /// `ModelProto` of sentencepiece_model.proto, the part that matters.
 #[derive(Clone, PartialEq, Message)]

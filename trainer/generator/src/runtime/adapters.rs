@@ -4,11 +4,11 @@
 use super::config::LlamaConfig;
 use super::decode::Decoder;
 use super::llama::{Block, Cache, Llama, Maps, RmsNorm, flat, unflat};
-use crate::kernels;
-use crate::nn::basic::{apply, table};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Tensor};
+use thisbut_model::kernels;
+use thisbut_model::nn::basic::{apply, table};
 
 /// A map's change, of rank r.
 #[derive(Module, Debug)]
@@ -232,7 +232,7 @@ impl<F: Frozen> Decoder for Adapted<'_, F> {
     }
 }
 
-#[cfg(all(test, feature = "flex", feature = "autodiff"))]
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,16 +1,16 @@
 //! Times of the generator's language model on the CPU, one JSON line each, beside `bench/peers/generator_peer.py`: answers of
 //! a batch (texts a second), one long answer in quarters, and a training step's passes over a frozen decoder.
 //!
-//! Built with `cargo build --release -p thisbut-model -p thisbut-trainer --example bench_generator`; arguments: GGUF file, threads, and `int8` for
+//! Built with `cargo build --release -p thisbut-generator --example bench_generator`; arguments: GGUF file, threads, and `int8` for
 //! the lines in 8 bits alone.
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use std::time::Instant;
-use thisbut_model::generator::mtst::answer_logits;
-use thisbut_model::generator::{Adapted, Adapters, Cache, Decoder, Decoding, FrozenBlock, Start, Strategy, generate};
+use thisbut_generator::Language;
+use thisbut_generator::language::frozen;
+use thisbut_generator::mtst::answer_logits;
+use thisbut_generator::runtime::{Adapted, Adapters, Cache, Decoder, Decoding, FrozenBlock, Start, Strategy, generate};
 use thisbut_model::kernels::negative_log_likelihood;
-use thisbut_trainer::generator::Language;
-use thisbut_trainer::generator::language::frozen;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 

@@ -2,11 +2,12 @@
 
 use super::config::LlamaConfig;
 use super::decode::Decoder;
-use crate::kernels;
-use crate::nn::basic::{apply, fold, table};
 use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
+use rayon::prelude::*;
+use thisbut_model::kernels;
+use thisbut_model::nn::basic::{apply, fold, table};
 
 /// Added to the scores of hidden positions.
 const HIDDEN: f32 = -10_000.0;
@@ -123,15 +124,7 @@ impl Cache {
             x.select(0, index)
         };
         let both = |layer: Option<(Tensor<3>, Tensor<3>)>| layer.map(|(k, v)| (chosen(k), chosen(v)));
-        #[cfg(feature = "rayon")]
-        {
-            use rayon::prelude::*;
-            self.layers = self.layers.into_par_iter().map(both).collect();
-        }
-        #[cfg(not(feature = "rayon"))]
-        {
-            self.layers = self.layers.into_iter().map(both).collect();
-        }
+        self.layers = self.layers.into_par_iter().map(both).collect();
         self.real = rows.iter().map(|r| self.real.get(*r).cloned().unwrap_or_default()).collect();
         self
     }

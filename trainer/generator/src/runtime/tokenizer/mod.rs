@@ -9,11 +9,11 @@ mod split;
 pub use files::end_of;
 pub use sentencepiece::{Kind, Piece, Prefix};
 
-use crate::error::{ModelError, Result};
 use sentencepiece::Letters;
 use split::words;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use thisbut_model::error::{ModelError, Result};
 
 /// Rank and result of merging two tokens.
 type Merges = HashMap<(u32, u32), (u32, u32)>;

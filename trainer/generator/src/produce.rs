@@ -4,17 +4,17 @@ use super::filters::{Filter, Row};
 use super::language::Arithmetic;
 use super::round_trip::{self, Counts, Ranks, RoundTrip};
 use super::speaker::Speaker;
-use crate::error::{Result, TrainerError};
-use crate::features::ImageTokens;
-use crate::fsx;
-use crate::partial;
+use crate::runtime::Decoding;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use thisbut_model::generator::Decoding;
+use thisbut_trainer::error::{Result, TrainerError};
+use thisbut_trainer::features::ImageTokens;
+use thisbut_trainer::fsx;
+use thisbut_trainer::partial;
 
 /// A pair that gets texts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,17 +1,17 @@
 //! The frozen language model, from a GGUF file or a Hugging Face folder.
 
-use crate::device::DeviceKind;
-use crate::error::{Result, TrainerError};
-use crate::fsx;
-use crate::generator::sentencepiece;
-use crate::import::source::Source;
-use crate::train::settings::Precision;
+use crate::runtime::names::Published;
+use crate::runtime::{Adapters, Bpe, Gguf, Llama, LlamaConfig, QuantizedLlama};
+use crate::sentencepiece;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, FloatDType, Tensor};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use thisbut_model::generator::names::Published;
-use thisbut_model::generator::{Adapters, Bpe, Gguf, Llama, LlamaConfig, QuantizedLlama};
+use thisbut_trainer::device::DeviceKind;
+use thisbut_trainer::error::{Result, TrainerError};
+use thisbut_trainer::fsx;
+use thisbut_trainer::import::source::Source;
+use thisbut_trainer::train::settings::Precision;
 
 /// What a language model is held in and computes its linear maps in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]

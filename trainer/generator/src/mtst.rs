@@ -3,18 +3,17 @@
 //! `input = FC(q_r ⊕ q_t ⊕ q_c) ⊕ q_ins` (eq. 1): q_r and q_t are the query tokens after looking at one image each, q_c after
 //! reading the instruction with both. Loss on the answer's tokens only (eq. 2) is the trainer's.
 
-use super::adapters::Adapters;
-use super::config::LlamaConfig;
-use super::decode::Decoder;
-use crate::config::RetrievalConfig;
-use crate::error::{ModelError, Result};
-use crate::method::two_pass::IMAGE_NORM_EPS;
-use crate::nn::basic::{Norm, fold, for_each, linear, table};
-use crate::nn::{ImageKeys, Noise, QFormer, TextBatch};
+use crate::runtime::{Adapters, Bpe, Decoder, LlamaConfig};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
+use thisbut_model::config::{RetrievalConfig, VitFamily};
+use thisbut_model::error::{ModelError, Result};
+use thisbut_model::method::two_pass::IMAGE_NORM_EPS;
+use thisbut_model::nn::basic::{Norm, fold, for_each, linear, table};
+use thisbut_model::nn::{ImageKeys, Noise, QFormer, TextBatch};
+use thisbut_model::upstream::{self, Piece, Rule};
 
 /// What q_c is made from; the paper and its published code differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,7 +204,7 @@ impl Prompt {
     ///
     /// # Errors
     /// [`ModelError::Config`] when a chat template is asked for that the decoder does not have.
-    pub fn new(config: &MtstConfig, words: &super::Bpe) -> Result<Self> {
+    pub fn new(config: &MtstConfig, words: &Bpe) -> Result<Self> {
         let end = words.end();
         if !config.chat {
             let mut after: Vec<u32> = words.begin().into_iter().collect();
@@ -260,6 +259,23 @@ pub fn answer_logits(decoder: &dyn Decoder, prompt: Tensor<3>, answers: &[Vec<u3
     let count = places.len();
     let places = Tensor::from_data(burn::tensor::TensorData::new(places, [count]), &hidden.device());
     decoder.logits(hidden.reshape([b * (n + read), w]).select(0, places))
+}
+
+/// What a tensor of an InstructBLIP or MTST_PTHA generator checkpoint is made into in [`Mtst`]; nothing for one that has
+/// no place there. `language_projection` and `llm_proj` are FC_llm.
+pub fn head_pieces(key: &str) -> Vec<Piece> {
+    let key = key.strip_prefix("module.").unwrap_or(key);
+    for projection in ["language_projection.", "llm_proj."] {
+        if let Some(leaf) = key.strip_prefix(projection) {
+            let rule = if leaf == "weight" { Rule::Transposed } else { Rule::Same };
+            return vec![Piece { name: format!("projection.{leaf}"), rule }];
+        }
+    }
+    let ours = ["qformer.", "query_tokens", "image_norm."];
+    let key = key.replace("qformer.embeddings.layernorm.", "qformer.layernorm.");
+    let mut pieces = upstream::pieces(&key, VitFamily::Eva);
+    pieces.retain(|piece| ours.iter().any(|part| piece.name.starts_with(part)));
+    pieces
 }
 
 #[cfg(test)]

@@ -5,36 +5,36 @@ mod validate;
 use super::language::{Language, frozen};
 use super::speaker::{Instruction, instruction};
 use super::{Arithmetic, Setup};
-use crate::data::derive;
-use crate::data::table::{Table, Triplet};
-use crate::device::{self, DeviceKind};
-use crate::embed::{self, read};
-use crate::error::Result;
-use crate::features::ImageTokens;
-use crate::fsx;
-use crate::train::batches::Batches;
-use crate::train::checkpoint::Header;
-use crate::train::event::Event;
-use crate::train::gradients::ParameterGradients;
-use crate::train::learner::freeze;
-use crate::train::objective::loss::Figures;
-use crate::train::optimizer::AdamW;
-use crate::train::run::{self, Run, Stepped, Trainee, Validation};
-use crate::train::settings::Settings;
-use crate::train::{schedule, start};
+use crate::mtst::{Mtst, MtstConfig, Prompt, answer_logits};
+use crate::runtime::{Adapted, Bpe, Decoder, FrozenBlock, Llama};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
 use thisbut_model::RetrievalConfig;
-use thisbut_model::generator::mtst::{Prompt, answer_logits};
-use thisbut_model::generator::{Adapted, Bpe, Decoder, FrozenBlock, Llama, Mtst, MtstConfig};
 use thisbut_model::kernels;
 use thisbut_model::nn::basic::in_precision;
 use thisbut_model::nn::{Noise, TextBatch};
 use thisbut_model::text::TextReader;
 use thisbut_model::weights::{self, Tensors};
+use thisbut_trainer::data::derive;
+use thisbut_trainer::data::table::{Table, Triplet};
+use thisbut_trainer::device::{self, DeviceKind};
+use thisbut_trainer::embed::{self, read};
+use thisbut_trainer::error::Result;
+use thisbut_trainer::features::ImageTokens;
+use thisbut_trainer::fsx;
+use thisbut_trainer::train::batches::Batches;
+use thisbut_trainer::train::checkpoint::Header;
+use thisbut_trainer::train::event::Event;
+use thisbut_trainer::train::gradients::ParameterGradients;
+use thisbut_trainer::train::learner::freeze;
+use thisbut_trainer::train::objective::loss::Figures;
+use thisbut_trainer::train::optimizer::AdamW;
+use thisbut_trainer::train::run::{self, Run, Stepped, Trainee, Validation};
+use thisbut_trainer::train::settings::Settings;
+use thisbut_trainer::train::{schedule, start};
 use validate::validate;
 
 pub use validate::Validated;
@@ -213,9 +213,9 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
     let device = plain.clone().autodiff();
     settings.precision.check(&plain)?;
     let mut wanted = Header::new(settings.clone(), inputs.config.clone(), start::fingerprint(inputs.train));
-    wanted.generator = Some(inputs.setup.clone());
+    wanted.generator = Some(inputs.setup.described(inputs.run)?);
     let head = |device: &Device| Mtst::of(inputs.config, &inputs.setup.mtst, &inputs.setup.language, device);
-    let (mut header, stored) = run::resume(inputs.run, wanted, &mut |note| tell(Event::Note(note)))?;
+    let (mut header, stored) = run::resume(inputs.run, wanted, Setup::same, &mut |note| tell(Event::Note(note)))?;
     let (mut tensors, state) = match stored {
         Some((tensors, state)) => (tensors, Some(state)),
         None => {
@@ -298,8 +298,8 @@ impl Trainee for Generator<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mtst::MtstForm;
     use serde_json::{Value, json};
-    use thisbut_model::generator::MtstForm;
 
     #[test]
     fn answers_end_and_titles_go_on() {

@@ -1,7 +1,7 @@
 //! Beam search as Hugging Face's `BeamSearchScorer` does it: the same candidates, the same bookkeeping, the same end.
 
 use super::decode::{Decoder, Decoding, Running, Start, adjust};
-use crate::error::Result;
+use thisbut_model::error::Result;
 
 /// Starts the beams that are not first apart: they begin as copies.
 const FAR: f32 = -1e9;

@@ -8,16 +8,16 @@
 //! space, in lower case, and the length is in characters; the length in words stands beside it.
 
 use super::texts::{self, Complaints};
-use crate::baselines::Method;
-use crate::data::table::Table;
-use crate::error::Result;
-use crate::evaluate::{Scorer, Subject, evaluate};
-use crate::metrics::sign_test;
-use crate::report::{self, Report};
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
+use thisbut_trainer::baselines::Method;
+use thisbut_trainer::data::table::Table;
+use thisbut_trainer::error::Result;
+use thisbut_trainer::evaluate::{Scorer, Subject, evaluate};
+use thisbut_trainer::metrics::sign_test;
+use thisbut_trainer::report::{self, Report};
 
 /// The words of a text as Table I counts them.
 pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
@@ -242,7 +242,7 @@ pub fn texts_of(path: &Path, table: &Table) -> Result<HashMap<(u32, u32), String
 
 /// Keeps the queries that have a generated text; returns the table with a person's texts and the one with the generated.
 pub fn both_texts(mut table: Table, found: &HashMap<(u32, u32), String>) -> (Table, Table) {
-    let text = |t: &crate::data::Triplet| found.get(&(t.reference, *t.targets.first()?)).cloned();
+    let text = |t: &thisbut_trainer::data::Triplet| found.get(&(t.reference, *t.targets.first()?)).cloned();
     table.triplets.retain(|t| text(t).is_some());
     let mut generated = table.clone();
     for triplet in &mut generated.triplets {
@@ -314,7 +314,7 @@ impl fmt::Display for TableFour {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::table::{ImageEntry, Triplet};
+    use thisbut_trainer::data::table::{ImageEntry, Triplet};
 
     fn annotated() -> Table {
         let images = ["a", "b", "c"].map(|name| ImageEntry { name: name.into(), path: name.into() }).to_vec();

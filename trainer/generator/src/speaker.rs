@@ -2,17 +2,17 @@
 
 use super::Setup;
 use super::language::Language;
-use crate::error::{Result, TrainerError};
-use crate::features::ImageTokens;
-use crate::train::checkpoint;
+use crate::mtst::{Mtst, MtstConfig, Prompt};
+use crate::runtime::{Adapters, Bpe, Decoder, Decoding, Start, generate};
 use burn::tensor::{Device, FloatDType, Tensor};
 use std::path::Path;
-use thisbut_model::generator::mtst::Prompt;
-use thisbut_model::generator::{Adapters, Bpe, Decoder, Decoding, Mtst, MtstConfig, Start, generate};
 use thisbut_model::nn::basic::in_precision;
 use thisbut_model::nn::{Noise, TextBatch};
 use thisbut_model::text::TextReader;
 use thisbut_model::{RetrievalConfig, weights};
+use thisbut_trainer::error::{Result, TrainerError};
+use thisbut_trainer::features::ImageTokens;
+use thisbut_trainer::train::checkpoint;
 
 /// The instruction as the Q-Former reads it: ids and mask.
 pub type Instruction = (Vec<u32>, Vec<bool>);
@@ -54,11 +54,12 @@ impl Trained {
     /// When the file is no generator's.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
         let checkpoint::Checkpoint { header, mut model, .. } = checkpoint::load(path)?;
-        let Some(setup) = header.generator else {
+        let Some(setup) = &header.generator else {
             let problem = "it is a retrieval model's checkpoint, not a generator's";
             let mend = "give a file of `thisbut generator train`";
             return Err(TrainerError::checkpoint(path.display().to_string(), problem, mend));
         };
+        let setup = Setup::read(setup, path)?;
         let head = Mtst::of(&header.config, &setup.mtst, &setup.language, device)?;
         Ok(Self { config: header.config, setup, model: weights::load(head, "", &mut model)? })
     }

@@ -1,8 +1,8 @@
 //! Sizes of a Llama-architecture decoder, from GGUF metadata or a Hugging Face `config.json`.
 
 use super::gguf::Gguf;
-use crate::error::{ModelError, Result};
 use serde::{Deserialize, Serialize};
+use thisbut_model::error::{ModelError, Result};
 
 /// A decoder's sizes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

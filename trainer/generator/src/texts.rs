@@ -1,29 +1,15 @@
 //! Files of generated triplets, read line by line: hundreds of thousands never stand in memory together.
 
-use crate::data::Complaint;
-use crate::data::json_rows::At;
-use crate::error::{Result, TrainerError};
-use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::path::Path;
+use thisbut_trainer::data::Complaint;
+use thisbut_trainer::data::json_rows::At;
+pub use thisbut_trainer::data::synthetic::Text;
+use thisbut_trainer::error::{Result, TrainerError};
 
 /// Complaints that are kept word for word; the rest is counted.
 const KEPT: usize = 100;
-
-/// One triplet in MTST's published field names. Other fields are left alone.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Text {
-    /// The image that a query starts from.
-    pub reference: String,
-    /// The image that it asks for.
-    pub target: String,
-    /// How to get from the reference to the target.
-    pub modifier_generated: String,
-    /// How to get back; not every generator writes it.
-    #[serde(default)]
-    pub modifier_reversed: Option<String>,
-}
 
 /// What is wrong with a file's lines.
 #[derive(Clone, Debug, Default)]

@@ -2,11 +2,11 @@
 
 use super::sentencepiece::{Kind, Piece, Prefix, Prefixed, byte};
 use super::{Bpe, Tokens};
-use crate::error::{ModelError, Result};
-use crate::generator::gguf::Gguf;
+use crate::runtime::gguf::Gguf;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
+use thisbut_model::error::{ModelError, Result};
 
 /// The part of `tokenizer.json` that matters.
 #[derive(Deserialize)]
@@ -259,7 +259,7 @@ pub fn end_of(config: &Value) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generator::gguf::tests::Writer;
+    use crate::runtime::gguf::tests::Writer;
     use serde_json::json;
 
     /// A tokenizer of three pieces with these steps before the merges.

@@ -1,19 +1,20 @@
 //! Figures and texts on held-out pairs while a generator trains.
 
-use super::super::overlap;
-use super::super::speaker::Speaker;
 use super::{Context, answers, negative_log_likelihood};
-use crate::embed::{self, read};
-use crate::error::Result;
-use crate::fsx;
-use crate::page::samples::{Sample, samples};
+use crate::mtst::Mtst;
+use crate::overlap;
+use crate::runtime::{Adapted, Decoding, Llama, Strategy};
+use crate::speaker::Speaker;
 use burn::module::Module;
 use burn::tensor::Device;
 use serde_json::json;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use thisbut_model::generator::{Adapted, Decoding, Llama, Mtst, Strategy};
 use thisbut_model::nn::basic::in_precision;
+use thisbut_trainer::embed::{self, read};
+use thisbut_trainer::error::Result;
+use thisbut_trainer::fsx;
+use thisbut_trainer::page::samples::{Sample, samples};
 
 /// Pairs that are validated together.
 const PART: usize = 16;

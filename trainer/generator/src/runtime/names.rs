@@ -15,12 +15,10 @@
 
 use super::config::LlamaConfig;
 use super::llama::Llama;
-use crate::config::VitFamily;
-use crate::error::{ModelError, Result};
-use crate::upstream::{self, Piece, Rule};
-use crate::weights::{Fetch, load_in, transpose};
 use burn::module::Module;
 use burn::tensor::{Device, FloatDType};
+use thisbut_model::error::{ModelError, Result};
+use thisbut_model::weights::{Fetch, load_in, transpose};
 
 /// A tensor's dimensions and row-major values.
 type Named = (Vec<usize>, Vec<f32>);
@@ -62,23 +60,6 @@ fn published(name: &str, layout: Layout) -> Option<String> {
 /// The Hugging Face name of our parameter.
 pub fn hugging_face_name(name: &str) -> Option<String> {
     published(name, Layout::HuggingFace)
-}
-
-/// What a tensor of an InstructBLIP or MTST_PTHA generator checkpoint is made into in [`super::Mtst`]; nothing for one that has
-/// no place there. `language_projection` and `llm_proj` are FC_llm.
-pub fn head_pieces(key: &str) -> Vec<Piece> {
-    let key = key.strip_prefix("module.").unwrap_or(key);
-    for projection in ["language_projection.", "llm_proj."] {
-        if let Some(leaf) = key.strip_prefix(projection) {
-            let rule = if leaf == "weight" { Rule::Transposed } else { Rule::Same };
-            return vec![Piece { name: format!("projection.{leaf}"), rule }];
-        }
-    }
-    let ours = ["qformer.", "query_tokens", "image_norm."];
-    let key = key.replace("qformer.embeddings.layernorm.", "qformer.layernorm.");
-    let mut pieces = upstream::pieces(&key, VitFamily::Eva);
-    pieces.retain(|piece| ours.iter().any(|part| piece.name.starts_with(part)));
-    pieces
 }
 
 /// A published decoder, whose tensors are read one at a time.
@@ -151,10 +132,10 @@ fn halves(dims: &[usize], values: &[f32], heads: usize) -> Vec<f32> {
     out
 }
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::shapes;
+    use thisbut_model::weights::shapes;
 
     #[test]
     fn vicuna_has_its_published_names_and_shapes_and_takes_no_memory() {

@@ -3,9 +3,9 @@
 
 use super::beam;
 use super::llama::Cache;
-use crate::error::{ModelError, Result};
 use burn::tensor::{Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
+use thisbut_model::error::{ModelError, Result};
 
 /// A language model, whatever its numbers are.
 pub trait Decoder: Sync {
@@ -145,10 +145,7 @@ pub fn generate(model: &dyn Decoder, start: Start, end: &[u32], settings: &Decod
         _ => one_by_one(model, start, end, settings),
     };
     // A token is hundreds of short parallel steps, each of which would wake the pool from outside.
-    #[cfg(feature = "rayon")]
-    return rayon::scope(|_| answers());
-    #[cfg(not(feature = "rayon"))]
-    answers()
+    rayon::scope(|_| answers())
 }
 
 /// A batch that is being answered: the model's cache and the last logits.

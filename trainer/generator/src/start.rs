@@ -1,15 +1,15 @@
 //! Where a generator's Q-Former and FC_llm start from: a checkpoint of this project, or a published one.
 
-use crate::embed::read;
-use crate::error::{Result, TrainerError};
-use crate::import::source::Source;
-use crate::train::{self, checkpoint};
+use crate::mtst::{Mtst, MtstForm, head_pieces};
+use crate::runtime::{Llama, LlamaConfig};
 use burn::tensor::Device;
 use std::path::Path;
 use thisbut_model::RetrievalConfig;
-use thisbut_model::generator::names::head_pieces;
-use thisbut_model::generator::{Llama, LlamaConfig, Mtst, MtstForm};
 use thisbut_model::weights::{Tensors, shapes};
+use thisbut_trainer::embed::read;
+use thisbut_trainer::error::{Result, TrainerError};
+use thisbut_trainer::import::source::Source;
+use thisbut_trainer::train::{self, checkpoint};
 
 /// A seeded random start. FC_llm's spread is such that what it gives for the Q-Former's normed outputs is as large as the decoder's own
 /// token embeddings: next to vectors many times theirs, a decoder cannot read the instruction, and its gradients are as many times

@@ -5,12 +5,12 @@ use super::adapters::{Adapters, Frozen, Which};
 use super::decode::Decoder;
 use super::llama::{Attention, Block, Cache, Llama, Maps, RmsNorm, flat, unflat};
 use super::names::Published;
-use crate::error::{ModelError, Result};
-use crate::kernels::int8::frozen::FrozenMap;
-use crate::kernels::int8::{Int8Matrix, Order, linear, swiglu, three};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use thisbut_model::error::{ModelError, Result};
+use thisbut_model::kernels::int8::frozen::FrozenMap;
+use thisbut_model::kernels::int8::{Int8Matrix, Order, linear, swiglu, three};
 
 /// A block.
 struct QuantizedBlock {
@@ -24,7 +24,7 @@ struct QuantizedBlock {
     down: Int8Matrix,
 }
 
-/// A decoder in 8 bits; see [`crate::kernels::int8`].
+/// A decoder in 8 bits; see [`thisbut_model::kernels::int8`].
 pub struct QuantizedLlama {
     /// Token table `[V, W]`, and the output map where there is no other.
     tokens: Int8Matrix,

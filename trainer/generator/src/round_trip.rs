@@ -1,17 +1,11 @@
 //! The round trip: a retrieval model must find the target from (reference, generated text).
 //!
-//! The gallery is every image of the pairs, the reference removed, in the order of the evaluators ([`crate::metrics::rank`]).
+//! The gallery is every image of the pairs, the reference removed, in the order of the evaluators ([`thisbut_trainer::metrics::rank`]).
 //! A triplet stays when its target is among the first K; with `both`, also the reference from (target, reverse text). The
 //! target tokens of the gallery stay on the device, `images · N · P` f32; queries go through in batches.
 
 use super::filters::Row;
 use super::texts::{self, Complaints};
-use crate::embed;
-use crate::error::{Result, TrainerError};
-use crate::features::Features;
-use crate::fsx;
-use crate::metrics::{Query, rank};
-use crate::retriever::Retriever;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -20,6 +14,12 @@ use std::io::Write;
 use std::path::Path;
 use thisbut_model::method::similarity;
 use thisbut_model::text::Tokens;
+use thisbut_trainer::embed;
+use thisbut_trainer::error::{Result, TrainerError};
+use thisbut_trainer::features::Features;
+use thisbut_trainer::fsx;
+use thisbut_trainer::metrics::{Query, rank};
+use thisbut_trainer::retriever::Retriever;
 
 /// The rule's name in reports.
 pub const NAME: &str = "round-trip";

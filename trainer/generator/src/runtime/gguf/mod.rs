@@ -4,8 +4,8 @@
 //! dequantized to f32 one at a time.
 
 use super::blocks::Kind;
-use crate::error::{ModelError, Result};
 use std::collections::BTreeMap;
+use thisbut_model::error::{ModelError, Result};
 
 /// Arrays within arrays that are followed.
 const DEPTH: usize = 4;
