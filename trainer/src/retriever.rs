@@ -21,7 +21,7 @@ pub struct Retriever {
 }
 
 impl Retriever {
-    /// Reads a checkpoint; `weights_dir` is the folder of `fetch-weights`.
+    /// Reads a checkpoint; `weights_dir` is the folder of base weights.
     ///
     /// # Errors
     /// When a file cannot be read, and when the checkpoint is a generator's or was trained with another vocabulary.

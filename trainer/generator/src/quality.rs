@@ -140,7 +140,7 @@ pub fn table_one(path: &Path, annotated: Option<(&str, &Table)>) -> Result<(Tabl
         }
         Ok(())
     })?;
-    complaints.refuse_all(path, made.texts, "give a file of `thisbut generate`")?;
+    complaints.refuse_all(path, made.texts, "give a file of `thisbut generator generate`")?;
     let mut person = Counter::default();
     let mut rows = Vec::new();
     let own = annotated.map_or(usize::MAX, |(_, table)| table.triplets.len());

@@ -336,7 +336,11 @@ pub fn filter(
             if !waiting.is_empty() {
                 settle(&mut waiting)?;
             }
-            complaints.refuse_all(path, read, "give a file of `thisbut generate` and the features of its images")
+            complaints.refuse_all(
+                path,
+                read,
+                "give a file of `thisbut generator generate` and the features of its images",
+            )
         })
     })?;
     let filtered = Filtered {

@@ -1,4 +1,4 @@
-//! `thisbut pairs`: which two images a modification text should connect.
+//! `thisbut generator pairs`: which two images a modification text should connect.
 
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
@@ -10,56 +10,66 @@ use thisbut_trainer::pairs::near::{Item, neighbours, nine, subgroups};
 use thisbut_trainer::pairs::rules::{all_ordered, capped, generator, sets_of};
 use thisbut_trainer::pairs::sources::{self, Row};
 
-/// Mine image pairs for the modification-text generator: each rule that is given a file, repeats removed across rules.
+/// Choose the pairs of images that the generator writes texts for
+///
+/// Each rule that is given a file names pairs; repeats are removed across rules.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut generator pairs --annotated data/fluent --split train --limit 2000 --out runs/pairs.jsonl")]
 pub struct Args {
     /// The file to write: one {"reference", "target", "rule"} a line.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// All ordered pairs of the image sets in a CIRR captions file (MTST).
-    #[arg(long, value_name = "JSON")]
-    cirr_sets: Vec<PathBuf>,
-    /// The pairs that a data set has texts for: to compare generated texts with a person's, or to write the reverse ones.
-    #[arg(long, value_name = "FOLDER")]
-    annotated: Vec<PathBuf>,
-    /// With --annotated: which pairs.
-    #[arg(long, value_enum, default_value = "val", requires = "annotated")]
-    split: Split,
-    /// With --annotated: the pairs of the first so many triplets, those that `finetune --first` reads (0: all).
-    #[arg(long, default_value_t = 0, requires = "annotated")]
-    first: usize,
-    /// Images that share a label in a FashionIQ attribute file, at most --cap times the label's images (MTST).
-    #[arg(long, value_name = "JSON")]
-    labels: Vec<PathBuf>,
-    /// New sets of six from the images of one category, all ordered pairs of each (MTST): a CSV with image, category.
-    #[arg(long, value_name = "CSV")]
-    categories: Vec<PathBuf>,
-    /// Images of one group of a CSV (image, category), at most --cap times the group's images.
-    #[arg(long, value_name = "CSV")]
-    groups: Vec<PathBuf>,
-    /// One of the 20 nearest of the same category and source, other views of the product left out (FACap): a CSV with
-    /// image, category, source, product. Needs --features.
-    #[arg(long, value_name = "CSV", requires = "features")]
-    neighbours: Vec<PathBuf>,
-    /// Subgroups of six by feature distance, nine pairs each (SynCir): a CSV with image, category. Needs --features.
-    #[arg(long, value_name = "CSV", requires = "features")]
-    subgroups: Vec<PathBuf>,
+    /// At most so many pairs, drawn at random; a pair and its swapped twin stay or go together.
+    #[arg(long, value_name = "N", alias = "most")]
+    limit: Option<usize>,
     /// The cache of `thisbut features`.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
-    /// Pairs a label or group at most, as a multiple of its images.
-    #[arg(long, default_value_t = 3)]
-    cap: usize,
-    /// Leave out the pairs that the --cirr-sets files have texts for.
-    #[arg(long)]
-    without_annotated: bool,
-    /// Keep so many pairs at most, drawn at random; a pair and its swapped twin stay or go together.
-    #[arg(long)]
-    most: Option<usize>,
     /// Seed of every draw.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// All ordered pairs of the image sets in a CIRR captions file (MTST).
+    #[arg(long, value_name = "JSON", help_heading = RULES)]
+    cirr_sets: Vec<PathBuf>,
+    /// Leave out the pairs that the --cirr-sets files have texts for.
+    #[arg(long, help_heading = RULES)]
+    without_annotated: bool,
+    /// The pairs that a data set has texts for: to compare generated texts with a person's, or to write the reverse ones.
+    #[arg(long, value_name = "FOLDER", help_heading = RULES)]
+    annotated: Vec<PathBuf>,
+    /// With --annotated: which split.
+    #[arg(long, value_enum, default_value = "val", requires = "annotated", help_heading = RULES)]
+    split: Split,
+    /// With --annotated: the pairs of the first so many triplets, those that `finetune --first` reads; 0: all.
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "annotated", help_heading = RULES)]
+    first: usize,
+    /// Images that share a label in a FashionIQ attribute file, at most --cap times the label's images (MTST).
+    #[arg(long, value_name = "JSON", help_heading = RULES)]
+    labels: Vec<PathBuf>,
+    /// New sets of six from the images of one category, all ordered pairs of each (MTST): a CSV with image, category.
+    #[arg(long, value_name = "CSV", help_heading = RULES)]
+    categories: Vec<PathBuf>,
+    /// Images of one group of a CSV (image, category), at most --cap times the group's images.
+    #[arg(long, value_name = "CSV", help_heading = RULES)]
+    groups: Vec<PathBuf>,
+    /// Pairs a label or group at most, as a multiple of its images.
+    #[arg(long, value_name = "N", default_value_t = 3, help_heading = RULES)]
+    cap: usize,
+    /// One of the 20 nearest of the same category and source (FACap): a CSV with image, category, source, product.
+    ///
+    /// One of the 20 nearest of the same category and source, other views of the product left out (FACap): a CSV with
+    /// image, category, source, product. Needs --features.
+    #[arg(long, value_name = "CSV", requires = "features", help_heading = RULES)]
+    neighbours: Vec<PathBuf>,
+    /// Subgroups of six by feature distance, nine pairs each (SynCir): a CSV with image, category.
+    ///
+    /// Subgroups of six by feature distance, nine pairs each (SynCir): a CSV with image, category. Needs --features.
+    #[arg(long, value_name = "CSV", requires = "features", help_heading = RULES)]
+    subgroups: Vec<PathBuf>,
 }
+
+const RULES: &str = "Rules";
 
 impl Args {
     /// Runs the command.
@@ -75,7 +85,7 @@ impl Args {
         for folder in &self.annotated {
             let options = LoadOptions { images_required: false, strict: false };
             let (table, complaints) = DataSet::open(folder, None)?.load(self.split, &options)?;
-            super::complain(&complaints, 20);
+            crate::cli::complain(&complaints, 20);
             let name = |at: u32| table.images.get(at as usize).map(|image| image.name.clone());
             let pair = |t: &Triplet| Some((name(t.reference)?, name(*t.targets.first()?)?));
             let first = if self.first == 0 { usize::MAX } else { self.first };
@@ -116,21 +126,21 @@ impl Args {
             }
         }
         if pairs.counts().is_empty() {
-            bail!("no rule was given a file; see `thisbut pairs --help`");
+            bail!("no rule was given a file; see `thisbut generator pairs --help`");
         }
-        if let Some(most) = self.most {
-            pairs.sample(most, &mut generator(self.seed, "most"));
+        if let Some(limit) = self.limit {
+            pairs.sample(limit, &mut generator(self.seed, "most"));
         }
         if pairs.pairs().is_empty() {
-            bail!("{}: no pair is left to write; check the files, and that --most is at least 2", self.out.display());
+            bail!("{}: no pair is left to write; check the files, and that --limit is at least 2", self.out.display());
         }
         pairs.write(&self.out)?;
-        super::print(format_args!("{:<12} {:>9} {:>9} {:>9}", "rule", "groups", "pairs", "new"))?;
+        crate::cli::print(format_args!("{:<12} {:>9} {:>9} {:>9}", "rule", "groups", "pairs", "new"))?;
         for (rule, count) in pairs.counts() {
-            super::print(format_args!("{rule:<12} {:>9} {:>9} {:>9}", count.groups, count.named, count.new))?;
+            crate::cli::print(format_args!("{rule:<12} {:>9} {:>9} {:>9}", count.groups, count.named, count.new))?;
         }
-        let drawn = if self.most.is_some() { ", drawn from the new ones" } else { "" };
-        super::print(format_args!("{}: {} pairs{drawn}", self.out.display(), pairs.pairs().len()))
+        let drawn = if self.limit.is_some() { ", drawn from the new ones" } else { "" };
+        crate::cli::print(format_args!("{}: {} pairs{drawn}", self.out.display(), pairs.pairs().len()))
     }
 }
 

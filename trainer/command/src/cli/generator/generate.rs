@@ -1,4 +1,4 @@
-//! `thisbut generate`: modification texts for pairs of images, forward and reverse.
+//! `thisbut generator generate`: modification texts for pairs of images, forward and reverse.
 
 use anyhow::{Result, bail};
 use burn::tensor::{Device, FloatDType};
@@ -15,80 +15,93 @@ use thisbut_trainer::features::Features;
 use thisbut_trainer::retriever::Retriever;
 use thisbut_trainer::{fsx, import};
 
-/// Write texts for pairs with a trained generator: triplets for pretraining. A run that was stopped goes on where it was.
+/// Write texts for pairs with a trained generator: triplets for pretraining
+///
+/// A run that was stopped goes on where it was. Without --sampling-temperature the likeliest text is searched for.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut generator generate --pairs runs/pairs.jsonl --generator runs/generator/final.safetensors \\
+    --features data/fluent/web-s.features --out runs/triplets.jsonl")]
 pub struct Args {
-    /// The pairs: one {"reference", "target"} a line, as `thisbut pairs` writes them.
-    #[arg(long)]
+    /// The pairs: one {"reference", "target"} a line, as `thisbut generator pairs` writes them.
+    #[arg(long, value_name = "FILE")]
     pairs: PathBuf,
     /// A checkpoint of `thisbut generator train`.
-    #[arg(long)]
+    #[arg(long, value_name = "CHECKPOINT")]
     generator: PathBuf,
-    /// The language model that it was trained with.
-    #[arg(long, default_value = "data/weights/SmolLM2-135M-Instruct.Q4_1.gguf")]
-    llm: PathBuf,
-    /// The images' tokens: a cache of `thisbut features`.
-    #[arg(long)]
+    /// The cache of `thisbut features`.
+    #[arg(long, value_name = "FILE")]
     features: PathBuf,
     /// The file to write: one {"reference", "target", "modifier_generated", "modifier_reversed"} a line.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// The folder of `fetch-weights`.
-    #[arg(long, default_value = "data/weights")]
+    /// The language model that the generator was trained with.
+    #[arg(long, value_name = "MODEL", default_value = super::LLM)]
+    llm: PathBuf,
+    /// The folder of base weights.
+    #[arg(long, default_value = "data/weights", hide_short_help = true)]
     weights: PathBuf,
     /// What to compute on.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceKind,
-    /// What the language model computes in: int8 is several times as fast on a CPU, and its texts differ in places.
+    /// What the texts are computed in; int8: the language model's maps in 8 bits, several times as fast on a CPU.
+    ///
+    /// What the texts are computed in; int8: the language model's maps in 8 bits. That is several times as fast on a CPU, and
+    /// its texts differ in places.
     #[arg(long, value_enum, default_value_t)]
     precision: Arithmetic,
-    /// Hypotheses of the beam search; 1 is greedy (published code: 5).
-    #[arg(long, default_value_t = 5)]
-    beams: usize,
-    /// Exponent of the length that a hypothesis' score is divided by.
-    #[arg(long, default_value_t = 1.0)]
-    length_penalty: f32,
-    /// Draw texts at this temperature instead of searching for the likeliest.
-    #[arg(long)]
-    temperature: Option<f32>,
-    /// With --temperature: the share of the probability that is drawn from.
-    #[arg(long, default_value_t = 0.9)]
-    top_p: f32,
-    /// With --temperature: the seed.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Penalty on tokens that a text has already.
-    #[arg(long, default_value_t = 1.5)]
-    repetition_penalty: f32,
-    /// Tokens that a text has at least.
-    #[arg(long, default_value_t = 1)]
-    min_tokens: usize,
-    /// Tokens that a text has at most (published code: 256).
-    #[arg(long, default_value_t = 64)]
-    max_tokens: usize,
-    /// Tokens that a text should have: the end is less likely before, likelier after.
-    #[arg(long)]
-    target_tokens: Option<usize>,
     /// Pairs that are answered together.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = 16)]
     batch: usize,
     /// Pairs that are written together; a kill costs at most these.
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, value_name = "N", default_value_t = 256, hide_short_help = true)]
     part: usize,
     /// This machine's share of the pairs, such as 2/8: the second of eight.
     #[arg(long, value_parser = share)]
     share: Option<(usize, usize)>,
+    /// Hypotheses of the beam search; 1 is greedy (published code: 5).
+    #[arg(long, value_name = "N", default_value_t = 5, help_heading = TEXTS)]
+    beams: usize,
+    /// Exponent of the length that a hypothesis' score is divided by.
+    #[arg(long, value_name = "EXPONENT", default_value_t = 1.0, help_heading = TEXTS, hide_short_help = true)]
+    length_penalty: f32,
+    /// Draw texts at this temperature instead of searching for the likeliest.
+    #[arg(long, value_name = "T", alias = "temperature", help_heading = TEXTS)]
+    sampling_temperature: Option<f32>,
+    /// With --sampling-temperature: the share of the probability that is drawn from.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.9, help_heading = TEXTS, hide_short_help = true)]
+    top_p: f32,
+    /// Seed of every draw.
+    #[arg(long, default_value_t = 1, help_heading = TEXTS, hide_short_help = true)]
+    seed: u64,
+    /// Penalty on tokens that a text has already.
+    #[arg(long, value_name = "PENALTY", default_value_t = 1.5, help_heading = TEXTS, hide_short_help = true)]
+    repetition_penalty: f32,
+    /// Tokens that a text has at least.
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = TEXTS)]
+    min_tokens: usize,
+    /// Tokens that a text has at most (published code: 256).
+    #[arg(long, value_name = "N", default_value_t = 64, help_heading = TEXTS)]
+    max_tokens: usize,
+    /// Tokens that a text should have: the end is less likely before, likelier after.
+    #[arg(long, value_name = "N", alias = "target-tokens", help_heading = TEXTS)]
+    preferred_tokens: Option<usize>,
+    /// Leave out the pairs whose target this retrieval model does not find from the reference and the text.
+    ///
     /// Leave out the pairs whose target this retrieval model does not find from the reference and the text: a checkpoint of
     /// `thisbut finetune` or `thisbut pretrain` on the same features. It ranks every image of --pairs, the reference left out.
-    #[arg(long, value_name = "CHECKPOINT")]
+    #[arg(long, value_name = "CHECKPOINT", help_heading = ROUND_TRIP)]
     round_trip: Option<PathBuf>,
-    /// With --round-trip: the last rank that is good enough.
-    #[arg(long, default_value_t = 10, requires = "round_trip")]
-    round_trip_rank: usize,
-    /// With --round-trip: the reverse text must find the reference from the target, too.
-    #[arg(long, requires = "round_trip")]
-    round_trip_both: bool,
+    /// The last rank that passes the round trip.
+    #[arg(long, alias = "round-trip-rank", default_value_t = 10, requires = "round_trip", help_heading = ROUND_TRIP)]
+    rank: usize,
+    /// The reverse text must find the reference from the target, too.
+    #[arg(long, alias = "round-trip-both", requires = "round_trip", help_heading = ROUND_TRIP)]
+    both: bool,
 }
+
+const TEXTS: &str = "Texts";
+const ROUND_TRIP: &str = "Round trip";
 
 #[derive(serde::Deserialize)]
 struct PairRow {
@@ -103,7 +116,7 @@ fn share(text: &str) -> Result<(usize, usize), String> {
 
 impl Args {
     fn decoding(&self) -> Decoding {
-        let strategy = match self.temperature {
+        let strategy = match self.sampling_temperature {
             Some(temperature) => Strategy::Sample { temperature, top_p: self.top_p, seed: self.seed },
             None if self.beams == 1 => Strategy::Greedy,
             None => Strategy::Beam { beams: self.beams, length_penalty: self.length_penalty },
@@ -113,12 +126,12 @@ impl Args {
             repetition_penalty: self.repetition_penalty,
             least: self.min_tokens,
             most: self.max_tokens,
-            target: self.target_tokens,
+            target: self.preferred_tokens,
         }
     }
 
     /// Runs the command.
-    pub fn run(self) -> Result<()> {
+    pub fn run(self: Box<Self>) -> Result<()> {
         self.decoding().check()?;
         let device = choose(self.device)?;
         self.precision.check(self.device, &device)?;
@@ -169,7 +182,7 @@ impl Args {
         }
         let retriever =
             self.round_trip.as_ref().map(|path| Retriever::load(path, &self.weights, device)).transpose()?;
-        let bar = super::progress("pairs");
+        let bar = crate::cli::progress("pairs");
         let trip = match &retriever {
             Some(retriever) => {
                 if import::encoder_fingerprint(retriever.config(), &self.weights)? != expected {
@@ -178,7 +191,7 @@ impl Args {
                         retriever.path().display()
                     );
                 }
-                let rule = Rule { rank: self.round_trip_rank, both: self.round_trip_both };
+                let rule = Rule { rank: self.rank, both: self.both };
                 Some(RoundTrip::new(retriever, &features, images, rule, &mut |_, _| {})?)
             }
             None => None,
@@ -195,15 +208,15 @@ impl Args {
             fingerprint: fsx::sha256_hex(about.as_bytes()),
         };
         let report = produce(&job, &speaker, device, &mut |progress| {
-            super::advance(&bar, progress.done, progress.all);
+            crate::cli::advance(&bar, progress.done, progress.all);
             let stage = if progress.round_trip { ", round trip" } else { "" };
             bar.set_message(format!("{:.1} texts/s{stage}", progress.texts_per_second));
         })?;
         bar.finish_and_clear();
         for (rule, count) in &report.left_out {
-            super::note(format_args!("left out, {rule}: {count}"));
+            crate::cli::note(format_args!("left out, {rule}: {count}"));
         }
-        super::print(format_args!(
+        crate::cli::print(format_args!(
             "{}: {} of {} pairs; {:.1} words and {:.1} characters a text, {} different words",
             self.out.display(),
             report.kept,
@@ -235,12 +248,12 @@ impl Args {
             }
         }
         if !complaints.is_empty() {
-            super::note(format_args!(
+            crate::cli::note(format_args!(
                 "{} of {} rows cannot be used:",
                 complaints.len(),
                 complaints.len() + pairs.len()
             ));
-            super::complain(&complaints, 20);
+            crate::cli::complain(&complaints, 20);
         }
         let images = pairs.iter().flat_map(|asked| [asked.reference.clone(), asked.target.clone()]).collect();
         if pairs.is_empty() {
@@ -258,7 +271,7 @@ impl Args {
 }
 
 /// The images that a list of pairs names; lines that cannot be read name none.
-pub(super) fn images(pairs: &Path) -> Result<BTreeSet<String>> {
+pub fn images(pairs: &Path) -> Result<BTreeSet<String>> {
     let rows = json_rows::lines::<PairRow>(pairs)?.into_iter().filter_map(|(_, row)| row.ok());
     Ok(rows.flat_map(|row| [row.reference, row.target]).collect())
 }
