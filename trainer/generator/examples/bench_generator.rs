@@ -10,7 +10,7 @@ use thisbut_generator::Language;
 use thisbut_generator::language::frozen;
 use thisbut_generator::mtst::answer_logits;
 use thisbut_generator::runtime::{Adapted, Adapters, Cache, Decoder, Decoding, FrozenBlock, Start, Strategy, generate};
-use thisbut_model::kernels::negative_log_likelihood;
+use thisbut_kernels::negative_log_likelihood;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 

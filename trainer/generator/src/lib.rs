@@ -2,6 +2,8 @@
 //!
 //! Letters besides the model crate's: `W` width of the decoder, `V` its vocabulary.
 
+#![forbid(unsafe_code)]
+
 pub mod filters;
 pub mod language;
 pub mod mtst;

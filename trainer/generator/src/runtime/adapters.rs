@@ -7,7 +7,7 @@ use super::llama::{Block, Cache, Llama, Maps, RmsNorm, flat, unflat};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Tensor};
-use thisbut_model::kernels;
+use thisbut_kernels as kernels;
 use thisbut_model::nn::basic::{apply, table};
 
 /// A map's change, of rank r.

@@ -6,7 +6,7 @@ use burn::module::{Module, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use rayon::prelude::*;
-use thisbut_model::kernels;
+use thisbut_kernels as kernels;
 use thisbut_model::nn::basic::{apply, fold, table};
 
 /// Added to the scores of hidden positions.

@@ -8,9 +8,9 @@ use super::names::Published;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use thisbut_kernels::int8::frozen::FrozenMap;
+use thisbut_kernels::int8::{Int8Matrix, Order, linear, swiglu, three};
 use thisbut_model::error::{ModelError, Result};
-use thisbut_model::kernels::int8::frozen::FrozenMap;
-use thisbut_model::kernels::int8::{Int8Matrix, Order, linear, swiglu, three};
 
 /// A block.
 struct QuantizedBlock {
@@ -24,7 +24,7 @@ struct QuantizedBlock {
     down: Int8Matrix,
 }
 
-/// A decoder in 8 bits; see [`thisbut_model::kernels::int8`].
+/// A decoder in 8 bits; see [`thisbut_kernels::int8`].
 pub struct QuantizedLlama {
     /// Token table `[V, W]`, and the output map where there is no other.
     tokens: Int8Matrix,

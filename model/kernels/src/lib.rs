@@ -1,8 +1,11 @@
-//! Operators that the modules call. Each has a portable form, composed of burn's own tensor operations, that runs on
+//! Operators that burn modules call, and the scan of int8 rows. They know tensors and slices, and no model. Each operator has a portable form, composed of burn's own tensor operations, that runs on
 //! every device; on the CPU (Flex) a fused kernel computes the same values, with its own backward pass.
 //!
 //! burn's element-wise CPU operations run on one thread and build a tensor each; under autodiff a softmax is five of
 //! them and GELU is a scalar `erf`. The fused forms are what makes training and answering on a CPU practical.
+
+// The backward passes are for training; a build that only answers (the browser's) has no use for them.
+#![cfg_attr(not(feature = "autodiff"), allow(dead_code))]
 
 #[cfg(feature = "flex")]
 mod attention;
@@ -20,6 +23,7 @@ mod likelihood;
 mod linear;
 mod math;
 mod portable;
+pub mod scan;
 
 use burn::tensor::Tensor;
 

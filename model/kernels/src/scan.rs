@@ -29,7 +29,7 @@ impl Query {
 
     /// The score of each image: for `scales` `[count, N]` and `codes` `[count, N, P]`, the largest cosine over its N
     /// tokens, handed to `each(index, score)` in order.
-    pub(super) fn scan(&self, scales: &[f32], codes: &[i8], tokens: usize, each: impl FnMut(usize, f32)) {
+    pub fn scan(&self, scales: &[f32], codes: &[i8], tokens: usize, each: impl FnMut(usize, f32)) {
         #[cfg(target_arch = "x86_64")]
         {
             if std::arch::is_x86_feature_detected!("avx512bw") {
