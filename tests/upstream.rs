@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
-use thisbut_model::generator::{Decoding, Strategy};
+use thisbut_generator::runtime::{Decoding, Strategy};
 
 /// What the tests return: any error ends one with its message.
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;

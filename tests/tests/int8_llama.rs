@@ -1,7 +1,7 @@
 //! A decoder in 8 bits against itself in f32: its logits, its texts, and that a row depends on nothing but itself.
 
 use burn::tensor::{Device, Distribution, FloatDType, Tensor, TensorData};
-use thisbut_model::generator::{
+use thisbut_generator::runtime::{
     Bpe, Cache, Decoder, Decoding, Gguf, Llama, LlamaConfig, QuantizedLlama, Start, Strategy, adapters::Adapters,
     generate, names::Published,
 };

@@ -5,9 +5,23 @@ use super::json_rows;
 use super::table::{Complaint, ImageEntry, LoadOptions, Table, Triplet};
 use crate::error::{Result, TrainerError};
 use crate::fsx;
-use crate::generator::texts::Text;
+use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
+
+/// One triplet in MTST's published field names. Other fields are left alone.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Text {
+    /// The image that a query starts from.
+    pub reference: String,
+    /// The image that it asks for.
+    pub target: String,
+    /// How to get from the reference to the target.
+    pub modifier_generated: String,
+    /// How to get back; not every generator writes it.
+    #[serde(default)]
+    pub modifier_reversed: Option<String>,
+}
 
 /// Reads the rows of `path`; their images are those of `data`, by name, from every split. Rows that cannot be used are left
 /// out and named in the complaints.

@@ -36,9 +36,9 @@ pub struct Header {
     pub data: String,
     /// The best validation score so far and its step.
     pub best: Option<(f64, usize)>,
-    /// Of a modification-text generator, how it is put together.
+    /// Of a modification-text generator, how it is put together; the generator's own crate knows the fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generator: Option<crate::generator::Setup>,
+    pub generator: Option<serde_json::Value>,
 }
 
 impl Header {

@@ -100,7 +100,7 @@ impl Use for Finetuning<'_> {
         }
         check(settings, &inputs, &objective)?;
         let wanted = Header::new(settings.clone(), inputs.config.clone(), start::fingerprint(inputs.train));
-        let (mut header, stored) = run::resume(inputs.run, wanted, &mut |note| tell(Event::Note(note)))?;
+        let (mut header, stored) = run::resume(inputs.run, wanted, PartialEq::eq, &mut |note| tell(Event::Note(note)))?;
         let (weights, state) = match stored {
             Some((weights, state)) => (weights, Some(state)),
             None => (objective.start(std::mem::take(&mut inputs.start), settings.seed)?, None),

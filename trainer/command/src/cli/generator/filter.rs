@@ -2,10 +2,10 @@
 
 use anyhow::{Result, bail};
 use std::path::PathBuf;
+use thisbut_generator::round_trip::{RoundTrip, Rule, filter};
+use thisbut_generator::texts;
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::fsx;
-use thisbut_trainer::generator::round_trip::{RoundTrip, Rule, filter};
-use thisbut_trainer::generator::texts;
 use thisbut_trainer::retriever::Retriever;
 
 /// Keep the triplets whose target a retrieval model finds from the reference and the text

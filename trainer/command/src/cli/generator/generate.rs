@@ -4,14 +4,14 @@ use anyhow::{Result, bail};
 use burn::tensor::{Device, FloatDType};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use thisbut_model::generator::{Decoder, Decoding, Strategy};
+use thisbut_generator::produce::{Asked, Job, produce};
+use thisbut_generator::round_trip::{RoundTrip, Rule};
+use thisbut_generator::runtime::{Decoder, Decoding, Strategy};
+use thisbut_generator::{About, Arithmetic, Language, Speaker, Trained};
 use thisbut_model::text::TextReader;
 use thisbut_trainer::data::json_rows;
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::Features;
-use thisbut_trainer::generator::produce::{Asked, Job, produce};
-use thisbut_trainer::generator::round_trip::{RoundTrip, Rule};
-use thisbut_trainer::generator::{About, Arithmetic, Language, Speaker, Trained};
 use thisbut_trainer::retriever::Retriever;
 use thisbut_trainer::{fsx, import};
 

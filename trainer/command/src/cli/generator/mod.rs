@@ -9,7 +9,7 @@ mod train;
 
 use anyhow::Result;
 use clap::Subcommand;
-use thisbut_trainer::generator::texts::Complaints;
+use thisbut_generator::texts::Complaints;
 
 /// Train the modification-text generator (MTST), write texts with it, and look at them
 ///

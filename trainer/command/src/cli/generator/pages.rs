@@ -3,9 +3,9 @@
 use anyhow::{Result, bail};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use thisbut_generator::texts::{self, Complaints, Text};
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split};
 use thisbut_trainer::fsx;
-use thisbut_trainer::generator::texts::{self, Complaints, Text};
 use thisbut_trainer::page::judge::score::score;
 use thisbut_trainer::page::judge::{Draw, Drawn, Filled, Key, Kind, page, pictured};
 

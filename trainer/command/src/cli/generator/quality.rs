@@ -2,12 +2,12 @@
 
 use anyhow::{Result, bail};
 use std::path::PathBuf;
+use thisbut_generator::quality::{TableFour, TableOne, both_texts, table_four, table_one, texts_of};
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::embed;
 use thisbut_trainer::evaluate::{Scorer, cached_tokens, target_tokens};
 use thisbut_trainer::fsx;
-use thisbut_trainer::generator::quality::{TableFour, TableOne, both_texts, table_four, table_one, texts_of};
 use thisbut_trainer::retriever::Retriever;
 
 /// Measure generated texts as the paper does
