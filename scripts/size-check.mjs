@@ -28,6 +28,7 @@ let bundle = 0;
 try {
   const manifest = JSON.parse(readFileSync(join(folder, "bundle/bundle.json"), "utf8"));
   bundle = statSync(join(folder, "bundle/bundle.json")).size;
+  /** @type {string[]} */
   const files = JSON.stringify(manifest).match(/"bytes":\d+/g) ?? [];
   bundle += files.reduce((sum, text) => sum + Number(text.slice(8)), 0);
 } catch {

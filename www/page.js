@@ -12,6 +12,7 @@ function stored() {
   }
 }
 
+/** @param {?string} theme */
 function paint(theme) {
   if (theme) root.dataset.theme = theme;
   else delete root.dataset.theme;
@@ -32,11 +33,16 @@ document.querySelector(".theme")?.addEventListener("click", () => {
 const language = new URLSearchParams(location.search).get("lang");
 if (language) root.lang = language;
 
-/** Tells the service worker what this page has loaded before it was there, so that the next visit may be offline. */
-async function keep({ detail }) {
+/**
+ * Tells the service worker what this page has loaded before it was there, so that the next visit may be offline.
+ * @param {import("./types.js").Info} info
+ */
+async function keep({ device }) {
   const { active } = await navigator.serviceWorker.ready;
   const { runtime } = await import("./runtime/runtime.js");
-  const { glue, wasm } = runtime[detail.device];
+  const built = runtime[device];
+  if (!active || !built) return;
+  const { glue, wasm } = built;
   const own = ["./", "runtime/runtime.js", glue, wasm].map((path) => new URL(path, location.href).href);
   const seen = performance.getEntriesByType("resource").map(({ name }) => name);
   active.postMessage({ keep: [...new Set([...own, ...seen])].filter((url) => url.startsWith(location.origin)) });
@@ -45,5 +51,5 @@ async function keep({ detail }) {
 if ("serviceWorker" in navigator) {
   // A page that cannot be kept (private windows, plain http) works all the same.
   addEventListener("load", () => navigator.serviceWorker.register("sw.js").catch(() => {}));
-  document.addEventListener("ready", (event) => keep(event).catch(() => {}));
+  document.addEventListener("ready", (event) => keep(/** @type {CustomEvent} */ (event).detail).catch(() => {}));
 }

@@ -4,28 +4,30 @@
 
 const SHELL = "thisbut-shell-v1";
 const PICTURES = "thisbut-pictures-v1";
+const scope = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (self));
 const FIRST = ["./", "page.css", "page.js", "this-but.js", "worker.js", "favicon.svg"];
 
-self.addEventListener("install", (event) => {
+scope.addEventListener("install", (event) => {
   event.waitUntil(
     (async () => {
       const cache = await caches.open(SHELL);
       await Promise.allSettled(FIRST.map((path) => cache.add(path)));
-      await self.skipWaiting();
+      await scope.skipWaiting();
     })(),
   );
 });
 
-self.addEventListener("activate", (event) => {
+scope.addEventListener("activate", (event) => {
   event.waitUntil(
     (async () => {
       const old = (await caches.keys()).filter((name) => /^thisbut-(shell|pictures)-/.test(name) && ![SHELL, PICTURES].includes(name));
       await Promise.all(old.map((name) => caches.delete(name)));
-      await self.clients.claim();
+      await scope.clients.claim();
     })(),
   );
 });
 
+/** @param {Request} request */
 async function pictures(request) {
   const cache = await caches.open(PICTURES);
   const kept = await cache.match(request);
@@ -35,7 +37,12 @@ async function pictures(request) {
   return answer;
 }
 
-/** Keeps an answer, and lets go of the same file under an older `?v=`. */
+/**
+ * Keeps an answer, and lets go of the same file under an older `?v=`.
+ * @param {Cache} cache
+ * @param {Request} request
+ * @param {Response} answer
+ */
 async function store(cache, request, answer) {
   await cache.put(request, answer);
   const { pathname, search } = new URL(request.url);
@@ -44,6 +51,7 @@ async function store(cache, request, answer) {
   await Promise.all(others.map((other) => cache.delete(other)));
 }
 
+/** @param {FetchEvent} event */
 async function shell(event) {
   const { request } = event;
   const cache = await caches.open(SHELL);
@@ -59,10 +67,10 @@ async function shell(event) {
 }
 
 const PICTURE = /^bundle\/.*\.(webp|png|jpe?g|avif)$/;
-const local = (url) => new URL(url).pathname.slice(new URL(registration.scope).pathname.length);
+const local = (/** @type {string} */ url) => new URL(url).pathname.slice(new URL(scope.registration.scope).pathname.length);
 
-self.addEventListener("message", (event) => {
-  const keep = async (url) => {
+scope.addEventListener("message", (event) => {
+  const keep = async (/** @type {string} */ url) => {
     const request = new Request(url);
     if (PICTURE.test(local(url))) return pictures(request);
     if (local(url).startsWith("bundle/")) return;
@@ -74,7 +82,7 @@ self.addEventListener("message", (event) => {
   event.waitUntil(Promise.allSettled((event.data?.keep ?? []).map(keep)));
 });
 
-self.addEventListener("fetch", (event) => {
+scope.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET" || new URL(request.url).origin !== location.origin) return;
   if (PICTURE.test(local(request.url))) event.respondWith(pictures(request));

@@ -20,30 +20,38 @@ import { define, translator } from "./element/strings.js";
 import { describe } from "./element/suggest.js";
 import { TEXT_LIMIT, build } from "./element/view.js";
 
+/** @import { How, Item, Options, Progress, Reference } from "./types.js" */
+
 const PICKER = 18;
 const TYPING_PAUSE = 280;
+
+/** @type {any} */
+const ABSENT = null;
 
 export class ThisBut extends HTMLElement {
   static observedAttributes = ["bundle", "lang", "device"];
   static define = define;
 
-  #view = null;
-  #client = null;
+  /** There while the element is in a page, as is the client; nothing else calls the methods below. @type {import("./element/view.js").View} */
+  #view = ABSENT;
+  /** @type {import("./element/client.js").Client} */
+  #client = ABSENT;
   #t = translator("en");
   #steps = new Steps();
   #asked = 0;
   #limit = 24;
   #timer = 0;
+  /** @type {?IntersectionObserver} */
   #watch = null;
   #page = 0;
   #used = false;
+  /** @type {string[]} */
   #examples = [];
 
   connectedCallback() {
     if (this.#view) return;
-    this.#t = translator(this.lang || this.closest("[lang]")?.lang || document.documentElement.lang);
+    this.#t = translator(this.lang || /** @type {?HTMLElement} */ (this.closest("[lang]"))?.lang || document.documentElement.lang);
     const root = this.shadowRoot ?? this.attachShadow({ mode: "open", delegatesFocus: false });
-    const bound = (name) => (...values) => this[name](...values);
     this.#view = build(root, this, this.#t, {
       take: (blob, name) => this.show(blob, name),
       clear: () => this.#clear(),
@@ -54,7 +62,7 @@ export class ThisBut extends HTMLElement {
       scores: () => this.#scores(),
       pick: (item, typing) => this.#pick(item, typing),
       back: (position) => this.#back(position),
-      restart: bound("restart"),
+      restart: () => this.restart(),
       act: (way) => this.#act(way),
       more: () => this.#more(),
       shuffle: () => this.#browse(),
@@ -75,6 +83,7 @@ export class ThisBut extends HTMLElement {
     queueMicrotask(() => this.isConnected || this.destroy());
   }
 
+  /** @param {string} _name @param {?string} before @param {?string} after */
   attributeChangedCallback(_name, before, after) {
     if (!this.#view || before === after) return;
     this.destroy();
@@ -100,7 +109,7 @@ export class ThisBut extends HTMLElement {
     this.#typed();
   }
 
-  /** The present answer. */
+  /** The present answer. @returns {Item[]} */
   get hits() {
     return this.#step.hits ?? [];
   }
@@ -114,7 +123,7 @@ export class ThisBut extends HTMLElement {
     this.#client = acquire({
       bundle: bundle.endsWith("/") ? bundle : `${bundle}/`,
       worker: new URL(this.getAttribute("worker") || "worker.js", import.meta.url).href,
-      device: this.getAttribute("device") || "auto",
+      device: /** @type {Options["device"]} */ (this.getAttribute("device") || "auto"),
       timeout: Number(this.getAttribute("timeout")) || 60_000,
     });
     this.#client.addEventListener("progress", this.#progressed);
@@ -132,17 +141,19 @@ export class ThisBut extends HTMLElement {
     this.#client.release();
     this.#steps.reset();
     this.#view.slot.destroy();
-    this.#view = null;
-    this.#client = null;
+    this.#view = ABSENT;
+    this.#client = ABSENT;
     this.#used = false;
     this.#asked += 1;
   }
 
+  /** @param {string} name @param {any} detail */
   #emit(name, detail, cancelable = false) {
     return this.dispatchEvent(new CustomEvent(name, { detail, bubbles: true, composed: true, cancelable }));
   }
 
-  #progressed = ({ detail }) => {
+  #progressed = (/** @type {Event} */ event) => {
+    const { detail } = /** @type {CustomEvent<Progress>} */ (event);
     if (detail.upload === false) this.#close();
     if (!this.#client?.info) this.#view?.progress.show(detail);
     this.#emit("progress", detail);
@@ -157,6 +168,7 @@ export class ThisBut extends HTMLElement {
     this.#start();
   };
 
+  /** @param {How} [how] */
   async #start(how) {
     const { progress, error, live } = this.#view;
     error.show(null);
@@ -181,6 +193,7 @@ export class ThisBut extends HTMLElement {
     }
   }
 
+  /** @param {unknown} reason */
   #fail(reason) {
     if (!this.#view) return;
     let error = ThisButError.from(reason);
@@ -200,6 +213,7 @@ export class ThisBut extends HTMLElement {
     this.#emit("error", { kind: error.kind, message: error.sentences(this.#t).what, detail: error.detail });
   }
 
+  /** @param {string} way */
   async #act(way) {
     const { slot, error } = this.#view;
     error.show(null);
@@ -207,9 +221,10 @@ export class ThisBut extends HTMLElement {
     if (way === "reload") return location.reload();
     this.#view.out.hidden = false;
     this.#render();
-    const how = { fresh: { fresh: true }, useCpu: { device: "cpu" } }[way];
+    /** @type {Record<string, How>} */
+    const hows = { fresh: { fresh: true }, useCpu: { device: "cpu" } };
     this.#asked += 1;
-    if (await this.#start(how)) await this.#answer();
+    if (await this.#start(hows[way])) await this.#answer();
   }
 
   /**
@@ -227,6 +242,7 @@ export class ThisBut extends HTMLElement {
     }
   }
 
+  /** @param {Item} item @param {boolean} typing */
   #pick(item, typing) {
     if (!this.#emit("select", item, true)) return;
     const text = this.#step.hits && !this.#browsing ? "" : this.#step.text;
@@ -237,6 +253,7 @@ export class ThisBut extends HTMLElement {
     if (typing) this.#view.input.focus({ preventScroll: true });
   }
 
+  /** @param {Reference} reference @param {string} text */
   #refer(reference, text) {
     this.#steps.put(reference, text);
     this.#view.input.value = text;
@@ -285,6 +302,7 @@ export class ThisBut extends HTMLElement {
     this.#answer();
   }
 
+  /** @param {number} position */
   #back(position) {
     this.#steps.go(position);
     this.#asked += 1;
@@ -390,7 +408,7 @@ export class ThisBut extends HTMLElement {
   #found() {
     const { grid, moreRow } = this.#view;
     this.#render();
-    grid.show(this.#step.hits);
+    grid.show(this.hits);
     moreRow.hidden = this.#browsing || this.hits.length < this.#limit || this.hits.length >= (this.info?.count ?? 0) || this.#limit >= 96;
     this.#chips();
     this.#facts();
@@ -407,7 +425,10 @@ export class ThisBut extends HTMLElement {
     paint(this.#view, this.#t, { steps: this.#steps, info: this.info, blanks: this.#browsing ? PICKER : this.#limit });
   }
 
-  /** Takes a suggestion as if it had been typed. */
+  /**
+   * Takes a suggestion as if it had been typed.
+   * @param {string} text
+   */
   #say(text) {
     const { input } = this.#view;
     input.value = text;

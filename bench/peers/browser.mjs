@@ -57,12 +57,12 @@ const server = createServer(async (request, response) => {
     response.writeHead(404, headers).end();
   }
 });
-await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
-const origin = `http://127.0.0.1:${server.address().port}`;
+await new Promise((ready) => server.listen(0, "127.0.0.1", () => ready(null)));
+const origin = `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}`;
 
 // Runs in the page.
 async function measure({ graph, threads, seconds }) {
-  const ort = await import("/ort/ort.wasm.min.mjs");
+  const ort = await import(/** @type {string} */ ("/ort/ort.wasm.min.mjs"));
   ort.env.wasm.wasmPaths = "/ort/";
   ort.env.wasm.numThreads = threads;
   const shapes = await (await fetch("/models/shapes.json")).json();

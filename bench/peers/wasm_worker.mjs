@@ -1,4 +1,5 @@
 // The project's own wasm module in a worker, timed from inside it. Started by browser.mjs.
+// @ts-expect-error: the page has this address
 import init, { load, handle } from "/runtime/cpu.js";
 
 const side = 256;

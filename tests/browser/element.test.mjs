@@ -47,6 +47,7 @@ async function inMode(page, mode, attributes = "") {
 const step = (page) => page.locator("this-but .step");
 const focused = (page) =>
   page.evaluate(() => {
+    /** @type {any} */
     const inner = document.activeElement.shadowRoot?.activeElement ?? document.activeElement;
     return inner.getAttribute("aria-label") ?? inner.innerText ?? inner.tagName;
   });
@@ -112,6 +113,7 @@ on("unusual images work", {}, async (page) => {
 
 on("what is not an image, or too large, gets one sentence and a way on", {}, async (page) => {
   await ready(page);
+  /** @type {[string, string, Buffer, RegExp][]} */
   const bad = [
     ["empty.png", "image/png", Buffer.alloc(0), /empty/],
     ["notes.txt", "text/plain", Buffer.from("hello"), /not an image/],
@@ -235,6 +237,17 @@ on("without the graphics card the processor answers", {}, async (page) => {
   assert.equal(await page.evaluate(() => document.querySelector("this-but").info.device), "cpu");
 });
 
+on("a site that has no module for the graphics card yet is not measured", {}, async (page) => {
+  await page.evaluate(() =>
+    Object.defineProperty(navigator, "gpu", { value: { requestAdapter: async () => ({ info: { vendor: "test" } }) } }),
+  );
+  await inMode(page, "nomodule");
+  await ready(page);
+  await page.waitForTimeout(4500);
+  assert.equal(page.workers().length, 1);
+  assert.equal(await page.evaluate(() => localStorage.getItem("thisbut:device")), null);
+});
+
 on("two elements share a worker, the last one ends it", {}, async (page) => {
   await ready(page);
   await page.evaluate(() => document.querySelector("main").append(document.createElement("this-but")));
@@ -313,7 +326,7 @@ on("names, roles, contrast and sizes are in order", {}, async (page) => {
         canvas.fillRect(0, 0, 1, 1);
         return [...canvas.getImageData(0, 0, 1, 1).data];
       };
-      const light = ([r, g, b]) => [r, g, b].map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4)).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+      const light = (/** @type {number[]} */ [r, g, b]) => [r, g, b].map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4)).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
       const root = document.querySelector("this-but").shadowRoot;
       const behind = (node) => {
         for (let at = node; at; at = at.parentElement ?? at.getRootNode().host) {
@@ -350,7 +363,7 @@ on("it speaks German, and a page can teach it more", { path: "?lang=de" }, async
   await ready(page);
   assert.match(await page.locator("this-but .privacy").innerText(), /verlässt dieses Gerät nie/);
   await page.evaluate(() => {
-    customElements.get("this-but").define("x-test", { privacy: "zzz" });
+    /** @type {any} */ (customElements.get("this-but")).define("x-test", { privacy: "zzz" });
     document.querySelector("this-but").setAttribute("lang", "x-test");
   });
   assert.equal(await page.locator("this-but .privacy").innerText(), "zzz");
@@ -367,8 +380,8 @@ on("a page can keep a chosen result for itself", {}, async (page) => {
 test("it runs on another site's page", { timeout: 60_000 }, async () => {
   const html = `<!doctype html><script type="module" src="${site.address}this-but.js"></script><this-but></this-but>`;
   const other = createServer((_, response) => response.writeHead(200, { "content-type": "text/html" }).end(html));
-  await new Promise((done) => other.listen(0, "127.0.0.1", done));
-  const { page, context } = await open(browser, `http://127.0.0.1:${other.address().port}/`);
+  await new Promise((done) => other.listen(0, "127.0.0.1", () => done(null)));
+  const { page, context } = await open(browser, `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (other.address()).port}/`);
   try {
     await page.waitForFunction(() => customElements.get("this-but"));
     await ready(page);

@@ -15,6 +15,7 @@ export class Announcer {
     this.turn = 0;
   }
 
+  /** @param {string} text */
   say(text) {
     this.regions[this.turn].textContent = "";
     this.turn = 1 - this.turn;

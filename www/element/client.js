@@ -5,10 +5,16 @@ import { CLEARLY, adapter, mayMeasure, remember, remembered } from "./device.js"
 import { ThisButError } from "./errors.js";
 import { Link } from "./link.js";
 
+/** @import { Device, How, Info, Options, Reference } from "../types.js" */
+
+/** @type {Map<string, Client>} */
 const clients = new Map();
 
-/** The shared client for these options; give it back with `release`. */
-export function acquire({ bundle, worker, device = "auto", timeout = 60_000 }) {
+/**
+ * The shared client for these options; give it back with `release`.
+ * @param {Options} options
+ */
+export function acquire({ bundle, worker, device, timeout }) {
   const name = `${bundle} ${worker} ${device}`;
   let client = clients.get(name);
   if (!client) {
@@ -21,16 +27,23 @@ export function acquire({ bundle, worker, device = "auto", timeout = 60_000 }) {
 
 /** Fires `progress` (detail {loaded, total, stage, upload}), `ready` (detail info) and `device` (detail info). */
 export class Client extends EventTarget {
+  /** @param {string} name @param {Options} options */
   constructor(name, options) {
     super();
     this.name = name;
     this.options = options;
     this.users = 0;
+    /** @type {?Link} */
     this.link = null;
+    /** A second worker while it is measured. @type {?Link} */
+    this.trial = null;
+    /** @type {?Promise<Info>} */
     this.starting = null;
+    /** @type {?Info} */
     this.info = null;
-    /** Keys of images whose tokens the present worker holds. */
+    /** Keys of images whose tokens the present worker holds. @type {Set<string>} */
     this.encoded = new Set();
+    /** @type {?Device} */
     this.forced = null;
   }
 
@@ -50,13 +63,15 @@ export class Client extends EventTarget {
     this.encoded.clear();
   }
 
+  /** @param {string} name @param {object} detail */
   emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 
   /**
    * Loads the engine once; later calls share the first one's promise, until it has failed.
-   * @param {{fresh?: boolean, device?: "cpu" | "webgpu"}} how `fresh` throws away stored files first
+   * @param {How} how
+   * @returns {Promise<Info>}
    */
   start(how = {}) {
     if (how.device) this.forced = how.device;
@@ -68,34 +83,38 @@ export class Client extends EventTarget {
     return this.starting;
   }
 
+  /** @param {How} how */
   async begin(how) {
     if (typeof WebAssembly !== "object" || typeof Worker !== "function") throw new ThisButError("unsupported");
     const { bundle, device } = this.options;
     const wanted = this.forced ?? device;
     const name = wanted === "auto" ? await adapter() : null;
+    let info;
     const choice = wanted === "auto" ? (name && remembered(bundle, name)) || "cpu" : wanted;
     try {
-      await this.open(choice, how);
-    } catch (reason) {
+      info = await this.open(choice, how);
+    } catch (/** @type {any} */ reason) {
       // Only the device is at fault for these; damaged or missing files would fail on the CPU too.
       if (choice !== "webgpu" || !["device", "runtime", "timeout"].includes(reason.kind)) throw reason;
       remember(bundle, null);
-      await this.open("cpu", how);
-      this.info.fellBack = true;
+      info = await this.open("cpu", how);
+      info.fellBack = true;
     }
-    this.emit("ready", this.info);
+    this.emit("ready", info);
     if (wanted === "auto" && name && !remembered(bundle, name)) this.measureLater(name);
-    return this.info;
+    return info;
   }
 
+  /** @param {Device} device @param {How} how */
   async open(device, { fresh = false } = {}) {
     const link = this.connect((detail) => this.emit("progress", detail), device);
     this.link?.close();
     this.link = link;
     this.encoded.clear();
-    this.info = await link.ask("load", { bundle: this.options.bundle, device, fresh }, { quiet: this.options.timeout });
+    return (this.info = await link.ask("load", { bundle: this.options.bundle, device, fresh }, { quiet: this.options.timeout }));
   }
 
+  /** @param {(detail: import("../types.js").Progress) => void} progress @param {Device} device */
   connect(progress, device) {
     const link = new Link(this.options.worker, {
       progress: (detail) => {
@@ -116,22 +135,25 @@ export class Client extends EventTarget {
     return link;
   }
 
-  /** When the page has been calm for a moment: is WebGPU faster here? Then it takes over. */
+  /**
+   * When the page has been calm for a moment: is WebGPU faster here? Then it takes over.
+   * @param {string} name the adapter's
+   */
   async measureLater(name) {
     await new Promise((done) => setTimeout(done, 4000));
     const link = this.link;
-    if (!link || !mayMeasure(this.info?.memory)) return;
+    if (!link || !this.info || !mayMeasure(this.info)) return;
     const { bundle } = this.options;
     try {
       const cpu = await link.ask("measure", {}, { quiet: 30_000 });
-      this.trial = this.connect(() => {}, "webgpu");
-      const info = await this.trial.ask("load", { bundle, device: "webgpu", fresh: false }, { quiet: 60_000 });
-      const gpu = await this.trial.ask("measure", {}, { quiet: 30_000 });
+      const trial = (this.trial = this.connect(() => {}, "webgpu"));
+      const info = await trial.ask("load", { bundle, device: "webgpu", fresh: false }, { quiet: 60_000 });
+      const gpu = await trial.ask("measure", {}, { quiet: 30_000 });
       const wins = gpu.ms < cpu.ms * CLEARLY;
       remember(bundle, wins ? "webgpu" : "cpu", name, { cpu: cpu.ms, webgpu: gpu.ms });
-      if (!wins || this.link !== link) return this.trial.close();
+      if (!wins || this.link !== link) return trial.close();
       link.close();
-      this.link = this.trial;
+      this.link = trial;
       this.info = info;
       this.encoded.clear();
       this.emit("device", info);
@@ -143,24 +165,33 @@ export class Client extends EventTarget {
     }
   }
 
-  /** Runs `work` on a started worker, and once more on a new one if that worker died under it. */
+  /**
+   * Runs `work` on a started worker, and once more on a new one if that worker died under it.
+   * @template Answer
+   * @param {(link: Link) => Promise<Answer>} work
+   * @returns {Promise<Answer>}
+   */
   async robust(work) {
     await this.start();
     try {
-      return await work(this.link);
-    } catch (reason) {
+      return await work(this.started());
+    } catch (/** @type {any} */ reason) {
       const died = !this.link || this.link.dead;
       if (!died && reason.kind !== "device") throw reason;
       if (reason.kind === "device") this.link?.fail(reason);
-      await this.start();
-      this.emit("device", this.info);
-      return work(this.link);
+      this.emit("device", await this.start());
+      return work(this.started());
     }
   }
 
+  /** The worker that `start` has started. */
+  started() {
+    if (!this.link) throw new ThisButError("runtime", { detail: "closed" });
+    return this.link;
+  }
+
   /**
-   * @param {{image?: {key: string, pixels: () => Promise<object>, item?: number}, text: string, limit: number}} query
-   * @returns {Promise<{hits: object[], timings: object}>}
+   * @param {{image: ?Reference, text: string, limit: number}} query
    */
   query({ image, text, limit }) {
     return this.robust(async (link) => {
@@ -171,12 +202,13 @@ export class Client extends EventTarget {
     });
   }
 
+  /** @param {Link} link @param {Reference} image */
   async encode(link, image) {
     if (this.encoded.has(image.key)) return 0;
     const { key, item } = image;
     const quiet = this.options.timeout;
     let told;
-    if (this.info.upload === false) {
+    if (this.info?.upload === false) {
       // No image encoder: the engine has the gallery's images alone, and fetches what it needs of them itself.
       if (item === undefined) throw new ThisButError("image", { key: "image.gallery" });
       told = link.ask("refer", { key, index: item }, { quiet });
@@ -190,7 +222,7 @@ export class Client extends EventTarget {
     return ms;
   }
 
-  /** Items of the gallery: `{items: [{index, title, image, …}], total}`. */
+  /** Items of the gallery. @param {number} offset @param {number} limit */
   browse(offset, limit) {
     return this.robust((link) => link.ask("browse", { offset, limit }));
   }

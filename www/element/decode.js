@@ -9,13 +9,16 @@ export const MAX_PIXELS = 80e6;
 /** Images with a longer side are shrunk while decoding. */
 export const MAX_SIDE = 4096;
 
+/** @param {string} key @param {Record<string, unknown>} [values] @param {string} [detail] */
 const failed = (key, values, detail) => new ThisButError("image", { key, values, detail });
 
+/** @param {number} width @param {number} height */
 function shrunk(width, height) {
   const scale = Math.min(1, MAX_SIDE / Math.max(width, height));
   return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
 }
 
+/** @param {number} width @param {number} height */
 function canvasOf(width, height) {
   if (typeof OffscreenCanvas === "function") return new OffscreenCanvas(width, height);
   return Object.assign(document.createElement("canvas"), { width, height });
@@ -38,7 +41,7 @@ export async function inspect(blob) {
 /**
  * Decodes the first frame of an image. Transparent pixels stay so: the model's configuration says what is behind them.
  * @param {Blob} blob
- * @returns {Promise<{width: number, height: number, rgba: ArrayBuffer}>}
+ * @returns {Promise<import("../types.js").Pixels>}
  */
 export async function decode(blob) {
   const known = await inspect(blob);
@@ -46,7 +49,7 @@ export async function decode(blob) {
   try {
     const big = known && Math.max(known.width, known.height) > MAX_SIDE;
     // Only one side is given, so that a photo turned by its EXIF orientation keeps its proportions.
-    const side = big && (known.width >= known.height ? "resizeWidth" : "resizeHeight");
+    const side = known && known.width >= known.height ? "resizeWidth" : "resizeHeight";
     bitmap = await createImageBitmap(blob, big ? { [side]: MAX_SIDE, resizeQuality: "high" } : undefined);
   } catch (reason) {
     throw failed(blob.type.startsWith("image/") || known ? "error.image" : "image.type", {}, String(reason));

@@ -9,6 +9,7 @@ export const CLEARLY = 0.8;
 /** A name for the adapter, or null where there is none worth trying. */
 export async function adapter() {
   try {
+    /** @type {any} */
     const found = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
     if (!found) return null;
     const info = found.info ?? {};
@@ -19,7 +20,12 @@ export async function adapter() {
   }
 }
 
-/** "cpu" or "webgpu" if this bundle was measured here before, on the same adapter; null otherwise. */
+/**
+ * "cpu" or "webgpu" if this bundle was measured here before, on the same adapter; null otherwise.
+ * @param {string} bundle
+ * @param {string} name the adapter's
+ * @returns {?import("../types.js").Device}
+ */
 export function remembered(bundle, name) {
   try {
     const note = JSON.parse(localStorage.getItem(KEY) ?? "{}")[bundle];
@@ -30,7 +36,13 @@ export function remembered(bundle, name) {
   }
 }
 
-/** Keeps a decision; `device` null forgets it. Storage may be forbidden: then nothing is remembered. */
+/**
+ * Keeps a decision; `device` null forgets it. Storage may be forbidden: then nothing is remembered.
+ * @param {string} bundle
+ * @param {?import("../types.js").Device} device
+ * @param {string} name the adapter's
+ * @param {{cpu?: number, webgpu?: number}} measured ms
+ */
 export function remember(bundle, device, name = "", measured = {}) {
   try {
     const notes = JSON.parse(localStorage.getItem(KEY) ?? "{}");
@@ -45,5 +57,9 @@ export function remember(bundle, device, name = "", measured = {}) {
 /** A trial holds a second model beside the first; above so many bytes it could end the page. */
 const TRIAL_MEMORY = 5e8;
 
-/** Whether this is a good moment and place to fetch a second module and measure it; `memory` is the first one's. */
-export const mayMeasure = (memory) => !(memory > TRIAL_MEMORY) && !navigator.connection?.saveData && navigator.onLine !== false;
+/**
+ * Whether this is a good moment and place to fetch a second module and measure it.
+ * @param {import("../types.js").Info} info the first one's
+ */
+export const mayMeasure = ({ memory, webgpu }) =>
+  webgpu !== false && !(memory > TRIAL_MEMORY) && !(/** @type {any} */ (navigator).connection?.saveData) && navigator.onLine !== false;

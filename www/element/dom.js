@@ -3,9 +3,15 @@
 /**
  * `h("button.go", {type: "button", onclick}, "text", child)`; classes after dots, `part` doubles as a styling hook.
  * Properties beginning with "on" are listeners, `aria-*`, `role`, `part`, `for`, `data-*` become attributes.
+ * @template {string} Spec
+ * @param {Spec} spec
+ * @param {Record<string, any>} props
+ * @param {(Node | string | null | undefined)[]} children
+ * @returns {import("../types.js").Made<Spec>}
  */
 export function h(spec, props = {}, ...children) {
   const [tag, ...classes] = spec.split(".");
+  /** @type {any} */
   const node = document.createElement(tag || "div");
   if (classes.length) node.className = classes.join(" ");
   for (const [name, value] of Object.entries(props)) {
@@ -33,7 +39,10 @@ const PATHS = {
   back: "M9 7L4 12l5 5M4 12h11a5 5 0 015 5v1",
 };
 
-/** A line icon, hidden from screen readers: the button around it has the words. */
+/**
+ * A line icon, hidden from screen readers: the button around it has the words.
+ * @param {keyof typeof PATHS} name
+ */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("viewBox", "0 0 24 24");

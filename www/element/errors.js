@@ -4,6 +4,10 @@ import { known } from "./strings.js";
 
 /** An error that a visitor may read. `kind` is a key of strings.js (`error.<kind>`), `detail` is for developers. */
 export class ThisButError extends Error {
+  /**
+   * @param {string} kind
+   * @param {{message?: string, mend?: string, key?: string, values?: Record<string, unknown>, detail?: string}} [more]
+   */
   constructor(kind, { message = "", mend = "", key = "", values = {}, detail = "" } = {}) {
     super(message || kind);
     this.name = "ThisButError";
@@ -14,7 +18,10 @@ export class ThisButError extends Error {
     this.detail = detail;
   }
 
-  /** From whatever was thrown or posted. */
+  /**
+   * From whatever was thrown or posted.
+   * @param {any} reason
+   */
   static from(reason, kind = "runtime") {
     if (reason instanceof ThisButError) return reason;
     if (reason && typeof reason === "object" && typeof reason.kind === "string") {
@@ -24,7 +31,10 @@ export class ThisButError extends Error {
     return new ThisButError(kind, { message: detail, detail });
   }
 
-  /** The two sentences for a visitor, in their language: what happened, and what to do. */
+  /**
+   * The two sentences for a visitor, in their language: what happened, and what to do.
+   * @param {import("../types.js").Translate} t
+   */
   sentences(t) {
     const key = known(this.key) ? this.key : known(`error.${this.kind}`) ? `error.${this.kind}` : "error.runtime";
     const mend = known(`${key}.mend`) ? `${key}.mend` : known(`error.${this.kind}.mend`) ? `error.${this.kind}.mend` : "";

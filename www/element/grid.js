@@ -3,40 +3,57 @@
 
 import { calm, h } from "./dom.js";
 
+/** @import { Item } from "../types.js" */
+
 const MOVE = { duration: 420, easing: "cubic-bezier(.2,.8,.2,1)" };
+
+/**
+ * The tile that an event is in.
+ * @param {Event} event
+ * @returns {?HTMLElement}
+ */
+const option = ({ target }) => /** @type {Element} */ (target).closest("[role=option]");
 
 export class Grid {
   /**
-   * @param {{label: string, pick: (item: object, typing: boolean) => void, hint: string}} options
+   * @param {{label: string, pick: (item: Item, typing: boolean) => void, hint: string, part: string}} options
    */
   constructor({ label, pick, hint, part }) {
     this.pick = pick;
     this.hint = hint;
+    /** @type {Map<number, HTMLElement>} */
     this.tiles = new Map();
+    /** @type {Item[]} */
     this.items = [];
+    this.scores = false;
     this.node = h("div.grid", { role: "listbox", "aria-label": label, part });
     this.node.addEventListener("keydown", (event) => this.key(event));
     this.node.addEventListener("click", (event) => {
-      const tile = event.target.closest("[role=option]");
+      const tile = option(event);
       if (tile) this.choose(tile, matchMedia("(pointer: fine)").matches);
     });
-    this.node.addEventListener("focusin", (event) => this.rove(event.target.closest("[role=option]")));
+    this.node.addEventListener("focusin", (event) => this.rove(option(event)));
   }
 
   get options() {
-    return [...this.node.children].filter((node) => node.getAttribute("role") === "option");
+    const nodes = /** @type {HTMLElement[]} */ ([...this.node.children]);
+    return nodes.filter((node) => node.getAttribute("role") === "option");
   }
 
-  /** `typing`: the words are likely to be typed next, so the field may take the focus without a keyboard jumping up. */
+  /**
+   * `typing`: the words are likely to be typed next, so the field may take the focus without a keyboard jumping up.
+   * @param {HTMLElement} tile
+   * @param {boolean} typing
+   */
   choose(tile, typing) {
     const item = this.items.find((one) => one.index === Number(tile.dataset.index));
     if (item) this.pick(item, typing);
   }
 
-  /** @param {object[]} items with index, title, image and, for results, score */
+  /** @param {Item[]} items */
   show(items) {
     const before = new Map([...this.tiles].map(([index, tile]) => [index, tile.getBoundingClientRect()]));
-    const focused = this.node.contains(this.node.getRootNode().activeElement);
+    const focused = this.node.contains(/** @type {ShadowRoot} */ (this.node.getRootNode()).activeElement);
     this.items = items;
     const next = new Map();
     for (const [rank, item] of items.entries()) {
@@ -59,7 +76,10 @@ export class Grid {
     tile?.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" });
   }
 
-  /** Grey tiles while the first answer is on its way. */
+  /**
+   * Grey tiles while the first answer is on its way.
+   * @param {number} count
+   */
   wait(count) {
     this.tiles.clear();
     this.items = [];
@@ -68,6 +88,7 @@ export class Grid {
     );
   }
 
+  /** @param {Item} item */
   tile(item) {
     const image = h("img", { alt: "", loading: "lazy", decoding: "async", draggable: false });
     image.addEventListener("load", () => image.classList.add("seen"), { once: true });
@@ -83,22 +104,28 @@ export class Grid {
     );
   }
 
+  /** @param {HTMLElement} tile @param {Item} item @param {number} rank */
   update(tile, item, rank) {
     const score = item.score === undefined ? "" : item.score.toFixed(3);
     tile.setAttribute("aria-label", score && this.scores ? `${item.title}, ${score}` : item.title);
-    tile.setAttribute("aria-posinset", rank + 1);
-    tile.setAttribute("aria-setsize", this.items.length);
+    tile.setAttribute("aria-posinset", String(rank + 1));
+    tile.setAttribute("aria-setsize", String(this.items.length));
     tile.classList.toggle("first", rank === 0);
-    tile.querySelector(".score b").textContent = score;
+    /** @type {HTMLElement} */ (tile.querySelector(".score b")).textContent = score;
     tile.style.setProperty("--fill", Math.max(0, Math.min(1, item.score ?? 0)).toFixed(3));
   }
 
+  /** @param {boolean} on */
   setScores(on) {
     this.scores = on;
     this.node.classList.toggle("scored", on);
-    for (const [rank, item] of this.items.entries()) this.update(this.tiles.get(item.index), item, rank);
+    for (const [rank, item] of this.items.entries()) {
+      const tile = this.tiles.get(item.index);
+      if (tile) this.update(tile, item, rank);
+    }
   }
 
+  /** @param {Map<number, DOMRect>} before */
   animate(before) {
     let fresh = 0;
     for (const [index, tile] of this.tiles) {
@@ -125,6 +152,7 @@ export class Grid {
     }
   }
 
+  /** @param {?HTMLElement} tile */
   rove(tile) {
     if (!tile) return;
     for (const other of this.options) {
@@ -133,16 +161,18 @@ export class Grid {
     }
   }
 
+  /** @param {KeyboardEvent} event */
   key(event) {
     const tiles = this.options;
-    const at = tiles.indexOf(event.target.closest?.("[role=option]"));
+    const tile = option(event);
+    const at = tile ? tiles.indexOf(tile) : -1;
     if (at < 0) return;
     if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
       return this.choose(tiles[at], true);
     }
     const rtl = getComputedStyle(this.node).direction === "rtl";
-    const step = { ArrowRight: rtl ? -1 : 1, ArrowLeft: rtl ? 1 : -1 }[event.key];
+    const step = new Map([["ArrowRight", rtl ? -1 : 1], ["ArrowLeft", rtl ? 1 : -1]]).get(event.key);
     let goal;
     if (step) goal = tiles[at + step];
     else if (event.key === "Home") goal = tiles[0];
@@ -153,14 +183,19 @@ export class Grid {
     goal?.focus();
   }
 
-  /** The nearest tile in the rows below or above: tiles differ in size. */
+  /**
+   * The nearest tile in the rows below or above: tiles differ in size.
+   * @param {HTMLElement[]} tiles
+   * @param {number} at
+   * @param {boolean} down
+   */
   beside(tiles, at, down) {
     const from = tiles[at].getBoundingClientRect();
     const x = from.left + from.width / 2;
     const rows = tiles
       .map((tile) => ({ tile, box: tile.getBoundingClientRect() }))
       .filter(({ box }) => (down ? box.top >= from.bottom - 2 : box.bottom <= from.top + 2));
-    const distance = ({ box }) =>
+    const distance = (/** @type {{box: DOMRect}} */ { box }) =>
       (down ? box.top - from.bottom : from.top - box.bottom) * 4 + Math.max(box.left - x, x - box.right, 0);
     return rows.sort((a, b) => distance(a) - distance(b))[0]?.tile;
   }

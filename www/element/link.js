@@ -2,9 +2,17 @@
 
 import { ThisButError } from "./errors.js";
 
+/** @import { Message, Progress, Questions } from "../types.js" */
+
+/**
+ * A question under way; `quiet` as in `ask`.
+ * @typedef {{resolve: (value: any) => void, reject: (reason: ThisButError) => void, timer: number, quiet: number}} Call
+ */
+
 /**
  * A module worker from any origin: browsers refuse to start a worker straight from another site, but run a one-line
  * local one that imports it.
+ * @param {string} url
  */
 function spawn(url) {
   if (new URL(url).origin === location.origin) return new Worker(url, { type: "module", name: "thisbut" });
@@ -20,12 +28,14 @@ function spawn(url) {
 export class Link {
   /**
    * @param {string} url the worker script
-   * @param {{progress?: (p: object) => void, lost?: (e: ThisButError) => void}} on
+   * @param {{progress?: (p: Progress) => void, lost?: (e: ThisButError) => void}} on
    */
   constructor(url, on = {}) {
     this.on = on;
     this.next = 1;
+    /** @type {Map<number, Call>} */
     this.waiting = new Map();
+    /** @type {?ThisButError} */
     this.dead = null;
     try {
       this.worker = spawn(url);
@@ -41,6 +51,7 @@ export class Link {
     this.worker.onmessageerror = () => this.fail(new ThisButError("runtime", { detail: "unreadable message" }));
   }
 
+  /** @param {Message} message */
   receive(message) {
     if (message.event === "progress") return this.on.progress?.(message);
     if (message.event === "fatal") return this.fail(ThisButError.from(message.error));
@@ -54,9 +65,13 @@ export class Link {
 
   /**
    * Asks the worker. `quiet` is how long, in ms, it may stay silent; progress counts as a sign of life.
-   * @returns {Promise<any>}
+   * @template {keyof Questions} Type
+   * @param {Type} type
+   * @param {Questions[Type]["asks"]} body
+   * @param {{transfer?: Transferable[], quiet?: number}} [how]
+   * @returns {Promise<Questions[Type]["answers"]>}
    */
-  ask(type, body = {}, { transfer = [], quiet = 60_000 } = {}) {
+  ask(type, body, { transfer = [], quiet = 60_000 } = {}) {
     if (this.dead) return Promise.reject(this.dead);
     const id = this.next++;
     return new Promise((resolve, reject) => {
@@ -67,6 +82,7 @@ export class Link {
     });
   }
 
+  /** @param {Call} call */
   arm(call) {
     clearTimeout(call.timer);
     call.timer = setTimeout(() => this.fail(new ThisButError("timeout")), call.quiet);
@@ -77,7 +93,10 @@ export class Link {
     for (const call of this.waiting.values()) this.arm(call);
   }
 
-  /** Ends the worker; a panic poisons the wasm module, so there is no way to go on with this one. */
+  /**
+   * Ends the worker; a panic poisons the wasm module, so there is no way to go on with this one.
+   * @param {ThisButError} error
+   */
   fail(error) {
     if (this.dead) return;
     this.close(error);

@@ -3,12 +3,14 @@
 import { h } from "./dom.js";
 import { bare, describe, suggest } from "./suggest.js";
 
-const known = (reference) => describe(reference?.about ?? reference);
+/** @import { Info, Reference, Step, Suggestion, Translate } from "../types.js" */
+
+const known = (/** @type {?Reference} */ reference) => describe(reference?.about ?? reference);
 
 /**
  * The texts to offer at a step.
- * @param {object} step
- * @param {object[]} [suggestions] the bundle's
+ * @param {Step} step
+ * @param {Suggestion[] | undefined} suggestions the bundle's
  * @param {string[]} examples what can be looked for without an image
  */
 export function chips({ reference, text }, suggestions, examples) {
@@ -17,9 +19,9 @@ export function chips({ reference, text }, suggestions, examples) {
 }
 
 /**
- * @param {object} view what `build` made
- * @param {Function} t translator
- * @param {{steps: Steps, info: object?, blanks: number}} state blanks: grey tiles while nothing is there yet
+ * @param {import("./view.js").View} view
+ * @param {Translate} t
+ * @param {{steps: import("./steps.js").Steps, info: ?Info, blanks: number}} state blanks: grey tiles while nothing is there yet
  */
 export function paint(view, t, { steps, info, blanks }) {
   const { slot, trail, label, input, heading, scores, shuffle, moreRow, out, grid } = view;

@@ -3,10 +3,13 @@
 
 import { h } from "./dom.js";
 
-const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
+/** @import { Info, Progress as Loading, Timings, Translate } from "../types.js" */
+
+const megabytes = (/** @type {number} */ bytes) => (bytes / 1e6).toFixed(1);
 
 /** One bar over everything that is fetched. Without a known total it moves but promises nothing. */
 export class Progress {
+  /** @param {Translate} t */
   constructor(t) {
     this.t = t;
     this.what = h("b");
@@ -22,7 +25,7 @@ export class Progress {
     );
   }
 
-  /** @param {?{loaded: number, total: ?number, stage: string}} progress null hides it */
+  /** @param {?Loading} progress null hides it */
   show(progress) {
     this.node.hidden = !progress;
     if (!progress) return;
@@ -43,6 +46,7 @@ export class Progress {
 }
 
 /** What a visitor can do about each kind of error, most useful first. */
+/** @type {Record<string, string[]>} */
 const WAYS = {
   network: ["retry"],
   missing: ["retry"],
@@ -62,7 +66,7 @@ const WAYS = {
 };
 
 export class ErrorPanel {
-  /** @param {{t: Function, act: (way: string) => void}} options */
+  /** @param {{t: Translate, act: (way: string) => void}} options */
   constructor({ t, act }) {
     this.t = t;
     this.act = act;
@@ -89,6 +93,7 @@ export class ErrorPanel {
 
 /** The small print: device, sizes and the time of each stage. */
 export class Facts {
+  /** @param {Translate} t */
   constructor(t) {
     this.t = t;
     this.list = h("dl.facts");
@@ -96,12 +101,13 @@ export class Facts {
     this.node = h("details.how", { part: "details" }, h("summary", {}, t("how")), this.text, this.list);
   }
 
-  /** @param {?object} info from `ready` @param {?object} timings of the last query, in ms */
+  /** @param {?Info} info @param {?Timings} timings of the last query */
   show(info, timings) {
     const { t } = this;
+    /** @type {string[][]} */
     const rows = [];
-    const add = (key, value) => value !== undefined && value !== null && rows.push([t(key), value]);
-    const ms = (value) => (value === undefined || value === null ? null : t("ms", { n: value < 10 ? value.toFixed(1) : Math.round(value) }));
+    const add = (/** @type {string} */ key, /** @type {?string} */ value) => value !== undefined && value !== null && rows.push([t(key), value]);
+    const ms = (/** @type {number | undefined} */ value) => (value === undefined || value === null ? null : t("ms", { n: value < 10 ? value.toFixed(1) : Math.round(value) }));
     this.text.textContent = t("howText", { n: info?.count ?? "…" });
     if (info) {
       add("howDevice", t(info.device === "webgpu" ? "howDeviceGpu" : "howDeviceCpu"));

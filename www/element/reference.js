@@ -9,10 +9,12 @@ let uploads = 0;
  * @param {Blob} blob
  * @param {string} name the file's
  * @param {string} unnamed the title of a file without one
+ * @returns {Promise<import("../types.js").Reference>}
  */
 export async function fromFile(blob, name, unnamed) {
   await inspect(blob);
   // Decoded now, so that a bad file is refused at once and not in the middle of a search.
+  /** @type {?Promise<import("../types.js").Pixels>} */
   let ready = decode(blob);
   await ready;
   const pixels = () => {
@@ -24,7 +26,10 @@ export async function fromFile(blob, name, unnamed) {
   return { key: `file:${++uploads}`, title, image: URL.createObjectURL(blob), soft: false, owned: true, pixels };
 }
 
-/** @param {{index: number, title: string, image: string}} item a picture of the gallery */
+/**
+ * @param {import("../types.js").Item} item a picture of the gallery
+ * @returns {import("../types.js").Reference}
+ */
 export function fromItem(item) {
   const pixels = async () => {
     const answer = await fetch(item.image).catch(() => null);

@@ -4,17 +4,27 @@
 import { h, icon } from "./dom.js";
 import { ThisButError } from "./errors.js";
 
+/** @import { Reference, Translate } from "../types.js" */
+
 const touch = () => matchMedia("(pointer: coarse)").matches;
 
 export class Slot {
   /**
-   * @param {{t: Function, host: HTMLElement, take: (blob: Blob, name: string) => void, clear: () => void,
+   * @param {{t: Translate, host: HTMLElement, take: (blob: Blob, name: string) => void, clear: () => void,
    *   refuse: (error: ThisButError) => void, lead: () => void}} options
    */
   constructor({ t, host, take, clear, refuse, lead }) {
-    Object.assign(this, { t, host, take, clear, refuse, lead });
+    this.t = t;
+    this.host = host;
+    this.take = take;
+    this.clear = clear;
+    this.refuse = refuse;
+    this.lead = lead;
     /** Only the gallery's images can be started from. */
     this.closed = false;
+    /** @type {?Reference} */
+    this.shown = null;
+    this.gone = new AbortController();
     this.depth = 0;
     this.file = this.input(false);
     this.shot = this.input(true);
@@ -50,15 +60,16 @@ export class Slot {
     if (this.closed) return;
     this.closed = true;
     this.node.classList.add("closed");
-    this.main.querySelector(".empty").replaceChildren(icon("grid"), h("b", {}, this.t("slotGallery")), h("small", {}, this.t("slotGalleryHint")));
+    this.main.querySelector(".empty")?.replaceChildren(icon("grid"), h("b", {}, this.t("slotGallery")), h("small", {}, this.t("slotGalleryHint")));
     this.show(this.shown);
   }
 
+  /** @param {boolean} camera */
   input(camera) {
     const input = h("input", { type: "file", accept: "image/*", hidden: true, "aria-hidden": "true", tabindex: "-1" });
     if (camera) input.setAttribute("capture", "environment");
     input.addEventListener("change", () => {
-      const [file] = input.files;
+      const [file] = input.files ?? [];
       if (file) this.take(file, file.name);
       input.value = "";
     });
@@ -67,8 +78,8 @@ export class Slot {
 
   listen() {
     const { host } = this;
-    const signal = (this.gone = new AbortController()).signal;
-    const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+    const { signal } = this.gone;
+    const carries = (/** @type {DragEvent} */ event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
     host.addEventListener("dragenter", (event) => carries(event) && this.drag(event, 1), { signal });
     host.addEventListener("dragleave", (event) => carries(event) && this.drag(event, -1), { signal });
     host.addEventListener("dragover", (event) => carries(event) && event.preventDefault(), { signal });
@@ -77,12 +88,14 @@ export class Slot {
     document.addEventListener("paste", (event) => this.pasted(event), { signal });
   }
 
+  /** @param {DragEvent} event @param {number} by */
   drag(event, by) {
     event.preventDefault();
     this.depth = Math.max(0, this.depth + by);
     this.node.classList.toggle("over", this.depth > 0 && !this.closed);
   }
 
+  /** @param {DragEvent} event */
   dropped(event) {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
@@ -93,6 +106,7 @@ export class Slot {
     else this.refuse(new ThisButError("image", { key: "image.none" }));
   }
 
+  /** @param {ClipboardEvent} event */
   pasted(event) {
     const inside = event.composedPath().includes(this.host);
     const elsewhere = document.activeElement?.matches("input, textarea, [contenteditable]");
@@ -104,7 +118,7 @@ export class Slot {
     if (file) this.take(file, file.name);
   }
 
-  /** @param {?{title: string, image: string, soft: boolean}} reference `soft`: a cut-out on a tile */
+  /** @param {?Reference} reference */
   show(reference) {
     const { t } = this;
     this.shown = reference;

@@ -1,8 +1,10 @@
 // Width and height from the first bytes of an image file, so that an enormous one is refused or shrunk before a
 // browser tries to decode it. Unknown formats answer null: the browser then decides.
 
+/** @param {Uint8Array} bytes @param {number} at @param {string} text */
 const ascii = (bytes, at, text) => [...text].every((c, i) => bytes[at + i] === c.charCodeAt(0));
 
+/** @param {DataView} view */
 function jpeg(view) {
   let at = 2;
   while (at + 9 < view.byteLength) {
@@ -21,9 +23,10 @@ function jpeg(view) {
   return null;
 }
 
+/** @param {DataView} view @param {Uint8Array} bytes */
 function webp(view, bytes) {
   if (ascii(bytes, 12, "VP8X")) {
-    const at = (i) => bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] << 16);
+    const at = (/** @type {number} */ i) => bytes[i] | (bytes[i + 1] << 8) | (bytes[i + 2] << 16);
     return { width: at(24) + 1, height: at(27) + 1 };
   }
   if (ascii(bytes, 12, "VP8L")) {

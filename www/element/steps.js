@@ -1,7 +1,10 @@
 // The steps of a search: each an image or none, words or none, and the answer once there is one. Going back keeps the
 // later steps until a new one is taken.
 
-const step = (reference = null, text = "") => ({ reference, text, hits: null, timings: null, stale: false });
+/** @import { Reference, Step } from "../types.js" */
+
+/** @returns {Step} */
+const step = (/** @type {?Reference} */ reference = null, text = "") => ({ reference, text, hits: null, timings: null, stale: false });
 
 export class Steps {
   constructor() {
@@ -18,7 +21,11 @@ export class Steps {
     return !this.current.reference && !this.current.text;
   }
 
-  /** The next step; one that has no answer yet is changed instead. */
+  /**
+   * The next step; one that has no answer yet is changed instead.
+   * @param {?Reference} reference
+   * @param {string} text
+   */
   put(reference, text) {
     const { hits } = this.current;
     const answered = hits && !this.browsing;
@@ -28,6 +35,7 @@ export class Steps {
     this.#release(dropped);
   }
 
+  /** @param {number} position */
   go(position) {
     this.now = Math.max(0, Math.min(position, this.list.length - 1));
   }
@@ -39,7 +47,10 @@ export class Steps {
     this.#release(dropped);
   }
 
-  /** Lets go of uploaded pictures that dropped steps alone held. */
+  /**
+   * Lets go of uploaded pictures that dropped steps alone held.
+   * @param {Step[]} dropped
+   */
   #release(dropped) {
     const kept = new Set(this.list.map(({ reference }) => reference?.image));
     for (const { reference } of dropped) {

@@ -1,6 +1,7 @@
 // Every sentence that a visitor reads, by language. Another language is one more table, or `ThisBut.define("fr", {…})`
 // from the page. `{name}` marks a value that is filled in.
 
+/** @type {Record<string, string>} */
 const en = {
   slotTitle: "Add an image",
   slotHint: "Drop it here, paste it, or choose a file",
@@ -232,7 +233,11 @@ const tables = new Map([
   ["de", de],
 ]);
 
-/** Adds or completes a language. Missing sentences fall back to English. */
+/**
+ * Adds or completes a language. Missing sentences fall back to English.
+ * @param {string} lang
+ * @param {Record<string, string>} table
+ */
 export function define(lang, table) {
   tables.set(lang.toLowerCase(), { ...tables.get(lang.toLowerCase()), ...table });
 }
@@ -240,7 +245,7 @@ export function define(lang, table) {
 /**
  * A translator for a language tag ("de-AT" uses "de").
  * @param {string} lang
- * @returns {(key: string, values?: Record<string, string | number>) => string}
+ * @returns {import("../types.js").Translate}
  */
 export function translator(lang) {
   const tag = (lang || "en").toLowerCase();
@@ -252,4 +257,4 @@ export function translator(lang) {
 }
 
 /** Whether a key exists in any table: error messages from below have keys only for kinds that the page knows. */
-export const known = (key) => key in en;
+export const known = (/** @type {string} */ key) => key in en;

@@ -222,9 +222,13 @@ ol { list-style: none; }
 }
 `;
 
+/** @type {?CSSStyleSheet} */
 let sheet = null;
 
-/** Gives the shadow root its styles without an inline style element: strict content policies allow this. */
+/**
+ * Gives the shadow root its styles without an inline style element: strict content policies allow this.
+ * @param {ShadowRoot} root
+ */
 export function dress(root) {
   if (!sheet) {
     sheet = new CSSStyleSheet();

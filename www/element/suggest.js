@@ -3,9 +3,13 @@
 
 const FILLER = new Set("a an the but with in as and of same this it is make".split(" "));
 
-const words = (text) => new Set(String(text).toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []);
+const words = (/** @type {string} */ text) => new Set(String(text).toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []);
 
-/** `woman, girl > but a man` → its words and its text. */
+/**
+ * `woman, girl > but a man` → its words and its text.
+ * @param {string} line
+ * @returns {{text: string, when?: string[]}}
+ */
 function read(line) {
   const at = line.indexOf(" > ");
   if (at < 0) return { text: line.trim() };
@@ -13,7 +17,7 @@ function read(line) {
 }
 
 /**
- * @param {(string | {text: string, when?: string[]})[]} all
+ * @param {import("../types.js").Suggestion[] | undefined} all
  * @param {string} about what is known of the reference: its title and tags, or those of the images most like it
  * @param {number} count
  * @returns {string[]}
@@ -40,7 +44,7 @@ export function suggest(all, about, count) {
 }
 
 /** The words that describe an item. */
-export const describe = (item) => [item?.title, ...(item?.tags ?? []), item?.group, item?.subgroup].filter(Boolean).join(" ");
+export const describe = (/** @type {import("../types.js").About | null | undefined} */ item) => [item?.title, ...(item?.tags ?? []), item?.group, item?.subgroup].filter(Boolean).join(" ");
 
 /** A modifier without its own "but": the sentence around it has one. */
-export const bare = (text) => text.replace(/^(this,?\s+)?but\s+(?=\S)/i, "");
+export const bare = (/** @type {string} */ text) => text.replace(/^(this,?\s+)?but\s+(?=\S)/i, "");

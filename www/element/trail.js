@@ -5,7 +5,7 @@ import { h, icon } from "./dom.js";
 import { bare } from "./suggest.js";
 
 export class Trail {
-  /** @param {{t: Function, back: (position: number) => void, restart: () => void}} options */
+  /** @param {{t: import("../types.js").Translate, back: (position: number) => void, restart: () => void}} options */
   constructor({ t, back, restart }) {
     this.t = t;
     this.back = back;
@@ -51,7 +51,7 @@ export class Trail {
         );
       }),
     );
-    const current = this.list.children[now];
+    const current = /** @type {?HTMLElement} */ (this.list.children[now]);
     // Only the strip scrolls, never the page.
     if (current) this.list.scrollTo({ left: current.offsetLeft - this.list.clientWidth / 2, behavior: "auto" });
   }

@@ -6,6 +6,7 @@ const TABLE = Array.from({ length: 256 }, (_, n) => {
   for (let bit = 0; bit < 8; bit++) n = n & 1 ? (n >>> 1) ^ 0xedb88320 : n >>> 1;
   return n >>> 0;
 });
+/** @type {(data: Buffer) => number} */
 const crc = zlibCrc ?? ((data) => ~data.reduce((sum, byte) => TABLE[(sum ^ byte) & 255] ^ (sum >>> 8), ~0) >>> 0);
 
 function chunk(kind, data) {
@@ -17,7 +18,12 @@ function chunk(kind, data) {
   return out;
 }
 
-/** PNG from a function of x and y that gives the bytes of a pixel. Colour types: 0 grey, 2 RGB, 6 RGBA. */
+/**
+ * PNG from a function of x and y that gives the bytes of a pixel. Colour types: 0 grey, 2 RGB, 6 RGBA.
+ * @param {number} width
+ * @param {number} height
+ * @param {{depth?: number, colour?: number, pixel?: (x: number, y: number) => number[], row?: Buffer}} how
+ */
 export function png(width, height, { depth = 8, colour = 2, pixel = () => [200, 80, 40], row = null }) {
   const head = Buffer.alloc(13);
   head.writeUInt32BE(width, 0);

@@ -67,7 +67,7 @@ async function find(mounts, path) {
  * @param {number} [options.port] 0 picks a free one
  * @param {string} [options.host]
  * @param {number} [options.quality] of brotli; 5 is quick, 9 is what a host would store
- * @param {(path: string, body: Buffer | null) => (Buffer | {status: number} | {hang: true} | void)} [options.fault]
+ * @param {(path: string, body: Buffer | null) => (Buffer | {status?: number, hang?: boolean} | void)} [options.fault]
  */
 export async function serve({ mounts, port = 0, host = "127.0.0.1", quality = 5, fault = null }) {
   const state = { fault, sent: [], down: false };
@@ -83,6 +83,7 @@ export async function serve({ mounts, port = 0, host = "127.0.0.1", quality = 5,
         vary: "accept-encoding",
       };
       const found = await find(mounts, path);
+      /** @type {any} */
       const changed = state.fault?.(path, found && (await readFile(found.full)));
       if (changed?.hang) return;
       if (changed?.status || (!found && !changed)) {
@@ -128,8 +129,8 @@ export async function serve({ mounts, port = 0, host = "127.0.0.1", quality = 5,
       response.end(String(reason));
     }
   });
-  await new Promise((ready, broken) => server.once("error", broken).listen(port, host, ready));
-  const address = `http://${host === "0.0.0.0" ? "localhost" : host}:${server.address().port}/`;
+  await new Promise((ready, broken) => server.once("error", broken).listen(port, host, () => ready(null)));
+  const address = `http://${host === "0.0.0.0" ? "localhost" : host}:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}/`;
   return {
     address,
     state,

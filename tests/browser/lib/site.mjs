@@ -11,7 +11,9 @@ export const TINY = at("../fixtures/tiny");
 /** @param {{tiny?: boolean, bundle?: string, quality?: number}} options a test bundle instead of the shipped one: `tiny`, or a folder of fixtures */
 export function site({ tiny = false, bundle = tiny ? "tiny" : null, quality } = {}) {
   if (!existsSync(`${DIST}/runtime/runtime.js`)) throw new Error(`${DIST}: no built site; run scripts/test site browser`);
-  return serve({ mounts: [...(bundle ? [["/bundle/", at(`../fixtures/${bundle}`)]] : []), ["/", DIST]], quality });
+  /** @type {[string, string][]} */
+  const mounts = bundle ? [["/bundle/", at(`../fixtures/${bundle}`)]] : [];
+  return serve({ mounts: [...mounts, ["/", DIST]], quality });
 }
 
 /** A bare page with one element: `<this-but device=… timeout=…>`, served by `fault` of the site. */

@@ -25,6 +25,7 @@ async function composed(page) {
   await settle(page);
 }
 
+/** @type {Record<string, [string, (page: import("playwright-core").Page) => Promise<unknown>]>} */
 const states = {
   loading: ["?slow", async (page) => page.waitForTimeout(4500)],
   ready: ["", async (page) => (await ready(page), await settle(page))],
@@ -80,7 +81,7 @@ const states = {
 
 for (const [name, [query, act]] of Object.entries(states)) {
   for (const [size, viewport] of Object.entries({ desktop: { width: 1280, height: 860 }, phone: { width: 390, height: 844 } })) {
-    for (const colorScheme of ["light", "dark"]) {
+    for (const colorScheme of /** @type {const} */ (["light", "dark"])) {
       const file = `${name}-${size}-${colorScheme}.png`;
       if (!file.includes(filter)) continue;
       const context = await browser.newContext({ viewport, colorScheme, deviceScaleFactor: 1, serviceWorkers: "block", hasTouch: size === "phone", isMobile: size === "phone" });

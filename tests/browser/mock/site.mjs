@@ -51,6 +51,7 @@ async function shapes() {
   return { pictures, setup: { items, suggestions, upload: "red circle" } };
 }
 
+/** @param {{modules?: string, port?: number, host?: string}} options */
 export async function mockSite({ modules = null, port = 0, host } = {}) {
   const { pictures, setup } = await (modules ? emoji(modules) : shapes());
   const folder = await mkdtemp(join(tmpdir(), "thisbut-mock-"));

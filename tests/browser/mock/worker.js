@@ -10,6 +10,7 @@ let setup = {};
 async function load({ id, bundle, device }) {
   if (mode === "silent") await sleep(1e9);
   if (mode === "version") throw { kind: "version", message: "bundle.json has format version 9, this build reads 1", mend: "reload" };
+  if (mode === "nomodule" && device === "webgpu") throw { kind: "device", message: "no module", mend: "use the CPU" };
   if (mode === "nogpu" && device === "webgpu") throw { kind: "device", message: "no adapter", mend: "use the CPU" };
   const total = 14_800_000;
   const upload = !["gallery", "damaged"].includes(mode);
@@ -24,7 +25,7 @@ async function load({ id, bundle, device }) {
   setup = await answer.json();
   items = setup.items;
   const timings = { runtime: 210, fetch: 340, build: 60, selfTest: 70, total: 640 };
-  return { count: items.length, device, model: "mock", upload, bytes: total, suggestions: setup.suggestions, timings };
+  return { count: items.length, device, model: "mock", upload, webgpu: mode !== "nomodule", bytes: total, suggestions: setup.suggestions, timings };
 }
 
 const words = (text) => text.toLowerCase().match(/[a-z]+/g) ?? [];
