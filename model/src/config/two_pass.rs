@@ -69,7 +69,7 @@ impl RetrievalConfig {
     /// The two-pass family's architecture.
     ///
     /// # Errors
-    /// [`ModelError::Config`] when the method is of another family.
+    /// [`ModelError::Config`](crate::ModelError::Config) when the method is of another family.
     #[allow(clippy::unnecessary_wraps, reason = "other families are refused here")]
     pub fn two_pass(&self) -> Result<&TwoPassConfig> {
         match &self.method {

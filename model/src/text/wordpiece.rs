@@ -14,7 +14,7 @@ pub const MAX_WORD_CHARS: usize = 100;
 
 /// The BERT-uncased tokeniser over a vocabulary.
 ///
-/// Special tokens written out in a text ("[SEP]") are plain characters here: `clean_caption` lowercases them anyway,
+/// Special tokens written out in a text (`[SEP]`) are plain characters here: `clean_caption` lowercases them anyway,
 /// and a visitor's text must not steer the model's own marks.
 #[derive(Debug, Clone)]
 pub struct WordPiece {

@@ -1,7 +1,7 @@
 //! FashionIQ: garments of three categories, each with a gallery of its own.
 //!
 //! `captions/cap.{dress,shirt,toptee}.{train,val,test}.json` and `image_splits/split.*.json` under the root, or flat in it;
-//! images are `{asin}.png` or `.jpg` in `images` (or one of its relatives, see [`files`]). Every pair has two captions:
+//! images are `{asin}.png` or `.jpg` in `images` (or one of its relatives, see `files`). Every pair has two captions:
 //! evaluation reads "C1 and c2", training one of four wordings, as the published code does ([`wordings`]). Reverse texts
 //! come from `modifier_generated` of MTST's `captions/cap_{split}_{category}_rev.json`, joined by the pair of images.
 //!

@@ -20,7 +20,7 @@ const BATCHES: &str = "Batches and device";
 const VALIDATION: &str = "Validation and checkpoints";
 
 /// Choices; each is an option of `thisbut finetune` and, by the same name, a key of a recipe file. The help of an option
-/// shows its default by [`defaults::shown`], not in its text.
+/// shows its default by `defaults::shown`, not in its text.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Choices {

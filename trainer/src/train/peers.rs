@@ -2,7 +2,7 @@
 //!
 //! Each device is served by a thread of its own with a replica of the model. What they exchange are sums: gradients, and
 //! representations gathered as the sum of arrays that are zero outside a device's own rows. burn offers this one operation
-//! on CUDA only (NCCL); [`Group`] is the same between threads of one process through host memory, for every device.
+//! on CUDA only (NCCL); [`group`] is the same between threads of one process through host memory, for every device.
 
 use crate::device::{self, DeviceKind};
 use crate::error::{Result, TrainerError};

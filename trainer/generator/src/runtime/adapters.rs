@@ -48,7 +48,7 @@ pub struct BlockAdapters {
     pub key: LowRank,
     /// Of [`Block::value`].
     pub value: LowRank,
-    /// Of [`Block::output`].
+    /// Of `Block::output`.
     pub output: LowRank,
     /// Of [`Block::gate`].
     pub gate: LowRank,
@@ -121,7 +121,7 @@ pub enum Which {
     Key,
     /// [`Block::value`].
     Value,
-    /// [`Block::output`].
+    /// `Block::output`.
     Output,
     /// [`Block::gate`].
     Gate,
