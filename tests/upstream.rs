@@ -5,7 +5,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use safetensors::{Dtype, SafeTensors};
-use thisbut_model::generator::{Decoding, Strategy};
+use thisbut_generator::runtime::{Decoding, Strategy};
 
 /// What the tests return: any error ends one with its message.
 pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
@@ -90,7 +90,7 @@ pub fn numbers(value: &serde_json::Value) -> Vec<f32> {
 pub fn real_weights(names: &[&str]) -> Outcome<Option<PathBuf>> {
     let found = optional_weights(names);
     if found.is_none() && std::env::var_os("THISBUT_REQUIRE_WEIGHTS").is_some() {
-        return Err(format!("{} is missing: run `thisbut fetch-weights`", names.join(" or ")).into());
+        return Err(format!("{} is missing: run `thisbut fetch small`", names.join(" or ")).into());
     }
     Ok(found)
 }
@@ -103,7 +103,7 @@ pub fn optional_weights(names: &[&str]) -> Option<PathBuf> {
     };
     let found = names.iter().find_map(|name| find(&folder, Path::new(name), 6));
     if found.is_none() {
-        println!("SKIPPED: {} is not under {}: run `thisbut fetch-weights`", names.join(" or "), folder.display());
+        println!("SKIPPED: {} is not under {}: run `thisbut fetch small`", names.join(" or "), folder.display());
     }
     found
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The generator's language model in transformers on the CPU: the shapes and the lines of trainer/examples/bench_generator.rs.
+"""The generator's language model in transformers on the CPU: the shapes and the lines of trainer/generator/examples/bench_generator.rs.
 
 Weights are random (time does not depend on them); arguments: threads.
 """

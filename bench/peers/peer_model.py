@@ -25,7 +25,7 @@ PRESETS = ROOT / "model" / "configs"
 
 @dataclass
 class Shape:
-    """The sizes that a Q-Former needs. Letters as in ARCHITECTURE.md."""
+    """The sizes that a Q-Former needs. Letters as in docs/reference/glossary.md."""
 
     width: int = 384  # D
     heads: int = 12  # H
@@ -210,7 +210,7 @@ class Layer(nn.Module):
 
 
 class QFormer(nn.Module):
-    """One Q-Former, four call patterns (see ARCHITECTURE.md and tests/golden/qformer.py)."""
+    """One Q-Former, four call patterns (see model/src/nn/qformer.rs and tests/golden/qformer.py)."""
 
     def __init__(self, shape):
         super().__init__()

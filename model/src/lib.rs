@@ -4,17 +4,15 @@
 //! Dimension letters, the same everywhere: `B` batch, `N` query tokens, `T` image tokens, `L` text tokens,
 //! `C` image token width, `D` Q-Former width, `P` projection width, `H` heads.
 
-// The backward passes of the kernels are for training; a build that only answers (the browser's) has no use for them.
-#![cfg_attr(not(feature = "autodiff"), allow(dead_code))]
+// What needs it is in `thisbut-kernels`.
+#![forbid(unsafe_code)]
 
 pub mod bundle;
 pub mod config;
 pub mod engine;
 pub mod error;
 pub mod gallery;
-pub mod generator;
 pub mod image;
-pub mod kernels;
 pub mod method;
 pub mod nn;
 pub mod quant;

@@ -3,14 +3,14 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Cursor;
-use thisbut_trainer::generator::sentencepiece;
-use thisbut_trainer::import::source;
+use thisbut_generator::runtime::{Bpe, Gguf, LlamaConfig};
+use thisbut_generator::sentencepiece;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::Manifest;
 use thisbut_model::gallery::{Chunk, parse_metadata};
-use thisbut_model::generator::{Bpe, Gguf, LlamaConfig};
 use thisbut_model::quant::{read_metadata, read_weights};
 use thisbut_model::text::{WordPiece, clean_caption};
+use thisbut_trainer::import::source;
 
 /// Inputs are a few kilobytes; no parser has a reason to ask for more than this at once.
 const LARGEST: usize = 64 << 20;

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Loads what `thisbut export --to hf|lavis|sprc` wrote with the libraries it is for, strictly.
+"""Loads what `thisbut convert --to hf|lavis|sprc` wrote with the libraries it is for, strictly.
 
     thisbut import tests/golden/checkpoints/sprc.pt --preset tests/golden/checkpoints/small.json --weights W --out W/s.safetensors
-    thisbut export W/s.safetensors --weights W --to hf --out W/hf
-    thisbut export W/s.safetensors --weights W --to lavis --out W/model.pth
-    thisbut export W/s.safetensors --weights W --to sprc --out W/model.pt
+    thisbut convert W/s.safetensors --weights W --to hf --out W/hf
+    thisbut convert W/s.safetensors --weights W --to lavis --out W/model.pth
+    thisbut convert W/s.safetensors --weights W --to sprc --out W/model.pt
     python tests/golden/exported.py --hf W/hf --lavis W/model.pth
     python tests/golden/exported.py --sprc W/model.pt --upstream DIR
 

@@ -5,9 +5,9 @@ use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
+use thisbut_generator::Language;
 use thisbut_tests::small_qformer::values;
 use thisbut_tests::upstream::{Golden, Outcome, Table, golden_json};
-use thisbut_trainer::generator::Language;
 
 /// A tensor's name, shape and bytes.
 type Stored = (String, Vec<usize>, Vec<u8>);

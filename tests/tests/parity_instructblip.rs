@@ -2,9 +2,11 @@
 //! values and where they come from: `tests/golden/instructblip.py`.
 
 use burn::tensor::{Device, FloatDType, Tensor};
+use thisbut_generator::mtst::head_pieces;
+use thisbut_generator::mtst::{Mtst, MtstForm};
+use thisbut_generator::runtime::names::Published;
+use thisbut_generator::runtime::{LlamaConfig, Start, generate};
 use thisbut_model::ModelError;
-use thisbut_model::generator::names::{Published, head_pieces};
-use thisbut_model::generator::{LlamaConfig, Mtst, MtstForm, Start, generate};
 use thisbut_model::nn::basic::fold;
 use thisbut_model::nn::{Noise, TextBatch};
 use thisbut_model::weights::{self, Tensors};
@@ -40,11 +42,11 @@ fn logits_match_through_qformer_projection_and_language_model() -> Outcome {
     tensors.insert("image_norm.beta".into(), (vec![width], vec![0.0; width]));
     // What `thisbut generator train --start` takes from the file is the same.
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/instructblip.safetensors");
-    let start = thisbut_trainer::generator::start::weights(&path, &architecture, &sizes)?;
+    let start = thisbut_generator::start::weights(&path, &architecture, &sizes)?;
     assert!(start.len() > 50 && start.iter().all(|(name, value)| tensors.get(name) == Some(value)));
     assert_eq!(start.len() + 2, tensors.len());
     let other = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/llama.safetensors");
-    let refused = thisbut_trainer::generator::start::weights(&other, &architecture, &sizes);
+    let refused = thisbut_generator::start::weights(&other, &architecture, &sizes);
     assert!(refused.is_err_and(|e| e.to_string().contains("no Q-Former")));
     let head = weights::load(head, "", &mut tensors)?;
     assert!(tensors.is_empty(), "no parameter for {:?}", tensors.keys());

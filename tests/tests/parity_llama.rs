@@ -3,10 +3,10 @@
 
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use serde_json::Value;
-use thisbut_model::ModelError;
-use thisbut_model::generator::{
+use thisbut_generator::runtime::{
     Bpe, Cache, Decoding, Gguf, Llama, LlamaConfig, Start, Strategy, generate, names::Published,
 };
+use thisbut_model::ModelError;
 use thisbut_tests::small_qformer::{tensor, values};
 use thisbut_tests::upstream::{
     Golden, Outcome, Table, decoding, golden_bytes, golden_json, ids, numbers, optional_weights,

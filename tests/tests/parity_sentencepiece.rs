@@ -2,9 +2,9 @@
 //! Golden values and where they come from: `tests/golden/sentencepiece_words.py`.
 
 use serde_json::{Value, json};
-use thisbut_model::generator::{Bpe, Gguf};
+use thisbut_generator::runtime::{Bpe, Gguf};
+use thisbut_generator::sentencepiece;
 use thisbut_tests::upstream::{Outcome, golden_bytes, golden_json, ids, optional_weights};
-use thisbut_trainer::generator::sentencepiece;
 
 fn texts(notes: &Value) -> Vec<&str> {
     notes["texts"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use burn::tensor::{Device, Tensor};
+use pollster::block_on;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use thisbut_model::image::Rgba;
@@ -15,7 +16,6 @@ use thisbut_trainer::data::{DataSet, LoadOptions, Split, Table};
 use thisbut_trainer::error::TrainerError;
 use thisbut_trainer::evaluate::{Encoded, Scorer, Subject, evaluate};
 use thisbut_trainer::images::decode_file;
-use thisbut_trainer::wait::block_on;
 
 /// Every so many of 4,200 queries: 525.
 const EVERY: usize = 8;

@@ -1,5 +1,5 @@
 //! Bundle folders: read with every file checked against `bundle.json`, and written so that a reader sees the old bundle
-//! or the whole new one. The formats themselves are the model crate's (`docs/format.md`).
+//! or the whole new one. The formats themselves are the model crate's (`docs/reference/formats.md`).
 
 use crate::data::table::Table;
 use crate::error::{Result, TrainerError};

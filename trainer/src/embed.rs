@@ -59,7 +59,7 @@ impl Tokenized {
             TrainerError::data(
                 "the training triplets",
                 "some have no reverse modifier, which p2p needs",
-                "add cap.rc2.train_rev.jsonl, or use --p2p 0 or --recipe sprc",
+                "add cap.rc2.train_rev.jsonl, or use --p2p 0 or --losses sprc",
             )
         })?;
         Ok(self.reader.batch(rows, device))

@@ -4,6 +4,7 @@ use crate::bundle_io::Bundle;
 use crate::data::described;
 use crate::data::table::{ImageEntry, Table};
 use crate::error::{Result, TrainerError};
+use crate::train::learner::IMAGE_ENCODER;
 use crate::{compress, import, partial, train::checkpoint};
 use burn::tensor::Device;
 use std::collections::BTreeMap;
@@ -35,10 +36,14 @@ pub fn gather(checkpoint_path: &Path, weights_dir: &Path) -> Result<(RetrievalCo
     let mut config = checkpoint.header.config;
     let mut tensors = Tensors::new();
     for (name, value) in checkpoint.model {
-        tensors.insert(format!("{MODEL_PREFIX}.{name}"), value);
+        // Where a part of the image encoder was trained, the checkpoint has all of it.
+        let name = if name.starts_with(IMAGE_ENCODER) { name } else { format!("{MODEL_PREFIX}.{name}") };
+        tensors.insert(name, value);
     }
-    for (name, value) in import::image_encoder(&config, weights_dir)? {
-        tensors.insert(format!("{ENCODER_PREFIX}.{name}"), value);
+    if !tensors.keys().any(|name| name.starts_with(IMAGE_ENCODER)) {
+        for (name, value) in import::image_encoder(&config, weights_dir)? {
+            tensors.insert(format!("{ENCODER_PREFIX}.{name}"), value);
+        }
     }
     compress::fold_words(&mut config, &mut tensors, MODEL_PREFIX)?;
     Ok((config, tensors))

@@ -109,7 +109,7 @@ impl Footprint {
         let largest = self.weights.iter().copied().max().unwrap_or(0);
         (largest > LARGEST_FILE).then(|| {
             format!(
-                "{what} has a weights file of {}, and browsers take {} at most in one piece; use a smaller --split-mb",
+                "{what} has a weights file of {}, and browsers take {} at most in one piece; use a smaller --file-mb",
                 Bytes(largest),
                 Bytes(LARGEST_FILE)
             )
@@ -200,7 +200,7 @@ mod tests {
         let mut footprint = Footprint::of(&RetrievalConfig::preset("blip2-vit-l").unwrap(), packing).unwrap();
         footprint.memory = WASM_MEMORY;
         footprint.weights = vec![LARGEST_FILE + 1];
-        assert!(footprint.problem().unwrap().contains("--split-mb"));
+        assert!(footprint.problem().unwrap().contains("--file-mb"));
         footprint.weights = vec![LARGEST_FILE];
         assert_eq!(footprint.problem(), None);
     }

@@ -14,7 +14,6 @@ pub mod features;
 pub mod fetch;
 pub mod footprint;
 pub mod fsx;
-pub mod generator;
 pub mod images;
 pub mod import;
 pub mod index;

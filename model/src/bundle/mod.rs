@@ -1,4 +1,4 @@
-//! A bundle: `bundle.json` and the content-hashed files that it promises. `docs/format.md` describes both.
+//! A bundle: `bundle.json` and the content-hashed files that it promises. `docs/reference/formats.md` describes both.
 
 mod files;
 mod manifest;

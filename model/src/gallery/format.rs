@@ -1,4 +1,4 @@
-//! A gallery chunk: int8 target tokens of consecutive images. `docs/format.md` has the byte table.
+//! A gallery chunk: int8 target tokens of consecutive images. `docs/reference/formats.md` has the byte table.
 
 use crate::error::{ModelError, Result};
 

@@ -4,8 +4,8 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::format::Chunk;
-use super::kernel::Query;
 use crate::error::{ModelError, Result};
+use thisbut_kernels::scan::Query;
 
 /// One answer.
 #[derive(Debug, Clone, Copy, PartialEq)]

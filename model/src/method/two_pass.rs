@@ -10,7 +10,7 @@ use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Tensor};
 
 /// Epsilon of `ln_vision`.
-pub(crate) const IMAGE_NORM_EPS: f64 = 1e-5;
+pub const IMAGE_NORM_EPS: f64 = 1e-5;
 /// Everything that trains: all but the frozen image encoder.
 #[derive(Module, Debug)]
 pub struct TwoPass {

@@ -1,10 +1,10 @@
 //! Linear maps, layer norm and the two kinds of sub-block that BERT is made of.
 
 use super::Noise;
-use crate::kernels;
 use burn::module::{Initializer, Module, ModuleMapper, Param};
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{Device, FloatDType, Tensor, activation};
+use thisbut_kernels as kernels;
 
 /// BERT's initial spread of weights.
 const SPREAD: f64 = 0.02;

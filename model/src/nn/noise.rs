@@ -1,8 +1,8 @@
 //! Where dropout's randomness comes from.
 
-use crate::kernels::{self, Mask};
 use burn::tensor::Tensor;
 use std::cell::Cell;
+use thisbut_kernels::{self as kernels, Mask};
 
 /// Dropout for one forward pass: a probability and a stream of seeds, so that a step's masks depend on its seed alone.
 #[derive(Debug)]

@@ -6,10 +6,10 @@
 
 use super::basic::{Norm, fold, linear, table};
 use crate::config::{VitConfig, VitFamily};
-use crate::kernels;
 use burn::module::{Initializer, Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Tensor, activation::sigmoid};
+use thisbut_kernels as kernels;
 
 /// Slope of CLIP's QuickGELU, `x · σ(1.702 x)`.
 const QUICK_GELU: f32 = 1.702;

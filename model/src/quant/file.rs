@@ -1,5 +1,5 @@
-//! Weights as one safetensors file: quantized tensors as codes and scales, the others plain. `docs/format.md` has the
-//! layout.
+//! Weights as one safetensors file: quantized tensors as codes and scales, the others plain. The layout is in
+//! `docs/reference/formats.md`.
 
 use std::collections::BTreeMap;
 

@@ -194,7 +194,7 @@ fn load_where<M: Module, E: From<ModelError>>(
 }
 
 /// PyTorch's `[out, in]` to ours, `[in, out]`.
-pub(crate) fn transpose((dims, values): (Vec<usize>, Vec<f32>)) -> (Vec<usize>, Vec<f32>) {
+pub fn transpose((dims, values): (Vec<usize>, Vec<f32>)) -> (Vec<usize>, Vec<f32>) {
     match dims[..] {
         [rows, columns] => {
             let mut out = Vec::with_capacity(values.len());

@@ -2,12 +2,11 @@
 
 mod cli;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     thisbut_trainer::allocator::keep_freed_memory();
-    let cli = cli::Cli::parse();
+    let cli = cli::Cli::read();
     if let Err(e) = thisbut_trainer::partial::remove_on_stop() {
         eprintln!("thisbut: an interrupt will leave unfinished files behind: {e}");
     }

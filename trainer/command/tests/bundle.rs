@@ -108,7 +108,7 @@ impl Shop {
         self.at(name).to_str().unwrap().to_owned()
     }
     fn index(&self) -> String {
-        succeeds(&["index", &self.path("photos"), "--bundle", &self.path("model"), "--out", &self.path("shop")])
+        succeeds(&["index", &self.path("photos"), "--model", &self.path("model"), "--out", &self.path("shop")])
     }
 }
 

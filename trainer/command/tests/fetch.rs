@@ -268,7 +268,7 @@ fn a_stopped_download_leaves_its_part_and_goes_on() {
         hub.faults(WEIGHTS, &[Fault::Slow(Duration::from_millis(50))]);
         let command = || {
             let mut command = Command::new(env!("CARGO_BIN_EXE_thisbut"));
-            command.args(["fetch", "o/m", "--dir"]).arg(&dir).env("HF_ENDPOINT", &hub.url).env_remove("HF_TOKEN");
+            command.args(["fetch", "o/m", "--out"]).arg(&dir).env("HF_ENDPOINT", &hub.url).env_remove("HF_TOKEN");
             command.stdin(Stdio::null());
             command
         };

@@ -99,9 +99,9 @@ fn ask(bundle: &str, more: &[&str]) -> Vec<(String, f64)> {
 fn both_forms_answer_alike_and_one_reads_no_new_image() {
     for family in ["eva", "clip"] {
         let place = Place::new(family);
-        let said = place.export("whole", &["--form", "full", "--precision", "f32"]);
+        let said = place.export("whole", &["--form", "full", "--store", "f32"]);
         assert!(!said.contains("each image") && said.contains("memory in the page: about "), "{said}");
-        let said = place.export("lean", &["--form", "gallery-reference", "--precision", "f32"]);
+        let said = place.export("lean", &["--form", "gallery-reference", "--store", "f32"]);
         assert!(said.contains("each image that a search starts from: ") && said.contains("first visit: "), "{said}");
         let (whole, lean) = (place.path("whole"), place.path("lean"));
         let bundle = Bundle::read(Path::new(&lean)).unwrap();
@@ -116,7 +116,7 @@ fn both_forms_answer_alike_and_one_reads_no_new_image() {
         ];
         for (item, text) in questions {
             let args: Vec<&str> =
-                ["--gallery-item", item].into_iter().chain(text.into_iter().flat_map(|t| ["--text", t])).collect();
+                ["--like", item].into_iter().chain(text.into_iter().flat_map(|t| ["--text", t])).collect();
             let (one, other) = (ask(&whole, &args), ask(&lean, &args));
             assert_eq!((one.len(), other.len()), (23, 23), "the image itself is no answer");
             for (id, score) in &one {
@@ -131,21 +131,18 @@ fn both_forms_answer_alike_and_one_reads_no_new_image() {
         let photo = format!("{}/images/red-circle.png", place.data);
         assert_eq!(ask(&whole, &["--image", &photo, "--text", "in blue"]).len(), 23);
         let line = refused(&["query", "--bundle", &lean, "--image", &photo, "--text", "in blue"]);
-        assert!(line.contains("no image encoder") && line.contains("--gallery-item"), "{line}");
+        assert!(line.contains("no image encoder") && line.contains("--like"), "{line}");
         let recall = |root: &str| {
             let file = place.path("figures.json");
-            run(&["evaluate", &place.data, "--bundle", root, "--json", &file]);
+            run(&["evaluate", &place.data, "--bundle", root, "--figures", &file]);
             let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
             report["sections"][0]["rows"][0]["recall"]["r10"].as_f64().unwrap()
         };
         let (one, other) = (recall(&whole), recall(&lean));
         assert!((one - other).abs() < 4.0 && one > 0.0, "8-bit tokens of a random model's images: {one}, {other}");
         for width in ["q8", "q4"] {
-            place.export("coarse", &["--form", "gallery-reference", "--width", width]);
-            assert_eq!(
-                ask(&place.path("coarse"), &["--gallery-item", "red-circle.png", "--text", "in blue"]).len(),
-                23
-            );
+            place.export("coarse", &["--form", "gallery-reference", "--store", width]);
+            assert_eq!(ask(&place.path("coarse"), &["--like", "red-circle.png", "--text", "in blue"]).len(), 23);
         }
 
         // A file of tokens that is damaged, and one that is not there.
@@ -155,8 +152,7 @@ fn both_forms_answer_alike_and_one_reads_no_new_image() {
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         std::fs::write(&file, bytes).unwrap();
-        let about =
-            |item: &str| ["query", "--bundle", &lean, "--gallery-item", item, "--text", "in blue"].map(str::to_owned);
+        let about = |item: &str| ["query", "--bundle", &lean, "--like", item, "--text", "in blue"].map(str::to_owned);
         let line = refused(&about("red-circle.png").each_ref().map(String::as_str));
         assert!(line.contains("references/r.") && line.contains("checksum"), "{line}");
         std::fs::remove_file(&file).unwrap();
@@ -172,18 +168,18 @@ fn photos_are_added_only_with_the_encoder() {
     let (lean, out, photos) = (place.path("lean"), place.path("mine"), format!("{}/images", place.data));
     let line = refused(&["evaluate", &place.data, "--bundle", &lean]);
     assert!(line.contains("no tokens of 20 of the 24 images") && line.contains("--limit"), "{line}");
-    let line = refused(&["index", &photos, "--bundle", &lean, "--out", &out]);
+    let line = refused(&["index", &photos, "--model", &lean, "--out", &out]);
     assert!(line.contains("no image encoder") && line.contains("--encoder"), "{line}");
     assert!(!Path::new(&out).exists());
     let encoder = thisbut_trainer::import::encoder_path(&place.config, &place.weights);
     for given in [encoder.to_str().unwrap(), place.weights.to_str().unwrap()] {
-        run(&["index", &photos, "--bundle", &lean, "--out", &out, "--encoder", given]);
+        run(&["index", &photos, "--model", &lean, "--out", &out, "--encoder", given]);
         let bundle = Bundle::read(Path::new(&out)).unwrap();
         assert_eq!((bundle.metadata.len(), bundle.manifest.form), (24, Form::GalleryReference));
-        assert_eq!(ask(&out, &["--gallery-item", "red-cross.png", "--text", "in blue"]).len(), 23);
+        assert_eq!(ask(&out, &["--like", "red-cross.png", "--text", "in blue"]).len(), 23);
     }
     write_encoder(&encoder, &Tensors::from([("x".into(), (vec![1], vec![1.0]))]));
-    let line = refused(&["index", &photos, "--bundle", &lean, "--out", &out, "--encoder", encoder.to_str().unwrap()]);
+    let line = refused(&["index", &photos, "--model", &lean, "--out", &out, "--encoder", encoder.to_str().unwrap()]);
     assert!(line.contains("missing"), "{line}");
 }
 
@@ -211,11 +207,11 @@ fn weights_in_several_files_are_the_same_model() {
 
 #[test]
 fn sizes_are_told_before_anything_is_made() {
-    let said = String::from_utf8(run(&["export", "--plan", "blip2-vit-g"]).stdout).unwrap();
+    let said = String::from_utf8(run(&["footprint", "blip2-vit-g"]).stdout).unwrap();
     let lines: Vec<&str> = said.lines().collect();
     assert!(lines[0].starts_with("form ") && lines[1].starts_with("gallery-reference  q4"), "{said}");
     assert_eq!(lines.iter().filter(|line| line.starts_with("blip2-vit-g in the form full")).count(), 2, "{said}");
-    assert_eq!(thisbut().args(["export", "--plan", "nano"]).output().unwrap().status.code(), Some(1));
+    assert_eq!(thisbut().args(["footprint", "nano"]).output().unwrap().status.code(), Some(1));
     assert_eq!(thisbut().args(["export"]).output().unwrap().status.code(), Some(2));
 
     // Of a checkpoint that no page can hold nothing is written, unless told to.

@@ -181,20 +181,21 @@ fn generating_with_the_round_trip_is_generating_and_filtering() {
     let more = ["--out", &run_folder, "--steps", "6", "--batch", "16", "--warmup", "2", "--learning-rate", "5e-3"];
     run(&[&base[..], &more, &["--answer-length", "8", "--validate-every", "100", "--samples", "2"]].concat());
     let (pairs, generator) = (world.place("pairs.jsonl"), format!("{run_folder}/final.safetensors"));
-    run(&["pairs", "--annotated", &world.data, "--split", "val", "--out", &pairs]);
+    run(&["generator", "pairs", "--annotated", &world.data, "--split", "val", "--out", &pairs]);
     let annotated =
         rows(&std::fs::read_to_string(world.triplets("annotated.jsonl", |_, text| text.to_owned())).unwrap());
     let ends = |rows: &[Value]| rows.iter().map(|r| (r["reference"].clone(), r["target"].clone())).collect::<Vec<_>>();
     assert_eq!(ends(&rows(&world.read("pairs.jsonl"))), ends(&annotated));
     let some = world.place("first-pairs.jsonl");
-    run(&["pairs", "--annotated", &world.data, "--split", "val", "--first", "5", "--out", &some]);
+    run(&["generator", "pairs", "--annotated", &world.data, "--split", "val", "--first", "5", "--out", &some]);
     assert_eq!(ends(&rows(&world.read("first-pairs.jsonl"))), ends(&annotated[..5]));
-    let base = ["generate", "--pairs", &pairs, "--generator", &generator, "--features", &world.features];
+    let base = ["generator", "generate", "--pairs", &pairs, "--generator", &generator, "--features", &world.features];
     let base =
-        [&base[..], &["--weights", &world.weights, "--llm", &llm, "--max-tokens", "8", "--temperature", "1"]].concat();
+        [&base[..], &["--weights", &world.weights, "--llm", &llm, "--max-tokens", "8", "--sampling-temperature", "1"]]
+            .concat();
     let out = ["plain", "checked", "first", "second", "filtered"].map(|name| world.place(&format!("{name}.jsonl")));
     let [plain, checked, first, second, filtered] = &out;
-    let trip = ["--round-trip", &checkpoint, "--round-trip-rank", "8", "--round-trip-both"];
+    let trip = ["--round-trip", &checkpoint, "--rank", "8", "--both"];
     run(&[&base[..], &["--out", plain]].concat());
     run(&[&base[..], &trip, &["--out", checked]].concat());
     let filter = ["generator", "filter", plain, "--checkpoint", &checkpoint, "--features", &world.features];
@@ -221,7 +222,7 @@ fn generating_with_the_round_trip_is_generating_and_filtering() {
 
     // The same job again is done; another rank is another job; and a generator is no retrieval model.
     run(&[&base[..], &trip, &["--out", checked]].concat());
-    let other = ["--round-trip", &checkpoint, "--round-trip-rank", "3", "--out", checked];
+    let other = ["--round-trip", &checkpoint, "--rank", "3", "--out", checked];
     refused(&[&base[..], &other].concat(), "there already");
     refused(&[&base[..], &["--round-trip", &generator, "--out", &world.place("n.jsonl")]].concat(), "a generator's");
 }
@@ -237,7 +238,7 @@ fn generated_texts_stand_beside_a_persons() {
     let json = world.place("quality.json");
     let quality = |file: &str, more: &[&str]| {
         let base = ["generator", "quality", file, "--dataset", &world.data, "--weights", &world.weights];
-        String::from_utf8(run(&[&base[..], &["--json", &json], more].concat()).stdout).unwrap()
+        String::from_utf8(run(&[&base[..], &["--figures", &json], more].concat()).stdout).unwrap()
     };
     let text = quality(&same, &[]);
     assert!(
@@ -327,7 +328,7 @@ fn pages_are_made_filled_in_and_counted() {
     let saved = json!({"version": 1, "page": key["page"], "kind": "compare", "reader": "Anna", "answers": answers});
     std::fs::write(&results, saved.to_string()).unwrap();
     let (key_path, figures) = (world.place("blind.key.json"), world.place("score.json"));
-    let scored = run(&["generator", "score", &results, "--key", &key_path, "--json", &figures]);
+    let scored = run(&["generator", "score", &results, "--key", &key_path, "--figures", &figures]);
     let text = String::from_utf8_lossy(&scored.stdout).into_owned();
     assert!(text.contains("made better 30") && text.contains("100.0 % of the decided (95 %: 88.6 to 100.0)"), "{text}");
     assert_eq!(world.json("score.json")["readers"][0][1]["preference"]["wins"], json!([0, 30]));

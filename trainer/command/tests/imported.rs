@@ -48,7 +48,7 @@ fn publish_random(folder: &Path, config: &RetrievalConfig, out: &str) {
     let header = Header::new(Settings::sprc(), config.clone(), String::new());
     checkpoint::save(&start, &header, &model, &Tensors::new()).unwrap();
     let (start, folder) = (start.to_string_lossy(), folder.to_string_lossy());
-    run(&["export", &start, "--weights", &folder, "--to", "lavis", "--out", out]);
+    run(&["convert", &start, "--weights", &folder, "--to", "lavis", "--out", out]);
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn an_imported_checkpoint_trains_answers_and_goes_back() {
     let trained = format!("{out}/final.safetensors");
     let figures = |more: &[&str]| -> serde_json::Value {
         let json = path("report.json");
-        run(&[&["evaluate", &data, "--json", &json], more].concat());
+        run(&[&["evaluate", &data, "--figures", &json], more].concat());
         let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
         report["sections"][0]["rows"].clone()
     };
@@ -101,7 +101,7 @@ fn an_imported_checkpoint_trains_answers_and_goes_back() {
     // Out in every layout, in again, and the figures are the same to the last digit.
     for (form, name) in [("hf", "hf"), ("lavis", "trained.pth"), ("sprc", "trained.pt")] {
         let (out, again, other) = (path(name), path(&format!("{form}.safetensors")), path(&format!("{form}-weights")));
-        run(&["export", &trained, "--weights", &weights, "--to", form, "--out", &out]);
+        run(&["convert", &trained, "--weights", &weights, "--to", form, "--out", &out]);
         run(&["import", &out, "--preset", &preset, "--weights", &other, "--out", &again]);
         std::fs::copy(format!("{weights}/vocab.txt"), format!("{other}/vocab.txt")).unwrap();
         assert_eq!(figures(&["--checkpoint", &again, "--weights", &other]), whole, "{form}");

@@ -94,10 +94,10 @@ fn a_large_image_encoder_never_lies_in_memory_twice() {
             ("features", peak(&[&["features", &data], &base[..]].concat())),
             ("finetune", peak(&[&train[..], &base].concat())),
             (
-                "export --to lavis",
-                peak(&["export", &start, "--weights", &folder, "--to", "lavis", "--out", &published]),
+                "convert --to lavis",
+                peak(&["convert", &start, "--weights", &folder, "--to", "lavis", "--out", &published]),
             ),
-            ("export --to hf", peak(&["export", &start, "--weights", &folder, "--to", "hf", "--out", &hf])),
+            ("convert --to hf", peak(&["convert", &start, "--weights", &folder, "--to", "hf", "--out", &hf])),
             ("import", peak(&[&["import", &published, "--out", &start], &base[..]].concat())),
         ]);
     }

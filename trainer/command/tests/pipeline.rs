@@ -49,7 +49,7 @@ fn a_trained_bundle_answers_better_than_either_side_alone() {
     let checkpoint = format!("{out}/final.safetensors");
     run(&["export", &checkpoint, "--dataset", &data, "--weights", &weights, "--out", &bundle, "--title", "Shapes"]);
     let json = path("report.json");
-    run(&["evaluate", &data, "--bundle", &bundle, "--json", &json, "--record", "q8"]);
+    run(&["evaluate", &data, "--bundle", &bundle, "--figures", &json, "--record", "q8"]);
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
     let rows = report["sections"][0]["rows"].as_array().unwrap();
     let r1 = |method: &str| rows.iter().find(|r| r["method"] == method).unwrap()["recall"]["r1"].as_f64().unwrap();
@@ -120,7 +120,7 @@ fn captions_come_first_and_a_smaller_gallery_answers_too() {
         .unwrap();
     assert!(String::from_utf8_lossy(&refused.stderr).contains("no image of the split has a title"));
     std::fs::write(format!("{data}/images.json"), serde_json::to_vec(&titles).unwrap()).unwrap();
-    let said = train(&captions, &["--recipe", "captions", "--steps", "300"]);
+    let said = train(&captions, &["--losses", "captions", "--steps", "300"]);
     let said = String::from_utf8_lossy(&said.stderr).into_owned();
     let r10: f64 = said.split("R@10 ").nth(1).and_then(|s| s.split(' ').next()).unwrap().parse().unwrap();
     assert!(r10 > 80.0, "titles find their images: {said}");
@@ -133,7 +133,7 @@ fn captions_come_first_and_a_smaller_gallery_answers_too() {
     let checkpoint = format!("{triplets}/final.safetensors");
     let recall = |more: &[&str]| {
         let json = path("report.json");
-        run(&[&["evaluate", &data, "--weights", &weights, "--json", &json], more].concat());
+        run(&[&["evaluate", &data, "--weights", &weights, "--figures", &json], more].concat());
         let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
         report["sections"][0]["rows"][0]["recall"]["r1"].as_f64().unwrap()
     };
@@ -142,9 +142,9 @@ fn captions_come_first_and_a_smaller_gallery_answers_too() {
     let lines = std::fs::read_to_string(&lines).unwrap();
     let hits = lines.lines().filter(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["rank"] == 0).count();
     assert!((100.0 * hits as f64 / lines.lines().count() as f64 - whole).abs() < 1e-9 && whole > 60.0, "{whole}");
-    let narrow = recall(&["--checkpoint", &checkpoint, "--tokens", "1", "--width", "12"]);
+    let narrow = recall(&["--checkpoint", &checkpoint, "--target-tokens", "1", "--projection", "12"]);
     assert!(narrow > whole - 25.0, "one token of 12 of 16 principal dimensions: {narrow} beside {whole}");
-    run(&["export", &checkpoint, "--dataset", &data, "--weights", &weights, "--out", &bundle, "--tokens", "1"]);
+    run(&["export", &checkpoint, "--dataset", &data, "--weights", &weights, "--out", &bundle, "--target-tokens", "1"]);
     let manifest = std::fs::read_to_string(format!("{bundle}/bundle.json")).unwrap();
     assert!(serde_json::from_str::<serde_json::Value>(&manifest).unwrap()["gallery"]["tokens"] == 1);
     assert!(recall(&["--bundle", &bundle]) > whole - 25.0);

@@ -119,6 +119,53 @@ fn a_run_in_pieces_on_two_devices_resumes_exactly() {
     assert!(String::from_utf8_lossy(&other.stderr).contains("other settings"));
 }
 
+/// An image encoder that trains in part is in the graph, in the checkpoints and in the bundle, and refuses a cache.
+#[test]
+fn an_image_encoder_trains_in_part() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, weights) = shapes(root.path());
+    let (data, weights) = (data.to_string_lossy().into_owned(), weights.to_string_lossy().into_owned());
+    run(&["features", &data, "--preset", "tiny", "--weights", &weights]);
+    let place = |name: &str| root.path().join(name).to_string_lossy().into_owned();
+    let (whole, broken, recipe, bundle) = (place("whole"), place("broken"), place("part.toml"), place("bundle"));
+    let text = "preset = \"tiny\"\nlosses = \"ptha\"\nbatch = 16\nsteps = 6\nsub-batch = 5\nvalidate-every = 3\n\
+        [[groups]]\nmatch = \"image_encoder.patch.weight\"\nrate = 0.1\n";
+    std::fs::write(&recipe, text).unwrap();
+    let arguments = |out: &str| {
+        let base = ["finetune", &data, "--weights", &weights, "--recipe", &recipe, "--out", out];
+        base.map(str::to_owned).to_vec()
+    };
+    let refused = thisbut().args(arguments(&whole)).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("on-the-fly"), "{said}");
+    let train = |out: &str, more: &[&str]| {
+        let arguments = arguments(out);
+        let base: Vec<&str> = arguments.iter().map(String::as_str).chain(["--features", "on-the-fly"]).collect();
+        run(&[&base[..], more].concat())
+    };
+    train(&whole, &[]);
+    train(&broken, &["--until", "3"]);
+    train(&broken, &[]);
+    let last = |run: &str| Path::new(run).join("final.safetensors");
+    assert!(std::fs::read(last(&whole)).unwrap() == std::fs::read(last(&broken)).unwrap(), "the weights differ");
+    let read = |path: &Path, name: &str| {
+        let bytes = std::fs::read(path).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        tensors.tensor(name).unwrap().data().to_vec()
+    };
+    let first = Path::new(&broken).join("step-00000003.safetensors");
+    for (name, moves) in [("patch.weight", true), ("patch.bias", false)] {
+        let name = format!("model.image_encoder.{name}");
+        assert_eq!(read(&first, &name) != read(&last(&whole), &name), moves, "{name}");
+    }
+    // A cache of the encoder as it was is not this model's, and the bundle has the trained one.
+    let last = last(&whole).to_string_lossy().into_owned();
+    let evaluated = thisbut().args(["evaluate", &data, "--weights", &weights, "--checkpoint", &last]).output().unwrap();
+    let said = String::from_utf8_lossy(&evaluated.stderr).into_owned();
+    assert!(!evaluated.status.success() && said.contains("another image encoder"), "{said}");
+    run(&["export", &last, "--dataset", &data, "--weights", &weights, "--out", &bundle]);
+}
+
 #[test]
 fn a_dry_run_takes_nothing_and_tokens_are_the_same_on_the_fly() {
     let root = tempfile::tempdir().unwrap();

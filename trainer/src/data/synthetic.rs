@@ -1,13 +1,27 @@
-//! Generated triplets (MTST's pretraining rows, as `thisbut generate` writes them) over the images of a data set.
+//! Generated triplets (MTST's pretraining rows, as `thisbut generator generate` writes them) over the images of a data set.
 
 use super::DataSet;
 use super::json_rows;
 use super::table::{Complaint, ImageEntry, LoadOptions, Table, Triplet};
 use crate::error::{Result, TrainerError};
 use crate::fsx;
-use crate::generator::texts::Text;
+use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
+
+/// One triplet in MTST's published field names. Other fields are left alone.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Text {
+    /// The image that a query starts from.
+    pub reference: String,
+    /// The image that it asks for.
+    pub target: String,
+    /// How to get from the reference to the target.
+    pub modifier_generated: String,
+    /// How to get back; not every generator writes it.
+    #[serde(default)]
+    pub modifier_reversed: Option<String>,
+}
 
 /// Reads the rows of `path`; their images are those of `data`, by name, from every split. Rows that cannot be used are left
 /// out and named in the complaints.
@@ -41,13 +55,13 @@ pub fn load(path: &Path, data: &DataSet, options: &LoadOptions) -> Result<(Table
     }
     if triplets.is_empty() {
         let first = complaints.first().map_or_else(|| "the file is empty".to_owned(), ToString::to_string);
-        let mend = "give a file of `thisbut generate` and the data set that its pairs are from";
+        let mend = "give a file of `thisbut generator generate` and the data set that its pairs are from";
         return Err(TrainerError::data(path.display().to_string(), format!("has no usable row ({first})"), mend));
     }
     Ok((only_used(images, triplets), complaints))
 }
 
-/// Gives the triplets of `table` the reverse texts that a generator wrote for their pairs: `path` is a file of `thisbut generate`,
+/// Gives the triplets of `table` the reverse texts that a generator wrote for their pairs: `path` is a file of `thisbut generator generate`,
 /// and what its rules left out, in the file beside it, counts too, as long as there is a text. Tells how many triplets found none;
 /// those keep what they had. Lines that cannot be used are left out and named in the complaints.
 ///
@@ -78,7 +92,7 @@ pub fn reverse_texts(path: &Path, table: &mut Table) -> Result<(usize, Vec<Compl
     }
     if missing == table.triplets.len() {
         let problem = "has a reverse text for none of the training pairs";
-        let mend = "generate it for the pairs of `thisbut pairs --annotated FOLDER --split train`";
+        let mend = "generate it for the pairs of `thisbut generator pairs --annotated FOLDER --split train`";
         return Err(TrainerError::data(path.display().to_string(), problem, mend));
     }
     Ok((missing, complaints))

@@ -101,9 +101,19 @@ pub fn encoder_fingerprint(config: &RetrievalConfig, weights_dir: &Path) -> Resu
             fingerprint.add(&name, &source.read(&name)?.1);
         }
     } else {
-        for (name, (_, values)) in image_encoder(config, weights_dir)? {
-            fingerprint.add(&name, &values);
-        }
+        return fingerprint_of(config, &image_encoder(config, weights_dir)?);
+    }
+    Ok(fingerprint.finish())
+}
+
+/// As [`encoder_fingerprint`], of an encoder with these tensors: one that was trained, for example.
+///
+/// # Errors
+/// When the configuration cannot be written as JSON.
+pub fn fingerprint_of(config: &RetrievalConfig, tensors: &Tensors) -> Result<String> {
+    let mut fingerprint = Fingerprint::new(config)?;
+    for (name, (_, values)) in tensors {
+        fingerprint.add(name, values);
     }
     Ok(fingerprint.finish())
 }

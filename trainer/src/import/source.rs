@@ -70,7 +70,7 @@ impl Source {
 
     fn add(&mut self, path: &Path) -> Result<()> {
         let mut file = File::open(path)
-            .map_err(|e| TrainerError::io(path, "read", e, "run `thisbut fetch-weights`, or check the path"))?;
+            .map_err(|e| TrainerError::io(path, "read", e, "run `thisbut fetch small`, or check the path"))?;
         let wrong = |problem: String| damaged(path, problem);
         for (name, entry) in describe(&mut file).map_err(wrong)? {
             if let Some(other) = self.entries.get(&name) {
@@ -220,7 +220,7 @@ fn damaged(path: &Path, problem: String) -> TrainerError {
     )
 }
 
-/// What `thisbut export --to hf` writes beside the model: tensors that Hugging Face's class does not have.
+/// What `thisbut convert --to hf` writes beside the model: tensors that Hugging Face's class does not have.
 pub const BESIDE: &str = "thisbut.safetensors";
 
 /// The files of a Hugging Face model's folder that lead to all its weights.

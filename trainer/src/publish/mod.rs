@@ -14,6 +14,7 @@ use crate::error::{Result, TrainerError};
 use crate::import::{self, source::Source};
 use crate::tensor_file::{Planned, Precision};
 use crate::train::checkpoint;
+use crate::train::learner::IMAGE_ENCODER;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use thisbut_model::method::AnyMethod;
@@ -66,7 +67,12 @@ struct Job {
 
 impl Weights {
     fn open(checkpoint: &Path, weights_dir: &Path, with_encoder: bool) -> Result<Self> {
-        let model = checkpoint::open(checkpoint)?;
+        let mut model = checkpoint::open(checkpoint)?;
+        if !with_encoder && !model.image_encoder()?.is_empty() {
+            let problem = "a part of its image encoder was trained, and would be left out";
+            let place = checkpoint.display().to_string();
+            return Err(TrainerError::checkpoint(place, problem, "take the image encoder along"));
+        }
         let device = crate::device::choose(DeviceKind::Cpu)?;
         let config = &model.header.config;
         let mut table = AnyMethod::new(config, &device)?.shapes("");
@@ -95,7 +101,10 @@ impl Weights {
     }
 
     fn read(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f32>)> {
+        // Where a part of the image encoder was trained, the checkpoint has all of it.
+        let trained = self.model.read(&format!("{IMAGE_ENCODER}{name}"))?;
         let found = match &mut self.encoder {
+            _ if trained.is_some() => trained,
             Some(encoder) if encoder.entries().contains_key(name) => Some(encoder.read(name)?),
             _ => self.model.read(name)?,
         };

@@ -1,5 +1,6 @@
 //! Checkpoints: one safetensors file with weights, optimiser state and settings, written atomically.
 
+use super::learner::IMAGE_ENCODER;
 use super::settings::Settings;
 use crate::error::{Result, TrainerError};
 use crate::import::source::Source;
@@ -35,9 +36,9 @@ pub struct Header {
     pub data: String,
     /// The best validation score so far and its step.
     pub best: Option<(f64, usize)>,
-    /// Of a modification-text generator, how it is put together.
+    /// Of a modification-text generator, how it is put together; the generator's own crate knows the fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generator: Option<crate::generator::Setup>,
+    pub generator: Option<serde_json::Value>,
 }
 
 impl Header {
@@ -65,8 +66,8 @@ pub fn save(path: &Path, header: &Header, model: &Tensors, optimizer: &Tensors) 
     let all =
         || [("model", model), ("optimizer", optimizer)].into_iter().flat_map(|(p, t)| t.iter().map(move |t| (p, t)));
     let shapes = all().map(|(prefix, (name, (dims, _)))| (format!("{prefix}.{name}"), dims.clone())).collect();
-    let mut values = all().map(|(_, (_, (_, values)))| values.clone());
-    write(path, header, shapes, &mut |_| Ok(values.next().unwrap_or_default()))
+    let values: Vec<&Vec<f32>> = all().map(|(_, (_, (_, values)))| values).collect();
+    write(path, header, shapes, &mut |at| Ok(values[at].clone()))
 }
 
 /// As [`save`], of a model whose tensors come one at a time: `read` gives the values of each name of `shapes`.
@@ -81,7 +82,7 @@ pub fn save_from(
 ) -> Result<()> {
     let names: Vec<&String> = shapes.keys().collect();
     let all = shapes.iter().map(|(name, dims)| (format!("model.{name}"), dims.clone())).collect();
-    write(path, header, all, &mut |at| names.get(at).map_or_else(|| Ok(Vec::new()), |name| read(name)))
+    write(path, header, all, &mut |at| read(names[at]))
 }
 
 fn write(
@@ -115,7 +116,7 @@ pub fn open(path: &Path) -> Result<Reader> {
         TrainerError::checkpoint(place.clone(), problem, "use an earlier checkpoint of the run, or start it again")
     };
     let start = start_of(path)?;
-    let description = start.get(8..).unwrap_or_default();
+    let description = start.get(8..).ok_or_else(|| broken("it is cut short".into()))?;
     let metadata: safetensors::tensor::Metadata =
         serde_json::from_slice(description).map_err(|e| broken(format!("it is damaged ({e})")))?;
     let json = metadata
@@ -152,6 +153,14 @@ impl Reader {
             return Ok(None);
         }
         self.source.read(&name).map(Some)
+    }
+
+    /// The image encoder's tensors, names without [`IMAGE_ENCODER`], where a part of it was trained; else none.
+    ///
+    /// # Errors
+    /// When a tensor cannot be read.
+    pub fn image_encoder(&mut self) -> Result<Tensors> {
+        self.all(&format!("model.{IMAGE_ENCODER}"))
     }
 
     /// Every tensor behind `prefix`, without it.
@@ -216,5 +225,41 @@ pub fn prune(run: &Path, keep: usize) {
     let surplus = files.len().saturating_sub(keep);
     for path in files.into_iter().take(surplus) {
         let _ = std::fs::remove_file(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::train::objective::ObjectiveSettings;
+    use crate::train::objective::two_pass::{Losses, TwoPassSettings};
+
+    /// As it was written before there were families of methods.
+    const BEFORE: &str = include_str!("checkpoint-header.json");
+
+    #[test]
+    fn a_header_from_before_there_were_families_is_read() {
+        let header: Header = serde_json::from_str(BEFORE).unwrap();
+        let own = TwoPassSettings {
+            losses: Losses::Ptha,
+            label_smoothing: 0.1,
+            t2t: 0.4,
+            p2p: 0.5,
+            bank: false,
+            keep_false_negatives: false,
+        };
+        assert_eq!(header.settings.objective, ObjectiveSettings::TwoPass(own));
+        assert_eq!((header.settings.seed, header.settings.batch, header.settings.freeze_words), (1, 16, true));
+        assert_eq!((header.step, header.best), (24, Some((37.5, 24))));
+        assert_eq!(header.config.two_pass().unwrap().qformer.width, 32);
+        // Written anew it is the same, and names its family.
+        let text = serde_json::to_string(&header).unwrap();
+        assert!(text.contains("\"objective\":\"two-pass\""), "{text}");
+        assert_eq!(serde_json::from_str::<Header>(&text).unwrap().settings, header.settings);
+        let other = text.replace("two-pass", "three-pass");
+        let problem = serde_json::from_str::<Header>(&other).unwrap_err().to_string();
+        assert!(problem.contains("three-pass"), "{problem}");
     }
 }

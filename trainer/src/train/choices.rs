@@ -1,9 +1,11 @@
-//! What a recipe file or the command line may choose about a run: one list for both. What neither chooses gets a default.
+//! What a recipe file or the command line may choose about a run: one list for both. What neither chooses gets its value
+//! in [`DEFAULTS`].
 
+use super::defaults::DEFAULTS;
 use super::groups::Group;
 use super::objective::ObjectiveSettings;
 use super::objective::two_pass::{Losses, TwoPassSettings};
-use super::settings::{Precision, Schedule, Selection, Settings, pytorch_div_factor};
+use super::settings::{Precision, Schedule, Selection, Settings};
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use serde::Deserialize;
@@ -11,123 +13,137 @@ use serde::de::DeserializeOwned;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::config::{ReadOut, SecondPassMask};
 
-/// Choices; each is an option of `thisbut finetune` and, by the same name, a key of a recipe file.
+const MODEL: &str = "Model";
+const LOSSES: &str = "Losses";
+const SCHEDULE: &str = "Schedule and optimiser";
+const BATCHES: &str = "Batches and device";
+const VALIDATION: &str = "Validation and checkpoints";
+
+/// Choices; each is an option of `thisbut finetune` and, by the same name, a key of a recipe file. The help of an option
+/// shows its default by [`defaults::shown`], not in its text.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, clap::Args)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Choices {
-    /// A preset or a configuration file [default: web-s].
-    #[arg(long)]
+    /// A preset or a configuration file.
+    #[arg(long, help_heading = MODEL)]
     pub preset: Option<String>,
-    /// How the query is read from the second pass: cls or mean-prompt-cls [default: the preset's].
-    #[arg(long, value_parser = word::<ReadOut>)]
+    /// How the query is read from the second pass: cls or mean-prompt-cls.
+    #[arg(long, value_parser = word::<ReadOut>, help_heading = MODEL, hide_short_help = true)]
     pub read_out: Option<ReadOut>,
-    /// What the second pass attends to: padding (hides it) or all-ones [default: the preset's].
-    #[arg(long, value_parser = word::<SecondPassMask>)]
+    /// What the second pass attends to: padding (hides it) or all-ones.
+    #[arg(long, value_name = "MASK", value_parser = word::<SecondPassMask>, help_heading = MODEL, hide_short_help = true)]
     pub second_pass_mask: Option<SecondPassMask>,
     /// Give the second pass a Q-Former of its own, which starts as a copy of the first's.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = MODEL, hide_short_help = true)]
     pub own_second_pass: Option<bool>,
-    /// Dropout during training [default: the preset's].
-    #[arg(long)]
+    /// Dropout during training.
+    #[arg(long, value_name = "SHARE", help_heading = MODEL, hide_short_help = true)]
     pub dropout: Option<f64>,
-    /// τ at the start, whatever the starting weights say [default: theirs].
-    #[arg(long)]
+    /// τ at the start, whatever the starting weights say.
+    #[arg(long, value_name = "T", help_heading = MODEL, hide_short_help = true)]
     pub temperature: Option<f64>,
-    /// Which losses [default: ptha].
-    #[arg(long, value_enum)]
+    /// Which losses.
+    #[arg(long, value_enum, help_heading = LOSSES)]
     pub losses: Option<Losses>,
-    /// Seed of everything random [default: 1].
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// What to compute on [default: cpu].
-    #[arg(long, value_enum)]
-    pub device: Option<DeviceKind>,
-    /// Devices that share each batch: CUDA cards, or threads of the processor [default: 1].
-    #[arg(long)]
-    pub devices: Option<usize>,
-    /// What the passes compute in; master weights stay f32 [default: f32].
-    #[arg(long, value_enum)]
-    pub precision: Option<Precision>,
-    /// Triplets a step, over all devices [default: 128].
-    #[arg(long)]
-    pub batch: Option<usize>,
-    /// Encode a batch in pieces of so many triplets, each twice: the same gradients in less memory; 0: all at once [default: 0].
-    #[arg(long)]
-    pub sub_batch: Option<usize>,
-    /// Steps in all [default: 1500].
-    #[arg(long)]
-    pub steps: Option<usize>,
-    /// Epochs in all, instead of --steps.
-    #[arg(long, conflicts_with = "steps")]
-    pub epochs: Option<f64>,
-    /// Peak learning rate [default: 8e-4].
-    #[arg(long)]
-    pub learning_rate: Option<f64>,
-    /// Steps of warm-up [default: 100].
-    #[arg(long)]
-    pub warmup: Option<usize>,
-    /// Epochs of warm-up, instead of --warmup.
-    #[arg(long, conflicts_with = "warmup")]
-    pub warmup_epochs: Option<f64>,
-    /// How the rate goes [default: cosine].
-    #[arg(long, value_enum)]
-    pub schedule: Option<Schedule>,
-    /// Steps that the schedule is made for, where the run stops before its end [default: the run's].
-    #[arg(long)]
-    pub schedule_steps: Option<usize>,
-    /// The same in epochs.
-    #[arg(long, conflicts_with = "schedule_steps")]
-    pub schedule_epochs: Option<f64>,
-    /// One-cycle: the peak rate divided by the first [default: 25].
-    #[arg(long)]
-    pub div_factor: Option<f64>,
-    /// Weight decay on matrices [default: 0.05].
-    #[arg(long)]
-    pub weight_decay: Option<f64>,
-    /// Largest global gradient norm; 0: any [default: 1].
-    #[arg(long)]
-    pub clip: Option<f64>,
-    /// Label smoothing of q2t (MTST_PTHA's code: 0.1) [default: 0].
-    #[arg(long)]
-    pub label_smoothing: Option<f64>,
-    /// λ, weight of t2t (SPRC: 0.4 for CIRR) [default: 0.4].
-    #[arg(long)]
+    /// λ, weight of t2t (SPRC: 0.4 for CIRR).
+    #[arg(long, value_name = "WEIGHT", help_heading = LOSSES)]
     pub t2t: Option<f64>,
-    /// α, weight of p2p (paper: 0.5), or of SPRC's align [default: 0.5].
-    #[arg(long)]
+    /// α, weight of p2p (paper: 0.5), or of SPRC's align.
+    #[arg(long, value_name = "WEIGHT", help_heading = LOSSES)]
     pub p2p: Option<f64>,
-    /// Triplets with similar targets that share a batch; 1 shuffles freely [default: 4].
-    #[arg(long)]
-    pub group: Option<usize>,
-    /// Share of rows whose text changes nothing ("the same") and whose target is the reference [default: 0].
-    #[arg(long)]
-    pub unchanged: Option<f64>,
+    /// Label smoothing of q2t (MTST_PTHA's code: 0.1).
+    #[arg(long, value_name = "SHARE", help_heading = LOSSES, hide_short_help = true)]
+    pub label_smoothing: Option<f64>,
     /// Every training target is a negative, embedded once by the starting weights; its side must be frozen.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = LOSSES, hide_short_help = true)]
     pub bank: Option<bool>,
     /// Count other right targets in a batch as negatives, as the published code does.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = LOSSES, hide_short_help = true)]
     pub keep_false_negatives: Option<bool>,
+    /// Steps in all.
+    #[arg(long, value_name = "N", help_heading = SCHEDULE)]
+    pub steps: Option<usize>,
+    /// Epochs in all, instead of --steps.
+    #[arg(long, value_name = "N", conflicts_with = "steps", help_heading = SCHEDULE)]
+    pub epochs: Option<f64>,
+    /// Peak learning rate.
+    #[arg(long, value_name = "RATE", help_heading = SCHEDULE)]
+    pub learning_rate: Option<f64>,
+    /// Steps of warm-up.
+    #[arg(long, value_name = "N", help_heading = SCHEDULE)]
+    pub warmup: Option<usize>,
+    /// Epochs of warm-up, instead of --warmup.
+    #[arg(long, value_name = "N", conflicts_with = "warmup", help_heading = SCHEDULE, hide_short_help = true)]
+    pub warmup_epochs: Option<f64>,
+    /// How the learning rate goes.
+    #[arg(long, value_enum, help_heading = SCHEDULE)]
+    pub schedule: Option<Schedule>,
+    /// Steps that the schedule is made for, where the run stops before its end.
+    #[arg(long, value_name = "N", help_heading = SCHEDULE, hide_short_help = true)]
+    pub schedule_steps: Option<usize>,
+    /// Epochs that the schedule is made for, instead of --schedule-steps.
+    #[arg(long, value_name = "N", conflicts_with = "schedule_steps", help_heading = SCHEDULE, hide_short_help = true)]
+    pub schedule_epochs: Option<f64>,
+    /// One-cycle: the peak rate divided by the first.
+    #[arg(long, value_name = "N", help_heading = SCHEDULE, hide_short_help = true)]
+    pub div_factor: Option<f64>,
+    /// Weight decay on matrices.
+    #[arg(long, value_name = "DECAY", help_heading = SCHEDULE, hide_short_help = true)]
+    pub weight_decay: Option<f64>,
+    /// Largest global gradient norm; 0: any.
+    #[arg(long, value_name = "NORM", help_heading = SCHEDULE, hide_short_help = true)]
+    pub clip: Option<f64>,
     /// Train the word embeddings too.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = SCHEDULE, hide_short_help = true)]
     pub train_words: Option<bool>,
     /// Parameters with rates and decays of their own.
     #[arg(skip)]
     pub groups: Option<Vec<Group>>,
-    /// Steps between validations [default: 200].
-    #[arg(long)]
+    /// Triplets a step, over all devices.
+    #[arg(long, value_name = "N", help_heading = BATCHES)]
+    pub batch: Option<usize>,
+    /// Triplets encoded together, for less memory; 0: the whole batch.
+    ///
+    /// Triplets encoded together, for batches that do not fit in memory; 0: the whole batch. Each piece is encoded twice,
+    /// and the gradients are those of the whole batch.
+    #[arg(long, value_name = "N", help_heading = BATCHES)]
+    pub sub_batch: Option<usize>,
+    /// Triplets with similar targets that share a batch; 1 shuffles freely.
+    #[arg(long, value_name = "N", help_heading = BATCHES, hide_short_help = true)]
+    pub group: Option<usize>,
+    /// Share of rows whose text changes nothing ("the same") and whose target is the reference.
+    #[arg(long, value_name = "SHARE", help_heading = BATCHES, hide_short_help = true)]
+    pub unchanged: Option<f64>,
+    /// Seed of every draw.
+    #[arg(long, help_heading = BATCHES)]
+    pub seed: Option<u64>,
+    /// What to compute on.
+    #[arg(long, value_enum, help_heading = BATCHES)]
+    pub device: Option<DeviceKind>,
+    /// Devices that share each batch: CUDA cards, or threads of the processor.
+    #[arg(long, value_name = "N", help_heading = BATCHES, hide_short_help = true)]
+    pub devices: Option<usize>,
+    /// What the passes compute in; master weights stay f32.
+    #[arg(long, value_enum, help_heading = BATCHES)]
+    pub precision: Option<Precision>,
+    /// Steps between validations.
+    #[arg(long, value_name = "N", help_heading = VALIDATION)]
     pub validate_every: Option<usize>,
     /// Epochs between validations, instead of --validate-every.
-    #[arg(long, conflicts_with = "validate_every")]
+    #[arg(long, value_name = "N", conflicts_with = "validate_every", help_heading = VALIDATION, hide_short_help = true)]
     pub validate_epochs: Option<f64>,
-    /// Validation queries used on the way; 0: all [default: 600].
-    #[arg(long)]
+    /// Validation queries used on the way; 0: all.
+    #[arg(long, value_name = "N", help_heading = VALIDATION, hide_short_help = true)]
     pub validate_queries: Option<usize>,
-    /// Which figure chooses the best checkpoint [default: own].
-    #[arg(long, value_enum)]
+    /// Which figure chooses the best checkpoint.
+    #[arg(long, value_enum, help_heading = VALIDATION, hide_short_help = true)]
     pub selection: Option<Selection>,
-    /// Steps between checkpoints [default: 50].
-    #[arg(long)]
+    /// Steps between checkpoints.
+    #[arg(long, value_name = "N", help_heading = VALIDATION, hide_short_help = true)]
     pub checkpoint_every: Option<usize>,
 }
 
@@ -163,6 +179,11 @@ impl Choices {
         }
     }
 
+    /// The preset's name, or a configuration file's path.
+    pub fn preset(&self) -> &str {
+        self.preset.as_deref().unwrap_or(DEFAULTS.preset)
+    }
+
     /// The preset's configuration with what was chosen otherwise.
     ///
     /// # Errors
@@ -181,12 +202,12 @@ impl Choices {
     /// What is trained towards.
     fn objective(&self) -> ObjectiveSettings {
         ObjectiveSettings::TwoPass(TwoPassSettings {
-            losses: self.losses.unwrap_or_default(),
-            label_smoothing: self.label_smoothing.unwrap_or(0.0),
-            t2t: self.t2t.unwrap_or(0.4),
-            p2p: self.p2p.unwrap_or(0.5),
-            bank: self.bank.unwrap_or(false),
-            keep_false_negatives: self.keep_false_negatives.unwrap_or(false),
+            losses: self.losses.unwrap_or(DEFAULTS.losses),
+            label_smoothing: self.label_smoothing.unwrap_or(DEFAULTS.label_smoothing),
+            t2t: self.t2t.unwrap_or(DEFAULTS.t2t),
+            p2p: self.p2p.unwrap_or(DEFAULTS.p2p),
+            bank: self.bank.unwrap_or(DEFAULTS.bank),
+            keep_false_negatives: self.keep_false_negatives.unwrap_or(DEFAULTS.keep_false_negatives),
         })
     }
 
@@ -196,7 +217,7 @@ impl Choices {
     /// # Errors
     /// [`TrainerError::Settings`] that names the option.
     pub fn settings(&self, triplets: usize) -> Result<Settings> {
-        let batch = self.batch.unwrap_or(128);
+        let batch = self.batch.unwrap_or(DEFAULTS.batch);
         let per_epoch = triplets as f64 / batch.max(1) as f64;
         let length = |steps: Option<usize>, epochs: Option<f64>, option: &str| match (steps, epochs) {
             (Some(steps), _) => Ok(Some(steps)),
@@ -213,30 +234,31 @@ impl Choices {
         };
         let settings = Settings {
             objective: self.objective(),
-            seed: self.seed.unwrap_or(1),
-            device: self.device.unwrap_or_default(),
-            precision: self.precision.unwrap_or_default(),
+            seed: self.seed.unwrap_or(DEFAULTS.seed),
+            device: self.device.unwrap_or(DEFAULTS.device),
+            precision: self.precision.unwrap_or(DEFAULTS.precision),
             batch,
-            sub_batch: self.sub_batch.unwrap_or(0),
-            devices: self.devices.unwrap_or(1),
-            steps: length(self.steps, self.epochs, "--epochs")?.unwrap_or(1500),
-            learning_rate: self.learning_rate.unwrap_or(8e-4),
-            warmup: length(self.warmup, self.warmup_epochs, "--warmup-epochs")?.unwrap_or(100),
-            schedule: self.schedule.unwrap_or_default(),
+            sub_batch: self.sub_batch.unwrap_or(DEFAULTS.sub_batch),
+            devices: self.devices.unwrap_or(DEFAULTS.devices),
+            steps: length(self.steps, self.epochs, "--epochs")?.unwrap_or(DEFAULTS.steps),
+            learning_rate: self.learning_rate.unwrap_or(DEFAULTS.learning_rate),
+            warmup: length(self.warmup, self.warmup_epochs, "--warmup-epochs")?.unwrap_or(DEFAULTS.warmup),
+            schedule: self.schedule.unwrap_or(DEFAULTS.schedule),
             schedule_steps: length(self.schedule_steps, self.schedule_epochs, "--schedule-epochs")?.unwrap_or(0),
-            div_factor: self.div_factor.unwrap_or_else(pytorch_div_factor),
+            div_factor: self.div_factor.unwrap_or(DEFAULTS.div_factor),
             groups: self.groups.clone().unwrap_or_default(),
             betas: (0.9, 0.98),
             epsilon: 1e-7,
-            weight_decay: self.weight_decay.unwrap_or(0.05),
-            clip: self.clip.unwrap_or(1.0),
-            unchanged: self.unchanged.unwrap_or(0.0),
-            group: self.group.unwrap_or(4),
-            freeze_words: !self.train_words.unwrap_or(false),
-            validate_every: length(self.validate_every, self.validate_epochs, "--validate-epochs")?.unwrap_or(200),
-            validate_queries: self.validate_queries.unwrap_or(600),
-            selection: self.selection.unwrap_or_default(),
-            checkpoint_every: self.checkpoint_every.unwrap_or(50),
+            weight_decay: self.weight_decay.unwrap_or(DEFAULTS.weight_decay),
+            clip: self.clip.unwrap_or(DEFAULTS.clip),
+            unchanged: self.unchanged.unwrap_or(DEFAULTS.unchanged),
+            group: self.group.unwrap_or(DEFAULTS.group),
+            freeze_words: !self.train_words.unwrap_or(DEFAULTS.train_words),
+            validate_every: length(self.validate_every, self.validate_epochs, "--validate-epochs")?
+                .unwrap_or(DEFAULTS.validate_every),
+            validate_queries: self.validate_queries.unwrap_or(DEFAULTS.validate_queries),
+            selection: self.selection.unwrap_or(DEFAULTS.selection),
+            checkpoint_every: self.checkpoint_every.unwrap_or(DEFAULTS.checkpoint_every),
         };
         settings.check()?;
         Ok(settings)

@@ -3,7 +3,7 @@
 use super::batches::Batches;
 use super::checkpoint::Header;
 use super::event::Event;
-use super::learner::Learner;
+use super::learner::{IMAGE_ENCODER, Learner};
 use super::objective::{Objective, Use};
 use super::optimizer::AdamW;
 use super::peers::{self, AllReduce};
@@ -38,7 +38,7 @@ pub struct Inputs<'a> {
     /// The tokenizer.
     pub texts: &'a TextReader,
     /// Starting weights by name; parameters of the model that are missing start at random. Where a part of the image encoder
-    /// trains, all of it is here, its names behind [`IMAGE_ENCODER`](super::learner::IMAGE_ENCODER).
+    /// trains, all of it is here, its names behind [`IMAGE_ENCODER`].
     pub start: Tensors,
     /// The run's folder.
     pub run: &'a Path,
@@ -100,7 +100,7 @@ impl Use for Finetuning<'_> {
         }
         check(settings, &inputs, &objective)?;
         let wanted = Header::new(settings.clone(), inputs.config.clone(), start::fingerprint(inputs.train));
-        let (mut header, stored) = run::resume(inputs.run, wanted, &mut |note| tell(Event::Note(note)))?;
+        let (mut header, stored) = run::resume(inputs.run, wanted, PartialEq::eq, &mut |note| tell(Event::Note(note)))?;
         let (weights, state) = match stored {
             Some((weights, state)) => (weights, Some(state)),
             None => (objective.start(std::mem::take(&mut inputs.start), settings.seed)?, None),
@@ -144,6 +144,15 @@ fn check<O: Objective>(settings: &Settings, inputs: &Inputs, objective: &O) -> R
     let shapes = learner.shapes();
     groups::check(&settings.groups, shapes.keys().map(String::as_str))?;
     objective.check(&groups, &shapes.keys().map(String::as_str).collect::<Vec<_>>())?;
+    let given = inputs.start.keys().any(|name| name.starts_with(IMAGE_ENCODER));
+    if given && learner.image_encoder.is_none() {
+        let problem = "holds an image encoder that was trained, and no group of this run trains it on";
+        return Err(TrainerError::settings(
+            "--start",
+            problem,
+            "add a group whose match begins with \"image_encoder.\"",
+        ));
+    }
     if let (Some(_), Some(image)) = (&learner.image_encoder, inputs.train.images.first()) {
         // Asked for before anything is written: a cache has no pixels.
         inputs.features.pixels(&[inputs.features.row(&image.name)?], &device)?;

@@ -15,9 +15,10 @@ use std::collections::BTreeMap;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::nn::basic::in_precision;
+use thisbut_model::retrieval::ENCODER_PREFIX;
 use thisbut_model::weights::{self, Tensors};
 
-/// The image encoder's parameters begin with this.
+/// The image encoder's parameters begin with this: [`ENCODER_PREFIX`] and a dot.
 pub const IMAGE_ENCODER: &str = "image_encoder.";
 
 /// Modules with one namespace of parameters.
@@ -33,7 +34,7 @@ impl<M: Module> Learner<M> {
     /// `model` with an encoder of `config` beside it where `groups` train a part of one, both with random weights on `device`.
     pub fn new(model: M, config: &RetrievalConfig, groups: &[Group], device: &Device) -> Self {
         let encoder = ImageEncoder::new(config, device);
-        let names = weights::shapes(&encoder, IMAGE_ENCODER);
+        let names = weights::shapes(&encoder, ENCODER_PREFIX);
         let trains = names.keys().any(|name| !groups::is_frozen(groups, name));
         Self { model, image_encoder: trains.then_some(encoder) }
     }
@@ -41,7 +42,7 @@ impl<M: Module> Learner<M> {
     /// Names and dimensions of all parameters. Nothing is allocated.
     pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         let mut shapes = weights::shapes(&self.model, "");
-        shapes.extend(self.image_encoder.iter().flat_map(|encoder| weights::shapes(encoder, IMAGE_ENCODER)));
+        shapes.extend(self.image_encoder.iter().flat_map(|encoder| weights::shapes(encoder, ENCODER_PREFIX)));
         shapes
     }
 
@@ -50,7 +51,7 @@ impl<M: Module> Learner<M> {
     /// # Errors
     /// When one is missing or has another shape.
     pub fn load(self, tensors: &mut Tensors) -> Result<Self> {
-        let encoder = self.image_encoder.map(|encoder| weights::load(encoder, IMAGE_ENCODER, tensors)).transpose()?;
+        let encoder = self.image_encoder.map(|encoder| weights::load(encoder, ENCODER_PREFIX, tensors)).transpose()?;
         Ok(Self { model: weights::load(self.model, "", tensors)?, image_encoder: encoder })
     }
 
@@ -61,7 +62,7 @@ impl<M: Module> Learner<M> {
     pub fn collect(&self) -> Result<Tensors> {
         let mut tensors = weights::collect(&self.model, "")?;
         if let Some(encoder) = &self.image_encoder {
-            tensors.append(&mut weights::collect(encoder, IMAGE_ENCODER)?);
+            tensors.append(&mut weights::collect(encoder, ENCODER_PREFIX)?);
         }
         Ok(tensors)
     }

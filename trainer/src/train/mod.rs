@@ -3,6 +3,7 @@
 pub mod batches;
 pub mod checkpoint;
 pub mod choices;
+pub mod defaults;
 pub mod estimate;
 pub mod event;
 pub mod finetune;

@@ -198,7 +198,7 @@ impl Member {
 /// The members' arrays, added up in the order of the ranks.
 fn added(brought: Vec<Option<Vec<Vec<f32>>>>) -> Result<Vec<Vec<f32>>> {
     let mut all = brought.into_iter().flatten();
-    let mut sum = all.next().unwrap_or_default();
+    let mut sum = all.next().ok_or_else(|| stopped("no device brought anything"))?;
     for more in all {
         if more.len() != sum.len() || more.iter().zip(&sum).any(|(a, b)| a.len() != b.len()) {
             return Err(stopped("two devices brought arrays of different sizes"));

@@ -136,7 +136,7 @@ impl PassNoise {
     /// Dropout of `step` for a model of `config`.
     pub fn new(config: &RetrievalConfig, settings: &Settings, step: usize) -> Self {
         Self {
-            p: config.method.dropout(),
+            p: config.method.family().dropout(),
             seed: settings.seed.wrapping_add((step as u64) << 20),
             by_row: settings.sub_batch > 0 || settings.devices > 1,
         }

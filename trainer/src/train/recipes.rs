@@ -19,7 +19,8 @@ pub const BUILT_IN: [(&str, &str); 8] = [
     ("fluent", include_str!("../../../recipes/fluent.toml")),
 ];
 
-/// The choices behind `--recipe`: losses alone (ptha, sprc, captions), a recipe that is built in, or a recipe file.
+/// The choices behind `--recipe`: a recipe that is built in, or a recipe file. Yesterday's spelling of `--losses`, the losses'
+/// name alone, is read too.
 ///
 /// # Errors
 /// [`TrainerError::Settings`] when there is none of that name, or its file has a mistake: with the line.
@@ -38,7 +39,7 @@ pub fn find(name: &str) -> Result<Choices> {
     Err(TrainerError::settings(
         format!("--recipe {name}"),
         "there is none of that name",
-        format!("use ptha, sprc or captions, one of {}, or the path of a .toml file", known.join(", ")),
+        format!("use one of {}, or the path of a .toml file; losses alone are --losses", known.join(", ")),
     ))
 }
 

@@ -6,6 +6,7 @@ use super::journal::Journal;
 use super::objective::loss::Figures;
 use super::optimizer::AdamW;
 use super::settings::Settings;
+use super::start::SameGenerator;
 use super::{schedule, start};
 use crate::error::Result;
 use burn::tensor::Device;
@@ -81,12 +82,13 @@ pub struct Run<'a> {
 pub fn resume(
     folder: &Path,
     wanted: Header,
+    same_generator: SameGenerator,
     note: &mut dyn FnMut(String),
 ) -> Result<(Header, Option<(Tensors, Tensors)>)> {
     let Some((path, Checkpoint { header, model, optimizer })) = checkpoint::newest(folder, note) else {
         return Ok((wanted, None));
     };
-    start::same_run(&path, &header, &wanted)?;
+    start::same_run(&path, &header, &wanted, same_generator)?;
     note(format!("resumed from step {} ({})", header.step, path.display()));
     Ok((header, Some((model, optimizer))))
 }

@@ -182,6 +182,11 @@ impl Settings {
         words.into_iter().chain(encoder).chain(rest).collect()
     }
 
+    /// Whether a part of the image encoder trains.
+    pub fn trains_image_encoder(&self) -> bool {
+        self.groups.iter().any(|group| group.pattern.starts_with(IMAGE_ENCODER) && group.rate > 0.0)
+    }
+
     /// Checks every field.
     ///
     /// # Errors

@@ -36,13 +36,21 @@ pub fn random<M: Module>(model: &M, seed: u64) -> Result<Tensors> {
     Ok(tensors)
 }
 
+/// Says whether two descriptions of a generator, of a checkpoint and of the run that is asked for, are of the same one.
+pub type SameGenerator = fn(&serde_json::Value, &serde_json::Value) -> bool;
+
 /// Whether a checkpoint belongs to the run that is asked for.
 ///
 /// # Errors
 /// [`TrainerError::Checkpoint`] when it was started otherwise.
-pub fn same_run(path: &Path, found: &Header, wanted: &Header) -> Result<()> {
+pub fn same_run(path: &Path, found: &Header, wanted: &Header, same_generator: SameGenerator) -> Result<()> {
     let same = found.config == wanted.config && found.data == wanted.data && found.settings == wanted.settings;
-    if same && found.generator == wanted.generator {
+    let same_generator = match (&found.generator, &wanted.generator) {
+        (Some(found), Some(wanted)) => same_generator(found, wanted),
+        (None, None) => true,
+        _ => false,
+    };
+    if same && same_generator {
         return Ok(());
     }
     if same {

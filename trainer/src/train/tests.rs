@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::config::TextConfig;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::retrieval::ENCODER_PREFIX;
 use thisbut_model::text::TextReader;
 use thisbut_model::weights::{self, Tensors};
 
@@ -81,7 +82,7 @@ fn run(settings: &Settings, config: &RetrievalConfig) -> Found {
     let objective = TwoPassObjective::new(own, config).unwrap();
     let mut tensors = objective.start(Tensors::new(), 3).unwrap();
     plain.seed(3);
-    tensors.extend(weights::collect(&ImageEncoder::new(config, &plain), IMAGE_ENCODER).unwrap());
+    tensors.extend(weights::collect(&ImageEncoder::new(config, &plain), ENCODER_PREFIX).unwrap());
     let groups = settings.groups_in_force();
     let read = |(found, losses): (ParameterGradients, Figures)| {
         let values = |g: &Tensor<1>| g.clone().into_data().try_to_vec::<f32>().unwrap();

@@ -6,17 +6,21 @@ use std::path::PathBuf;
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, published};
 use thisbut_trainer::images;
 
-/// Load a data set and print its counts, beside the published ones, and everything that is wrong with it: missing and
-/// unreadable images, double ids, empty captions, rows that cannot be used.
+/// Count a data set's triplets and images, and say what is wrong with it
+///
+/// The counts stand beside the published ones. Complaints are about missing and unreadable images, double ids, empty captions,
+/// and rows that cannot be used.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut check data/fluent --strict")]
 pub struct Args {
     /// The data set's folder.
     dataset: PathBuf,
-    /// The data set's layout (default: told from its files).
+    /// The data set's layout [default: told from its files].
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// Only this split (default: each that is there).
-    #[arg(long)]
+    /// Which split [default: each that is there].
+    #[arg(long, value_enum)]
     split: Option<Split>,
     /// Don't ask for the image files.
     #[arg(long)]
@@ -28,9 +32,9 @@ pub struct Args {
     #[arg(long)]
     strict: bool,
     /// Complaints to print for each split.
-    #[arg(long, default_value_t = 20)]
-    limit: usize,
-    /// Print the counts as JSON.
+    #[arg(long, value_name = "N", alias = "limit", default_value_t = 20)]
+    complaints: usize,
+    /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
 }
@@ -102,7 +106,7 @@ impl Args {
                 }
                 super::print(format_args!("  {} complaints", complaints.len()))?;
             }
-            super::complain(&complaints, self.limit);
+            super::complain(&complaints, self.complaints);
             total += complaints.len();
         }
         if self.json {

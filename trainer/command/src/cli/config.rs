@@ -3,8 +3,11 @@
 use anyhow::Result;
 use thisbut_model::RetrievalConfig;
 
-/// Show the architecture presets.
+/// Show the architecture presets
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut config list
+  thisbut config show web-s > mine.json")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -12,9 +15,13 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Name every preset with its main sizes.
+    /// Name every preset with its main sizes
+    #[command(after_help = "Example:
+  thisbut config list")]
     List,
-    /// Print a preset's JSON, to copy and change.
+    /// Print a preset's JSON, to copy and change
+    #[command(after_help = "Example:
+  thisbut config show web-s")]
     Show {
         /// The preset's name.
         name: String,

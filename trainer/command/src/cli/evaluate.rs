@@ -17,65 +17,76 @@ use thisbut_trainer::retriever::Retriever;
 use thisbut_trainer::stored::Stored;
 use thisbut_trainer::{compress, embed, fsx, submission};
 
-/// Print the data set's own figures (CIRR: R@K, R_subset@K, Avg; FashionIQ: R@10/50 a category; CIRCO: mAP@K; GeneCIS:
+/// Measure a checkpoint or a bundle on a data set's queries
+///
+/// Prints the data set's own figures (CIRR: R@K, R_subset@K, Avg; FashionIQ: R@10/50 a category; CIRCO: mAP@K; GeneCIS:
 /// R@1/2/3 a task) beside those of image-only, text-only and averaged queries.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut evaluate data/fluent --bundle exported
+  thisbut evaluate data/fluent --checkpoint runs/finetune/final.safetensors --split val")]
 pub struct Args {
     /// The data set's folder.
     dataset: PathBuf,
-    /// The data set's layout (default: told from its files).
-    #[arg(long, value_enum)]
+    /// The data set's layout [default: told from its files].
+    #[arg(long, value_enum, hide_short_help = true)]
     format: Option<Format>,
-    /// Which queries.
+    /// Which split's queries.
     #[arg(long, value_enum, default_value = "test")]
     split: Split,
     /// A checkpoint: f32 weights and tokens.
-    #[arg(long, conflicts_with = "bundle")]
+    #[arg(long, value_name = "FILE", conflicts_with = "bundle")]
     checkpoint: Option<PathBuf>,
     /// A bundle: its quantized weights and int8 gallery codes, through the engine that visitors use.
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER")]
     bundle: Option<PathBuf>,
-    /// The cache of `thisbut features`, for a checkpoint.
-    #[arg(long)]
+    /// The cache of `thisbut features`, for a checkpoint [default: PRESET.features in the data set's folder].
+    #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
-    /// The folder of `fetch-weights`, for a checkpoint's vocabulary.
-    #[arg(long, default_value = "data/weights")]
+    /// The folder of base weights, for a checkpoint's vocabulary.
+    #[arg(long, default_value = "data/weights", hide_short_help = true)]
     weights: PathBuf,
     /// Only queries between people.
-    #[arg(long)]
+    #[arg(long, help_heading = QUERIES)]
     people: bool,
     /// Leave out queries of these kinds (comma-separated).
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_name = "KIND", value_delimiter = ',', help_heading = QUERIES)]
     without: Vec<String>,
     /// Every n-th query only.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, help_heading = QUERIES)]
     every: usize,
+    /// Put each text into this template of {relative_caption} and {shared_concept}, or circo's.
+    ///
     /// Put each text into this template of {relative_caption} and {shared_concept}; "circo" stands for "Find a picture that
     /// also {shared_concept}, but {relative_caption}".
-    #[arg(long)]
+    #[arg(long, value_name = "TEMPLATE", help_heading = QUERIES)]
     prompt: Option<String>,
     /// Write the files for the data set's test server into this folder (CIRR, CIRCO).
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     submission: Option<PathBuf>,
-    /// Compare with the first so many target tokens only: what a gallery with fewer tokens an image would answer.
-    #[arg(long)]
-    tokens: Option<usize>,
-    /// Keep so many dimensions of query and target tokens, the principal ones: what a narrower gallery would answer.
-    #[arg(long, conflicts_with = "bundle")]
-    width: Option<usize>,
+    /// Target tokens of an image, the first so many of the model's N [default: all; with --bundle, its gallery's].
+    #[arg(long, value_name = "N", alias = "tokens", help_heading = GALLERY)]
+    target_tokens: Option<usize>,
+    /// Dimensions that are kept of query and target tokens, the principal ones [default: all].
+    #[arg(long, value_name = "P", alias = "width", conflicts_with = "bundle", help_heading = GALLERY)]
+    projection: Option<usize>,
     /// Write the figures here as JSON.
-    #[arg(long)]
-    json: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", alias = "json", help_heading = FILES)]
+    figures: Option<PathBuf>,
     /// Write every query's rank and top images here, one JSON object a line.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE", help_heading = FILES)]
     per_query: Option<PathBuf>,
     /// Write the figures into the bundle's `measured` under this name.
-    #[arg(long, requires = "bundle")]
+    #[arg(long, value_name = "NAME", requires = "bundle", help_heading = FILES)]
     record: Option<String>,
     /// What to compute on.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceKind,
 }
+
+const QUERIES: &str = "Queries";
+const GALLERY: &str = "A smaller gallery";
+const FILES: &str = "Files";
 
 /// The figures, and each composed query's outcome.
 type Evaluated = (Report, Vec<Answer>);
@@ -100,7 +111,7 @@ impl Args {
             (None, Some(root)) => self.of_bundle(root, &table)?,
             (None, None) => bail!("nothing to evaluate; give --checkpoint FILE or --bundle FOLDER"),
         };
-        if let Some(path) = &self.json {
+        if let Some(path) = &self.figures {
             fsx::write_atomic(path, serde_json::to_string_pretty(&report)?.as_bytes())?;
         }
         if let (Some(name), Some(root)) = (&self.record, &self.bundle) {
@@ -126,7 +137,7 @@ impl Args {
         let device = choose(self.device)?;
         let mut retriever = Retriever::load(path, &self.weights, &device)?;
         let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, retriever.config()));
-        let features = Features::open(&cache, None)?;
+        let features = Features::open(&cache, retriever.trained_encoder())?;
         let rows = embed::rows(table, &features)?;
         let tokens = cached_tokens(&features, &rows, &device);
         let bar = super::progress("images");
@@ -136,17 +147,17 @@ impl Args {
             })
         };
         let mut targets = targets_of(&retriever)?;
-        if let Some(width) = self.width {
+        if let Some(width) = self.projection {
             let full = retriever.config().projection;
             if !(1..full).contains(&width) {
-                bail!("--width {width} for a model of {full}; give less, and at least 1");
+                bail!("--projection {width} for a model of {full}; give less, and at least 1");
             }
             retriever = retriever.narrowed(&compress::principal_axes(&targets, full, width)?, width)?;
             targets = targets_of(&retriever)?;
         }
         bar.finish_and_clear();
         let &RetrievalConfig { projection, target_tokens, .. } = retriever.config();
-        let (targets, kept) = keep(self.tokens, targets, target_tokens, projection);
+        let (targets, kept) = keep(self.target_tokens, targets, target_tokens, projection);
         self.score(&retriever.subject(&tokens), table, &Scorer::Exact(targets, kept, projection), path)
     }
 
@@ -171,7 +182,7 @@ impl Args {
             }
         };
         let subject = Subject { retrieval, tokens };
-        let own = self.tokens.is_none().then(|| bundle.numbers(table)).flatten();
+        let own = self.target_tokens.is_none().then(|| bundle.numbers(table)).flatten();
         let scorer = match own {
             Some(numbers) => Scorer::Shipped(bundle.gallery()?, numbers),
             None => Scorer::Codes(self.encoded_gallery(&bundle, &subject, table)?),
@@ -184,7 +195,7 @@ impl Args {
     fn encoded_gallery(&self, bundle: &Bundle, subject: &Subject, table: &Table) -> Result<Gallery> {
         let targets = target_tokens(subject, &table.gallery, &mut |_, _| {})?;
         let &RetrievalConfig { projection, target_tokens, .. } = subject.retrieval.config();
-        let kept = self.tokens.or(Some(bundle.manifest.gallery.tokens));
+        let kept = self.target_tokens.or(Some(bundle.manifest.gallery.tokens));
         let (targets, n) = keep(kept, targets, target_tokens, projection);
         let mut gallery = Gallery::new();
         gallery.push(Chunk::parse(&encode_chunk(&targets, n, projection)?)?)?;

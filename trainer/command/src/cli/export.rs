@@ -1,87 +1,99 @@
-//! `thisbut export`: a checkpoint and a data set's images as a bundle that a page can use, or a checkpoint as others load it.
+//! `thisbut export`: a checkpoint and a data set's images as a bundle that a page can use.
 
 use anyhow::{Result, bail};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use thisbut_model::bundle::Form;
 use thisbut_trainer::bundle_io::Bundle;
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::export::{Packing, Width, bundle, gather, stage, take_encoder};
-use thisbut_trainer::footprint::{Bytes, Footprint, heading};
+use thisbut_trainer::footprint::{Bytes, Footprint};
 use thisbut_trainer::fsx;
-use thisbut_trainer::import::blip2::Precision;
 use thisbut_trainer::index::engine::EngineEncoder;
 use thisbut_trainer::index::{Options, index};
-use thisbut_trainer::publish::{self, Form as Layout, publish};
 use thisbut_trainer::train::checkpoint;
 
-/// Quantize a checkpoint and index a data set's images with it: weights, gallery and bundle.json in one folder. With --to: write
-/// a BLIP-2 checkpoint back in the layout of LAVIS, SPRC or Hugging Face.
+/// Make a bundle from a checkpoint and a data set's images
+///
+/// Weights are quantized, the images become the gallery: both and bundle.json lie in one folder that a page can use. What it
+/// would take in a browser, `thisbut footprint` says before.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut export runs/finetune/final.safetensors --dataset data/fluent --out my-bundle")]
 pub struct Args {
     /// The checkpoint.
-    #[arg(required_unless_present = "plan")]
-    checkpoint: Option<PathBuf>,
-    /// The data set whose gallery becomes the bundle's gallery.
-    #[arg(long, required_unless_present_any = ["to", "plan"])]
-    dataset: Option<PathBuf>,
-    /// Only print what a preset (or a configuration file) would take in a browser, in every form and precision.
-    #[arg(long, value_name = "PRESET", conflicts_with_all = ["checkpoint", "dataset", "to"])]
-    plan: Option<String>,
-    /// The data set's layout (default: told from its files).
-    #[arg(long, value_enum)]
+    checkpoint: PathBuf,
+    /// The data set's folder, for the gallery.
+    #[arg(long, value_name = "FOLDER")]
+    dataset: PathBuf,
+    /// The data set's layout [default: told from its files].
+    #[arg(long, value_enum, hide_short_help = true)]
     format: Option<Format>,
-    /// The split whose gallery it is.
+    /// Which split's gallery.
     #[arg(long, value_enum, default_value = "test")]
     split: Split,
     /// The folder to write.
-    #[arg(long, default_value = "exported")]
+    #[arg(long, value_name = "FOLDER", default_value = "exported")]
     out: PathBuf,
-    /// What a search may start from.
+    /// What a search may start from: any image, or an image of the gallery.
     #[arg(long, value_enum, default_value = "full")]
     form: FormArg,
-    /// How weights are stored.
-    #[arg(long, value_enum, default_value = "q8", visible_alias = "precision")]
-    width: Width,
-    /// Weights files hold at most so many megabytes.
-    #[arg(long, value_name = "MB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    split_mb: u64,
+    /// The number format of what is written.
+    #[arg(long, value_enum, default_value = "q8", aliases = ["width", "precision"])]
+    store: Width,
+    #[command(flatten)]
+    packed: Packed,
     /// Write the bundle though no browser can hold it.
     #[arg(long)]
     force: bool,
-    /// Target tokens an image that the gallery keeps, the first of the model's N (default: all).
-    #[arg(long)]
-    tokens: Option<usize>,
-    /// The folder of `fetch-weights`.
-    #[arg(long, default_value = "data/weights")]
+    /// The folder of base weights.
+    #[arg(long, default_value = "data/weights", hide_short_help = true)]
     weights: PathBuf,
-    /// Name of the gallery.
-    #[arg(long, default_value = "")]
-    title: String,
-    /// Licence and origin of the images.
-    #[arg(long, default_value = "")]
-    licence: String,
-    /// A modification text that the page offers; may be given several times.
-    #[arg(long)]
-    suggest: Vec<String>,
-    /// Images in the gallery at most, evenly chosen.
-    #[arg(long)]
-    limit: Option<usize>,
     /// What to compute on.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceKind,
-    /// Write the checkpoint in this layout instead, to --out: a folder for hf, else a file.
-    #[arg(long, value_enum, conflicts_with = "dataset")]
-    to: Option<Layout>,
-    /// How --to stores numbers (default: as they are stored here).
-    #[arg(long, value_enum, requires = "to")]
-    dtype: Option<Precision>,
-    /// Leave the image encoder out of --to lavis or sprc; LAVIS keeps it in a file of its own.
-    #[arg(long, requires = "to")]
-    no_encoder: bool,
-    /// The class whose state dict --to sprc says it is.
-    #[arg(long, default_value = "Blip2QformerCirAlignPrompt")]
-    class: String,
+    /// At most so many images in the gallery, evenly chosen.
+    #[arg(long, value_name = "N", help_heading = GALLERY)]
+    limit: Option<usize>,
+    /// Title of what is written: the gallery's name.
+    #[arg(long, default_value = "", hide_default_value = true, help_heading = GALLERY)]
+    title: String,
+    /// Licence and origin of the images.
+    #[arg(long, default_value = "", hide_default_value = true, help_heading = GALLERY)]
+    licence: String,
+    /// A modification text that the page offers; may be given several times.
+    #[arg(long, value_name = "TEXT", help_heading = GALLERY)]
+    suggest: Vec<String>,
+}
+
+const GALLERY: &str = "Gallery";
+
+/// How a bundle is cut, whatever its form and number format.
+#[derive(clap::Args)]
+pub struct Packed {
+    /// Target tokens of an image, the first so many of the model's N [default: all].
+    #[arg(long, value_name = "N", alias = "tokens")]
+    target_tokens: Option<usize>,
+    /// Megabytes that a weights file holds at most.
+    #[arg(long, value_name = "MB", alias = "split-mb", default_value_t = 64)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub file_mb: u64,
+}
+
+impl Packed {
+    /// The target tokens of an image that the gallery keeps, for a model of `all`.
+    pub fn tokens(&self, all: usize) -> Result<usize> {
+        let tokens = self.target_tokens.unwrap_or(all);
+        if !(1..=all).contains(&tokens) {
+            bail!("--target-tokens {tokens} for a model of {all}; give 1 to {all}");
+        }
+        Ok(tokens)
+    }
+}
+
+/// Bytes.
+pub fn megabytes(count: u64) -> u64 {
+    count * 1_000_000
 }
 
 /// [`Form`] on the command line.
@@ -96,11 +108,7 @@ enum FormArg {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        if let Some(preset) = &self.plan {
-            return self.print_plan(preset);
-        }
-        let Some(checkpoint) = &self.checkpoint else { bail!("give a checkpoint, or --plan PRESET") };
-        let Some(dataset) = &self.dataset else { return self.hand_back(checkpoint) };
+        let (checkpoint, dataset) = (&self.checkpoint, &self.dataset);
         // From the checkpoint's header alone, before gigabytes are read.
         let described = checkpoint::open(checkpoint)?.header.config;
         let packing = self.packing(described.target_tokens)?;
@@ -160,63 +168,11 @@ impl Args {
     }
 
     fn packing(&self, all: usize) -> Result<Packing> {
-        let tokens = self.tokens.unwrap_or(all);
-        if !(1..=all).contains(&tokens) {
-            bail!("--tokens {tokens} for a model of {all}; give 1 to {all}");
-        }
         let form = match self.form {
             FormArg::Full => Form::Full,
             FormArg::GalleryReference => Form::GalleryReference,
         };
-        Ok(Packing { form, width: self.width, split: self.split_mb * 1_000_000, tokens })
-    }
-
-    fn print_plan(&self, preset: &str) -> Result<()> {
-        let config = super::preset(preset)?;
-        let packing = self.packing(config.target_tokens)?;
-        super::print(heading())?;
-        let mut remarks = Vec::new();
-        for form in [Form::GalleryReference, Form::Full] {
-            for width in [Width::Q4, Width::Q8] {
-                let footprint = Footprint::of(&config, Packing { form, width, ..packing })?;
-                super::print(&footprint)?;
-                remarks.extend(footprint.problem());
-            }
-        }
-        super::print(
-            "a reference: fetched when an image is chosen; an image: the gallery's share; memory: of the page, about",
-        )?;
-        remarks.into_iter().try_for_each(super::print)
-    }
-
-    /// `--to`.
-    fn hand_back(&self, checkpoint: &Path) -> Result<()> {
-        let Some(form) = self.to else { bail!("give --dataset or --to") };
-        if self.no_encoder && form == Layout::Hf {
-            bail!(
-                "--no-encoder: Hugging Face's class holds the image encoder; leave the option out, or use --to lavis"
-            );
-        }
-        publish::check_class(&self.class)?;
-        let options = publish::Options {
-            form,
-            class: self.class.clone(),
-            precision: self.dtype,
-            encoder: !self.no_encoder,
-            shard: publish::SHARD,
-        };
-        // `exported` is where bundles go.
-        if self.out == Path::new("exported") {
-            bail!("--to: give --out too, a folder for hf, else a file such as model.pth");
-        }
-        let bar = super::progress_bytes();
-        let files = publish(checkpoint, &self.weights, &self.out, &options, &mut |done, all| {
-            super::advance(&bar, done as usize, all as usize);
-        })?;
-        bar.finish_and_clear();
-        for file in files {
-            super::print(file.display())?;
-        }
-        Ok(())
+        let (split, tokens) = (megabytes(self.packed.file_mb), self.packed.tokens(all)?);
+        Ok(Packing { form, width: self.store, split, tokens })
     }
 }

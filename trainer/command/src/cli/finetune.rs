@@ -1,6 +1,7 @@
 //! `thisbut finetune`: training by a recipe, on triplets or captions.
 
 use anyhow::{Result, bail};
+use clap::Command;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
@@ -10,58 +11,97 @@ use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{Features, ImageTokens, Live};
 use thisbut_trainer::tensor_file::Precision;
 use thisbut_trainer::train::choices::Choices;
+use thisbut_trainer::train::defaults;
 use thisbut_trainer::train::event::Event;
 use thisbut_trainer::train::finetune::{Inputs, finetune};
+use thisbut_trainer::train::learner::IMAGE_ENCODER;
 use thisbut_trainer::train::objective::two_pass::Losses;
 use thisbut_trainer::train::recipes;
 use thisbut_trainer::{fsx, import};
 
-/// Fine-tune on triplets; a run that was stopped goes on where its newest checkpoint stands.
+/// Train on triplets or captions
+///
+/// A run that was stopped goes on where its newest checkpoint stands. A recipe's values stand in the place of the defaults that
+/// are shown here, and options in the place of both.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut finetune data/fluent --recipe fluent-captions --out runs/words
+  thisbut finetune data/fluent --recipe fluent --start runs/words/final.safetensors --out runs/main")]
 pub struct Args {
     /// The data set's folder.
     dataset: PathBuf,
-    /// The data set's layout (default: told from its files).
-    #[arg(long, value_enum)]
+    /// The data set's layout [default: told from its files].
+    #[arg(long, value_enum, hide_short_help = true)]
     format: Option<Format>,
     /// The run's folder: checkpoints and metrics.
     #[arg(long, required_unless_present = "dry_run")]
     out: Option<PathBuf>,
-    /// The cache of `thisbut features` (default: `<preset>.features` in the data set's folder), or `on-the-fly`: encode the
-    /// images in every step.
-    #[arg(long)]
-    features: Option<PathBuf>,
-    /// The folder of `fetch-weights`.
-    #[arg(long, default_value = "data/weights")]
-    weights: PathBuf,
-    /// What a vision transformer is held and computed in when it runs on the fly.
-    #[arg(long, value_enum, default_value = "f32")]
-    encoder_precision: Precision,
-    /// Start from this checkpoint's weights instead of the language model's.
-    #[arg(long)]
-    start: Option<PathBuf>,
-    /// The losses (ptha, sprc, captions), a recipe (cirr-pretrain, cirr-finetune, fashioniq-pretrain, fashioniq-finetune,
-    /// sprc-cirr, spn4cir-stage2, fluent-captions, fluent) or a recipe file; other options override it.
+    /// A built-in recipe or a recipe file.
+    ///
+    /// A recipe file, or a built-in recipe: cirr-pretrain, cirr-finetune, fashioniq-pretrain, fashioniq-finetune, sprc-cirr,
+    /// spn4cir-stage2, fluent-captions, fluent.
     #[arg(long)]
     recipe: Option<String>,
-    /// Generated triplets (a file of `thisbut generate`) in the place of the data set's training split.
-    #[arg(long)]
+    /// Start from this checkpoint's weights [default: the language model's].
+    #[arg(long, value_name = "CHECKPOINT")]
+    start: Option<PathBuf>,
+    /// The cache of `thisbut features`, or on-the-fly [default: PRESET.features in the data set's folder].
+    ///
+    /// The cache of `thisbut features`, or `on-the-fly`: encode the images in every step. [default: PRESET.features in the
+    /// data set's folder]
+    #[arg(long, value_name = "FILE")]
+    features: Option<PathBuf>,
+    /// The folder of base weights.
+    #[arg(long, default_value = "data/weights", hide_short_help = true)]
+    weights: PathBuf,
+    /// What the image encoder computes in, where it is a vision transformer and runs on the fly.
+    #[arg(long, value_name = "PRECISION", value_enum, default_value = "f32", hide_short_help = true)]
+    encoder_precision: Precision,
+    /// Generated triplets to train on, in the place of the data set's own.
+    ///
+    /// Generated triplets to train on, a file of `thisbut generator generate`, in the place of the data set's training split.
+    #[arg(long, value_name = "FILE")]
     triplets: Option<PathBuf>,
-    /// Reverse texts from a generator in the place of the data set's own: a file of `thisbut generate` for the pairs of
-    /// `thisbut pairs --annotated FOLDER --split train`.
-    #[arg(long, value_name = "TRIPLETS", conflicts_with = "triplets")]
+    /// Reverse texts from a generator in the place of the data set's own.
+    ///
+    /// Reverse texts from a generator in the place of the data set's own: a file of `thisbut generator generate` for the pairs
+    /// of `thisbut generator pairs --annotated FOLDER --split train`.
+    #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true)]
     reverse: Option<PathBuf>,
-    /// Train on the first so many triplets only (0: all).
-    #[arg(long, default_value_t = 0)]
+    /// Train on the first so many triplets only; 0: all.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
     first: usize,
     /// Stop after this step; the same command without it goes on from there.
-    #[arg(long)]
+    #[arg(long, value_name = "STEP", hide_short_help = true)]
     until: Option<NonZeroUsize>,
-    /// Print what the run would take (parameters, memory, time), and take none of it.
+    /// Only say what the run would take: parameters, memory, time.
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
     choices: Choices,
+}
+
+/// Pretraining's own defaults: q2t alone.
+const PRETRAINING: [(&str, f64); 2] = [("t2t", 0.0), ("p2p", 0.0)];
+
+/// Shows the defaults of the choices in the help of `thisbut finetune`.
+pub fn show_defaults(command: Command) -> Command {
+    command.mut_args(|arg| match defaults::shown(arg.get_id().as_str()) {
+        Some(value) => defaults::show(arg, &value),
+        None => arg,
+    })
+}
+
+/// Shows the defaults of the choices in the help of `thisbut pretrain`.
+pub fn show_pretraining_defaults(command: Command) -> Command {
+    command.mut_args(|arg| {
+        let id = arg.get_id().as_str();
+        let own = PRETRAINING.iter().find(|(name, _)| *name == id).map(|(_, value)| format!("{value:?}"));
+        match own.or_else(|| defaults::shown(id)) {
+            Some(value) => defaults::show(arg, &value),
+            None => arg,
+        }
+    })
 }
 
 /// In the place of a cache's path: compute the tokens when they are asked for.
@@ -90,11 +130,12 @@ impl Args {
     /// Runs `thisbut pretrain`: q2t alone, unless a recipe says otherwise.
     pub fn pretrain(mut self) -> Result<()> {
         if self.triplets.is_none() {
-            bail!("--triplets: pretraining needs generated triplets; give a file of `thisbut generate`");
+            bail!("--triplets: pretraining needs generated triplets; give a file of `thisbut generator generate`");
         }
         if self.recipe.is_none() {
-            self.choices.t2t = self.choices.t2t.or(Some(0.0));
-            self.choices.p2p = self.choices.p2p.or(Some(0.0));
+            let [(_, t2t), (_, p2p)] = PRETRAINING;
+            self.choices.t2t = self.choices.t2t.or(Some(t2t));
+            self.choices.p2p = self.choices.p2p.or(Some(p2p));
         }
         self.run()
     }
@@ -103,7 +144,7 @@ impl Args {
     pub fn run(self) -> Result<()> {
         let recipe = self.recipe.as_deref().map(recipes::find).transpose()?.unwrap_or_default();
         let choices = self.choices.clone().over(recipe);
-        let config = choices.configure(super::preset(choices.preset.as_deref().unwrap_or("web-s"))?)?;
+        let config = choices.configure(super::preset(choices.preset())?)?;
         let data = DataSet::open(&self.dataset, self.format)?;
         // A dry run needs no pictures.
         let options = LoadOptions { images_required: !self.dry_run, ..LoadOptions::default() };
@@ -148,6 +189,10 @@ impl Args {
             Some(path) => thisbut_trainer::train::checkpoint::open(path)?.model()?,
             None => import::language_start(&config, &self.weights)?,
         };
+        if settings.trains_image_encoder() && !start.keys().any(|name| name.starts_with(IMAGE_ENCODER)) {
+            let encoder = import::image_encoder(&config, &self.weights)?;
+            start.extend(encoder.into_iter().map(|(name, value)| (format!("{IMAGE_ENCODER}{name}"), value)));
+        }
         if let Some(temperature) = choices.temperature {
             start.insert("temperature".into(), (vec![1], vec![temperature as f32]));
         }

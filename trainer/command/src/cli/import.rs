@@ -5,27 +5,30 @@ use std::path::PathBuf;
 use thisbut_trainer::import::blip2::{Precision, grouped, plan};
 use thisbut_trainer::import::{encoder_path, source::Source};
 
-/// Turn a published checkpoint into this tool's files: the frozen image encoder, and a checkpoint to start from.
+/// Read a published checkpoint into an image encoder and a checkpoint to start from
 ///
 /// Reads LAVIS (`blip2_pretrained.pth` with `eva_vit_g.pth`), SPRC and MTST_PTHA (`.pt`), and Hugging Face BLIP-2
 /// (safetensors, sharded or not, or the model's folder), in f32, f16 or bf16. Nothing in a file is run.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut fetch blip2
+  thisbut import data/checkpoints/blip2/*.pth --out data/weights/blip2.safetensors")]
 pub struct Args {
     /// The checkpoint's files.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// A preset or a configuration file: `blip2-vit-g` or `blip2-vit-l`.
+    /// A preset or a configuration file: that which the checkpoint was made for.
     #[arg(long, default_value = "blip2-vit-g")]
     preset: String,
     /// The checkpoint to write, for `finetune --start` and `evaluate --checkpoint`.
-    #[arg(long, required_unless_present = "dry_run")]
+    #[arg(long, value_name = "FILE", required_unless_present = "dry_run")]
     out: Option<PathBuf>,
-    /// The folder that the image encoder goes to.
+    /// The folder of base weights, which the image encoder goes to.
     #[arg(long, default_value = "data/weights")]
     weights: PathBuf,
-    /// How the image encoder is stored.
-    #[arg(long, value_enum, default_value_t)]
-    precision: Precision,
+    /// The number format of what is written: of the image encoder.
+    #[arg(long, alias = "precision", value_enum, default_value_t)]
+    store: Precision,
     /// Load what there is, and start the rest afresh.
     #[arg(long)]
     partial: bool,
@@ -59,7 +62,7 @@ impl Args {
         if plan.has_encoder() {
             let path = encoder_path(&config, &self.weights);
             let bar = super::progress_bytes();
-            plan.write_encoder(&mut source, &config, self.precision, &path, &mut |done, all| {
+            plan.write_encoder(&mut source, &config, self.store, &path, &mut |done, all| {
                 super::advance(&bar, done as usize, all as usize);
             })?;
             bar.finish_and_clear();

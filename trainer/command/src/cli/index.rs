@@ -8,45 +8,52 @@ use thisbut_trainer::import::encoder::load_encoder_from;
 use thisbut_trainer::index::engine::EngineEncoder;
 use thisbut_trainer::index::{Options, index};
 
-/// Make a searchable gallery from a folder of images (JPEG, PNG, WebP, GIF) with a bundle's model.
+/// Make a bundle from a folder of images: a searchable gallery with its model
+///
+/// Images are JPEG, PNG, WebP and GIF.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut index ~/photos --out my-gallery
+  thisbut index ~/photos --csv titles.csv --title 'My shop' --suggest 'but in red' --out my-gallery")]
 pub struct Args {
     /// The folder of images; folders inside it are entered.
     photos: PathBuf,
-    /// The bundle whose model is used.
-    #[arg(long, default_value = "exported")]
-    bundle: PathBuf,
+    /// The model that answers: a bundle's folder.
+    #[arg(long, value_name = "BUNDLE", alias = "bundle", default_value = "exported")]
+    model: PathBuf,
     /// The folder to write: a whole bundle with model and gallery, ready for the page.
-    #[arg(long)]
+    #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
-    /// Titles and tags: a CSV with the columns file, title, tags (default: titles from file names).
-    #[arg(long)]
+    /// Titles and tags: a CSV with the columns file, title, tags [default: titles from file names].
+    #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
-    /// Name of the collection (default: the folder's name).
+    /// Title of what is written: the gallery's name [default: the folder's name].
     #[arg(long)]
     title: Option<String>,
     /// Licence and origin of the images.
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     licence: String,
     /// A modification text that the page offers; may be given several times.
-    #[arg(long)]
+    #[arg(long, value_name = "TEXT")]
     suggest: Vec<String>,
-    /// The image encoder's weights, for a bundle without one (form gallery-reference): the file that `import` wrote, or its
-    /// folder.
-    #[arg(long)]
+    /// The image encoder's weights, for a bundle without one.
+    ///
+    /// The image encoder's weights, for a bundle without one (form gallery-reference): the file that `thisbut import` wrote,
+    /// or its folder.
+    #[arg(long, value_name = "FILE")]
     encoder: Option<PathBuf>,
     /// What to compute on.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceKind,
-    /// Images left out to name.
-    #[arg(long, default_value_t = 20)]
-    limit: usize,
+    /// Complaints to print: images that were left out.
+    #[arg(long, value_name = "N", alias = "limit", default_value_t = 20)]
+    complaints: usize,
 }
 
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let bundle = Bundle::read_model(&self.bundle)?;
+        let bundle = Bundle::read_model(&self.model)?;
         let device = choose(self.device)?;
         let given = self.encoder.as_ref().map(|path| load_encoder_from(&bundle.config, path, &device)).transpose()?;
         let mut encoder = EngineEncoder::new(&bundle, given, &device)?;
@@ -63,7 +70,7 @@ impl Args {
         let done = index(&options, &bundle, &mut encoder, &mut |at, all| super::advance(&bar, at, all));
         bar.finish_and_clear();
         let outcome = done?;
-        super::complain(&outcome.complaints, self.limit);
+        super::complain(&outcome.complaints, self.complaints);
         super::print(format_args!(
             "{}: {} images indexed, {} complaints, {} other files passed over",
             options.out.display(),

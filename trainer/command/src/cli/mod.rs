@@ -5,6 +5,7 @@
 
 mod check;
 mod config;
+mod convert;
 mod dry_run;
 mod evaluate;
 mod export;
@@ -12,23 +13,36 @@ mod features;
 mod fetch;
 mod fetch_weights;
 mod finetune;
-mod generate;
+mod footprint;
 mod generator;
 mod import;
 mod index;
-mod pairs;
 mod plot;
 mod prepare;
 mod query;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::fmt::Write as _;
 use std::io::Write;
 
-/// Search by "this, but …": composed image retrieval.
+/// Search by "this, but …": composed image retrieval
 #[derive(Parser)]
-#[command(name = "thisbut", version, propagate_version = true, args_override_self = true)]
+#[command(name = "thisbut", version, args_override_self = true)]
+#[command(
+    disable_help_subcommand = true,
+    after_help = "Example:
+  thisbut fetch small
+  thisbut prepare fluent
+  thisbut features data/fluent
+  thisbut finetune data/fluent --out runs/first
+  thisbut evaluate data/fluent --checkpoint runs/first/final.safetensors
+
+`thisbut COMMAND -h` shows a command's usual options, `--help` all of them."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -38,47 +52,93 @@ pub struct Cli {
 enum Command {
     Prepare(prepare::Args),
     Check(check::Args),
-    FetchWeights(fetch_weights::Args),
     Fetch(fetch::Args),
-    Features(features::Args),
     Import(import::Args),
-    Finetune(finetune::Args),
+    Convert(convert::Args),
+    Config(config::Args),
+    Features(features::Args),
+    /// Train on generated triplets, before finetune
+    ///
+    /// The loss is q2t alone, unless a recipe says otherwise. All else is as with `thisbut finetune`.
+    #[command(after_help = "Example:
+  thisbut pretrain data/fluent --triplets runs/triplets.jsonl --out runs/pretrain")]
+    Pretrain(Box<finetune::Args>),
+    Finetune(Box<finetune::Args>),
+    Plot(plot::Args),
     Evaluate(evaluate::Args),
     Report(report::Args),
+    Footprint(footprint::Args),
     Export(export::Args),
     Index(index::Args),
     Query(query::Args),
-    Pairs(pairs::Args),
     Generator(generator::Args),
-    /// Pretrain on generated triplets, q2t alone; otherwise as finetune.
-    Pretrain(finetune::Args),
-    Generate(generate::Args),
-    Plot(plot::Args),
-    Config(config::Args),
+    // Yesterday's spellings.
+    #[command(hide = true)]
+    FetchWeights(fetch_weights::Args),
+    #[command(hide = true)]
+    Pairs(generator::pairs::Args),
+    #[command(hide = true)]
+    Generate(Box<generator::generate::Args>),
+}
+
+/// The commands in groups, each in the order of use.
+const GROUPS: [(&str, &[&str]); 6] = [
+    ("Data", &["prepare", "check"]),
+    ("Weights", &["fetch", "import", "convert"]),
+    ("Train", &["config", "features", "pretrain", "finetune", "plot"]),
+    ("Evaluate", &["evaluate", "report"]),
+    ("Bundle", &["footprint", "export", "index", "query"]),
+    ("Generator", &["generator"]),
+];
+
+/// The whole command line, with what its help shows beyond what is derived.
+fn command() -> clap::Command {
+    let command = Cli::command()
+        .mut_subcommand("finetune", finetune::show_defaults)
+        .mut_subcommand("pretrain", finetune::show_pretraining_defaults);
+    let mut groups = String::new();
+    for (heading, names) in GROUPS {
+        let _ = writeln!(groups, "{heading}:");
+        for name in names {
+            let about = command.find_subcommand(name).and_then(clap::Command::get_about);
+            let _ = writeln!(groups, "  {name:<12}{}", about.map(ToString::to_string).unwrap_or_default());
+        }
+        groups.push('\n');
+    }
+    command.help_template(format!(
+        "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}{{after-help}}"
+    ))
 }
 
 impl Cli {
+    /// Reads the command line; on a mistake, and for `--help`, it prints and ends the process.
+    pub fn read() -> Self {
+        Self::from_arg_matches(&command().get_matches()).unwrap_or_else(|e| e.exit())
+    }
+
     /// Runs the chosen command.
     pub fn run(self) -> Result<()> {
         match self.command {
             Command::Prepare(args) => args.run(),
             Command::Check(args) => args.run(),
-            Command::FetchWeights(args) => args.run(),
             Command::Fetch(args) => args.run(),
-            Command::Features(args) => args.run(),
             Command::Import(args) => args.run(),
+            Command::Convert(args) => args.run(),
+            Command::Config(args) => args.run(),
+            Command::Features(args) => args.run(),
+            Command::Pretrain(args) => args.pretrain(),
             Command::Finetune(args) => args.run(),
+            Command::Plot(args) => args.run(),
             Command::Evaluate(args) => args.run(),
             Command::Report(args) => args.run(),
+            Command::Footprint(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Index(args) => args.run(),
             Command::Query(args) => args.run(),
-            Command::Pairs(args) => args.run(),
             Command::Generator(args) => args.run(),
-            Command::Pretrain(args) => args.pretrain(),
+            Command::FetchWeights(args) => args.run(),
+            Command::Pairs(args) => args.run(),
             Command::Generate(args) => args.run(),
-            Command::Plot(args) => args.run(),
-            Command::Config(args) => args.run(),
         }
     }
 }

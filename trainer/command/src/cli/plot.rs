@@ -3,13 +3,15 @@
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// Draw the curves of a training run's metrics.jsonl as one SVG.
+/// Draw the curves of a training run as one SVG
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut plot runs/finetune")]
 pub struct Args {
     /// The run's folder, or its metrics.jsonl.
     run: PathBuf,
-    /// The SVG to write (default: curves.svg in the run's folder).
-    #[arg(long)]
+    /// The file to write [default: curves.svg in the run's folder].
+    #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
 

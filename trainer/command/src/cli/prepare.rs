@@ -4,8 +4,10 @@ use anyhow::Result;
 use std::path::PathBuf;
 use thisbut_trainer::prepare::fluent::{self, FluentOptions};
 
-/// Make a data set.
+/// Make a data set that this command can make by itself
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut prepare fluent")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -13,32 +15,34 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// The built-in collection: 3D Fluent emoji with annotations, fetched with npm, in CIRR's layout.
+    /// The built-in collection: 3D Fluent emoji with annotations, fetched with npm, in CIRR's layout
     Fluent(Fluent),
 }
 
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut prepare fluent --out data/fluent")]
 struct Fluent {
     /// The folder to write.
-    #[arg(long, default_value = "data/fluent")]
+    #[arg(long, value_name = "FOLDER", default_value = "data/fluent")]
     out: PathBuf,
-    /// A node_modules folder that already has both packages; npm is not called then.
-    #[arg(long)]
+    /// A folder that already has what would be downloaded: a node_modules with both packages.
+    #[arg(long, value_name = "FOLDER")]
     from: Option<PathBuf>,
     /// Where npm installs.
-    #[arg(long, default_value = "data/cache/npm")]
+    #[arg(long, value_name = "FOLDER", default_value = "data/cache/npm")]
     cache: PathBuf,
-    /// Seed of every draw: the same seed gives the same files.
+    /// Seed of every draw.
     #[arg(long, default_value_t = FluentOptions::default().seed)]
     seed: u64,
     /// Training triplets to draw.
-    #[arg(long, default_value_t = FluentOptions::default().train_triplets)]
+    #[arg(long, value_name = "N", default_value_t = FluentOptions::default().train_triplets)]
     train: usize,
     /// Validation queries to draw.
-    #[arg(long, default_value_t = FluentOptions::default().val_queries)]
+    #[arg(long, value_name = "N", default_value_t = FluentOptions::default().val_queries)]
     val: usize,
     /// Test queries to draw.
-    #[arg(long, default_value_t = FluentOptions::default().test_queries)]
+    #[arg(long, value_name = "N", default_value_t = FluentOptions::default().test_queries)]
     test: usize,
 }
 

@@ -5,25 +5,27 @@ use std::path::PathBuf;
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::query::{Asker, Reference, remark};
 
-/// Find the images of a bundle's gallery that match an image and a text.
+/// Search a bundle's gallery with an image, a text, or both
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut query --image hat.jpg --text 'but in red'")]
 pub struct Args {
-    /// The bundle's folder.
-    #[arg(long, default_value = "exported")]
+    /// A bundle: its model and its gallery.
+    #[arg(long, value_name = "FOLDER", default_value = "exported")]
     bundle: PathBuf,
     /// The image to start from.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
     /// Start from the gallery image with this id instead.
-    #[arg(long, visible_alias = "gallery-item", conflicts_with = "image")]
+    #[arg(long, value_name = "ID", alias = "gallery-item", conflicts_with = "image")]
     like: Option<String>,
     /// What should be different, such as "but with a red hat".
     #[arg(long)]
     text: Option<String>,
-    /// How many answers.
-    #[arg(short, default_value_t = 10)]
-    k: usize,
-    /// Print JSON.
+    /// Images of a ranking.
+    #[arg(short = 'k', long, value_name = "N", default_value_t = 10)]
+    top: usize,
+    /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
     /// What to compute on.
@@ -44,7 +46,7 @@ impl Args {
             super::note(remark);
         }
         let asker = Asker::open(&self.bundle, &choose(self.device)?)?;
-        let answers = asker.ask(reference, self.text.as_deref(), self.k)?;
+        let answers = asker.ask(reference, self.text.as_deref(), self.top)?;
         if self.json {
             return super::print(serde_json::to_string_pretty(&answers)?);
         }

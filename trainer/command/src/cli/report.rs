@@ -7,33 +7,37 @@ use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split};
 use thisbut_trainer::fsx;
 use thisbut_trainer::page::{Options, Run, page};
 
-/// Write what `evaluate --per-query` found as one HTML page with pictures: of one run the worst and best queries, of two
-/// runs the queries that the second answers better and worse than the first.
+/// Write the queries of an evaluation as one HTML page with pictures
+///
+/// Of one run the worst and the best queries, of two runs the queries that the second answers better and worse than the first.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut evaluate data/fluent --bundle exported --per-query runs/queries.jsonl
+  thisbut report runs/queries.jsonl --dataset data/fluent --out report.html")]
 pub struct Args {
-    /// The per-query file of a run.
+    /// What a run found: a file of `thisbut evaluate --per-query`.
     run: PathBuf,
-    /// The per-query file of a second run on the same queries.
+    /// What a second run found on the same queries.
     other: Option<PathBuf>,
     /// The data set's folder, for the pictures.
     #[arg(long)]
     dataset: PathBuf,
-    /// The data set's layout (default: told from its files).
-    #[arg(long, value_enum)]
+    /// The data set's layout [default: told from its files].
+    #[arg(long, value_enum, hide_short_help = true)]
     format: Option<Format>,
-    /// Which queries were evaluated.
+    /// Which split's queries.
     #[arg(long, value_enum, default_value = "test")]
     split: Split,
     /// The page to write.
-    #[arg(long, default_value = "report.html")]
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
     out: PathBuf,
     /// Queries in each list.
-    #[arg(long, default_value_t = 24)]
+    #[arg(long, value_name = "N", default_value_t = 24)]
     count: usize,
-    /// Images of each ranking, at most 10.
-    #[arg(long, default_value_t = 8)]
+    /// Images of a ranking, at most 10.
+    #[arg(long, value_name = "N", default_value_t = 8)]
     top: usize,
-    /// The page's heading (default: the runs and the data set).
+    /// Title of what is written: the page's heading [default: the runs and the data set].
     #[arg(long)]
     title: Option<String>,
 }

@@ -3,9 +3,9 @@
 use anyhow::{Result, bail};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use thisbut_generator::texts::{self, Complaints, Text};
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split};
 use thisbut_trainer::fsx;
-use thisbut_trainer::generator::texts::{self, Complaints, Text};
 use thisbut_trainer::page::judge::score::score;
 use thisbut_trainer::page::judge::{Draw, Drawn, Filled, Key, Kind, page, pictured};
 
@@ -18,44 +18,47 @@ struct Sheet {
     /// The data set's folder, for the pictures.
     #[arg(long)]
     dataset: PathBuf,
-    /// The data set's layout (default: told from its files).
-    #[arg(long, value_enum)]
+    /// The data set's layout [default: told from its files].
+    #[arg(long, value_enum, hide_short_help = true)]
     format: Option<Format>,
     /// Pairs on the page.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100)]
     count: usize,
-    /// Seed of the draw and of the texts' order.
+    /// Seed of every draw.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// The page to write. Its key lies beside it, ending in `.key.json`.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// The page's heading.
+    /// Title of what is written: the page's heading [default: what is asked].
     #[arg(long)]
     title: Option<String>,
 }
 
-/// Write a page for a blind comparison: each pair's pictures and two texts in a random order, a person's and the generated one,
-/// or two generators'.
+/// Write a page for a blind comparison of two texts for each pair
 ///
-/// The page is one file without any word about whose texts they are; that stands in the key beside it, for `score`.
+/// Each pair's pictures and two texts stand in a random order: a person's and the generated one, or two generators'. The page is one file without any word about whose texts they are; that stands in the key beside it, for `score`.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut generator compare runs/triplets.jsonl --dataset data/fluent --out compare.html")]
 pub struct Compare {
-    /// Generated triplets: a file of `thisbut generate`.
+    /// Generated triplets: a file of `thisbut generator generate`.
     triplets: PathBuf,
-    /// Another generator's texts for the same pairs (default: the data set's own texts).
+    /// Another generator's texts for the same pairs [default: the data set's own texts].
     other: Option<PathBuf>,
-    /// Whose texts, without a second file.
+    /// Which split's texts, without a second file.
     #[arg(long, value_enum, default_value = "val")]
     split: Split,
     #[command(flatten)]
     sheet: Sheet,
 }
 
-/// Write a page for the reader's check: random triplets with pictures, the rule of what is an error, and buttons.
+/// Write a page for a reader's check: random triplets with pictures, and buttons for their errors
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut generator check runs/triplets.jsonl --dataset data/fluent --count 50 --out check.html")]
 pub struct Check {
-    /// Generated triplets: a file of `thisbut generate`.
+    /// Generated triplets: a file of `thisbut generator generate`.
     triplets: PathBuf,
     /// Check the texts that lead back.
     #[arg(long)]
@@ -64,18 +67,22 @@ pub struct Check {
     sheet: Sheet,
 }
 
-/// Count what people saved from a page of `compare` (wins, ties, sign test) or `check` (error rate), with 95 % intervals.
+/// Count what people saved from a page of compare or check
+///
+/// Wins, ties and a sign test for a page of compare, the error rate for a page of check, each with 95 % intervals.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut generator score answers-1.json answers-2.json --key compare.key.json")]
 pub struct Score {
     /// The files that the page saved, JSON or CSV, one a reader.
     #[arg(required = true)]
     results: Vec<PathBuf>,
     /// The page's key.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE")]
     key: PathBuf,
     /// Write the figures here as JSON.
-    #[arg(long)]
-    json: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", alias = "json")]
+    figures: Option<PathBuf>,
 }
 
 fn name(path: &Path) -> String {
@@ -88,7 +95,7 @@ impl Sheet {
         let mut files = HashMap::new();
         for split in data.splits() {
             let (table, complaints) = data.load(split, &LoadOptions::default())?;
-            super::super::complain(&complaints, 5);
+            crate::cli::complain(&complaints, 5);
             files.extend(table.images.into_iter().map(|image| (image.name, image.path)));
         }
         Ok(files)
@@ -109,17 +116,17 @@ impl Sheet {
         files: &HashMap<String, PathBuf>,
         title: &str,
     ) -> Result<()> {
-        let drawn = pictured(drawn, files, self.count, &mut |problem| super::super::note(problem));
+        let drawn = pictured(drawn, files, self.count, &mut |problem| crate::cli::note(problem));
         let key = Key::new(kind, self.seed, sources, drawn, self.count)?;
         if key.items.len() < self.count {
-            super::super::note(format_args!("{} pairs of {}: there are no more", key.items.len(), self.count));
+            crate::cli::note(format_args!("{} pairs of {}: there are no more", key.items.len(), self.count));
         }
         let path = fsx::beside(&self.out, "key.json");
         let html = page(&key, self.title.as_deref().unwrap_or(title), files);
         // The key first: a page without one could not be counted.
         key.write(&path)?;
         fsx::write_atomic(&self.out, html.as_bytes())?;
-        super::super::print(format_args!(
+        crate::cli::print(format_args!(
             "{}: {} pairs; keep {} to yourself, for `thisbut generator score`",
             self.out.display(),
             key.items.len(),
@@ -165,7 +172,7 @@ impl Compare {
             }
             None => {
                 let (table, complaints) = data.load(self.split, &LoadOptions::default())?;
-                super::super::complain(&complaints, 5);
+                crate::cli::complain(&complaints, 5);
                 let person = format!("a person ({})", self.split.name());
                 (vec![name(&self.triplets), person], annotated(&table))
             }
@@ -183,7 +190,7 @@ impl Compare {
         })?;
         super::complain(&complaints);
         if alike > 0 {
-            super::super::note(format_args!("{alike} pairs have the same text twice and are not drawn"));
+            crate::cli::note(format_args!("{alike} pairs have the same text twice and are not drawn"));
         }
         let sources = sources.into_iter().rev().collect();
         self.sheet.write(Kind::Compare, sources, draw.finish(), &files, "Which text is better?")
@@ -245,9 +252,9 @@ impl Score {
         let key = Key::read(&self.key)?;
         let filled = self.results.iter().map(|path| Filled::read(path, &key)).collect::<Result<Vec<_>, _>>()?;
         let found = score(&key, &filled)?;
-        if let Some(path) = &self.json {
+        if let Some(path) = &self.figures {
             fsx::write_atomic(path, serde_json::to_string_pretty(&found)?.as_bytes())?;
         }
-        super::super::print(&found)
+        crate::cli::print(&found)
     }
 }

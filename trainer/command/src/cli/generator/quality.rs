@@ -2,41 +2,46 @@
 
 use anyhow::{Result, bail};
 use std::path::PathBuf;
+use thisbut_generator::quality::{TableFour, TableOne, both_texts, table_four, table_one, texts_of};
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::embed;
 use thisbut_trainer::evaluate::{Scorer, cached_tokens, target_tokens};
 use thisbut_trainer::fsx;
-use thisbut_trainer::generator::quality::{TableFour, TableOne, both_texts, table_four, table_one, texts_of};
 use thisbut_trainer::retriever::Retriever;
 
-/// Check generated texts as the paper does: different words and lengths (Table I), beside a person's texts with --dataset;
-/// retrieval with the generated texts in the place of a person's (Table IVc) with --checkpoint.
+/// Measure generated texts as the paper does
+///
+/// Different words and lengths (the MTST paper's Table I), beside a person's texts with --dataset; retrieval with the generated
+/// texts in the place of a person's (Table IVc) with --checkpoint.
 #[derive(clap::Args)]
+#[command(after_help = "Example:
+  thisbut generator quality runs/triplets.jsonl --dataset data/fluent \\
+    --checkpoint runs/finetune/final.safetensors")]
 pub struct Args {
-    /// Generated triplets: a file of `thisbut generate`. For --checkpoint, of the data set's own pairs.
+    /// Generated triplets: a file of `thisbut generator generate`. For --checkpoint, of the data set's own pairs.
     triplets: PathBuf,
-    /// A data set with a person's texts.
+    /// The data set's folder, for a person's texts.
     #[arg(long)]
     dataset: Option<PathBuf>,
-    /// The data set's layout (default: told from its files).
-    #[arg(long, value_enum)]
+    /// The data set's layout [default: told from its files].
+    #[arg(long, value_enum, hide_short_help = true)]
     format: Option<Format>,
-    /// Whose texts and queries.
+    /// Which split's texts and queries.
     #[arg(long, value_enum, default_value = "val")]
     split: Split,
-    /// A retrieval model that answers both texts: a checkpoint of `thisbut finetune` or `thisbut pretrain`.
+    /// A checkpoint of `thisbut finetune` or `thisbut pretrain`, which answers both texts.
     #[arg(long, requires = "dataset")]
     checkpoint: Option<PathBuf>,
-    /// The cache of `thisbut features`.
-    #[arg(long)]
+    /// The cache of `thisbut features` [default: PRESET.features in the data set's folder].
+    #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
-    /// The folder of `fetch-weights`.
+    /// The folder of base weights.
     #[arg(long, default_value = "data/weights")]
     weights: PathBuf,
     /// Write the figures here as JSON.
-    #[arg(long)]
-    json: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", alias = "json")]
+    figures: Option<PathBuf>,
     /// What to compute on.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceKind,
@@ -56,7 +61,7 @@ impl Args {
                 // Words need no pictures; retrieval needs those of the cache only.
                 let options = LoadOptions { images_required: false, strict: false };
                 let (table, complaints) = DataSet::open(root, self.format)?.load(self.split, &options)?;
-                super::super::complain(&complaints, 20);
+                crate::cli::complain(&complaints, 20);
                 Some((format!("a person's, {}", self.split.name()), table))
             }
             None => None,
@@ -64,16 +69,16 @@ impl Args {
         let beside = annotated.as_ref().map(|(name, table)| (name.as_str(), table));
         let (texts, complaints) = table_one(&self.triplets, beside)?;
         super::complain(&complaints);
-        super::super::print(&texts)?;
+        crate::cli::print(&texts)?;
         let retrieval = match (&self.checkpoint, annotated) {
             (Some(path), Some((_, table))) => {
                 let found = self.retrieval(path, table)?;
-                super::super::print(&found)?;
+                crate::cli::print(&found)?;
                 Some(found)
             }
             _ => None,
         };
-        if let Some(path) = &self.json {
+        if let Some(path) = &self.figures {
             fsx::write_atomic(path, serde_json::to_string_pretty(&Answer { texts, retrieval })?.as_bytes())?;
         }
         Ok(())
@@ -85,7 +90,8 @@ impl Args {
         let (original, generated) = both_texts(table, &found);
         if original.triplets.is_empty() {
             bail!(
-                "{}: has no text for a pair of the split '{}'; generate with that split's pairs (docs/generator.md)",
+                "{}: has no text for a pair of the split '{}'; generate with that split's pairs \
+                 (docs/guides/text-generator.md)",
                 self.triplets.display(),
                 self.split.name()
             );
@@ -94,22 +100,21 @@ impl Args {
         let retriever = Retriever::load(checkpoint, &self.weights, &device)?;
         let cache = match (&self.features, &self.dataset) {
             (Some(path), _) => path.clone(),
-            (None, Some(root)) => super::super::features_path(root, retriever.config()),
+            (None, Some(root)) => crate::cli::features_path(root, retriever.config()),
             (None, None) => bail!("--features: give the cache of `thisbut features`"),
         };
         let features = retriever.features(&cache, &self.weights)?;
         let rows = embed::rows(&original, &features)?;
         let tokens = cached_tokens(&features, &rows, &device);
         let subject = retriever.subject(&tokens);
-        let bar = super::super::progress("images");
+        let bar = crate::cli::progress("images");
         let targets =
-            target_tokens(&subject, &original.gallery, &mut |done, all| super::super::advance(&bar, done, all))?;
+            target_tokens(&subject, &original.gallery, &mut |done, all| crate::cli::advance(&bar, done, all))?;
         bar.finish_and_clear();
         let scorer = Scorer::Exact(targets, retriever.config().target_tokens, retriever.config().projection);
-        let bar = super::super::progress("queries");
+        let bar = crate::cli::progress("queries");
         let tables = (&original, &generated);
-        let found =
-            table_four(&subject, tables, all, &scorer, &mut |done, all| super::super::advance(&bar, done, all))?;
+        let found = table_four(&subject, tables, all, &scorer, &mut |done, all| crate::cli::advance(&bar, done, all))?;
         bar.finish_and_clear();
         Ok(found)
     }

@@ -1,0 +1,196 @@
+//! Operators that burn modules call, and the scan of int8 rows. They know tensors and slices, and no model. Each operator has a portable form, composed of burn's own tensor operations, that runs on
+//! every device; on the CPU (Flex) a fused kernel computes the same values, with its own backward pass.
+//!
+//! burn's element-wise CPU operations run on one thread and build a tensor each; under autodiff a softmax is five of
+//! them and GELU is a scalar `erf`. The fused forms are what makes training and answering on a CPU practical.
+
+// The backward passes are for training; a build that only answers (the browser's) has no use for them.
+#![cfg_attr(not(feature = "autodiff"), allow(dead_code))]
+
+#[cfg(feature = "flex")]
+mod attention;
+#[cfg(feature = "flex")]
+mod cpu;
+#[cfg(feature = "flex")]
+mod decoder;
+#[cfg(feature = "flex")]
+mod extension;
+#[cfg(feature = "flex")]
+pub mod int8;
+#[cfg(feature = "flex")]
+mod likelihood;
+#[cfg(feature = "flex")]
+mod linear;
+mod math;
+mod portable;
+pub mod scan;
+
+use burn::tensor::Tensor;
+
+/// Whether the fused CPU kernels, which know f32 only, can take `x`.
+#[cfg(feature = "flex")]
+fn fused<const R: usize>(x: &Tensor<R>) -> bool {
+    let device = x.device();
+    #[cfg(feature = "autodiff")]
+    let device = device.inner();
+    x.dtype() == burn::tensor::DType::F32 && matches!(device.as_dispatch(), burn::backend::DispatchDevice::Flex(_))
+}
+
+/// Exact GELU, `x · Φ(x)`, element by element (BERT's `gelu`; not the tanh form).
+pub fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
+    #[cfg(feature = "flex")]
+    if fused(&x) {
+        return extension::gelu(x);
+    }
+    portable::gelu(x)
+}
+
+/// A linear map, `x · weight + bias`.
+///
+/// # Shapes
+/// - x `[R, inputs]`; weight `[inputs, outputs]`; bias `[outputs]`; result `[R, outputs]`
+pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if fused(&x) && fused(&weight) {
+        return linear::linear(x, weight, bias);
+    }
+    burn::tensor::module::linear(x, weight, bias)
+}
+
+/// Layer normalisation over the last dimension, `(x − mean) / sqrt(var + eps) · gamma + beta`.
+///
+/// # Shapes
+/// - x `[R, D]`; gamma, beta `[D]`; result `[R, D]` in gamma's precision, computed in f32
+pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if fused(&x) && fused(&gamma) {
+        return extension::layer_norm(x, gamma, beta, eps as f32);
+    }
+    portable::layer_norm(x, gamma, beta, eps)
+}
+
+/// Multi-head scaled dot-product attention without dropout on the weights; the softmax is computed in f32.
+///
+/// # Shapes
+/// - query `[B, n, D]`; key, value `[B, m, D]` with the heads side by side in D
+/// - bias `[B, m]`, added to the scores of every head and query (0 keeps a position, −10000 hides it, as in BERT)
+/// - result `[B, n, D]`
+pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, bias: Tensor<2>, heads: usize) -> Tensor<3> {
+    let heads = Heads { query: heads, key: heads, past: None };
+    #[cfg(feature = "flex")]
+    if fused(&query) {
+        return extension::attention(query, key, value, bias, heads);
+    }
+    portable::attention(query, key, value, bias, heads)
+}
+
+/// How attention is cut into heads, and what a query sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Heads {
+    /// Query heads.
+    pub query: usize,
+    /// Key and value heads; each serves `query / key` neighbouring query heads.
+    pub key: usize,
+    /// Causal attention: query i sees the keys up to `past + i`. `None`: all keys.
+    pub past: Option<usize>,
+}
+
+/// Grouped-query attention, causal where `heads` says so; the softmax is computed in f32.
+///
+/// # Shapes
+/// - query `[B, n, D]`; key, value `[B, m, D · key heads / query heads]`, heads side by side
+/// - bias `[B, m]`, added to the scores of every head and query
+/// - result `[B, n, D]`
+pub fn causal_attention(
+    query: Tensor<3>,
+    key: Tensor<3>,
+    value: Tensor<3>,
+    bias: Tensor<2>,
+    heads: Heads,
+) -> Tensor<3> {
+    #[cfg(feature = "flex")]
+    if fused(&query) {
+        return extension::attention(query, key, value, bias, heads);
+    }
+    portable::attention(query, key, value, bias, heads)
+}
+
+/// Root-mean-square normalisation over the last dimension, `x / sqrt(mean(x²) + eps) · gamma`.
+///
+/// # Shapes
+/// - x `[R, D]`; gamma `[D]`; result `[R, D]` in gamma's precision, computed in f32
+pub fn rms_norm(x: Tensor<2>, gamma: Tensor<1>, eps: f64) -> Tensor<2> {
+    #[cfg(feature = "flex")]
+    if fused(&x) && fused(&gamma) {
+        return decoder::rms_norm(x, gamma, eps as f32);
+    }
+    portable::rms_norm(x, gamma, eps)
+}
+
+/// `silu(gate) · up`, element by element.
+pub fn swiglu<const R: usize>(gate: Tensor<R>, up: Tensor<R>) -> Tensor<R> {
+    #[cfg(feature = "flex")]
+    if fused(&gate) && fused(&up) {
+        return decoder::swiglu(gate, up);
+    }
+    portable::swiglu(gate, up)
+}
+
+/// Rotary positions: each head's first half a and second half b become `a·cos − b·sin` and `b·cos + a·sin`.
+///
+/// # Shapes
+/// - x `[B, n, D]`, heads side by side; cos, sin `[B, n, D / heads / 2]` or `[1, n, ·]`; result `[B, n, D]`
+pub fn rotate(x: Tensor<3>, cos: Tensor<3>, sin: Tensor<3>, heads: usize) -> Tensor<3> {
+    #[cfg(feature = "flex")]
+    if fused(&x) && fused(&cos) {
+        return decoder::rotate(x, cos, sin, heads);
+    }
+    portable::rotate(x, cos, sin, heads)
+}
+
+/// The negative log-likelihood of each row's class under its softmax.
+///
+/// # Shapes
+/// - logits `[R, V]`; right, R classes below V; result `[R]`, in f32
+pub fn negative_log_likelihood(logits: Tensor<2>, right: &[u32]) -> Tensor<1> {
+    #[cfg(feature = "flex")]
+    if fused(&logits) && right.len() == logits.dims()[0] {
+        return likelihood::negative_log_likelihood(logits, &right.into());
+    }
+    portable::negative_log_likelihood(logits, right)
+}
+
+/// Which mask dropout draws.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mask {
+    /// Its seed.
+    pub seed: u64,
+    /// The place of `x`'s first row in the batch that it is part of.
+    pub first_row: u32,
+    /// Whether a device other than the CPU draws the CPU's mask too, rather than a faster one from its own generator.
+    pub by_row: bool,
+}
+
+/// Dropout with a seed of its own, so that a resumed run draws the same masks as an unbroken one.
+///
+/// Every element is kept with probability `1 − p` and scaled by `1 / (1 − p)`. The mask is a hash of the seed, the row (the
+/// first dimension, counted from `first_row`) and the element's place in the row: it depends neither on how a batch is cut
+/// into pieces nor on how far its rows are padded at their end. Without `by_row`, a device other than the CPU draws its mask
+/// from its own generator, which the trainer seeds each step.
+pub fn dropout<const R: usize>(x: Tensor<R>, p: f64, mask: Mask) -> Tensor<R> {
+    if p <= 0.0 {
+        return x;
+    }
+    let folded = (mask.seed ^ (mask.seed >> 32)) as u32;
+    #[cfg(feature = "flex")]
+    if fused(&x) {
+        return extension::dropout(x, p as f32, folded, mask.first_row);
+    }
+    match mask.by_row {
+        true => portable::dropout_by_row(x, p, folded, mask.first_row),
+        false => portable::dropout(x, p),
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests;

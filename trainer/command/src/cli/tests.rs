@@ -1,0 +1,147 @@
+//! The command line as a whole: every help fits a screen and has an example that parses, and a name has one meaning.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use super::{Cli, GROUPS, command};
+use clap::{Arg, Command, FromArgMatches};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Each command that is shown, with the words that call it.
+fn all() -> Vec<(Vec<String>, Command)> {
+    fn below(words: &[String], command: &Command, found: &mut Vec<(Vec<String>, Command)>) {
+        found.push((words.to_vec(), command.clone()));
+        for inner in command.get_subcommands().filter(|inner| !inner.is_hide_set()) {
+            let words: Vec<String> = words.iter().cloned().chain([inner.get_name().to_owned()]).collect();
+            below(&words, inner, found);
+        }
+    }
+    let mut found = Vec::new();
+    let mut root = command();
+    root.build();
+    below(&["thisbut".to_owned()], &root, &mut found);
+    found
+}
+
+/// What `-h` prints on a screen of 100 columns.
+fn short_help(words: &[String]) -> String {
+    let args = words.iter().cloned().chain(["-h".to_owned()]);
+    command().term_width(100).try_get_matches_from(args).unwrap_err().render().to_string()
+}
+
+/// The words of a line as a shell would split them: quotes hold words together.
+fn words(line: &str) -> Vec<String> {
+    let (mut found, mut word, mut quoted) = (Vec::new(), String::new(), false);
+    for c in line.chars() {
+        match c {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => found.extend((!word.is_empty()).then(|| std::mem::take(&mut word))),
+            c => word.push(c),
+        }
+    }
+    found.extend((!word.is_empty()).then_some(word));
+    found
+}
+
+/// The command lines of a help's example.
+fn examples(help: &str) -> Vec<String> {
+    let Some((_, text)) = help.split_once("Example:\n") else { return Vec::new() };
+    let text = text.replace("\\\n", " ");
+    text.lines().take_while(|line| line.starts_with("  ")).map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn every_help_fits_a_screen_and_ends_with_an_example() {
+    for (name, _) in all() {
+        let help = short_help(&name);
+        assert!(help.lines().count() <= 50, "{name:?}: {} lines\n{help}", help.lines().count());
+        for line in help.lines() {
+            assert!(line.chars().count() <= 120, "{name:?}: {line}");
+        }
+        assert!(!examples(&help).is_empty(), "{name:?} has no example:\n{help}");
+    }
+}
+
+#[test]
+fn every_example_parses_and_calls_its_command() {
+    for (name, _) in all() {
+        let lines = examples(&short_help(&name));
+        for line in &lines {
+            let line = line.split(" > ").next().unwrap_or(line);
+            let matches = command().try_get_matches_from(words(line)).map_err(|e| format!("{line}: {e}")).unwrap();
+            Cli::from_arg_matches(&matches).map_err(|e| format!("{line}: {e}")).unwrap();
+        }
+        assert!(lines.iter().any(|line| words(line).starts_with(&name)), "{name:?}: {lines:?}");
+    }
+}
+
+#[test]
+fn every_command_is_in_one_group() {
+    let listed: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+    let root = command();
+    let shown: BTreeSet<&str> = root.get_subcommands().filter(|c| !c.is_hide_set()).map(Command::get_name).collect();
+    assert_eq!(listed.iter().copied().collect::<BTreeSet<_>>(), shown);
+    assert_eq!(listed.len(), shown.len(), "a command stands in two groups");
+}
+
+/// What tells two meanings of a name apart: whether the option takes a value, and of which type.
+fn kind(arg: &Arg) -> String {
+    // `--bank` and `--bank=false` are a flag that a recipe's value may stand behind.
+    let value_needed = arg.get_num_args().is_none_or(|count| count.min_values() > 0);
+    match arg.get_action().takes_values() && value_needed {
+        true => format!("{:?}", arg.get_value_parser().type_id()),
+        false => "a flag".to_owned(),
+    }
+}
+
+#[test]
+fn an_option_takes_the_same_kind_of_value_in_every_command() {
+    // Which number formats a command can write or compute in is its own matter; the meaning is one.
+    let own = ["store", "precision"];
+    let mut kinds: BTreeMap<String, BTreeMap<String, Vec<String>>> = BTreeMap::new();
+    for (name, command) in all() {
+        for (arg, long) in command.get_arguments().filter_map(|arg| Some((arg, arg.get_long()?))) {
+            kinds.entry(long.to_owned()).or_default().entry(kind(arg)).or_default().push(name.join(" "));
+        }
+    }
+    for (long, kinds) in kinds.iter().filter(|(long, _)| !own.contains(&long.as_str())) {
+        assert!(kinds.len() == 1, "--{long}: {kinds:#?}");
+    }
+}
+
+#[test]
+fn defaults_are_shown_in_one_way() {
+    for (name, command) in all() {
+        for arg in command.get_arguments() {
+            let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+            assert!(!help.contains("(default"), "{name:?}: {help}");
+        }
+    }
+    let finetune = short_help(&["thisbut".to_owned(), "finetune".to_owned()]);
+    assert!(finetune.contains("Triplets a step, over all devices [default: 128]"), "{finetune}");
+    assert!(finetune.contains("λ, weight of t2t (SPRC: 0.4 for CIRR) [default: 0.4]"), "{finetune}");
+    let pretrain = short_help(&["thisbut".to_owned(), "pretrain".to_owned()]);
+    assert!(pretrain.contains("λ, weight of t2t (SPRC: 0.4 for CIRR) [default: 0.0]"), "{pretrain}");
+}
+
+#[test]
+fn yesterdays_spellings_are_read() {
+    for line in [
+        "fetch-weights --dir w --from x --generator",
+        "fetch blip2 --dir x",
+        "pairs --annotated d --most 5 --out p",
+        "generate --pairs p --generator g --features f --out o --temperature 1 --target-tokens 9 --round-trip c \
+         --round-trip-rank 3 --round-trip-both",
+        "generator train d --out o --form code --llm-precision int8 --rank 4 --triplets 9",
+        "evaluate d --checkpoint c --width 64 --tokens 8 --json j",
+        "export c --dataset d --precision q4 --tokens 4 --split-mb 32",
+        "export c --dataset d --width q4",
+        "import f --precision f32 --out o",
+        "index p --bundle b --limit 3 --out o",
+        "check d --limit 3",
+        "query --gallery-item 3 -k 5",
+        "generator score a --key k --json j",
+    ] {
+        let args = words(&format!("thisbut {line}"));
+        command().try_get_matches_from(args).map_err(|e| format!("{line}: {e}")).unwrap();
+    }
+}

@@ -1,0 +1,368 @@
+//! The round trip: a retrieval model must find the target from (reference, generated text).
+//!
+//! The gallery is every image of the pairs, the reference removed, in the order of the evaluators ([`thisbut_trainer::metrics::rank`]).
+//! A triplet stays when its target is among the first K; with `both`, also the reference from (target, reverse text). The
+//! target tokens of the gallery stay on the device, `images · N · P` f32; queries go through in batches.
+
+use super::filters::Row;
+use super::texts::{self, Complaints};
+use burn::tensor::Tensor;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::Write;
+use std::path::Path;
+use thisbut_model::method::similarity;
+use thisbut_model::text::Tokens;
+use thisbut_trainer::embed;
+use thisbut_trainer::error::{Result, TrainerError};
+use thisbut_trainer::features::Features;
+use thisbut_trainer::fsx;
+use thisbut_trainer::metrics::{Query, rank};
+use thisbut_trainer::retriever::Retriever;
+
+/// The rule's name in reports.
+pub const NAME: &str = "round-trip";
+/// Images embedded together, and queries.
+pub const BATCH: usize = 64;
+/// Images whose scores are computed together: with N = 32 and a batch of 64 queries that takes 34 MB.
+const CHUNK: usize = 4096;
+/// The ranks that a report says the share of.
+const RANKS: [usize; 11] = [1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000];
+
+/// What a triplet must fulfil.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// The last rank that is good enough, from 1.
+    pub rank: usize,
+    /// Whether the reverse text must find the reference too.
+    pub both: bool,
+}
+
+/// Where the model ranks what it should find, from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ranks {
+    /// The target, from (reference, generated text).
+    pub forward: u32,
+    /// The reference, from (target, reverse text), where it was asked for.
+    pub back: Option<u32>,
+}
+
+impl Ranks {
+    /// The worse of both.
+    fn worst(self) -> usize {
+        self.back.map_or(self.forward, |back| back.max(self.forward)) as usize
+    }
+}
+
+/// A triplet's words and images.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The reference's name.
+    pub reference: &'a str,
+    /// The target's name.
+    pub target: &'a str,
+    /// The text from the one to the other.
+    pub text: &'a str,
+    /// The text back.
+    pub back: &'a str,
+}
+
+impl<'a> From<&'a texts::Text> for Asked<'a> {
+    fn from(row: &'a texts::Text) -> Self {
+        let back = row.modifier_reversed.as_deref().unwrap_or_default();
+        Self { reference: &row.reference, target: &row.target, text: &row.modifier_generated, back }
+    }
+}
+
+impl<'a> From<&'a Row> for Asked<'a> {
+    fn from(row: &'a Row) -> Self {
+        let (text, back) = (&row.modifier_generated, &row.modifier_reversed);
+        Self { reference: &row.reference, target: &row.target, text, back }
+    }
+}
+
+/// How many triplets stay at a rank.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct KeptAt {
+    /// The rank.
+    pub rank: usize,
+    /// Triplets that would stay.
+    pub kept: usize,
+}
+
+/// What a round trip's report says of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    /// SHA-256 of the retrieval model's checkpoint.
+    pub checkpoint: String,
+    /// The last rank that was good enough.
+    pub rank: usize,
+    /// Whether the reverse text had to find the reference too.
+    pub both: bool,
+    /// Images that were ranked, the reference among them.
+    pub gallery: usize,
+    /// Triplets that would stay at other ranks, by the same rule: what to choose the rank from.
+    pub kept_at: Vec<KeptAt>,
+}
+
+/// Triplets by their rank, for [`About::kept_at`].
+#[derive(Clone, Debug, Default)]
+pub struct Counts([usize; RANKS.len()]);
+
+impl Counts {
+    /// Counts one.
+    pub fn add(&mut self, ranks: Ranks) {
+        for (count, _) in self.0.iter_mut().zip(RANKS).filter(|(_, rank)| ranks.worst() <= *rank) {
+            *count += 1;
+        }
+    }
+}
+
+/// A model and the gallery that it searches.
+pub struct RoundTrip<'a> {
+    retriever: &'a Retriever,
+    features: &'a Features,
+    rule: Rule,
+    positions: HashMap<String, u32>,
+    /// Target tokens `[images, N, P]` of the gallery's parts.
+    gallery: Vec<Tensor<3>>,
+}
+
+impl<'a> RoundTrip<'a> {
+    /// Embeds the gallery. Images that the cache lacks are left out of it.
+    ///
+    /// # Errors
+    /// When the rank is 0 or not below the gallery's size, or the device fails.
+    pub fn new(
+        retriever: &'a Retriever,
+        features: &'a Features,
+        images: BTreeSet<String>,
+        rule: Rule,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Self> {
+        let known: Vec<(String, usize)> =
+            images.into_iter().filter_map(|name| features.row(&name).ok().map(|row| (name, row))).collect();
+        // The reference is never ranked, so a rank of the whole gallery keeps everything.
+        if rule.rank == 0 || rule.rank + 1 >= known.len() {
+            let problem =
+                format!("rank {} over a gallery of {} images keeps nothing or everything", rule.rank, known.len());
+            let mend = "give a rank from 1 to the gallery's size less 2, and the triplets' own features";
+            return Err(TrainerError::settings("the round trip", problem, mend));
+        }
+        let mut gallery = Vec::new();
+        for (number, chunk) in known.chunks(CHUNK).enumerate() {
+            let mut parts = Vec::new();
+            for (done, batch) in chunk.chunks(BATCH).enumerate() {
+                let rows: Vec<usize> = batch.iter().map(|(_, row)| *row).collect();
+                let retrieval = &retriever.retrieval;
+                parts.push(retrieval.target(&retrieval.encoded(features.tokens(&rows, retrieval.device())))?);
+                progress(number * CHUNK + done * BATCH + rows.len(), known.len());
+            }
+            gallery.push(Tensor::cat(parts, 0));
+        }
+        let positions = (0..).zip(known).map(|(at, (name, _))| (name, at)).collect();
+        Ok(Self { retriever, features, rule, positions, gallery })
+    }
+
+    /// Whether an image can be asked for.
+    pub fn knows(&self, image: &str) -> bool {
+        self.positions.contains_key(image)
+    }
+
+    /// The rule.
+    pub fn rule(&self) -> Rule {
+        self.rule
+    }
+
+    /// Whether a triplet stays.
+    pub fn keeps(&self, ranks: Ranks) -> bool {
+        ranks.worst() <= self.rule.rank
+    }
+
+    /// What a report says.
+    pub fn about(&self, counts: &Counts) -> About {
+        let gallery = self.positions.len();
+        let kept_at = RANKS.into_iter().zip(counts.0).filter(|(rank, _)| rank + 1 < gallery);
+        About {
+            checkpoint: self.retriever.fingerprint.clone(),
+            rank: self.rule.rank,
+            both: self.rule.both,
+            gallery,
+            kept_at: kept_at.map(|(rank, kept)| KeptAt { rank, kept }).collect(),
+        }
+    }
+
+    /// What changes with everything that the outcome depends on, besides the texts.
+    pub fn fingerprint(&self) -> String {
+        let mut about = format!("{}\n{:?}\n", self.retriever.fingerprint, self.rule);
+        let mut names: Vec<&String> = self.positions.keys().collect();
+        names.sort_unstable();
+        names.iter().for_each(|name| about.push_str(&format!("{name}\n")));
+        fsx::sha256_hex(about.as_bytes())
+    }
+
+    /// The ranks of each triplet.
+    ///
+    /// # Errors
+    /// When the gallery lacks an image, when a triplet has one image twice, or the device fails.
+    pub fn ranks(&self, asked: &[Asked]) -> Result<Vec<Ranks>> {
+        let forward = self.found(&asked.iter().map(|a| (a.reference, a.text, a.target)).collect::<Vec<_>>())?;
+        let back = match self.rule.both {
+            true => self.found(&asked.iter().map(|a| (a.target, a.back, a.reference)).collect::<Vec<_>>())?,
+            false => Vec::new(),
+        };
+        let ranks = forward.into_iter().enumerate();
+        Ok(ranks.map(|(i, forward)| Ranks { forward, back: back.get(i).copied() }).collect())
+    }
+
+    /// The rank of each query's image, from 1.
+    fn found(&self, queries: &[(&str, &str, &str)]) -> Result<Vec<u32>> {
+        let mut out = Vec::with_capacity(queries.len());
+        for batch in queries.chunks(BATCH) {
+            let (mut rows, mut texts, mut places) = (Vec::new(), Vec::new(), Vec::new());
+            for (start, text, wanted) in batch {
+                rows.push(self.features.row(start)?);
+                texts.push(self.retriever.retrieval.texts().tokens(text));
+                places.push((self.position(start)?, self.position(wanted)?));
+            }
+            let scores = embed::read(self.scores(&rows, &texts)?)?;
+            let all = self.positions.len().max(1);
+            let ranks: Option<Vec<u32>> = scores
+                .par_chunks(all)
+                .zip(&places)
+                .map(|(scores, (start, wanted))| {
+                    let query = Query { exclude: Some(*start), ..Query::default() };
+                    rank::of_target(scores, &query, *wanted).map(|rank| rank as u32 + 1)
+                })
+                .collect();
+            let twice = || TrainerError::data("the triplets", "one image is both ends of a triplet", "leave it out");
+            out.extend(ranks.ok_or_else(twice)?);
+        }
+        Ok(out)
+    }
+
+    fn position(&self, image: &str) -> Result<u32> {
+        self.positions.get(image).copied().ok_or_else(|| {
+            TrainerError::data(image, "the gallery lacks this image", "give the feature cache of the pairs' data set")
+        })
+    }
+
+    /// Scores `[queries, gallery]`.
+    fn scores(&self, rows: &[usize], texts: &[Tokens]) -> Result<Tensor<2>> {
+        let retrieval = &self.retriever.retrieval;
+        let images = retrieval.encoded(self.features.tokens(rows, retrieval.device()));
+        let query = retrieval.query(Some(&images), &texts.iter().collect::<Vec<_>>())?;
+        let parts = self.gallery.iter().map(|targets| similarity(query.clone(), targets.clone())).collect();
+        Ok(Tensor::cat(parts, 1))
+    }
+}
+
+/// What a pass over a finished file gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Filtered {
+    /// Triplets that were read.
+    pub triplets: usize,
+    /// Triplets that stayed.
+    pub kept: usize,
+    /// Triplets left out, by rule.
+    pub left_out: BTreeMap<String, usize>,
+    /// Lines that could not be used and stand in neither file.
+    pub unusable: usize,
+    /// The round trip.
+    pub round_trip: About,
+}
+
+/// A left-out row's line: the row, the rule, and the ranks where there are some.
+///
+/// # Errors
+/// When the row is not a JSON object.
+pub fn left_out(line: &str, rule: &str, ranks: Option<Ranks>) -> serde_json::Result<String> {
+    let mut row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line)?;
+    row.insert("rule".into(), rule.into());
+    if let Some(ranks) = ranks {
+        row.insert("rank".into(), ranks.forward.into());
+        if let Some(back) = ranks.back {
+            row.insert("rank_reversed".into(), back.into());
+        }
+    }
+    serde_json::to_string(&row)
+}
+
+/// Reads the triplets of `path` and writes those that stay to `out`, byte for byte, the others to `….left-out.jsonl` and
+/// the counts to `….report.json` beside it.
+///
+/// # Errors
+/// When a file cannot be read or written, when no line can be used, or the device fails.
+pub fn filter(
+    trip: &RoundTrip,
+    path: &Path,
+    out: &Path,
+    progress: &mut dyn FnMut(usize),
+) -> Result<(Filtered, Complaints)> {
+    let (mut complaints, mut counts) = (Complaints::default(), Counts::default());
+    let (mut read, mut kept) = (0, 0);
+    let beside = |ending: &str| fsx::beside(out, ending);
+    fsx::write_atomic_from(&beside("left-out.jsonl"), |left, left_io| {
+        fsx::write_atomic_from(out, |stays, stays_io| {
+            let mut waiting: Vec<(String, texts::Text)> = Vec::with_capacity(BATCH);
+            let mut settle = |waiting: &mut Vec<(String, texts::Text)>| -> Result<()> {
+                let asked: Vec<Asked> = waiting.iter().map(|(_, text)| Asked::from(text)).collect();
+                for ((line, _), ranks) in waiting.iter().zip(trip.ranks(&asked)?) {
+                    counts.add(ranks);
+                    if trip.keeps(ranks) {
+                        kept += 1;
+                        writeln!(stays, "{line}").map_err(stays_io)?;
+                    } else {
+                        let line = left_out(line, NAME, Some(ranks)).map_err(std::io::Error::from).map_err(left_io)?;
+                        writeln!(left, "{line}").map_err(left_io)?;
+                    }
+                }
+                read += waiting.len();
+                waiting.clear();
+                progress(read);
+                Ok(())
+            };
+            texts::each(path, &mut |at, line, row| {
+                let usable = row.and_then(|text| usable(trip, text));
+                match usable {
+                    Ok(text) => waiting.push((line.to_owned(), text)),
+                    Err(problem) => {
+                        complaints.push(format!("{}, {at}", path.display()), format!("{problem}; in neither file"));
+                    }
+                }
+                if waiting.len() == BATCH { settle(&mut waiting) } else { Ok(()) }
+            })?;
+            if !waiting.is_empty() {
+                settle(&mut waiting)?;
+            }
+            complaints.refuse_all(
+                path,
+                read,
+                "give a file of `thisbut generator generate` and the features of its images",
+            )
+        })
+    })?;
+    let filtered = Filtered {
+        triplets: read,
+        kept,
+        left_out: BTreeMap::from([(NAME.to_owned(), read - kept)]),
+        unusable: complaints.count,
+        round_trip: trip.about(&counts),
+    };
+    let place = beside("report.json");
+    let json = serde_json::to_vec_pretty(&filtered)
+        .map_err(|e| TrainerError::checkpoint(place.display().to_string(), e.to_string(), "report this"))?;
+    fsx::write_atomic(&place, &json)?;
+    Ok((filtered, complaints))
+}
+
+fn usable(trip: &RoundTrip, text: texts::Text) -> Result<texts::Text, String> {
+    if let Some(name) = [&text.reference, &text.target].into_iter().find(|name| !trip.knows(name)) {
+        return Err(format!("the feature cache or the gallery has no image '{name}'"));
+    }
+    if trip.rule.both && text.modifier_reversed.is_none() {
+        return Err("there is no modifier_reversed, which both directions need".into());
+    }
+    Ok(text)
+}

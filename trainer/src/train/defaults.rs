@@ -1,0 +1,133 @@
+//! What a run does where neither the command line nor a recipe says otherwise: one table for the run and for the help.
+
+use super::objective::two_pass::Losses;
+use super::settings::{Precision, Schedule, Selection};
+use crate::device::DeviceKind;
+use clap::Arg;
+use serde::Serialize;
+
+/// Declares the table's type, its values, and how each of them reads in the help: as on the command line.
+macro_rules! table {
+    ($($field:ident: $kind:ty = $value:expr;)*) => {
+        /// A default for each choice that has one of its own; see [`super::choices::Choices`].
+        #[derive(Clone, Copy, Debug)]
+        pub struct Defaults {
+            $(#[allow(missing_docs, reason = "the choice of this name says it")] pub $field: $kind,)*
+        }
+
+        /// The defaults.
+        pub const DEFAULTS: Defaults = Defaults { $($field: $value,)* };
+
+        fn own(id: &str) -> Option<String> {
+            match id {
+                $(stringify!($field) => written(&DEFAULTS.$field),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+table! {
+    preset: &'static str = "web-s";
+    losses: Losses = Losses::Ptha;
+    t2t: f64 = 0.4;
+    p2p: f64 = 0.5;
+    label_smoothing: f64 = 0.0;
+    bank: bool = false;
+    keep_false_negatives: bool = false;
+    steps: usize = 1500;
+    learning_rate: f64 = 8e-4;
+    warmup: usize = 100;
+    schedule: Schedule = Schedule::Cosine;
+    div_factor: f64 = 25.0;
+    weight_decay: f64 = 0.05;
+    clip: f64 = 1.0;
+    train_words: bool = false;
+    batch: usize = 128;
+    sub_batch: usize = 0;
+    group: usize = 4;
+    unchanged: f64 = 0.0;
+    seed: u64 = 1;
+    device: DeviceKind = DeviceKind::Cpu;
+    devices: usize = 1;
+    precision: Precision = Precision::F32;
+    validate_every: usize = 200;
+    validate_queries: usize = 600;
+    selection: Selection = Selection::Own;
+    checkpoint_every: usize = 50;
+}
+
+/// Choices whose default is what something else says.
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("read_out", "the preset's"),
+    ("second_pass_mask", "the preset's"),
+    ("own_second_pass", "the preset's"),
+    ("dropout", "the preset's"),
+    ("temperature", "the starting weights'"),
+    ("schedule_steps", "those of the run"),
+];
+
+/// A value as the command line takes it.
+fn written(value: &impl Serialize) -> Option<String> {
+    match serde_json::to_value(value).ok()? {
+        serde_json::Value::String(word) => Some(word),
+        number => Some(number.to_string()),
+    }
+}
+
+/// The default of a choice as the help shows it; `id` is the field's name.
+pub fn shown(id: &str) -> Option<String> {
+    let elsewhere = ELSEWHERE.iter().find(|(name, _)| *name == id).map(|(_, words)| (*words).to_owned());
+    own(id).or(elsewhere)
+}
+
+/// `arg` with `[default: …]` behind its help, as clap shows a default that it knows of. Clap itself must not know these: it
+/// would fill them in, and a recipe's values would never be looked at.
+pub fn show(arg: Arg, default: &str) -> Arg {
+    let with = |text: String| format!("{text} [default: {default}]");
+    let (short, long) = (arg.get_help().map(ToString::to_string), arg.get_long_help().map(ToString::to_string));
+    let arg = match short {
+        Some(text) => arg.help(with(text)),
+        None => arg,
+    };
+    match long {
+        Some(text) => arg.long_help(with(text)),
+        None => arg,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::super::choices::Choices;
+    use super::*;
+    use clap::{ArgAction, Args, Command, FromArgMatches};
+
+    fn parsed(command: Command, args: &[String]) -> Choices {
+        Choices::from_arg_matches(&command.try_get_matches_from(args).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_the_help_calls_the_default_changes_nothing_when_it_is_given() {
+        let command = || Choices::augment_args(Command::new("finetune"));
+        let mut given = vec!["finetune".to_owned()];
+        let mut without = Vec::new();
+        for arg in command().get_arguments() {
+            let id = arg.get_id().as_str();
+            assert!(matches!(arg.get_action(), ArgAction::Set), "{id}");
+            match own(id) {
+                Some(value) => given.push(format!("--{}={value}", arg.get_long().unwrap())),
+                None => without.push(id.to_owned()),
+            }
+        }
+        let choices = parsed(command(), &given);
+        let none = parsed(command(), &["finetune".to_owned()]);
+        assert_eq!(choices.settings(1000).unwrap(), none.settings(1000).unwrap());
+        assert_eq!(choices.preset(), none.preset());
+        assert_eq!(none, Choices::default(), "the parser fills nothing in");
+        // The rest have no default of their own: an epoch's count stands in the place of steps.
+        without.retain(|id| !id.ends_with("epochs") && !ELSEWHERE.iter().any(|(name, _)| name == id));
+        assert!(without.is_empty(), "no default is shown for {without:?}");
+    }
+}
