@@ -29,7 +29,7 @@ function copy(from, to) {
 
 /** What `trunk build` does with www/index.html: copies what its links name, and leaves the links out. */
 function page() {
-  const LINK = /\s*<link data-trunk rel="copy-(?:file|dir)" href="([^"]+)" \/>/g;
+  const LINK = /<link data-trunk rel="copy-(?:file|dir)" href="([^"]+)" \/>/g;
   const html = readFileSync("www/index.html", "utf8");
   for (const [, path] of html.matchAll(LINK)) copy(join("www", path), join(site, path));
   put(join(site, "index.html"), html.replace(LINK, ""));
