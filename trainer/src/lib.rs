@@ -22,7 +22,6 @@ pub mod page;
 pub mod pairs;
 pub mod partial;
 pub mod plot;
-pub mod prepare;
 pub mod publish;
 pub mod query;
 pub mod report;

@@ -38,8 +38,11 @@ fn collect(root: &Path, folder: &Path, deep: bool, found: &mut BTreeMap<PathBuf,
     }
 }
 
-/// A document's lines outside and inside its code blocks, each with its number from 1.
-fn split(text: &str) -> (Vec<(usize, &str)>, Vec<(usize, &str)>) {
+/// Lines with their numbers from 1.
+type Lines<'a> = Vec<(usize, &'a str)>;
+
+/// A document's lines outside and inside its code blocks.
+fn split(text: &str) -> (Lines<'_>, Lines<'_>) {
     let (mut prose, mut code, mut inside) = (Vec::new(), Vec::new(), false);
     for (at, line) in text.lines().enumerate() {
         match line.starts_with("```") {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use std::path::PathBuf;
-use thisbut_trainer::prepare::fluent::{self, FluentOptions};
+use thisbut_fluent::FluentOptions;
 
 /// Make a data set that this command can make by itself
 #[derive(clap::Args)]
@@ -59,7 +59,7 @@ impl Args {
             val_queries: args.val,
             test_queries: args.test,
         };
-        let report = fluent::prepare(&options, &mut |line| super::note(line))?;
+        let report = thisbut_fluent::prepare(&options, &mut |line| super::note(line))?;
         super::print(report.table())
     }
 }

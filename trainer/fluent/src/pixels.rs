@@ -1,9 +1,9 @@
 //! What the pixels say: images that look the same, and which skin tone a file really shows.
 
-use crate::error::{Result, TrainerError};
-use crate::fsx;
 use rayon::prelude::*;
 use std::path::Path;
+use thisbut_trainer::error::{Result, TrainerError};
+use thisbut_trainer::fsx;
 
 /// Side of the comparison grid.
 pub const GRID: usize = 32;

@@ -21,12 +21,12 @@ pub mod write;
 #[cfg(test)]
 mod tests;
 
-use crate::error::{Result, TrainerError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 pub use report::FluentReport;
 use std::path::PathBuf;
+use thisbut_trainer::error::{Result, TrainerError};
 
 /// What `prepare fluent` is asked to do.
 #[derive(Clone, Debug)]

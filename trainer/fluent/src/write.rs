@@ -3,13 +3,13 @@
 use super::plan::Query;
 use super::subsets::Pools;
 use super::world::World;
-use crate::error::{Result, TrainerError};
-use crate::fsx;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use thisbut_trainer::error::{Result, TrainerError};
+use thisbut_trainer::fsx;
 
 /// CIRR's subset fields.
 #[derive(Clone, Debug, Serialize)]

@@ -370,8 +370,10 @@ fn prepares_a_whole_data_set_the_same_way_twice() {
     assert_eq!(report.splits["train"].all.triplets, train.len());
 
     // And CIRR's loader reads it.
-    for (split, count) in [(crate::data::Split::Train, train.len()), (crate::data::Split::Test, test.len())] {
-        let (table, complaints) = crate::data::cirr::load(&root, split, &Default::default()).unwrap();
+    for (split, count) in
+        [(thisbut_trainer::data::Split::Train, train.len()), (thisbut_trainer::data::Split::Test, test.len())]
+    {
+        let (table, complaints) = thisbut_trainer::data::cirr::load(&root, split, &Default::default()).unwrap();
         assert!(complaints.is_empty());
         assert_eq!(table.triplets.len(), count);
     }

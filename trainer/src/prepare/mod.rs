@@ -1,3 +1,0 @@
-//! Data sets that this tool can make by itself.
-
-pub mod fluent;
