@@ -56,7 +56,7 @@ pub async fn load(request: JsValue, progress: Function) -> Result<JsValue, JsVal
     .map_err(WebError::into_js)
 }
 
-/// Answers one message of the page: see [`protocol::Request`].
+/// Answers one message of the page: see `protocol::Request`.
 ///
 /// # Errors
 /// `{kind, message, mend}`.
