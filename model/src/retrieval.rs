@@ -175,10 +175,7 @@ impl Retrieval {
     /// [`ModelError::Query`] when there are not as many pictures as texts.
     pub fn query(&self, images: Option<&EncodedImages>, texts: &[&Tokens]) -> Result<Tensor<2>> {
         if let Some(images) = images.filter(|images| images.count != texts.len()) {
-            return Err(ModelError::Query {
-                problem: format!("there are {} images for {} texts", images.count, texts.len()),
-                mend: "give one image for each text".into(),
-            });
+            return Err(unpaired(images.count, texts.len()));
         }
         let batch = self.texts.batch(texts.iter().copied(), &self.device);
         self.method.query(images.map(|images| &images.images), &batch, &Noise::off())
@@ -217,17 +214,22 @@ impl Retrieval {
         };
         let row = |(at, tokens): (usize, &&Tokens)| {
             let (from, width) = if tokens.is_empty() { (&alike, n * p) } else { (&asked, p) };
-            from.chunks_exact(width).nth(at).map(<[f32]>::to_vec).ok_or_else(|| ModelError::Query {
-                problem: format!("there are {} images for {} texts", images.map_or(0, |i| i.count), texts.len()),
-                mend: "give one image for each text".into(),
-            })
+            let missing = || unpaired(images.map_or(0, |images| images.count), texts.len());
+            from.chunks_exact(width).nth(at).map(<[f32]>::to_vec).ok_or_else(missing)
         };
         texts.iter().enumerate().map(row).collect()
     }
 }
 
+fn unpaired(images: usize, texts: usize) -> ModelError {
+    ModelError::Query {
+        problem: format!("there are {images} images for {texts} texts"),
+        mend: "give one image for each text".into(),
+    }
+}
+
 /// A tensor's values, row by row.
-pub(crate) async fn read<const R: usize>(x: Tensor<R>, stage: &str) -> Result<Vec<f32>> {
+async fn read<const R: usize>(x: Tensor<R>, stage: &str) -> Result<Vec<f32>> {
     let failed = |problem: String| ModelError::Device {
         place: stage.to_owned(),
         problem: format!("the device did not answer ({problem})"),
