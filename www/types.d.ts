@@ -70,7 +70,7 @@ export interface Questions {
   encode: { asks: { key: string } & Pixels; answers: Encoded };
   refer: { asks: { key: string; index: number }; answers: Encoded };
   query: {
-    asks: { key: string | null; exclude: number | null; text: string; limit: number };
+    asks: { key: string | null; chosen: number | null; text: string; limit: number };
     answers: { hits: Item[]; timings: { compose: number; search: number } };
   };
   browse: { asks: { offset: number; limit: number }; answers: { items: Item[]; total: number } };

@@ -16,6 +16,12 @@ const SAME: f32 = 0.9999;
 /// Score from which on an image is looked at more closely: rounding moves a score by a few thousandths.
 const ALIKE: f32 = 0.99;
 
+/// A picture that a query starts from, and the gallery images that are this picture.
+pub struct Reference {
+    image: EncodedImages,
+    same: Vec<u32>,
+}
+
 /// A model and a gallery on one device.
 pub struct Engine {
     retrieval: Retrieval,
@@ -85,12 +91,33 @@ impl Engine {
         Ok(rows.swap_remove(0))
     }
 
-    /// Gallery images that are this very picture: every target token has its twin there. They answer "this", not "this,
-    /// but …", so a search excludes them.
+    /// [`Engine::compose`] from a picture that was looked for in the gallery.
+    ///
+    /// # Errors
+    /// As [`Engine::compose`].
+    pub async fn compose_from(&self, reference: Option<&Reference>, text: &str) -> Result<Vec<f32>> {
+        self.compose(reference.map(|reference| &reference.image), text).await
+    }
+
+    /// Looks for a picture in the gallery, so that queries can start from it.
     ///
     /// # Errors
     /// [`ModelError::Device`] when the device does not answer.
-    pub async fn same_images(&self, image: &EncodedImages) -> Result<Vec<u32>> {
+    pub async fn reference(&self, image: EncodedImages) -> Result<Reference> {
+        let same = self.same_images(&image).await?;
+        Ok(Reference { image, same })
+    }
+
+    /// The gallery images that do not answer a query. `chosen`, the gallery image that a visitor took as the reference, never
+    /// does. With a text no image that is the reference does: it answers "this", not "this, but …". Without a text an
+    /// uploaded picture finds itself.
+    pub fn excluded(reference: Option<&Reference>, chosen: Option<u32>, text: &str) -> Vec<u32> {
+        let same = reference.filter(|_| !text.trim().is_empty()).map(|reference| &reference.same[..]);
+        chosen.iter().chain(same.into_iter().flatten()).copied().collect()
+    }
+
+    /// Gallery images that are this very picture: every target token has its twin there.
+    async fn same_images(&self, image: &EncodedImages) -> Result<Vec<u32>> {
         let tokens = self.retrieval.target_rows(image).await?;
         let p = self.config().projection;
         let Some(first) = tokens.get(..p) else { return Ok(Vec::new()) };

@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use thisbut_model::RetrievalConfig;
+use thisbut_model::config::TextConfig;
 use thisbut_model::text::TextReader;
 use thisbut_trainer::data::table::{Table, Triplet};
 use thisbut_trainer::embed::Tokenized;
@@ -71,7 +72,7 @@ fn measured(settings: &Settings, config: &RetrievalConfig, table: &Table, texts:
     let before = NOW.load(Relaxed);
     PEAK.store(before, Relaxed);
     let autodiff = device.clone().autodiff();
-    let ObjectiveSettings::TwoPass(own) = &settings.objective;
+    let own = settings.objective.two_pass().unwrap();
     let mut objective = TwoPassObjective::new(own, config).unwrap();
     let mut learner = Learner::new(objective.model(&autodiff).unwrap(), config, &settings.groups_in_force(), &autodiff);
     objective.prepare(&learner.model, &context, &device).unwrap();
@@ -87,14 +88,13 @@ fn measured(settings: &Settings, config: &RetrievalConfig, table: &Table, texts:
 
 #[test]
 fn the_estimate_is_near_the_measured_peak() {
-    let json = |width: usize, layers: usize, intermediate: usize, vocabulary: usize| {
-        let text = RetrievalConfig::PRESETS[0].1.to_owned();
-        let text = text
-            .replace("\"width\": 32", &format!("\"width\": {width}"))
-            .replace("\"layers\": 2", &format!("\"layers\": {layers}"));
-        let text = text.replace("\"intermediate\": 64", &format!("\"intermediate\": {intermediate}"));
-        RetrievalConfig::parse(&text.replace("\"vocabulary\": 2048", &format!("\"vocabulary\": {vocabulary}")), "test")
-            .unwrap()
+    let model = |width: usize, layers: usize, intermediate: usize, vocabulary: usize| {
+        let mut config = RetrievalConfig::preset("tiny").unwrap();
+        config.text = TextConfig::WordPiece { vocabulary, length: config.text.length() };
+        let q = &mut config.two_pass_mut().unwrap().qformer;
+        (q.width, q.layers, q.intermediate) = (width, layers, intermediate);
+        config.check("test").unwrap();
+        config
     };
     let table = Table {
         triplets: (0..64)
@@ -117,7 +117,7 @@ fn the_estimate_is_near_the_measured_peak() {
         ..Table::default()
     };
 
-    let (deep, heavy) = (json(64, 6, 256, 100), json(192, 2, 768, 6000));
+    let (deep, heavy) = (model(64, 6, 256, 100), model(192, 2, 768, 6000));
     let base = Settings { batch: 48, ..Settings::sprc() };
     let with = |own: TwoPassSettings| Settings { objective: ObjectiveSettings::TwoPass(own), ..base.clone() };
     let sprc = TwoPassSettings { keep_false_negatives: false, ..TwoPassSettings::sprc() };

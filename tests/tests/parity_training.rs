@@ -2,10 +2,11 @@
 //! Golden values and where they come from: `tests/golden/qformer.py`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::Param;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use thisbut_model::method::{TwoPass, similarity};
 use thisbut_model::nn::Noise;
+use thisbut_model::weights::named::{self, Visitor};
 use thisbut_model::weights::{self, Tensors};
 use thisbut_tests::small_qformer::{batch, config, model, values};
 use thisbut_tests::upstream::{Golden, Outcome, Table, golden_json, numbers};
@@ -15,28 +16,17 @@ use thisbut_trainer::train::settings::Settings;
 
 /// Every parameter's gradient under our names.
 fn gradients(model: &TwoPass, grads: &Gradients) -> Outcome<Tensors> {
-    struct Collect<'a> {
-        path: Vec<String>,
-        grads: &'a Gradients,
-        found: Vec<(String, TensorData)>,
-    }
-    impl ModuleVisitor for Collect<'_> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            if let Some(grad) = param.val().grad(self.grads) {
-                self.found.push((self.path.join("."), grad.into_data()));
+    struct Collect<'a>(&'a Gradients, Vec<(String, TensorData)>);
+    impl Visitor for Collect<'_> {
+        fn see<const D: usize>(&mut self, name: String, param: &Param<Tensor<D>>) {
+            if let Some(grad) = param.val().grad(self.0) {
+                self.1.push((name, grad.into_data()));
             }
         }
     }
-    let mut collect = Collect { path: Vec::new(), grads, found: Vec::new() };
-    model.visit(&mut collect);
+    let collected = named::visit(model, "", Collect(grads, Vec::new())).1;
     let mut found = Tensors::new();
-    for (name, data) in collect.found {
+    for (name, data) in collected {
         let values = data.try_to_vec::<f32>().map_err(|e| format!("{name}: {e:?}"))?;
         found.insert(name, (data.shape().to_vec(), values));
     }

@@ -52,7 +52,7 @@ fn evaluation_ranks_as_the_engine_does() {
     let engine = bundle.engine(&device).unwrap();
     let numbers = bundle.numbers(&table).expect("the shipped gallery has every image of the collection");
 
-    let encoded = Encoded::new(engine.retrieval(), &table, &mut |_, _| {}).unwrap();
+    let encoded = Encoded::new(engine.retrieval(), &table, false, &mut |_, _| {}).unwrap();
     let tokens = |images: &[u32]| -> Result<Tensor<3>, TrainerError> { Ok(encoded.tokens(images, &device)) };
     let subject = Subject { retrieval: engine.retrieval(), tokens: &tokens };
     let scorer = Scorer::Shipped(bundle.gallery().unwrap(), numbers.clone());

@@ -4,7 +4,6 @@ use crate::error::{Result, TrainerError};
 use nalgebra::{DMatrix, SymmetricEigen};
 use rayon::prelude::*;
 use thisbut_model::RetrievalConfig;
-use thisbut_model::config::MethodConfig;
 use thisbut_model::weights::Tensors;
 
 /// Steps of the QR iteration; each dimension needs two or three.
@@ -34,7 +33,8 @@ pub fn fold_words(config: &mut RetrievalConfig, tensors: &mut Tensors, prefix: &
 
 /// The configuration after [`fold_words`]; whether that changes anything.
 pub fn fold_shape(config: &mut RetrievalConfig) -> bool {
-    let MethodConfig::TwoPass(own) = &mut config.method;
+    // Only a Q-Former has a map behind its words.
+    let Ok(own) = config.two_pass_mut() else { return false };
     // A second Q-Former of its own has its own map too; such models are as wide as their words.
     let folds = !own.own_second_pass && own.qformer.word_width.is_some_and(|width| width > own.qformer.width);
     if folds {

@@ -8,8 +8,8 @@ use crate::metrics::{Query, rank};
 use crate::report::Report;
 use burn::tensor::{Device, Tensor, TensorData};
 use pollster::block_on;
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use thisbut_model::Retrieval;
 use thisbut_model::gallery::Gallery;
 use thisbut_model::text::Tokens;
@@ -235,20 +235,32 @@ fn text_row(retrieval: &Retrieval, tokens: &Tokens) -> Result<Vec<f32>> {
 pub struct Encoded {
     tokens: Vec<f32>,
     shape: [usize; 2],
+    /// Where an image of the table has its tokens.
+    places: BTreeMap<u32, usize>,
 }
 
 impl Encoded {
-    /// Encodes the pictures of `table` with the model's own encoder.
+    /// Encodes the pictures that the queries of `table` start from, and with `gallery` those that it ranks, with the model's
+    /// own encoder.
     ///
     /// # Errors
     /// When an image cannot be used or the device fails.
-    pub fn new(retrieval: &Retrieval, table: &Table, progress: &mut dyn FnMut(usize, usize)) -> Result<Self> {
+    pub fn new(
+        retrieval: &Retrieval,
+        table: &Table,
+        gallery: bool,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Self> {
         let config = retrieval.config();
-        let mut tokens = Vec::with_capacity(table.images.len() * config.image_tokens() * config.image_width());
-        for (done, images) in table.images.chunks(8).enumerate() {
+        let ranked = if gallery { &table.gallery[..] } else { &[] };
+        let references = table.triplets.iter().map(|triplet| triplet.reference);
+        let needed: BTreeSet<u32> = references.chain(ranked.iter().copied()).collect();
+        let needed: Vec<u32> = needed.into_iter().collect();
+        let mut tokens = Vec::with_capacity(needed.len() * config.image_tokens() * config.image_width());
+        for (done, images) in needed.chunks(8).enumerate() {
             let mut pixels = Vec::new();
             for image in images {
-                pixels.extend(crate::features::prepare(&image.path, &config.preprocess)?);
+                pixels.extend(crate::features::prepare(&table.images[*image as usize].path, &config.preprocess)?);
             }
             tokens.extend(crate::features::encode(
                 retrieval.encoder()?,
@@ -257,16 +269,24 @@ impl Encoded {
                 config,
                 retrieval.device(),
             )?);
-            progress(done * 8 + images.len(), table.images.len());
+            progress(done * 8 + images.len(), needed.len());
         }
-        Ok(Self { tokens, shape: [config.image_tokens(), config.image_width()] })
+        let places = needed.into_iter().zip(0..).collect();
+        Ok(Self { tokens, shape: [config.image_tokens(), config.image_width()], places })
     }
 
     /// Tokens of some images.
+    ///
+    /// # Panics
+    /// When one of them was not encoded.
     pub fn tokens(&self, images: &[u32], device: &Device) -> Tensor<3> {
         let [t, c] = self.shape;
-        let values: Vec<f32> =
-            images.iter().flat_map(|i| &self.tokens[*i as usize * t * c..(*i as usize + 1) * t * c]).copied().collect();
+        let values: Vec<f32> = images
+            .iter()
+            .map(|image| self.places[image])
+            .flat_map(|at| &self.tokens[at * t * c..(at + 1) * t * c])
+            .copied()
+            .collect();
         Tensor::from_data(TensorData::new(values, [images.len(), t, c]), device)
     }
 }

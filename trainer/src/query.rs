@@ -68,7 +68,7 @@ impl Asker {
                 "say what should be different, or leave the text out to find similar images",
             ));
         }
-        let (encoded, exclude) = match reference {
+        let (encoded, chosen) = match reference {
             Some(Reference::File(path)) => (Some(self.encode(path)?), None),
             Some(Reference::Gallery(id)) => {
                 let (at, meta) = self.find(id)?;
@@ -82,12 +82,11 @@ impl Asker {
             }
             None => (None, None),
         };
-        let query = block_on(self.engine.compose(encoded.as_ref(), text.unwrap_or_default()))?;
-        let mut exclude: Vec<u32> = exclude.into_iter().collect();
-        if let (Some(image), Some(_)) = (&encoded, text) {
-            exclude.extend(block_on(self.engine.same_images(image))?);
-        }
-        let hits = self.engine.search(&query, k, &exclude)?;
+        // An empty text is none: the image alone asks.
+        let text = text.unwrap_or_default();
+        let shown = encoded.map(|image| block_on(self.engine.reference(image))).transpose()?;
+        let query = block_on(self.engine.compose_from(shown.as_ref(), text))?;
+        let hits = self.engine.search(&query, k, &Engine::excluded(shown.as_ref(), chosen, text))?;
         Ok((1..)
             .zip(hits)
             .filter_map(|(rank, hit)| {

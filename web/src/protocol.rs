@@ -64,8 +64,8 @@ pub struct Refer {
 pub struct Query {
     /// An encoded image, or none for a search by words alone.
     pub key: Option<String>,
-    /// A gallery item that is not wanted among the results: the reference itself.
-    pub exclude: Option<usize>,
+    /// The gallery item that was chosen as the reference.
+    pub chosen: Option<u32>,
     /// The modifier; empty means similar images.
     #[serde(default)]
     pub text: String,

@@ -11,7 +11,7 @@ use js_sys::Function;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use thisbut_model::engine::Engine;
+use thisbut_model::engine::{Engine, Reference};
 use thisbut_model::gallery::{Chunk, Hit, ImageMeta};
 use thisbut_model::image::Rgba;
 use thisbut_model::retrieval::EncodedImages;
@@ -25,13 +25,6 @@ const MOST: usize = 500;
 /// Rounds of [`Session::measure`]; the first warms up.
 const ROUNDS: usize = 4;
 
-/// A picture that the visitor showed or chose.
-struct Shown {
-    image: EncodedImages,
-    /// Gallery images that are this picture.
-    same: Vec<u32>,
-}
-
 /// The engine with the texts and pictures around it.
 pub struct Session {
     engine: Engine,
@@ -39,7 +32,7 @@ pub struct Session {
     bundle: String,
     pictures: String,
     store: Store,
-    kept: RefCell<VecDeque<(String, Rc<Shown>)>>,
+    kept: RefCell<VecDeque<(String, Rc<Reference>)>>,
 }
 
 impl Session {
@@ -89,7 +82,7 @@ impl Session {
         Some(Item { index, title: meta.title.clone(), image, tags: meta.tags.clone(), score })
     }
 
-    fn shown(&self, key: &str) -> WebResult<Rc<Shown>> {
+    fn shown(&self, key: &str) -> WebResult<Rc<Reference>> {
         let mut kept = self.kept.borrow_mut();
         let at = kept.iter().position(|(known, _)| known == key);
         let found = at.and_then(|at| kept.remove(at)).ok_or_else(|| {
@@ -127,10 +120,10 @@ impl Session {
     }
 
     async fn keep(&self, name: String, encoded: EncodedImages, began: f64) -> WebResult<Encoded> {
-        let same = self.engine.same_images(&encoded).await?;
+        let reference = self.engine.reference(encoded).await?;
         let mut kept = self.kept.borrow_mut();
         kept.retain(|(key, _)| *key != name);
-        kept.push_back((name, Rc::new(Shown { image: encoded, same })));
+        kept.push_back((name, Rc::new(reference)));
         let mut dropped = Vec::new();
         while kept.len() > KEPT {
             dropped.extend(kept.pop_front().map(|(key, _)| key));
@@ -145,12 +138,9 @@ impl Session {
     pub async fn query(&self, query: Query) -> WebResult<Found> {
         let began = now();
         let shown = query.key.as_deref().map(|key| self.shown(key)).transpose()?;
-        let vector = self.engine.compose(shown.as_ref().map(|shown| &shown.image), &query.text).await?;
+        let vector = self.engine.compose_from(shown.as_deref(), &query.text).await?;
         let composed = now();
-        let mut exclude: Vec<u32> = query.exclude.and_then(|index| u32::try_from(index).ok()).into_iter().collect();
-        if let Some(shown) = shown.filter(|_| !query.text.trim().is_empty()) {
-            exclude.extend(&shown.same);
-        }
+        let exclude = Engine::excluded(shown.as_deref(), query.chosen, &query.text);
         let hits = self.engine.search(&vector, query.limit.min(MOST), &exclude)?;
         let hits = hits.iter().filter_map(|Hit { index, score }| self.item(*index as usize, Some(*score))).collect();
         Ok(Found { hits, timings: QueryTimings { compose: composed - began, search: now() - composed } })

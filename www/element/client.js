@@ -196,7 +196,7 @@ export class Client extends EventTarget {
   query({ image, text, limit }) {
     return this.robust(async (link) => {
       const encode = image ? await this.encode(link, image) : 0;
-      const body = { key: image?.key ?? null, exclude: image?.item ?? null, text, limit };
+      const body = { key: image?.key ?? null, chosen: image?.item ?? null, text, limit };
       const found = await link.ask("query", body, { quiet: this.options.timeout });
       return { ...found, timings: { ...found.timings, image: encode } };
     });

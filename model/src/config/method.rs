@@ -29,6 +29,12 @@ pub trait FamilyConfig {
     /// Dropout during training.
     fn dropout(&self) -> f64;
 
+    /// Sets [`FamilyConfig::dropout`].
+    fn set_dropout(&mut self, share: f64);
+
+    /// Sets τ at the start.
+    fn set_temperature(&mut self, temperature: f64);
+
     /// Whether the method reads every text at its full length L, padding too.
     fn reads_padding(&self) -> bool;
 
@@ -40,6 +46,13 @@ pub trait FamilyConfig {
 impl MethodConfig {
     /// The family's own configuration.
     pub fn family(&self) -> &dyn FamilyConfig {
+        match self {
+            Self::TwoPass(config) => config,
+        }
+    }
+
+    /// As [`MethodConfig::family`], to be changed.
+    pub fn family_mut(&mut self) -> &mut dyn FamilyConfig {
         match self {
             Self::TwoPass(config) => config,
         }

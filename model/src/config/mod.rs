@@ -52,14 +52,8 @@ fn check_counts(place: &str, counts: &[(&str, usize)]) -> Result<()> {
 }
 
 impl RetrievalConfig {
-    /// The presets that ship with the crate: name and JSON text.
-    pub const PRESETS: [(&'static str, &'static str); 5] = [
-        ("tiny", include_str!("../../configs/tiny.json")),
-        ("web-s", include_str!("../../configs/web-s.json")),
-        ("web-xs", include_str!("../../configs/web-xs.json")),
-        ("blip2-vit-g", include_str!("../../configs/blip2-vit-g.json")),
-        ("blip2-vit-l", include_str!("../../configs/blip2-vit-l.json")),
-    ];
+    /// The presets that ship with the crate, name and JSON text: the files of `configs/`, in the order of their names.
+    pub const PRESETS: &'static [(&'static str, &'static str)] = include!(concat!(env!("OUT_DIR"), "/presets.rs"));
 
     /// The preset called `name`.
     ///
@@ -71,9 +65,14 @@ impl RetrievalConfig {
             None => Err(ModelError::Config {
                 place: format!("preset {name:?}"),
                 problem: "there is no preset of that name".into(),
-                mend: format!("use one of {}, or the path of a JSON file", Self::PRESETS.map(|(n, _)| n).join(", ")),
+                mend: format!("use one of {}, or the path of a JSON file", Self::preset_names().join(", ")),
             }),
         }
+    }
+
+    /// The presets' names.
+    pub fn preset_names() -> Vec<&'static str> {
+        Self::PRESETS.iter().map(|(name, _)| *name).collect()
     }
 
     /// Reads and checks a configuration, of this version or an earlier one; `place` names it in errors.
@@ -128,7 +127,7 @@ mod tests {
     fn every_preset_parses_under_its_own_name() {
         for (name, json) in RetrievalConfig::PRESETS {
             let config = RetrievalConfig::parse(json, name).unwrap();
-            assert_eq!(config.name, name);
+            assert_eq!(config.name, *name);
             let again = serde_json::to_string(&config).unwrap();
             assert_eq!(RetrievalConfig::parse(&again, name).unwrap(), config);
         }
@@ -141,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_wrong_field_is_named() {
-        let json = RetrievalConfig::PRESETS[0].1.replace("\"heads\": 4", "\"heads\": 5");
+        let json = include_str!("../../configs/tiny.json").replace("\"heads\": 4", "\"heads\": 5");
         assert!(RetrievalConfig::parse(&json, "x.json").unwrap_err().to_string().contains("qformer.heads"));
         let vit = include_str!("../../configs/blip2-vit-l.json");
         for (from, to, field) in

@@ -42,6 +42,14 @@ impl FamilyConfig for TwoPassConfig {
         self.qformer.dropout
     }
 
+    fn set_dropout(&mut self, share: f64) {
+        self.qformer.dropout = share;
+    }
+
+    fn set_temperature(&mut self, temperature: f64) {
+        self.temperature = temperature;
+    }
+
     fn reads_padding(&self) -> bool {
         self.second_pass_mask == SecondPassMask::AllOnes
     }

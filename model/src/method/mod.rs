@@ -1,42 +1,134 @@
 //! Method families. A family is a configuration, a burn module that is a [`Method`], and an objective in the trainer;
-//! everything else is written against these and knows no family.
+//! everything else is written against these and knows no family. [`AnyMethod`] is for a method whose family is known when a
+//! bundle or a checkpoint is opened, not before.
 
-pub mod any;
+mod contract;
 pub mod two_pass;
 
-pub use any::{AnyImage, AnyMethod};
+pub use contract::{EncodedImage, Method, similarity};
 pub use two_pass::TwoPass;
 
+use crate::config::{MethodConfig, RetrievalConfig};
+use crate::error::{ModelError, Result};
 use crate::nn::{Noise, TextBatch};
-use burn::module::Module;
-use burn::tensor::Tensor;
+use crate::weights::{self, Fetch};
+use burn::tensor::{Device, Tensor};
+use std::collections::BTreeMap;
 
-/// What the image encoder E_I made of a batch of images.
-#[derive(Clone, Debug)]
-pub struct EncodedImage {
-    /// Image tokens `[B, T, C]`.
-    pub tokens: Tensor<3>,
+/// Writes the two enums, and each function once for every family.
+macro_rules! families {
+    ($($family:ident,)*) => {
+        /// A method of any family.
+        #[derive(Clone, Debug)]
+        #[allow(missing_docs, reason = "each variant is the family of its name")]
+        pub enum AnyMethod {
+            $($family($family),)*
+        }
+
+        /// What [`AnyMethod::image`] gives.
+        #[derive(Clone, Debug)]
+        #[allow(missing_docs, reason = "each variant is the family of its name")]
+        pub enum AnyImage {
+            $($family(<$family as Method>::Image),)*
+        }
+
+        $(impl From<$family> for AnyMethod {
+            fn from(method: $family) -> Self {
+                Self::$family(method)
+            }
+        })*
+
+        impl AnyMethod {
+            /// The configured method with random weights.
+            ///
+            /// # Errors
+            /// [`ModelError::Config`] when its family refuses the configuration.
+            pub fn new(config: &RetrievalConfig, device: &Device) -> Result<Self> {
+                match config.method {
+                    $(MethodConfig::$family(_) => Ok(Self::$family($family::new(config, device)?)),)*
+                }
+            }
+
+            /// The method with every parameter from `fetch`, each name behind `prefix`.
+            ///
+            /// # Errors
+            /// As [`weights::load_from`].
+            pub fn load_from<E: From<ModelError>>(self, prefix: &str, fetch: &mut Fetch<E>) -> Result<Self, E> {
+                match self {
+                    $(Self::$family(method) => Ok(Self::$family(weights::load_from(method, prefix, fetch)?)),)*
+                }
+            }
+
+            /// Names and dimensions of its parameters, each name behind `prefix`.
+            pub fn shapes(&self, prefix: &str) -> BTreeMap<String, Vec<usize>> {
+                match self {
+                    $(Self::$family(method) => weights::shapes(method, prefix),)*
+                }
+            }
+
+            /// Its parameters under their paths, each name behind `prefix`.
+            ///
+            /// # Errors
+            /// As [`weights::collect`].
+            pub fn collect(&self, prefix: &str) -> Result<weights::Tensors> {
+                match self {
+                    $(Self::$family(method) => weights::collect(method, prefix),)*
+                }
+            }
+
+            /// See [`Method::image`].
+            pub fn image(&self, encoded: EncodedImage) -> AnyImage {
+                match self {
+                    $(Self::$family(method) => AnyImage::$family(method.image(encoded)),)*
+                }
+            }
+
+            /// See [`Method::query`].
+            ///
+            /// # Errors
+            /// [`ModelError::Query`] when the image was made by a method of another family.
+            pub fn query(&self, image: Option<&AnyImage>, text: &TextBatch, noise: &Noise) -> Result<Tensor<2>> {
+                match (self, image) {
+                    (_, None) => Ok(self.text_only(text, noise)),
+                    $((Self::$family(method), Some(AnyImage::$family(image))) => {
+                        Ok(method.query(Some(image), text, noise))
+                    })*
+                    #[allow(unreachable_patterns, reason = "reachable with two families")]
+                    _ => Err(foreign()),
+                }
+            }
+
+            fn text_only(&self, text: &TextBatch, noise: &Noise) -> Tensor<2> {
+                match self {
+                    $(Self::$family(method) => method.query(None, text, noise),)*
+                }
+            }
+
+            /// See [`Method::target`].
+            ///
+            /// # Errors
+            /// As [`AnyMethod::query`].
+            pub fn target(&self, image: &AnyImage, count: usize, noise: &Noise) -> Result<Tensor<3>> {
+                match (self, image) {
+                    $((Self::$family(method), AnyImage::$family(image)) => {
+                        Ok(Method::target(method, image, count, noise))
+                    })*
+                    #[allow(unreachable_patterns, reason = "reachable with two families")]
+                    _ => Err(foreign()),
+                }
+            }
+        }
+    };
 }
 
-/// The part of a model that composes: from an encoded image and a text to rows that are compared by dot product.
-pub trait Method: Module {
-    /// A batch of images after the part that needs no text: computed once, used by several queries.
-    type Image: Clone;
-
-    /// The part of a query and of a target that needs the image alone.
-    fn image(&self, encoded: EncodedImage) -> Self::Image;
-
-    /// Queries `[B, P]`, L2-normalised: of images with texts, or of texts alone. `image` has as many rows as `text`.
-    fn query(&self, image: Option<&Self::Image>, text: &TextBatch, noise: &Noise) -> Tensor<2>;
-
-    /// Target tokens `[B, N, P]` of `count` images, each row L2-normalised.
-    fn target(&self, image: &Self::Image, count: usize, noise: &Noise) -> Tensor<3>;
+families! {
+    TwoPass,
 }
 
-/// The score (eq. 7): maximum over the N target tokens of the cosine with the query. Query `[B, P]`, targets
-/// `[M, N, P]`, both L2-normalised → `[B, M]`.
-pub fn similarity(query: Tensor<2>, targets: Tensor<3>) -> Tensor<2> {
-    let [m, n, p] = targets.dims();
-    let b = query.dims()[0];
-    query.matmul(targets.reshape([m * n, p]).transpose()).reshape([b, m, n]).max_dim(2).reshape([b, m])
+#[allow(dead_code, reason = "reachable with two families")]
+fn foreign() -> ModelError {
+    ModelError::Query {
+        problem: "the image was encoded for a method of another family".into(),
+        mend: "encode it again with this model".into(),
+    }
 }

@@ -1,13 +1,15 @@
 //! Named f32 tensors into and out of modules, and ([`published`]) the names that BERT's and EfficientNet's checkpoints use.
 //!
-//! Our names are the modules' field paths (`qformer.blocks.0.attention.query.weight`). A linear weight is
+//! Our names are the modules' field paths ([`named`]). A linear weight is
 //! `[d_in, d_out]` here and `[d_out, d_in]` in PyTorch.
 
+pub mod named;
 pub mod published;
 
 use crate::error::{ModelError, Result};
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{FloatDType, Tensor, TensorData};
+use named::{Mapper, Visitor};
 use std::collections::BTreeMap;
 
 /// Tensors by name: dimensions and row-major values.
@@ -16,22 +18,13 @@ pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 /// Names and dimensions of the module's parameters, each name behind `prefix`. Parameters that were not given values yet
 /// stay so: a model of any size costs no memory here.
 pub fn shapes<M: Module>(module: &M, prefix: &str) -> BTreeMap<String, Vec<usize>> {
-    struct Shapes(Vec<String>, BTreeMap<String, Vec<usize>>);
-    impl ModuleVisitor for Shapes {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.0.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.0.pop();
-        }
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.1.insert(self.0.join("."), param.lazy_shape().iter().copied().collect());
+    struct Shapes(BTreeMap<String, Vec<usize>>);
+    impl Visitor for Shapes {
+        fn see<const D: usize>(&mut self, name: String, param: &Param<Tensor<D>>) {
+            self.0.insert(name, param.lazy_shape().iter().copied().collect());
         }
     }
-    let path = if prefix.is_empty() { vec![] } else { vec![prefix.to_owned()] };
-    let mut shapes = Shapes(path, BTreeMap::new());
-    module.visit(&mut shapes);
-    shapes.1
+    named::visit(module, prefix, Shapes(BTreeMap::new())).0
 }
 
 /// The module's parameters under their paths, each name behind `prefix`.
@@ -40,20 +33,12 @@ pub fn shapes<M: Module>(module: &M, prefix: &str) -> BTreeMap<String, Vec<usize
 /// [`ModelError::Weights`] when the device does not give its values back.
 pub fn collect<M: Module>(module: &M, prefix: &str) -> Result<Tensors> {
     struct Collect {
-        path: Vec<String>,
         tensors: Tensors,
         problem: Option<ModelError>,
     }
-    impl ModuleVisitor for Collect {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
+    impl Visitor for Collect {
         #[allow(clippy::disallowed_methods, reason = "only training and export collect weights, and they may block")]
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let name = self.path.join(".");
+        fn see<const D: usize>(&mut self, name: String, param: &Param<Tensor<D>>) {
             let value = param.val();
             let dims = value.dims().to_vec();
             match value.into_data().convert::<f32>().try_to_vec::<f32>() {
@@ -68,9 +53,7 @@ pub fn collect<M: Module>(module: &M, prefix: &str) -> Result<Tensors> {
             }
         }
     }
-    let path = if prefix.is_empty() { vec![] } else { vec![prefix.to_owned()] };
-    let mut collect = Collect { path, tensors: Tensors::new(), problem: None };
-    module.visit(&mut collect);
+    let collect = named::visit(module, prefix, Collect { tensors: Tensors::new(), problem: None });
     match collect.problem {
         Some(problem) => Err(problem),
         None => Ok(collect.tensors),
@@ -132,24 +115,16 @@ fn load_where<M: Module, E: From<ModelError>>(
     missing: impl Fn(&str) -> Result<()>,
 ) -> Result<M, E> {
     struct Load<'a, 'b, F, E> {
-        path: Vec<String>,
         precision: FloatDType,
         fetch: &'a mut Fetch<'b, E>,
         missing: F,
         problem: Option<E>,
     }
-    impl<F: Fn(&str) -> Result<()>, E: From<ModelError>> ModuleMapper for Load<'_, '_, F, E> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+    impl<F: Fn(&str) -> Result<()>, E: From<ModelError>> Mapper for Load<'_, '_, F, E> {
+        fn change<const D: usize>(&mut self, name: String, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             if self.problem.is_some() {
                 return param;
             }
-            let name = self.path.join(".");
             let wanted: Vec<usize> = param.lazy_shape().iter().copied().collect();
             let found = match (self.fetch)(&name) {
                 Ok(found) => found,
@@ -184,9 +159,8 @@ fn load_where<M: Module, E: From<ModelError>>(
             }
         }
     }
-    let path = if prefix.is_empty() { vec![] } else { vec![prefix.to_owned()] };
-    let mut load = Load { path, precision, fetch, missing, problem: None };
-    let module = module.map(&mut load);
+    let mut load = Load { precision, fetch, missing, problem: None };
+    let module = named::map(module, prefix, &mut load);
     match load.problem {
         Some(problem) => Err(problem),
         None => Ok(module),

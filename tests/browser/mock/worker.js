@@ -30,11 +30,11 @@ async function load({ id, bundle, device }) {
 
 const words = (text) => text.toLowerCase().match(/[a-z]+/g) ?? [];
 
-function search({ key, exclude, text, limit }) {
+function search({ key, chosen, text, limit }) {
   const base = key?.startsWith("item:") ? items[Number(key.slice(5))] : null;
   const want = new Set([...(base ? words(base.title) : key ? words(setup.upload) : []), ...words(text)]);
   const scored = items
-    .filter((item) => item.index !== exclude)
+    .filter((item) => item.index !== chosen)
     .map((item) => {
       const own = [...words(item.title), ...item.tags];
       const hits = own.filter((word) => want.has(word)).length;

@@ -203,7 +203,7 @@ pub fn load(modules: &Path) -> Result<(Vec<Raw>, Vec<String>)> {
     files.sort();
     let (mut raws, mut unknown) = (Vec::new(), Vec::new());
     for path in files {
-        let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+        let Some(stem) = path.file_stem().map(|s| s.to_string_lossy().into_owned()) else { continue };
         match all.get(&key_of(&stem)) {
             Some(raw) => raws.push(Raw { path, ..raw.clone() }),
             None => unknown.push(stem),

@@ -51,13 +51,22 @@ pub struct Line {
 }
 
 /// Turns queries into lines; ids start at `first`. The reverse modifiers stand beside.
+///
+/// # Panics
+/// When a query is of another world, or its six images lack the reference or the target.
 pub fn lines(rng: &mut ChaCha8Rng, world: &World, queries: &[Query], pools: &Pools, first: u64) -> Vec<(Line, String)> {
-    let name = |class: usize| world.items.get(class).map(|i| i.name.clone()).unwrap_or_default();
+    let name = |class: usize| match world.items.get(class) {
+        Some(item) => item.name.clone(),
+        None => panic!("image {class} of a world of {}", world.items.len()),
+    };
     let mut out = Vec::with_capacity(queries.len());
     for (n, query) in queries.iter().enumerate() {
         let draft = &query.draft;
         let six = pools.six(rng, world, draft);
-        let rank = |class: usize| six.iter().position(|c| *c == class).unwrap_or_default();
+        let rank = |class: usize| match six.iter().position(|c| *c == class) {
+            Some(rank) => rank,
+            None => panic!("image {class} of query {} is not among its six", first + n as u64),
+        };
         let line = Line {
             pairid: first + n as u64,
             reference: name(draft.reference),

@@ -18,7 +18,7 @@ use thisbut_trainer::embed;
 use thisbut_trainer::error::{Result, TrainerError};
 use thisbut_trainer::features::Features;
 use thisbut_trainer::fsx;
-use thisbut_trainer::metrics::{Query, rank};
+use thisbut_trainer::metrics::{Protocol, Query, rank};
 use thisbut_trainer::retriever::Retriever;
 
 /// The rule's name in reports.
@@ -232,7 +232,7 @@ impl<'a> RoundTrip<'a> {
                 .par_chunks(all)
                 .zip(&places)
                 .map(|(scores, (start, wanted))| {
-                    let query = Query { exclude: Some(*start), ..Query::default() };
+                    let query = Query { exclude: Protocol::Cirr.excluded(Some(*start)), ..Query::default() };
                     rank::of_target(scores, &query, *wanted).map(|rank| rank as u32 + 1)
                 })
                 .collect();

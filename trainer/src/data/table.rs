@@ -161,13 +161,15 @@ impl Table {
     }
 
     /// What the metrics need to know of a triplet, in gallery positions (from [`Table::gallery_positions`]).
-    /// `hard_only` counts only the hard target as right, as the CIRR leader board does.
+    /// `hard_only` counts only the hard target as right, as the CIRR leader board does. The reference is not ranked where the
+    /// protocol leaves it out, unless it is the one right answer: a caption's image.
     pub fn query(&self, positions: &[Option<u32>], triplet: &Triplet, hard_only: bool) -> Query {
         let at = |image: &u32| positions.get(*image as usize).copied().flatten();
         let count = if hard_only { 1 } else { triplet.targets.len() };
         let pool = triplet.pool.and_then(|pool| self.pools.get(pool as usize));
+        let reference = Some(&triplet.reference).filter(|image| triplet.targets[..] != [**image]);
         Query {
-            exclude: if self.protocol.keeps_reference() { None } else { at(&triplet.reference) },
+            exclude: self.protocol.excluded(reference.and_then(at)),
             pool: pool.map(|images| images.iter().filter_map(at).collect()),
             relevant: triplet.targets.len(),
             right: triplet.targets.iter().take(count).filter_map(at).collect(),

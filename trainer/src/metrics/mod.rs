@@ -39,9 +39,10 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// Whether the reference image stays in the ranking.
-    pub fn keeps_reference(self) -> bool {
-        self != Self::Cirr
+    /// What is not ranked of a query that starts from `reference`, a gallery position: the reference itself where the data
+    /// set leaves it out. The engine's rule for visitors is `thisbut_model::engine::Engine::excluded`.
+    pub fn excluded(self, reference: Option<u32>) -> Option<u32> {
+        reference.filter(|_| self == Self::Cirr)
     }
 
     /// Whether the published total is the mean over groups rather than over queries.

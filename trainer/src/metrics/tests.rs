@@ -76,7 +76,7 @@ fn the_other_published_evaluators_give_the_same_figures() {
         for case in &golden.queries {
             let category = case.group.as_ref().and_then(|group| golden.pools.get(group));
             let query = Query {
-                exclude: (!protocol.keeps_reference()).then_some(case.reference),
+                exclude: protocol.excluded(Some(case.reference)),
                 right: case.targets.clone(),
                 relevant: case.targets.len(),
                 pool: case.pool.clone().or(category.cloned()),

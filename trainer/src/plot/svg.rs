@@ -1,7 +1,7 @@
 //! Draws a run: one panel a kind of figure, axes with round ticks, raw and smoothed lines, light and dark.
 
 use super::series::{Run, Series};
-use crate::train::objective::loss::names;
+use crate::train::objective::LOSSES;
 use std::fmt::Write;
 
 const WIDTH: f64 = 1000.0;
@@ -57,7 +57,7 @@ fn panels(series: &[Series]) -> Vec<(String, Vec<&Series>)> {
     for one in series {
         let name = match one.name.as_str() {
             "loss" => "loss",
-            name if names::ALL.contains(&name) => "loss",
+            name if LOSSES.iter().any(|names| names.contains(&name)) => "loss",
             "lr" => "learning rate",
             other => other.split_once('.').map_or(other, |(head, _)| if head == "val" { "validation" } else { head }),
         };

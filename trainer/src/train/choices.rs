@@ -3,66 +3,38 @@
 
 use super::defaults::DEFAULTS;
 use super::groups::Group;
-use super::objective::ObjectiveSettings;
-use super::objective::two_pass::{Losses, TwoPassSettings};
+use super::objective::{ObjectiveSettings, OwnChoices};
 use super::settings::{Precision, Schedule, Selection, Settings};
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use thisbut_model::RetrievalConfig;
-use thisbut_model::config::{ReadOut, SecondPassMask};
 
-const MODEL: &str = "Model";
-const LOSSES: &str = "Losses";
+/// Headings of the options in the help.
+pub(super) const MODEL: &str = "Model";
+/// See [`MODEL`].
+pub(super) const LOSSES: &str = "Losses";
 const SCHEDULE: &str = "Schedule and optimiser";
 const BATCHES: &str = "Batches and device";
 const VALIDATION: &str = "Validation and checkpoints";
 
 /// Choices; each is an option of `thisbut finetune` and, by the same name, a key of a recipe file. The help of an option
 /// shows its default by `defaults::shown`, not in its text.
+///
+/// A recipe is read by [`super::recipes::parse`], which refuses keys that are none of these.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, clap::Args)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub struct Choices {
     /// A preset or a configuration file.
     #[arg(long, help_heading = MODEL)]
     pub preset: Option<String>,
-    /// How the query is read from the second pass: cls or mean-prompt-cls.
-    #[arg(long, value_parser = word::<ReadOut>, help_heading = MODEL, hide_short_help = true)]
-    pub read_out: Option<ReadOut>,
-    /// What the second pass attends to: padding (hides it) or all-ones.
-    #[arg(long, value_name = "MASK", value_parser = word::<SecondPassMask>, help_heading = MODEL, hide_short_help = true)]
-    pub second_pass_mask: Option<SecondPassMask>,
-    /// Give the second pass a Q-Former of its own, which starts as a copy of the first's.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(help_heading = MODEL, hide_short_help = true)]
-    pub own_second_pass: Option<bool>,
     /// Dropout during training.
     #[arg(long, value_name = "SHARE", help_heading = MODEL, hide_short_help = true)]
     pub dropout: Option<f64>,
     /// τ at the start, whatever the starting weights say.
     #[arg(long, value_name = "T", help_heading = MODEL, hide_short_help = true)]
     pub temperature: Option<f64>,
-    /// Which losses.
-    #[arg(long, value_enum, help_heading = LOSSES)]
-    pub losses: Option<Losses>,
-    /// λ, weight of t2t (SPRC: 0.4 for CIRR).
-    #[arg(long, value_name = "WEIGHT", help_heading = LOSSES)]
-    pub t2t: Option<f64>,
-    /// α, weight of p2p (paper: 0.5), or of SPRC's align.
-    #[arg(long, value_name = "WEIGHT", help_heading = LOSSES)]
-    pub p2p: Option<f64>,
-    /// Label smoothing of q2t (MTST_PTHA's code: 0.1).
-    #[arg(long, value_name = "SHARE", help_heading = LOSSES, hide_short_help = true)]
-    pub label_smoothing: Option<f64>,
-    /// Every training target is a negative, embedded once by the starting weights; its side must be frozen.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(help_heading = LOSSES, hide_short_help = true)]
-    pub bank: Option<bool>,
-    /// Count other right targets in a batch as negatives, as the published code does.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(help_heading = LOSSES, hide_short_help = true)]
-    pub keep_false_negatives: Option<bool>,
     /// Steps in all.
     #[arg(long, value_name = "N", help_heading = SCHEDULE)]
     pub steps: Option<usize>,
@@ -145,10 +117,29 @@ pub struct Choices {
     /// Steps between checkpoints.
     #[arg(long, value_name = "N", help_heading = VALIDATION, hide_short_help = true)]
     pub checkpoint_every: Option<usize>,
+    /// Those of the method's family.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub own: OwnChoices,
+    /// Whether what was not chosen is as the family pretrains.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub pretraining: bool,
 }
 
+/// `or_each!(one, base, fields…)`: a struct of options, each from `one` where it has it, else from `base`.
+macro_rules! or_each {
+    ($one:ident, $base:ident, $($field:ident)* $(; $($rest:ident: $value:expr),*)?) => {
+        Self { $($field: $one.$field.or($base.$field),)* $($($rest: $value,)*)? }
+    };
+}
+pub(super) use or_each;
+
 /// A word of an enum of the model's configuration.
-fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+///
+/// # Errors
+/// When there is no such word, with those that there are.
+pub(super) fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(text.into()).map_err(|e| e.to_string())
 }
 
@@ -168,15 +159,11 @@ impl Choices {
             schedule_steps, schedule_epochs;
             validate_every, validate_epochs;
         }
-        macro_rules! each {
-            ($($field:ident)*) => { Self { $($field: self.$field.or(base.$field)),* } };
-        }
-        each! {
-            preset read_out second_pass_mask own_second_pass dropout temperature losses seed device devices precision
-            batch sub_batch steps epochs learning_rate warmup warmup_epochs schedule schedule_steps schedule_epochs
-            div_factor weight_decay clip label_smoothing t2t p2p group unchanged bank keep_false_negatives train_words
-            groups validate_every validate_epochs validate_queries selection checkpoint_every
-        }
+        or_each!(self, base,
+            preset dropout temperature seed device devices precision batch sub_batch steps epochs learning_rate warmup
+            warmup_epochs schedule schedule_steps schedule_epochs div_factor weight_decay clip group unchanged train_words
+            groups validate_every validate_epochs validate_queries selection checkpoint_every;
+            own: self.own.over(base.own), pretraining: self.pretraining || base.pretraining)
     }
 
     /// The preset's name, or a configuration file's path.
@@ -189,34 +176,29 @@ impl Choices {
     /// # Errors
     /// When a value is out of range.
     pub fn configure(&self, mut config: RetrievalConfig) -> Result<RetrievalConfig> {
-        let own = config.two_pass_mut()?;
-        own.read_out = self.read_out.unwrap_or(own.read_out);
-        own.second_pass_mask = self.second_pass_mask.unwrap_or(own.second_pass_mask);
-        own.own_second_pass = self.own_second_pass.unwrap_or(own.own_second_pass);
-        own.qformer.dropout = self.dropout.unwrap_or(own.qformer.dropout);
-        own.temperature = self.temperature.unwrap_or(own.temperature);
+        self.own.configure(&mut config)?;
+        let family = config.method.family_mut();
+        if let Some(share) = self.dropout {
+            family.set_dropout(share);
+        }
+        if let Some(temperature) = self.temperature {
+            family.set_temperature(temperature);
+        }
         config.check("the run's configuration")?;
         Ok(config)
     }
 
-    /// What is trained towards.
-    fn objective(&self) -> ObjectiveSettings {
-        ObjectiveSettings::TwoPass(TwoPassSettings {
-            losses: self.losses.unwrap_or(DEFAULTS.losses),
-            label_smoothing: self.label_smoothing.unwrap_or(DEFAULTS.label_smoothing),
-            t2t: self.t2t.unwrap_or(DEFAULTS.t2t),
-            p2p: self.p2p.unwrap_or(DEFAULTS.p2p),
-            bank: self.bank.unwrap_or(DEFAULTS.bank),
-            keep_false_negatives: self.keep_false_negatives.unwrap_or(DEFAULTS.keep_false_negatives),
-        })
+    /// What a model of `config` is trained towards.
+    pub fn objective(&self, config: &RetrievalConfig) -> ObjectiveSettings {
+        self.own.objective(config, self.pretraining)
     }
 
-    /// The settings of a run over `triplets` triplets, by which epochs are counted: a published epoch sees each of them
+    /// The settings of a run of a model of `config` over `triplets` triplets, by which epochs are counted: a published epoch sees each of them
     /// once, whatever training adds to them.
     ///
     /// # Errors
     /// [`TrainerError::Settings`] that names the option.
-    pub fn settings(&self, triplets: usize) -> Result<Settings> {
+    pub fn settings(&self, config: &RetrievalConfig, triplets: usize) -> Result<Settings> {
         let batch = self.batch.unwrap_or(DEFAULTS.batch);
         let per_epoch = triplets as f64 / batch.max(1) as f64;
         let length = |steps: Option<usize>, epochs: Option<f64>, option: &str| match (steps, epochs) {
@@ -233,7 +215,7 @@ impl Choices {
             (None, None) => Ok(None),
         };
         let settings = Settings {
-            objective: self.objective(),
+            objective: self.objective(config),
             seed: self.seed.unwrap_or(DEFAULTS.seed),
             device: self.device.unwrap_or(DEFAULTS.device),
             precision: self.precision.unwrap_or(DEFAULTS.precision),

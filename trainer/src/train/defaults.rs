@@ -1,6 +1,6 @@
 //! What a run does where neither the command line nor a recipe says otherwise: one table for the run and for the help.
 
-use super::objective::two_pass::Losses;
+use super::objective::OwnChoices;
 use super::settings::{Precision, Schedule, Selection};
 use crate::device::DeviceKind;
 use clap::Arg;
@@ -9,7 +9,7 @@ use serde::Serialize;
 /// Declares the table's type, its values, and how each of them reads in the help: as on the command line.
 macro_rules! table {
     ($($field:ident: $kind:ty = $value:expr;)*) => {
-        /// A default for each choice that has one of its own; see [`super::choices::Choices`].
+        /// A default for each choice that has one of its own.
         #[derive(Clone, Copy, Debug)]
         pub struct Defaults {
             $(#[allow(missing_docs, reason = "the choice of this name says it")] pub $field: $kind,)*
@@ -20,21 +20,16 @@ macro_rules! table {
 
         fn own(id: &str) -> Option<String> {
             match id {
-                $(stringify!($field) => written(&DEFAULTS.$field),)*
+                $(stringify!($field) => $crate::train::defaults::written(&DEFAULTS.$field),)*
                 _ => None,
             }
         }
     };
 }
+pub(crate) use table;
 
 table! {
     preset: &'static str = "web-s";
-    losses: Losses = Losses::Ptha;
-    t2t: f64 = 0.4;
-    p2p: f64 = 0.5;
-    label_smoothing: f64 = 0.0;
-    bank: bool = false;
-    keep_false_negatives: bool = false;
     steps: usize = 1500;
     learning_rate: f64 = 8e-4;
     warmup: usize = 100;
@@ -58,27 +53,21 @@ table! {
 }
 
 /// Choices whose default is what something else says.
-const ELSEWHERE: [(&str, &str); 6] = [
-    ("read_out", "the preset's"),
-    ("second_pass_mask", "the preset's"),
-    ("own_second_pass", "the preset's"),
-    ("dropout", "the preset's"),
-    ("temperature", "the starting weights'"),
-    ("schedule_steps", "those of the run"),
-];
+const ELSEWHERE: [(&str, &str); 3] =
+    [("dropout", "the preset's"), ("temperature", "the starting weights'"), ("schedule_steps", "those of the run")];
 
 /// A value as the command line takes it.
-fn written(value: &impl Serialize) -> Option<String> {
+pub(super) fn written(value: &impl Serialize) -> Option<String> {
     match serde_json::to_value(value).ok()? {
         serde_json::Value::String(word) => Some(word),
         number => Some(number.to_string()),
     }
 }
 
-/// The default of a choice as the help shows it; `id` is the field's name.
-pub fn shown(id: &str) -> Option<String> {
+/// The default of a choice as the help shows it; `id` is the field's name. `pretraining`: the default of `thisbut pretrain`.
+pub fn shown(id: &str, pretraining: bool) -> Option<String> {
     let elsewhere = ELSEWHERE.iter().find(|(name, _)| *name == id).map(|(_, words)| (*words).to_owned());
-    own(id).or(elsewhere)
+    own(id).or(elsewhere).or_else(|| OwnChoices::shown(id, pretraining))
 }
 
 /// `arg` with `[default: …]` behind its help, as clap shows a default that it knows of. Clap itself must not know these: it
@@ -103,6 +92,7 @@ mod tests {
     use super::super::choices::Choices;
     use super::*;
     use clap::{ArgAction, Args, Command, FromArgMatches};
+    use thisbut_model::RetrievalConfig;
 
     fn parsed(command: Command, args: &[String]) -> Choices {
         Choices::from_arg_matches(&command.try_get_matches_from(args).unwrap()).unwrap()
@@ -116,18 +106,20 @@ mod tests {
         for arg in command().get_arguments() {
             let id = arg.get_id().as_str();
             assert!(matches!(arg.get_action(), ArgAction::Set), "{id}");
-            match own(id) {
+            let elsewhere = ELSEWHERE.iter().chain(OwnChoices::elsewhere()).any(|(name, _)| *name == id);
+            match shown(id, false).filter(|_| !elsewhere) {
                 Some(value) => given.push(format!("--{}={value}", arg.get_long().unwrap())),
                 None => without.push(id.to_owned()),
             }
         }
         let choices = parsed(command(), &given);
         let none = parsed(command(), &["finetune".to_owned()]);
-        assert_eq!(choices.settings(1000).unwrap(), none.settings(1000).unwrap());
+        let config = RetrievalConfig::preset(none.preset()).unwrap();
+        assert_eq!(choices.settings(&config, 1000).unwrap(), none.settings(&config, 1000).unwrap());
         assert_eq!(choices.preset(), none.preset());
         assert_eq!(none, Choices::default(), "the parser fills nothing in");
         // The rest have no default of their own: an epoch's count stands in the place of steps.
-        without.retain(|id| !id.ends_with("epochs") && !ELSEWHERE.iter().any(|(name, _)| name == id));
+        without.retain(|id| !id.ends_with("epochs") && shown(id, false).is_none());
         assert!(without.is_empty(), "no default is shown for {without:?}");
     }
 }

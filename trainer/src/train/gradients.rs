@@ -1,9 +1,10 @@
 //! Gradients by parameter name: added up over the pieces of a batch and over devices before the optimiser sees them.
 
 use crate::error::{Result, TrainerError};
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{Gradients, Tensor};
 use std::collections::BTreeMap;
+use thisbut_model::weights::named::{self, Visitor};
 
 /// One gradient a trained parameter, flattened and outside the graph, under the parameter's path in its module.
 #[derive(Clone, Debug, Default)]
@@ -17,28 +18,15 @@ impl ParameterGradients {
 
     /// As [`ParameterGradients::of`], each name behind `prefix`.
     pub fn behind<M: Module>(prefix: &str, module: &M, gradients: &Gradients) -> Self {
-        struct Take<'a> {
-            prefix: &'a str,
-            path: Vec<String>,
-            gradients: &'a Gradients,
-            found: BTreeMap<String, Tensor<1>>,
-        }
-        impl ModuleVisitor for Take<'_> {
-            fn enter_module(&mut self, name: &str, _: &str) {
-                self.path.push(name.to_owned());
-            }
-            fn exit_module(&mut self, _: &str, _: &str) {
-                self.path.pop();
-            }
-            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-                if let Some(gradient) = param.val().grad(self.gradients) {
-                    self.found.insert(format!("{}{}", self.prefix, self.path.join(".")), flat(gradient));
+        struct Take<'a>(&'a Gradients, BTreeMap<String, Tensor<1>>);
+        impl Visitor for Take<'_> {
+            fn see<const D: usize>(&mut self, name: String, param: &Param<Tensor<D>>) {
+                if let Some(gradient) = param.val().grad(self.0) {
+                    self.1.insert(name, flat(gradient));
                 }
             }
         }
-        let mut take = Take { prefix, path: Vec::new(), gradients, found: BTreeMap::new() };
-        module.visit(&mut take);
-        Self(take.found)
+        Self(named::visit(module, prefix, Take(gradients, BTreeMap::new())).1)
     }
 
     /// The gradient of a parameter, `[its elements]`.

@@ -9,13 +9,14 @@ use super::optimizer::AdamW;
 use super::schedule::Point;
 use crate::error::Result;
 use crate::features::ImageTokens;
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{Device, FloatDType, Gradients, Int, Tensor, TensorData};
 use std::collections::BTreeMap;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::nn::basic::in_precision;
 use thisbut_model::retrieval::ENCODER_PREFIX;
+use thisbut_model::weights::named::{self, Mapper};
 use thisbut_model::weights::{self, Tensors};
 
 /// The image encoder's parameters begin with this: [`ENCODER_PREFIX`] and a dot.
@@ -69,7 +70,7 @@ impl<M: Module> Learner<M> {
 
     /// The same with what `groups` leave as it is outside the gradient's graph.
     pub fn freeze(self, groups: &[Group]) -> Self {
-        let encoder = self.image_encoder.map(|encoder| freeze(encoder, IMAGE_ENCODER, groups));
+        let encoder = self.image_encoder.map(|encoder| freeze(encoder, ENCODER_PREFIX, groups));
         Self { model: freeze(self.model, "", groups), image_encoder: encoder }
     }
 
@@ -91,7 +92,7 @@ impl<M: Module> Learner<M> {
     pub fn gradients(&self, gradients: &Gradients) -> ParameterGradients {
         let mut found = ParameterGradients::of(&self.model, gradients);
         if let Some(encoder) = &self.image_encoder {
-            found.add(ParameterGradients::behind(IMAGE_ENCODER, encoder, gradients));
+            found.add(ParameterGradients::behind(ENCODER_PREFIX, encoder, gradients));
         }
         found
     }
@@ -103,7 +104,7 @@ impl<M: Module> Learner<M> {
     pub fn update(self, optimizer: &mut AdamW, grads: &ParameterGradients, at: Point) -> Result<(Self, f64)> {
         let pace = optimizer.begin(grads, at)?;
         let model = optimizer.apply(self.model, "", grads, pace);
-        let encoder = self.image_encoder.map(|encoder| optimizer.apply(encoder, IMAGE_ENCODER, grads, pace));
+        let encoder = self.image_encoder.map(|encoder| optimizer.apply(encoder, ENCODER_PREFIX, grads, pace));
         Ok((Self { model, image_encoder: encoder }, pace.norm))
     }
 
@@ -115,24 +116,13 @@ impl<M: Module> Learner<M> {
 
 /// `module`, whose parameters' names stand behind `prefix`, with what `groups` leave as it is outside the gradient's graph.
 pub fn freeze<M: Module>(module: M, prefix: &str, groups: &[Group]) -> M {
-    struct Freeze<'a> {
-        path: Vec<String>,
-        prefix: &'a str,
-        groups: &'a [Group],
-    }
-    impl ModuleMapper for Freeze<'_> {
-        fn enter_module(&mut self, name: &str, _: &str) {
-            self.path.push(name.to_owned());
-        }
-        fn exit_module(&mut self, _: &str, _: &str) {
-            self.path.pop();
-        }
-        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-            let name = format!("{}{}", self.prefix, self.path.join("."));
-            if groups::is_frozen(self.groups, &name) { param.set_require_grad(false) } else { param }
+    struct Freeze<'a>(&'a [Group]);
+    impl Mapper for Freeze<'_> {
+        fn change<const D: usize>(&mut self, name: String, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            if groups::is_frozen(self.0, &name) { param.set_require_grad(false) } else { param }
         }
     }
-    module.map(&mut Freeze { path: Vec::new(), prefix, groups })
+    named::map(module, prefix, &mut Freeze(groups))
 }
 
 /// Image tokens as a learner sees them: ready made, or from its own encoder and in the graph.

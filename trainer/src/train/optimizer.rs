@@ -5,10 +5,11 @@ use super::groups::{self, Group};
 use super::schedule::Point;
 use super::settings::Settings;
 use crate::error::{Result, TrainerError};
-use burn::module::{Module, ModuleMapper, Param};
+use burn::module::{Module, Param};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use std::collections::BTreeMap;
 use thisbut_model::weights::Tensors;
+use thisbut_model::weights::named::{self, Mapper};
 
 /// First and second moment of one parameter, flattened.
 struct Moments {
@@ -83,7 +84,7 @@ impl AdamW {
 
     /// Updates `module`, whose parameters' names stand behind `prefix`.
     pub(super) fn apply<M: Module>(&mut self, module: M, prefix: &str, grads: &ParameterGradients, pace: Pace) -> M {
-        module.map(&mut Update { prefix, path: Vec::new(), optimizer: self, grads, pace })
+        named::map(module, prefix, &mut Update { optimizer: self, grads, pace })
     }
 
     /// The state as named tensors (`first.<parameter>`, `second.<parameter>`) and the number of steps taken.
@@ -150,24 +151,13 @@ pub(super) struct Pace {
 }
 
 struct Update<'a> {
-    prefix: &'a str,
-    path: Vec<String>,
     optimizer: &'a mut AdamW,
     grads: &'a ParameterGradients,
     pace: Pace,
 }
 
-impl ModuleMapper for Update<'_> {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let name = format!("{}{}", self.prefix, self.path.join("."));
+impl Mapper for Update<'_> {
+    fn change<const D: usize>(&mut self, name: String, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(grad) = self.grads.get(&name).cloned() else {
             return param;
         };

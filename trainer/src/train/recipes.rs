@@ -1,23 +1,18 @@
 //! Recipes: files of choices, those of the papers built in.
 
 use super::choices::Choices;
+use super::objective::OwnChoices;
 use super::objective::two_pass::Losses;
 use crate::error::{Result, TrainerError};
 use crate::fsx;
-use clap::ValueEnum;
+use clap::{Args, ValueEnum};
+use serde::de::IgnoredAny;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use toml::Spanned;
 
-/// The recipes that are part of this program: name and text.
-pub const BUILT_IN: [(&str, &str); 8] = [
-    ("cirr-pretrain", include_str!("../../../recipes/cirr-pretrain.toml")),
-    ("cirr-finetune", include_str!("../../../recipes/cirr-finetune.toml")),
-    ("fashioniq-pretrain", include_str!("../../../recipes/fashioniq-pretrain.toml")),
-    ("fashioniq-finetune", include_str!("../../../recipes/fashioniq-finetune.toml")),
-    ("sprc-cirr", include_str!("../../../recipes/sprc-cirr.toml")),
-    ("spn4cir-stage2", include_str!("../../../recipes/spn4cir-stage2.toml")),
-    ("fluent-captions", include_str!("../../../recipes/fluent-captions.toml")),
-    ("fluent", include_str!("../../../recipes/fluent.toml")),
-];
+/// The recipes that are part of this program, name and text: the files of `recipes/`, in the order of their names.
+pub const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/recipes.rs"));
 
 /// The choices behind `--recipe`: a recipe that is built in, or a recipe file. Yesterday's spelling of `--losses`, the losses'
 /// name alone, is read too.
@@ -26,7 +21,9 @@ pub const BUILT_IN: [(&str, &str); 8] = [
 /// [`TrainerError::Settings`] when there is none of that name, or its file has a mistake: with the line.
 pub fn find(name: &str) -> Result<Choices> {
     if let Ok(losses) = Losses::from_str(name, false) {
-        return Ok(Choices { losses: Some(losses), ..Choices::default() });
+        let mut choices = Choices::default();
+        choices.own.two_pass.losses = Some(losses);
+        return Ok(choices);
     }
     if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
         return parse(text, &format!("recipe {name}"));
@@ -48,15 +45,19 @@ pub fn find(name: &str) -> Result<Choices> {
 /// # Errors
 /// [`TrainerError::Settings`] with the line of an unknown key or a wrong value.
 pub fn parse(text: &str, place: &str) -> Result<Choices> {
-    let choices: Choices = toml::from_str(text).map_err(|e| {
-        let before = text.get(..e.span().map_or(0, |span| span.start)).unwrap_or(text);
-        let place = format!("{place}, line {}", before.matches('\n').count() + 1);
-        TrainerError::settings(
-            place,
-            e.message(),
-            "keys are the long options of `thisbut finetune`, without the dashes",
-        )
-    })?;
+    let wrong = |at: usize, problem: &str| {
+        let line = text.get(..at).unwrap_or(text).matches('\n').count() + 1;
+        let mend = "keys are the long options of `thisbut finetune`, without the dashes";
+        TrainerError::settings(format!("{place}, line {line}"), problem, mend)
+    };
+    let located = |e: toml::de::Error| wrong(e.span().map_or(0, |span| span.start), e.message());
+    let keys: BTreeMap<Spanned<String>, IgnoredAny> = toml::from_str(text).map_err(located)?;
+    let known = keys_known();
+    if let Some(key) = keys.keys().find(|key| !known.contains(key.get_ref().as_str())) {
+        return Err(wrong(key.span().start, &format!("there is no key `{}`", key.get_ref())));
+    }
+    let mut choices: Choices = toml::from_str(text).map_err(located)?;
+    choices.own = OwnChoices::read(text).map_err(located)?;
     for (first, second, name) in [
         (choices.steps.is_some(), choices.epochs.is_some(), "steps and epochs"),
         (choices.warmup.is_some(), choices.warmup_epochs.is_some(), "warmup and warmup-epochs"),
@@ -70,11 +71,17 @@ pub fn parse(text: &str, place: &str) -> Result<Choices> {
     Ok(choices)
 }
 
+/// The keys that a recipe may have: every choice's long option, and the groups of parameters.
+fn keys_known() -> BTreeSet<String> {
+    let command = Choices::augment_args(clap::Command::new("recipe"));
+    let options = command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned));
+    options.chain(["groups".to_owned()]).collect()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use super::super::objective::ObjectiveSettings;
     use super::super::settings::{Schedule, Settings};
     use super::*;
     use crate::train::groups;
@@ -85,13 +92,19 @@ mod tests {
     /// CIRR's training triplets.
     const CIRR: usize = 28_225;
 
+    fn settings(choices: &Choices, triplets: usize) -> Settings {
+        choices.settings(&RetrievalConfig::preset(choices.preset()).unwrap(), triplets).unwrap()
+    }
+
     #[test]
     fn every_built_in_recipe_makes_a_run() {
-        for (name, _) in BUILT_IN {
+        let names: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
+        assert!(names.contains(&"cirr-finetune") && names.is_sorted(), "{names:?}");
+        for name in names {
             let choices = find(name).unwrap();
             let preset = RetrievalConfig::preset(choices.preset.as_deref().unwrap()).unwrap();
             let config = choices.configure(preset).unwrap();
-            let settings = choices.settings(CIRR).unwrap();
+            let settings = choices.settings(&config, CIRR).unwrap();
             let names = weights::shapes(&TwoPass::new(&config, &burn::tensor::Device::flex()).unwrap(), "");
             groups::check(&settings.groups, names.keys().map(String::as_str)).unwrap();
             // A run stores what it was started with, and is resumed when that is equal.
@@ -102,13 +115,13 @@ mod tests {
 
     #[test]
     fn sprc_on_cirr_is_as_published() {
-        let settings = find("sprc-cirr").unwrap().settings(CIRR).unwrap();
+        let settings = settings(&find("sprc-cirr").unwrap(), CIRR);
         // 220 whole batches of 128 an epoch.
         assert_eq!(
             (settings.batch, settings.steps, settings.schedule_steps, settings.warmup),
             (128, 11_000, 17_600, 352)
         );
-        let ObjectiveSettings::TwoPass(own) = &settings.objective;
+        let own = settings.objective.two_pass().unwrap();
         assert_eq!((settings.learning_rate, own.t2t, own.p2p, own.losses), (1e-5, 0.4, 0.4, Losses::Sprc));
         assert_eq!((settings.schedule, settings.freeze_words), (Schedule::OneCycle, false));
     }
@@ -117,8 +130,8 @@ mod tests {
     fn options_win_and_mistakes_are_shown_with_their_line() {
         let recipe = parse("losses = \"sprc\"\nepochs = 2\nlearning-rate = 1e-5\n", "x.toml").unwrap();
         let option = Choices { steps: Some(7), learning_rate: Some(2e-5), ..Choices::default() };
-        let settings = option.over(recipe).settings(1000).unwrap();
-        let ObjectiveSettings::TwoPass(own) = &settings.objective;
+        let settings = settings(&option.over(recipe), 1000);
+        let own = settings.objective.two_pass().unwrap();
         assert_eq!((settings.steps, settings.learning_rate, own.losses), (7, 2e-5, Losses::Sprc));
         let problem = |text: &str| parse(text, "x.toml").unwrap_err().to_string();
         let unknown = problem("# first\nbatch = 8\nlerning-rate = 1\n");
@@ -128,6 +141,6 @@ mod tests {
         assert!(problem("[[groups]]\nmatch = \"x\"\nrates = 1").contains("line 3"));
         assert!(find("cirr").unwrap_err().to_string().contains("cirr-finetune"));
         let losses = find("captions").unwrap();
-        assert_eq!((losses.losses, losses.batch), (Some(Losses::Captions), None));
+        assert_eq!((losses.own.two_pass.losses, losses.batch), (Some(Losses::Captions), None));
     }
 }

@@ -78,7 +78,7 @@ fn run(settings: &Settings, config: &RetrievalConfig) -> Found {
     let batch: Vec<u32> = (0..TRIPLETS).map(|i| i * 5 % TRIPLETS).skip(1).collect();
     let plain = Device::flex();
     let device = plain.clone().autodiff();
-    let ObjectiveSettings::TwoPass(own) = &settings.objective;
+    let own = settings.objective.two_pass().unwrap();
     let objective = TwoPassObjective::new(own, config).unwrap();
     let mut tensors = objective.start(Tensors::new(), 3).unwrap();
     plain.seed(3);

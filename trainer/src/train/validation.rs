@@ -81,9 +81,6 @@ pub fn validate<O: Objective>(
             let triplet = &table.triplets[*triplet as usize];
             let mut query = table.query(&positions, triplet, false);
             query.group.get_or_insert_with(|| "other".into());
-            if triplet.targets == [triplet.reference] {
-                query.exclude = None;
-            }
             ranks.add(scores, &query)?;
         }
     }

@@ -167,11 +167,13 @@ impl Args {
         let engine = bundle.engine(&device)?;
         let retrieval = engine.retrieval();
         let bar = super::progress("images");
+        let own = self.target_tokens.is_none().then(|| bundle.numbers(table)).flatten();
         let (encoded, stored);
         let (by_encoder, from_files);
         let tokens: &dyn Fn(&[u32]) -> Result<Tensor<3>, TrainerError> = match bundle.manifest.form {
             Form::Full => {
-                encoded = Encoded::new(retrieval, table, &mut |done, all| super::advance(&bar, done, all))?;
+                let told = &mut |done, all| super::advance(&bar, done, all);
+                encoded = Encoded::new(retrieval, table, own.is_none(), told)?;
                 by_encoder = |images: &[u32]| Ok(encoded.tokens(images, &device));
                 &by_encoder
             }
@@ -182,7 +184,6 @@ impl Args {
             }
         };
         let subject = Subject { retrieval, tokens };
-        let own = self.target_tokens.is_none().then(|| bundle.numbers(table)).flatten();
         let scorer = match own {
             Some(numbers) => Scorer::Shipped(bundle.gallery()?, numbers),
             None => Scorer::Codes(self.encoded_gallery(&bundle, &subject, table)?),

@@ -15,7 +15,6 @@ use thisbut_trainer::train::defaults;
 use thisbut_trainer::train::event::Event;
 use thisbut_trainer::train::finetune::{Inputs, finetune};
 use thisbut_trainer::train::learner::IMAGE_ENCODER;
-use thisbut_trainer::train::objective::two_pass::Losses;
 use thisbut_trainer::train::recipes;
 use thisbut_trainer::{fsx, import};
 
@@ -81,26 +80,20 @@ pub struct Args {
     choices: Choices,
 }
 
-/// Pretraining's own defaults: q2t alone.
-const PRETRAINING: [(&str, f64); 2] = [("t2t", 0.0), ("p2p", 0.0)];
-
 /// Shows the defaults of the choices in the help of `thisbut finetune`.
 pub fn show_defaults(command: Command) -> Command {
-    command.mut_args(|arg| match defaults::shown(arg.get_id().as_str()) {
-        Some(value) => defaults::show(arg, &value),
-        None => arg,
-    })
+    shown(command, false)
 }
 
 /// Shows the defaults of the choices in the help of `thisbut pretrain`.
 pub fn show_pretraining_defaults(command: Command) -> Command {
-    command.mut_args(|arg| {
-        let id = arg.get_id().as_str();
-        let own = PRETRAINING.iter().find(|(name, _)| *name == id).map(|(_, value)| format!("{value:?}"));
-        match own.or_else(|| defaults::shown(id)) {
-            Some(value) => defaults::show(arg, &value),
-            None => arg,
-        }
+    shown(command, true)
+}
+
+fn shown(command: Command, pretraining: bool) -> Command {
+    command.mut_args(|arg| match defaults::shown(arg.get_id().as_str(), pretraining) {
+        Some(value) => defaults::show(arg, &value),
+        None => arg,
     })
 }
 
@@ -127,16 +120,12 @@ impl Args {
         Ok(Box::new(Features::open(&path, Some(&expected))?))
     }
 
-    /// Runs `thisbut pretrain`: q2t alone, unless a recipe says otherwise.
+    /// Runs `thisbut pretrain`: with the family's values for it, unless a recipe says otherwise.
     pub fn pretrain(mut self) -> Result<()> {
         if self.triplets.is_none() {
             bail!("--triplets: pretraining needs generated triplets; give a file of `thisbut generator generate`");
         }
-        if self.recipe.is_none() {
-            let [(_, t2t), (_, p2p)] = PRETRAINING;
-            self.choices.t2t = self.choices.t2t.or(Some(t2t));
-            self.choices.p2p = self.choices.p2p.or(Some(p2p));
-        }
+        self.choices.pretraining = self.recipe.is_none();
         self.run()
     }
 
@@ -163,13 +152,14 @@ impl Args {
         }
         let (mut validation, complaints) = data.load(Split::Val, &options)?;
         super::complain(&complaints, 20);
-        let captions = choices.losses == Some(Losses::Captions);
+        let objective = choices.objective(&config);
+        let captions = objective.family().reads_captions();
         if captions {
             let described = described::load(&self.dataset)?.unwrap_or_default();
             train = derive::captions(&train, &described)?;
             validation = derive::captions(&validation, &described)?;
         }
-        let settings = choices.settings(train.triplets.len())?;
+        let settings = choices.settings(&config, train.triplets.len())?;
         if !captions {
             derive::spread_wordings(&mut train);
             if settings.unchanged > 0.0 {
@@ -182,7 +172,7 @@ impl Args {
             let cache = self.features.unwrap_or_else(|| super::features_path(&self.dataset, &config));
             return super::dry_run::dry_run(&settings, &config, &train, texts.as_ref(), Some(&cache));
         }
-        let out = self.out.clone().unwrap_or_default();
+        let Some(out) = self.out.clone() else { bail!("--out is missing; name the run's folder") };
         let features = self.features(&config, settings.device, [&train, &validation])?;
         let texts = TextReader::new(&config, &fsx::read_text(&vocabulary)?)?;
         let mut start = match &self.start {
@@ -194,7 +184,7 @@ impl Args {
             start.extend(encoder.into_iter().map(|(name, value)| (format!("{IMAGE_ENCODER}{name}"), value)));
         }
         if let Some(temperature) = choices.temperature {
-            start.insert("temperature".into(), (vec![1], vec![temperature as f32]));
+            start.insert(objective.family().temperature().into(), (vec![1], vec![temperature as f32]));
         }
         let inputs = Inputs {
             config: &config,

@@ -55,8 +55,11 @@ impl Args {
             && first.name == second.name
         {
             // Files of the same name in two runs' folders.
-            first.name = self.run.display().to_string();
-            second.name = self.other.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+            for (run, path) in
+                [first, second].into_iter().zip([Some(&self.run), self.other.as_ref()].into_iter().flatten())
+            {
+                run.name = path.display().to_string();
+            }
         }
         let options = LoadOptions { images_required: false, strict: false };
         let (table, complaints) = DataSet::open(&self.dataset, self.format)?.load(self.split, &options)?;

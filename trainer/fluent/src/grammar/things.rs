@@ -143,13 +143,14 @@ pub fn hint(rng: &mut ChaCha8Rng, tag: &str, category: &str) -> String {
     surface::finish(rng, &text)
 }
 
-/// A modifier from a relation's own ways to say it.
+/// A modifier from a relation's own ways to say it, of which there is at least one.
 pub fn said(rng: &mut ChaCha8Rng, forms: &[Form]) -> String {
     let d = Deictic {
         object: "it",
         subject: pick(rng, &["picture", "thing", "one", "image", "one"]).to_owned(),
         several: false,
     };
-    let text = forms.choose(rng).map(|f| framed(rng, f, &d)).unwrap_or_default();
+    let Some(form) = forms.choose(rng) else { panic!("a relation between things without a way to say it") };
+    let text = framed(rng, form, &d);
     surface::finish(rng, &text)
 }

@@ -3,23 +3,10 @@
 use burn::tensor::Tensor;
 use std::fmt;
 
-/// The names of all objectives' losses: keys of `metrics.jsonl`, labels of the progress line, curves of one panel in a plot.
-pub mod names {
-    /// Query to target.
-    pub const Q2T: &str = "q2t";
-    /// Text-only query to target.
-    pub const T2T: &str = "t2t";
-    /// Prototype to prototype, or SPRC's align, which takes its place.
-    pub const P2P: &str = "p2p";
-
-    /// Every one.
-    pub const ALL: [&str; 3] = [Q2T, T2T, P2P];
-}
-
 /// One loss.
 #[derive(Clone, Debug)]
 pub struct Loss {
-    /// One of [`names`].
+    /// Its name: a key of `metrics.jsonl`, a label of the progress line, a curve in a plot. One of [`super::LOSSES`].
     pub name: &'static str,
     /// Its factor in what is minimised.
     pub weight: f64,
@@ -92,7 +79,7 @@ mod tests {
     fn weights_count_once() {
         let device = Device::flex();
         let loss = |name, weight, value: f32| Loss { name, weight, value: Tensor::from_floats([value], &device) };
-        let losses = [loss(names::Q2T, 1.0, 2.0), loss(names::T2T, 0.4, 3.0), loss(names::P2P, 0.5, 0.25)];
+        let losses = [loss("q2t", 1.0, 2.0), loss("t2t", 0.4, 3.0), loss("p2p", 0.5, 0.25)];
         let sum: Vec<f32> = minimised(&losses).unwrap().into_data().try_to_vec().unwrap();
         let figures = Figures::of(&losses, &[2.0, 3.0, 0.25]);
         assert_eq!(figures.total, 1.0 * 2.0 + 0.4 * 3.0 + 0.5 * 0.25);

@@ -1,8 +1,10 @@
 //! What a run trains towards. An objective names what it makes of a batch's rows and the losses over them; the steps, the
 //! loop, checkpoints and metrics know none of the names.
 //!
-//! A family is one file here, one arm in [`ObjectiveSettings`], and its losses' names in [`loss::names`].
+//! A family is one file here, and in this file an arm in [`ObjectiveSettings`], a line in the list of families, and its losses'
+//! names.
 
+pub mod choices;
 pub mod loss;
 pub mod representations;
 pub mod two_pass;
@@ -13,13 +15,16 @@ use super::piece::{BatchFacts, Context, PassNoise, Piece};
 use crate::error::Result;
 use burn::module::Param;
 use burn::tensor::{Device, FloatDType, Tensor};
+use choices::families;
 use loss::Loss;
 use representations::Representations;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thisbut_model::RetrievalConfig;
+use thisbut_model::config::MethodConfig;
 use thisbut_model::method::{AnyMethod, Method};
 use thisbut_model::weights::Tensors;
-use two_pass::{TwoPassObjective, TwoPassSettings};
+use two_pass::{TwoPassChoices, TwoPassObjective, TwoPassSettings};
 
 /// What an objective makes of a piece.
 pub struct Encoded {
@@ -96,7 +101,50 @@ pub trait FamilySettings {
 
     /// The word embeddings among the parameters, as a group's pattern.
     fn words(&self) -> &'static str;
+
+    /// The name of τ among the parameters.
+    fn temperature(&self) -> &'static str;
+
+    /// Whether a row is an image with its own text, rather than a triplet.
+    fn reads_captions(&self) -> bool;
 }
+
+/// A family's options and recipe keys: a list of fields that are `None` until they are chosen.
+pub trait FamilyChoices: clap::Args + DeserializeOwned + Clone + Default + PartialEq {
+    /// What the choices end in.
+    type Settings: FamilySettings;
+
+    /// Options that pretraining has other defaults for: field and default.
+    const PRETRAINING: &'static [(&'static str, &'static str)];
+
+    /// Options whose default something else says: field and words for the help.
+    const ELSEWHERE: &'static [(&'static str, &'static str)];
+
+    /// An option's default as on the command line; `id` is the field's name.
+    fn default_of(id: &str) -> Option<String>;
+
+    /// These choices where they are made, else those of `base`.
+    fn over(self, base: Self) -> Self;
+
+    /// Chooses what [`FamilyChoices::PRETRAINING`] says where nothing is chosen.
+    fn pretraining(&mut self);
+
+    /// Changes the architecture.
+    ///
+    /// # Errors
+    /// When the configuration is another family's.
+    fn configure(&self, config: &mut RetrievalConfig) -> Result<()>;
+
+    /// The settings, with the defaults for what is not chosen.
+    fn settings(&self) -> Self::Settings;
+}
+
+families! {
+    TwoPass, two_pass: TwoPassChoices;
+}
+
+/// The names of all objectives' losses.
+pub const LOSSES: &[&[&str]] = &[&two_pass::LOSSES];
 
 /// Which family a run trains, and the family's own settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,11 +1,14 @@
 //! The two-pass family: PTHA, SPRC, SPN4CIR's second stage, and captions before them.
 
 mod bank;
+mod choices;
 mod cost;
 
-use super::loss::{Loss, names};
+pub use choices::TwoPassChoices;
+
+use super::loss::Loss;
 use super::representations::Representations;
-use super::{Encoded, FamilySettings, Objective};
+use super::{Encoded, FamilySettings, Objective, ObjectiveSettings};
 use crate::embed;
 use crate::error::{Result, TrainerError};
 use crate::train::estimate::{Cost, Load};
@@ -32,6 +35,18 @@ const TEMPERATURE: &str = "temperature";
 const SECOND: &str = "second.";
 /// Beginnings of the parameters that may train while a bank holds the targets.
 const BESIDE_BANK: [&str; 2] = [SECOND, "text_projection."];
+
+/// The losses' names.
+pub mod names {
+    /// Query to target.
+    pub const Q2T: &str = "q2t";
+    /// Text-only query to target.
+    pub const T2T: &str = "t2t";
+    /// Prototype to prototype, or SPRC's align, which takes its place.
+    pub const P2P: &str = "p2p";
+}
+/// Every one.
+pub const LOSSES: [&str; 3] = [names::Q2T, names::T2T, names::P2P];
 
 /// f_q, `[B, P]`.
 const QUERY: &str = "query";
@@ -106,6 +121,23 @@ impl FamilySettings for TwoPassSettings {
 
     fn words(&self) -> &'static str {
         "qformer.word$"
+    }
+
+    fn temperature(&self) -> &'static str {
+        TEMPERATURE
+    }
+
+    fn reads_captions(&self) -> bool {
+        !self.composes()
+    }
+}
+
+impl ObjectiveSettings {
+    /// This family's settings; none when the objective is another family's.
+    pub fn two_pass(&self) -> Option<&TwoPassSettings> {
+        match self {
+            Self::TwoPass(settings) => Some(settings),
+        }
     }
 }
 

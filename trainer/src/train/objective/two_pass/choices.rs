@@ -1,0 +1,97 @@
+//! What a recipe or the command line may choose about the two-pass family.
+
+use super::{Losses, TwoPassSettings};
+use crate::error::Result;
+use crate::train::choices::{LOSSES, MODEL, or_each, word};
+use crate::train::defaults;
+use crate::train::objective::FamilyChoices;
+use serde::Deserialize;
+use thisbut_model::RetrievalConfig;
+use thisbut_model::config::{ReadOut, SecondPassMask};
+
+defaults::table! {
+    losses: Losses = Losses::Ptha;
+    t2t: f64 = 0.4;
+    p2p: f64 = 0.5;
+    label_smoothing: f64 = 0.0;
+    bank: bool = false;
+    keep_false_negatives: bool = false;
+}
+
+/// The family's options and recipe keys.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, clap::Args)]
+#[serde(rename_all = "kebab-case")]
+pub struct TwoPassChoices {
+    /// How the query is read from the second pass: cls or mean-prompt-cls.
+    #[arg(long, value_parser = word::<ReadOut>, help_heading = MODEL, hide_short_help = true)]
+    pub read_out: Option<ReadOut>,
+    /// What the second pass attends to: padding (hides it) or all-ones.
+    #[arg(long, value_name = "MASK", value_parser = word::<SecondPassMask>, help_heading = MODEL, hide_short_help = true)]
+    pub second_pass_mask: Option<SecondPassMask>,
+    /// Give the second pass a Q-Former of its own, which starts as a copy of the first's.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = MODEL, hide_short_help = true)]
+    pub own_second_pass: Option<bool>,
+    /// Which losses.
+    #[arg(long, value_enum, help_heading = LOSSES)]
+    pub losses: Option<Losses>,
+    /// λ, weight of t2t (SPRC: 0.4 for CIRR).
+    #[arg(long, value_name = "WEIGHT", help_heading = LOSSES)]
+    pub t2t: Option<f64>,
+    /// α, weight of p2p (paper: 0.5), or of SPRC's align.
+    #[arg(long, value_name = "WEIGHT", help_heading = LOSSES)]
+    pub p2p: Option<f64>,
+    /// Label smoothing of q2t (MTST_PTHA's code: 0.1).
+    #[arg(long, value_name = "SHARE", help_heading = LOSSES, hide_short_help = true)]
+    pub label_smoothing: Option<f64>,
+    /// Every training target is a negative, embedded once by the starting weights; its side must be frozen.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = LOSSES, hide_short_help = true)]
+    pub bank: Option<bool>,
+    /// Count other right targets in a batch as negatives, as the published code does.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = LOSSES, hide_short_help = true)]
+    pub keep_false_negatives: Option<bool>,
+}
+
+impl FamilyChoices for TwoPassChoices {
+    type Settings = TwoPassSettings;
+
+    /// Pretraining is q2t alone.
+    const PRETRAINING: &'static [(&'static str, &'static str)] = &[("t2t", "0.0"), ("p2p", "0.0")];
+
+    const ELSEWHERE: &'static [(&'static str, &'static str)] =
+        &[("read_out", "the preset's"), ("second_pass_mask", "the preset's"), ("own_second_pass", "the preset's")];
+
+    fn default_of(id: &str) -> Option<String> {
+        own(id)
+    }
+
+    fn over(self, base: Self) -> Self {
+        or_each!(self, base, read_out second_pass_mask own_second_pass losses t2t p2p label_smoothing bank keep_false_negatives)
+    }
+
+    fn pretraining(&mut self) {
+        self.t2t.get_or_insert(0.0);
+        self.p2p.get_or_insert(0.0);
+    }
+
+    fn configure(&self, config: &mut RetrievalConfig) -> Result<()> {
+        let own = config.two_pass_mut()?;
+        own.read_out = self.read_out.unwrap_or(own.read_out);
+        own.second_pass_mask = self.second_pass_mask.unwrap_or(own.second_pass_mask);
+        own.own_second_pass = self.own_second_pass.unwrap_or(own.own_second_pass);
+        Ok(())
+    }
+
+    fn settings(&self) -> TwoPassSettings {
+        TwoPassSettings {
+            losses: self.losses.unwrap_or(DEFAULTS.losses),
+            label_smoothing: self.label_smoothing.unwrap_or(DEFAULTS.label_smoothing),
+            t2t: self.t2t.unwrap_or(DEFAULTS.t2t),
+            p2p: self.p2p.unwrap_or(DEFAULTS.p2p),
+            bank: self.bank.unwrap_or(DEFAULTS.bank),
+            keep_false_negatives: self.keep_false_negatives.unwrap_or(DEFAULTS.keep_false_negatives),
+        }
+    }
+}
