@@ -132,9 +132,10 @@ pub fn tokenizer(bytes: &[u8]) {
 
 fn check_tokens(words: &Bpe) {
     let text = "Make it red, \u{e9} 12 </s>  and\n";
-    for ids in [words.encode(text), words.encode_with_control(text)] {
+    // A tokenizer without a token for some character says so.
+    for ids in [words.encode(text), words.encode_with_control(text)].into_iter().flatten() {
         assert!(ids.iter().all(|id| (*id as usize) < words.len()));
-        words.decode(&ids);
+        words.decode(&ids).expect("a text");
     }
 }
 

@@ -203,12 +203,13 @@ impl Prompt {
     /// The prompt of a configuration.
     ///
     /// # Errors
-    /// [`ModelError::Config`] when a chat template is asked for that the decoder does not have.
+    /// [`ModelError::Config`] when a chat template is asked for that the decoder does not have; [`ModelError::Format`] when the
+    /// tokenizer has no token for a character of the instruction.
     pub fn new(config: &MtstConfig, words: &Bpe) -> Result<Self> {
         let end = words.end();
         if !config.chat {
             let mut after: Vec<u32> = words.begin().into_iter().collect();
-            after.extend(words.encode(&format!("{}\n", config.instruction)));
+            after.extend(words.encode(&format!("{}\n", config.instruction))?);
             return Ok(Self { before: Vec::new(), after, end });
         }
         // Where the images go: a character that no instruction has.
@@ -219,7 +220,7 @@ impl Prompt {
             problem: "it loses what the user says".into(),
             mend: "use the plain prompt".into(),
         })?;
-        Ok(Self { before: words.encode_with_control(before), after: words.encode_with_control(after), end })
+        Ok(Self { before: words.encode_with_control(before)?, after: words.encode_with_control(after)?, end })
     }
 
     /// Embeddings of the prompt around `visual` `[B, 3N, W]`: `[B, n, W]`.

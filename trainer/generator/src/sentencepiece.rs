@@ -113,11 +113,8 @@ pub fn parse(bytes: &[u8], beside: &Beside) -> Result<Bpe, String> {
     if let Some(problem) = model.refusal() {
         return Err(problem.into());
     }
-    let known = model.pieces.iter().map(|piece| {
-        let kind = Kind::numbered(piece.kind.unwrap_or(1).into()).ok_or("a piece is of an unknown kind")?;
-        Ok(Piece { text: piece.text.as_deref().unwrap_or_default(), score: piece.score.unwrap_or_default(), kind })
-    });
-    let mut pieces = known.collect::<Result<Vec<_>, String>>()?;
+    let known = model.pieces.iter().enumerate().map(|(id, piece)| piece.read(id));
+    let mut pieces = known.collect::<Result<Vec<_>, _>>()?;
     let mut added: Vec<(&String, u64)> = beside.added.iter().map(|(text, id)| (text, *id)).collect();
     added.sort_by_key(|(_, id)| *id);
     for (text, id) in added {
@@ -130,24 +127,53 @@ pub fn parse(bytes: &[u8], beside: &Beside) -> Result<Bpe, String> {
         }
         pieces.push(Piece { text, score: 0.0, kind: Kind::Control });
     }
-    let settings = &beside.settings;
-    let named = |key: &str| {
-        let name = settings[key].as_str().or_else(|| settings[key]["content"].as_str())?;
-        pieces.iter().position(|piece| piece.text == name).map(|id| id as u32)
-    };
     let trainer = model.trainer.clone().unwrap_or_default();
+    // A model without such a token has −1.
     let own = |id: Option<i32>, usual: i32| u32::try_from(id.unwrap_or(usual)).ok();
-    let begins = settings["add_bos_token"].as_bool().unwrap_or(true);
-    let begin = named("bos_token").or(own(trainer.begin, 1)).filter(|_| begins);
-    let end = end_of(&beside.config).or_else(|| named("eos_token")).or(own(trainer.end, 2));
+    let begin = beside.named("bos_token", &pieces)?.or(own(trainer.begin, 1));
+    let begin = if beside.flag("add_bos_token", true)? { begin } else { None };
+    let end = end_of(&beside.config)?.or(beside.named("eos_token", &pieces)?).or(own(trainer.end, 2));
     let end = end.ok_or("no token ends an answer")?;
-    let prefix = match model.normalizer.as_ref().and_then(|spec| spec.dummy_prefix).unwrap_or(true) {
-        false => Prefix::Never,
+    let prefix = match model.normalizer.as_ref().and_then(|spec| spec.dummy_prefix) {
+        Some(false) => Prefix::Never,
         // transformers' Llama tokenizer of old takes every part between control tokens for a text of its own.
-        true if settings["legacy"].as_bool().unwrap_or(true) => Prefix::Always,
-        true => Prefix::First,
+        _ if beside.flag("legacy", true)? => Prefix::Always,
+        _ => Prefix::First,
     };
     Bpe::from_pieces(&pieces, prefix)?.with_ends(begin, end)
+}
+
+impl StoredPiece {
+    fn read(&self, id: usize) -> Result<Piece<'_>, String> {
+        let kind = self.kind.map_or(Some(Kind::Normal), |number| Kind::numbered(number.into()));
+        let kind = kind.ok_or_else(|| format!("piece {id} is of the unknown kind {:?}", self.kind))?;
+        let text = self.text.as_deref().ok_or_else(|| format!("piece {id} has no text"))?;
+        // A score that is 0, as of control tokens, may be left out.
+        Ok(Piece { text, score: self.score.unwrap_or(0.0), kind })
+    }
+}
+
+impl Beside {
+    /// A setting of `tokenizer_config.json`.
+    fn flag(&self, key: &str, usual: bool) -> Result<bool, String> {
+        match &self.settings[key] {
+            Value::Null => Ok(usual),
+            value => value.as_bool().ok_or_else(|| format!("{key} of tokenizer_config.json is neither true nor false")),
+        }
+    }
+
+    /// The number of a token that `tokenizer_config.json` names; nothing where it names none.
+    fn named(&self, key: &str, pieces: &[Piece]) -> Result<Option<u32>, String> {
+        let value = &self.settings[key];
+        let name = value.as_str().or_else(|| value["content"].as_str());
+        // Llama's first folders have empty names.
+        if value.is_null() || name == Some("") {
+            return Ok(None);
+        }
+        let id = name.and_then(|name| pieces.iter().position(|piece| piece.text == name));
+        let id = id.and_then(|id| u32::try_from(id).ok());
+        id.map(Some).ok_or_else(|| format!("{key} of tokenizer_config.json names none of the model's pieces"))
+    }
 }
 
 fn optional_json<T: DeserializeOwned + Default>(path: &Path) -> Result<T> {

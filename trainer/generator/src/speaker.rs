@@ -132,7 +132,7 @@ impl<'a> Speaker<'a> {
     /// Texts for pairs of feature rows; `numbers` are the pairs' own, for samples.
     ///
     /// # Errors
-    /// When the device does not give its values back.
+    /// When the device does not give its values back, or the tokenizer makes no text of the answers.
     pub fn say(
         &self,
         pairs: &[(usize, usize)],
@@ -145,6 +145,7 @@ impl<'a> Speaker<'a> {
         let used = vec![self.words.begin().into_iter().collect(); pairs.len()];
         let start = Start { numbers, used, ..Start::new(self.prompts(pairs, features, device)?) };
         let answers = generate(self.decoder, start, &[self.prompt.end], decoding)?;
-        Ok(answers.iter().map(|tokens| self.config.text(&self.words.decode(tokens)).to_owned()).collect())
+        let text = |tokens: &Vec<u32>| Ok(self.config.text(&self.words.decode(tokens)?).to_owned());
+        answers.iter().map(text).collect()
     }
 }

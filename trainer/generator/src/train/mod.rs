@@ -88,21 +88,21 @@ struct Context<'a> {
 }
 
 /// The texts' tokens. A row of titles has no end: a modification text would follow on the next line.
-fn answers(table: &Table, words: &Bpe, config: &MtstConfig) -> Vec<Vec<u32>> {
+fn answers(table: &Table, words: &Bpe, config: &MtstConfig) -> Result<Vec<Vec<u32>>> {
     let encode = |triplet: &Triplet| {
         let goes_on = triplet.kind.as_deref() == Some(derive::TITLES);
         let mut text: String = triplet.text.trim().chars().take(LONGEST).collect();
         if goes_on {
             text.push('\n');
         }
-        let mut tokens = words.encode(&text);
+        let mut tokens = words.encode(&text)?;
         if goes_on {
             tokens.truncate(config.answer_length.max(1));
         } else {
             tokens.truncate(config.answer_length.max(2) - 1);
             tokens.push(words.end());
         }
-        tokens
+        Ok(tokens)
     };
     table.triplets.iter().map(encode).collect()
 }
@@ -250,7 +250,7 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
         prompt: Prompt::new(&inputs.setup.mtst, words)?,
         instruction: instruction(inputs.setup, inputs.texts),
         rows: embed::rows(inputs.train, inputs.features)?,
-        answers: answers(inputs.train, words, &inputs.setup.mtst),
+        answers: answers(inputs.train, words, &inputs.setup.mtst)?,
         device,
     };
     let run = Run { settings, folder: inputs.run, until: inputs.until, per_epoch: batches.per_epoch() };
@@ -318,6 +318,6 @@ mod tests {
         let table = Table { triplets, ..Table::default() };
         let config = MtstConfig { answer_length: 4, ..MtstConfig::new(MtstForm::Paper) };
         let expected: [&[u32]; 5] = [&[0, 1, 3], &[0, 1, 2], &[3], &[0, 0, 0, 3], &[0, 0, 0, 0]];
-        assert_eq!(answers(&table, &words, &config), expected);
+        assert_eq!(answers(&table, &words, &config).unwrap(), expected);
     }
 }

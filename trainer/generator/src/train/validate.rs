@@ -64,7 +64,7 @@ pub(super) fn validate(
         config: inputs.setup.mtst.clone(),
     };
     let rows = embed::rows(table, inputs.features)?;
-    let own = answers(table, &language.words, &inputs.setup.mtst);
+    let own = answers(table, &language.words, &inputs.setup.mtst)?;
     // Every n-th triplet: a file may be ordered by group. Zero asks for all.
     let spread = |wanted: usize| {
         let wanted = if wanted == 0 { usize::MAX } else { wanted };

@@ -1,72 +1,52 @@
 //! The decoder's tokenizer: byte-pair encoding, byte by byte as GPT-2's and SmolLM's or with SentencePiece's pieces as Llama's
 //! and Vicuna's, and the ChatML template.
 
-mod byte_level;
 mod files;
+mod json;
+mod library;
 mod sentencepiece;
-mod split;
 
 pub use files::end_of;
 pub use sentencepiece::{Kind, Piece, Prefix};
 
-use sentencepiece::Letters;
-use split::words;
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use library::Library;
+use sentencepiece::Pieces;
 use thisbut_model::error::{ModelError, Result};
-
-/// Rank and result of merging two tokens.
-type Merges = HashMap<(u32, u32), (u32, u32)>;
 
 /// A tokenizer.
 pub struct Bpe {
-    /// Bytes of each token; control tokens have their own text.
-    bytes: Vec<Vec<u8>>,
-    control: Vec<bool>,
-    /// Control tokens by their text, longest first.
-    specials: Vec<(String, u32)>,
-    merges: Merges,
-    first: First,
+    words: Words,
     /// Begins a text, where the model wants that.
     begin: Option<u32>,
     end: u32,
     template: Option<String>,
 }
 
-/// What a text consists of before anything is merged.
-enum First {
-    /// Bytes, word by word.
-    Words { singles: Vec<Option<u32>>, digits_alone: bool },
-    /// Characters of the whole text.
-    Whole(Letters),
+/// What cuts texts and puts them together.
+enum Words {
+    /// An order of merges, by the crate `tokenizers`.
+    Library(Box<Library>),
+    /// Scores of pieces, by our own code.
+    Scores(Pieces),
 }
 
-/// Tokens as their file writes them.
-struct Tokens<'a> {
-    texts: Vec<&'a str>,
-    control: Vec<bool>,
-}
-
-impl Tokens<'_> {
-    fn ids(&self) -> HashMap<&str, u32> {
-        self.texts.iter().enumerate().map(|(id, text)| (*text, id as u32)).collect()
+impl Words {
+    fn scores(pieces: &[Piece], prefix: Prefix) -> Result<Self, String> {
+        Pieces::new(pieces, prefix).map(Self::Scores)
     }
 }
 
 impl Bpe {
-    /// `bytes` of a token that is no control token, by its number and its text.
-    fn new(tokens: &Tokens, bytes: impl Fn(usize, &str) -> Vec<u8>, merges: Merges, first: First) -> Self {
-        let all = tokens.texts.iter().zip(&tokens.control).enumerate();
-        let bytes = all
-            .map(|(id, (text, control))| if *control { text.as_bytes().to_vec() } else { bytes(id, text) })
-            .collect();
-        let control = tokens.control.clone();
-        let is_control = |id: u32| control.get(id as usize) == Some(&true);
-        let ids = tokens.ids();
-        let specials = ids.iter().filter(|(text, id)| is_control(**id) && !text.is_empty());
-        let mut specials: Vec<(String, u32)> = specials.map(|(text, id)| ((*text).to_owned(), *id)).collect();
-        specials.sort_by_key(|(text, id)| (Reverse(text.len()), *id));
-        Self { bytes, control, specials, merges, first, begin: None, end: 0, template: None }
+    fn new(words: Words) -> Self {
+        Self { words, begin: None, end: 0, template: None }
+    }
+
+    /// A SentencePiece model of the kind BPE. Pieces are put together in the order of their scores.
+    ///
+    /// # Errors
+    /// A sentence, when a character of a text could be lost, two pieces are one, or a piece is too long to be one.
+    pub fn from_pieces(pieces: &[Piece], prefix: Prefix) -> Result<Self, String> {
+        Words::scores(pieces, prefix).map(Self::new)
     }
 
     /// Sets the tokens that begin a text, where the model wants one, and end an answer.
@@ -92,12 +72,15 @@ impl Bpe {
 
     /// How many tokens there are.
     pub fn len(&self) -> usize {
-        self.bytes.len()
+        match &self.words {
+            Words::Library(library) => library.len(),
+            Words::Scores(pieces) => pieces.len(),
+        }
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.len() == 0
     }
 
     /// The token that ends an answer.
@@ -111,81 +94,37 @@ impl Bpe {
     }
 
     /// The tokens of `text`, in which nothing is a control token.
-    pub fn encode(&self, text: &str) -> Vec<u32> {
-        let mut out = Vec::new();
-        self.encode_part(text, true, &mut out);
-        out
-    }
-
-    fn encode_part(&self, text: &str, begins: bool, out: &mut Vec<u32>) {
-        match &self.first {
-            First::Words { singles, digits_alone } => {
-                for word in words(text, *digits_alone) {
-                    let ids = word.bytes().filter_map(|b| singles.get(usize::from(b)).copied().flatten());
-                    self.merge(&ids.collect::<Vec<_>>(), out);
-                }
-            }
-            First::Whole(letters) => self.merge(&letters.first(text, begins), out),
-        }
+    ///
+    /// # Errors
+    /// [`ModelError::Format`] when the tokenizer has no token for a character.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        self.tokens(text, false)
     }
 
     /// The tokens of `text`, control tokens read as such.
-    pub fn encode_with_control(&self, text: &str) -> Vec<u32> {
-        let mut out = Vec::new();
-        let mut rest = text;
-        loop {
-            let begins = out.is_empty();
-            let next =
-                self.specials.iter().filter_map(|(special, id)| Some((rest.find(special.as_str())?, special, *id)));
-            // The first one; among those at one place the longest, which the list has first.
-            let Some((at, special, id)) = next.min_by_key(|(at, special, _)| (*at, usize::MAX - special.len())) else {
-                self.encode_part(rest, begins, &mut out);
-                return out;
-            };
-            self.encode_part(rest.get(..at).unwrap_or_default(), begins, &mut out);
-            out.push(id);
-            rest = rest.get(at + special.len()..).unwrap_or_default();
-        }
+    ///
+    /// # Errors
+    /// As [`Bpe::encode`].
+    pub fn encode_with_control(&self, text: &str) -> Result<Vec<u32>> {
+        self.tokens(text, true)
     }
 
-    /// Merges neighbours, the lowest rank first and among those the leftmost, until none can be.
-    fn merge(&self, first: &[u32], out: &mut Vec<u32>) {
-        // A token that was merged into its left neighbour has none.
-        let mut ids: Vec<Option<u32>> = first.iter().copied().map(Some).collect();
-        let mut next: Vec<usize> = (1..=ids.len()).collect();
-        let mut before: Vec<Option<usize>> = (0..ids.len()).map(|at| at.checked_sub(1)).collect();
-        let possible = |ids: &[Option<u32>], left: usize, right: usize| {
-            let pair = (ids.get(left).copied().flatten()?, ids.get(right).copied().flatten()?);
-            let (rank, merged) = self.merges.get(&pair)?;
-            Some(Reverse((*rank, left, right, pair, *merged)))
-        };
-        let mut queue: BinaryHeap<_> = (1..ids.len()).filter_map(|at| possible(&ids, at - 1, at)).collect();
-        while let Some(Reverse((_, left, right, pair, merged))) = queue.pop() {
-            if next[left] != right || (ids[left], ids[right]) != (Some(pair.0), Some(pair.1)) {
-                continue;
-            }
-            (ids[left], ids[right]) = (Some(merged), None);
-            next[left] = next[right];
-            if let Some(at) = before.get_mut(next[left]) {
-                *at = Some(left);
-            }
-            queue.extend(possible(&ids, left, next[left]));
-            queue.extend(before[left].and_then(|at| possible(&ids, at, left)));
+    fn tokens(&self, text: &str, control: bool) -> Result<Vec<u32>> {
+        match &self.words {
+            Words::Library(library) => library.encode(text, control).map_err(failed),
+            Words::Scores(pieces) => Ok(pieces.encode(text, control)),
         }
-        out.extend(ids.into_iter().flatten());
     }
 
     /// The text of `ids`; control tokens are left out, bytes that are no UTF-8 become U+FFFD.
-    pub fn decode(&self, ids: &[u32]) -> String {
-        let mut bytes = Vec::new();
-        for id in ids {
-            if self.control.get(*id as usize) == Some(&false) {
-                bytes.extend(self.bytes.get(*id as usize).into_iter().flatten());
-            }
+    ///
+    /// # Errors
+    /// [`ModelError::Format`] when the tokenizer fails.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        match &self.words {
+            Words::Library(library) => library.decode(ids).map_err(failed),
+            Words::Scores(pieces) => Ok(pieces.decode(ids)),
         }
-        let text = String::from_utf8_lossy(&bytes);
-        let prefixed = matches!(&self.first, First::Whole(letters) if letters.adds_space());
-        text.strip_prefix(if prefixed { " " } else { "" }).unwrap_or(&text).to_owned()
     }
 
     /// A conversation in the model's own template: roles (`system`, `user`, `assistant`) and what they say. With `answer`
@@ -219,30 +158,20 @@ impl Bpe {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::byte_level::stand_in;
-    use super::*;
-
-    fn small() -> Bpe {
-        let mut tokens: Vec<String> = vec!["<|end|>".into(), "<|end|>>".into()];
-        tokens.extend((0..=255u8).map(|b| stand_in(b).to_string()));
-        tokens.extend(["lo", "low", "\u{120}low", "er"].map(str::to_owned));
-        let texts: Vec<&str> = tokens.iter().map(String::as_str).collect();
-        let control = (0..texts.len()).map(|id| id < 2).collect();
-        Bpe::byte_level(&Tokens { texts, control }, &["l o", "lo w", "\u{120} low", "e r"], true).unwrap()
-    }
-
-    #[test]
-    fn merges_go_by_rank_and_text_comes_back() {
-        let bpe = small();
-        let low = 2 + 256;
-        assert_eq!(bpe.encode("low lower"), [low + 1, low + 2, low + 3]);
-        for text in ["low lower", "é 🎉\n\t'll", "<|end|>", ""] {
-            assert_eq!(bpe.decode(&bpe.encode(text)), text);
-        }
-        assert!(!bpe.encode("<|end|>").contains(&0));
-        assert_eq!(bpe.encode_with_control("low<|end|>>er<|end|>"), [low + 1, 1, low + 3, 0]);
-        assert_eq!(bpe.decode(&[low, 0, 9999, low]), "lolo");
+/// What the tokenizer cannot do with a text.
+fn failed(problem: String) -> ModelError {
+    ModelError::Format {
+        place: "the language model's tokenizer".into(),
+        problem,
+        mend: "give a language model whose tokenizer has every character".into(),
     }
 }
+
+/// The two tokens that a merge names in one text, `rank` being its place.
+fn two_tokens(text: &str, rank: usize) -> Result<(&str, &str), String> {
+    let pair = text.split_once(' ').filter(|(_, second)| !second.contains(' '));
+    pair.ok_or_else(|| format!("merge {rank} of its tokenizer is not two tokens with a space between"))
+}
+
+#[cfg(test)]
+mod tests;
