@@ -42,7 +42,7 @@ fn main() -> Result<()> {
     for width in [CodeWidth::Q8, CodeWidth::Q4] {
         let bytes = write_weights(&tensors, |_, _| Some(width), &Default::default())?;
         let time = best(5, || read_weights(&bytes))?;
-        println!("read 15 M weights, {width:?}, {} bytes: {time:.1} ms", bytes.len());
+        println!("read 15 M weights, {}, {} bytes: {time:.1} ms", width.format(), bytes.len());
     }
     Ok(())
 }

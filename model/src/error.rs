@@ -23,6 +23,16 @@ pub enum ModelError {
         /// What to do about it.
         mend: String,
     },
+    /// A number format where another is needed.
+    #[error("{place}: the number format {found} isn't taken here; {mend}")]
+    NumberFormat {
+        /// The option, file or computation.
+        place: String,
+        /// Its name, as it was given.
+        found: String,
+        /// What may be chosen.
+        mend: String,
+    },
     /// A format or product version that this build does not read.
     #[error("{place} has format version {found}, this build reads {expected}; {mend}")]
     Version {

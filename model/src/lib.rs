@@ -15,6 +15,7 @@ pub mod gallery;
 pub mod image;
 pub mod method;
 pub mod nn;
+pub mod number;
 pub mod quant;
 pub mod retrieval;
 pub mod text;

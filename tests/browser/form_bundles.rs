@@ -13,8 +13,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::Form;
+use thisbut_model::quant::CodeWidth;
 use thisbut_tests::fixed::{tensors, vocabulary};
-use thisbut_trainer::export::{Packing, Width, bundle, take_encoder};
+use thisbut_trainer::export::{Packing, bundle, take_encoder};
 use thisbut_trainer::index::engine::EngineEncoder;
 use thisbut_trainer::index::{Options, index};
 use thisbut_trainer::query::{Asker, Reference};
@@ -24,11 +25,11 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// Several weights files, though the models are small.
 const SPLIT: u64 = 32_000;
 
-const BUNDLES: [(&str, &str, Form, Width); 4] = [
-    ("eva-gallery", include_str!("configs/small-eva.json"), Form::GalleryReference, Width::Q8),
-    ("clip-gallery", include_str!("configs/small-clip.json"), Form::GalleryReference, Width::Q4),
-    ("eva-full", include_str!("configs/small-eva.json"), Form::Full, Width::Q4),
-    ("clip-full", include_str!("configs/small-clip.json"), Form::Full, Width::Q8),
+const BUNDLES: [(&str, &str, Form, CodeWidth); 4] = [
+    ("eva-gallery", include_str!("configs/small-eva.json"), Form::GalleryReference, CodeWidth::Q8),
+    ("clip-gallery", include_str!("configs/small-clip.json"), Form::GalleryReference, CodeWidth::Q4),
+    ("eva-full", include_str!("configs/small-eva.json"), Form::Full, CodeWidth::Q4),
+    ("clip-full", include_str!("configs/small-clip.json"), Form::Full, CodeWidth::Q8),
 ];
 
 fn answers(asker: &Asker, reference: Option<Reference>, text: &str) -> Result<Vec<Value>> {
@@ -36,7 +37,7 @@ fn answers(asker: &Asker, reference: Option<Reference>, text: &str) -> Result<Ve
     Ok(hits.iter().map(|hit| json!([hit.title, hit.score])).collect())
 }
 
-fn make(root: &Path, photos: &Path, (name, config, form, width): (&str, &str, Form, Width)) -> Result<()> {
+fn make(root: &Path, photos: &Path, (name, config, form, width): (&str, &str, Form, CodeWidth)) -> Result<()> {
     let (folder, device) = (root.join(name), Device::flex());
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
@@ -47,7 +48,7 @@ fn make(root: &Path, photos: &Path, (name, config, form, width): (&str, &str, Fo
         Form::GalleryReference => Some(take_encoder(&config, &mut tensors, &device)?),
         Form::Full => None,
     };
-    let packing = Packing { form, width, split: SPLIT, tokens: config.target_tokens };
+    let packing = Packing { form, width: Some(width), split: SPLIT, tokens: config.target_tokens };
     let made = bundle(&config, tensors, packing, vocabulary())?;
     let options = Options {
         photos: photos.to_path_buf(),

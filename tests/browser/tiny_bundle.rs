@@ -19,12 +19,13 @@ use burn::tensor::Device;
 use thisbut_model::Retrieval;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{
-    FORMAT, FileEntry, Form, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, Precision, SelfTest, VERSION,
-    VocabularyEntry, WeightsEntry, hashed_name,
+    FORMAT, FileEntry, Form, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, SelfTest, VERSION, VocabularyEntry,
+    WeightsEntry, hashed_name,
 };
 use thisbut_model::engine::Engine;
 use thisbut_model::gallery::{Chunk, ImageMeta, encode_chunk, encode_metadata};
 use thisbut_model::image::Rgba;
+use thisbut_model::number::NumberFormat;
 use thisbut_model::quant::{CodeWidth, read_weights, stays_plain, write_weights};
 use thisbut_tests::fixed::{tensors, vocabulary};
 use thisbut_trainer::images::decode_file;
@@ -111,7 +112,7 @@ fn main() -> Result<()> {
         config: serde_json::to_value(&config)?,
         weights: vec![WeightsEntry {
             file: write(&folder, "weights", "safetensors", &weights)?,
-            code_width: Precision::Q8,
+            code_width: NumberFormat::Q8,
         }],
         vocab: VocabularyEntry { file: write(&folder, "vocab", "txt", vocab.as_bytes())? },
         gallery: GalleryEntry {

@@ -3,17 +3,18 @@
 //! `bench_bundle FOLDER [preset] [images] [full|gallery-reference] [q8|q4]` (web-s, 10000, full, q8); `bench/browser` runs it.
 
 use burn::tensor::Device;
-use clap::ValueEnum;
 use std::path::Path;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{Form, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, SelfTest};
 use thisbut_model::gallery::{Chunk, ImageMeta, encode_chunk, encode_metadata, encode_reference};
 use thisbut_model::method::TwoPass;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::number::NumberFormat;
+use thisbut_model::quant::CodeWidth;
 use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::weights;
 use thisbut_trainer::bundle_io::Writer;
-use thisbut_trainer::export::{Packing, Width, bundle};
+use thisbut_trainer::export::{Packing, bundle};
 use thisbut_trainer::footprint::{Bytes, Footprint};
 
 /// The words of the timed modifier: with `[CLS]` and `[SEP]` twelve tokens.
@@ -29,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some("gallery-reference") => Form::GalleryReference,
         Some(other) => return Err(format!("{other} is no form").into()),
     };
-    let width = arguments.next().map_or(Ok(Width::Q8), |x| Width::from_str(&x, true))?;
+    let width = arguments.next().map_or(Ok(NumberFormat::Q8), |x| x.parse())?;
     let device = Device::flex();
     let mut tensors = weights::collect(&TwoPass::new(&config, &device)?, MODEL_PREFIX)?;
     if form == Form::Full {
@@ -38,7 +39,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (n, p) = (config.target_tokens, config.projection);
     let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"];
     let vocabulary: String = special.into_iter().chain(WORDS.split(' ')).flat_map(|word| [word, "\n"]).collect();
-    let packing = Packing { form, width, split: 64_000_000, tokens: n };
+    let packing = Packing { form, width: CodeWidth::of(width)?, split: 64_000_000, tokens: n };
     let made = bundle(&config, tensors, packing, vocabulary)?;
 
     let mut writer = Writer::new(Path::new(&folder))?;

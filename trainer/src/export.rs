@@ -4,28 +4,26 @@ use crate::bundle_io::Bundle;
 use crate::data::described;
 use crate::data::table::{ImageEntry, Table};
 use crate::error::{Result, TrainerError};
+use crate::formats::Formats;
 use crate::train::learner::IMAGE_ENCODER;
 use crate::{compress, import, partial, train::checkpoint};
 use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
-use thisbut_model::bundle::{self, FileEntry, Form, GalleryEntry, Manifest, Precision, VocabularyEntry, WeightsEntry};
+use thisbut_model::bundle::{self, FileEntry, Form, GalleryEntry, Manifest, VocabularyEntry, WeightsEntry};
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::number::NumberFormat;
 use thisbut_model::quant::{CodeWidth, split, write_weights};
 use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::weights::{self, Tensors};
 
-/// How the large tensors are stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Width {
-    /// Plain f32.
-    F32,
-    /// 8 bits and a scale a block of 32.
-    Q8,
-    /// 4 bits and a scale a block of 32; convolutions and embeddings of the image encoder stay at 8.
-    Q4,
-}
+/// How the large tensors may be stored.
+pub const STORES: Formats = Formats(&[
+    (NumberFormat::F32, "Plain f32"),
+    (NumberFormat::Q8, "8 bits and a scale a block of 32"),
+    (NumberFormat::Q4, "4 bits and a scale a block of 32; convolutions and embeddings of the image encoder stay at 8"),
+]);
 
 /// Everything that the engine needs of a checkpoint: names behind their prefixes, and the architecture.
 ///
@@ -49,42 +47,32 @@ pub fn gather(checkpoint_path: &Path, weights_dir: &Path) -> Result<(RetrievalCo
     Ok((config, tensors))
 }
 
-impl Width {
-    /// As the command line names it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Q8 => "q8",
-            Self::Q4 => "q4",
-        }
-    }
-
-    /// The codes of one tensor; `None` for plain f32.
-    pub fn codes(self, name: &str) -> Option<CodeWidth> {
-        match self {
-            Self::F32 => None,
-            Self::Q8 => Some(CodeWidth::Q8),
-            // The encoder was never trained to bear coarse weights; only a vision transformer's blocks are so many that
-            // they have to.
-            Self::Q4 if name.strip_prefix(ENCODER_PREFIX).is_some_and(|rest| !rest.starts_with(".vit.blocks.")) => {
-                Some(CodeWidth::Q8)
-            }
-            Self::Q4 => Some(CodeWidth::Q4),
-        }
-    }
-}
-
 /// How a model is packed.
 #[derive(Clone, Copy, Debug)]
 pub struct Packing {
     /// With or without the image encoder.
     pub form: Form,
-    /// How the large tensors are stored.
-    pub width: Width,
+    /// How the large tensors are stored; `None`: as plain f32.
+    pub width: Option<CodeWidth>,
     /// Most bytes of tensors in one weights file.
     pub split: u64,
     /// Target tokens an image that the gallery will hold.
     pub tokens: usize,
+}
+
+impl Packing {
+    /// The number format of the large tensors.
+    pub fn format(&self) -> NumberFormat {
+        self.width.map_or(NumberFormat::F32, CodeWidth::format)
+    }
+
+    /// The codes of one tensor; `None` for plain f32.
+    pub fn codes(&self, name: &str) -> Option<CodeWidth> {
+        // The encoder was never trained to bear coarse weights; only a vision transformer's blocks are so many that they
+        // have to.
+        let spared = name.strip_prefix(ENCODER_PREFIX).is_some_and(|rest| !rest.starts_with(".vit.blocks."));
+        self.width.map(|width| if spared { CodeWidth::Q8 } else { width })
+    }
 }
 
 /// What a weights file says of itself beside its tensors.
@@ -105,7 +93,7 @@ pub fn take_encoder(config: &RetrievalConfig, tensors: &mut Tensors, device: &De
 /// # Errors
 /// When the weights cannot be written.
 pub fn bundle(config: &RetrievalConfig, mut tensors: Tensors, packing: Packing, vocabulary: String) -> Result<Bundle> {
-    let codes = |name: &str, _: &[usize]| packing.width.codes(name);
+    let codes = |name: &str, _: &[usize]| packing.codes(name);
     let shapes = tensors.iter().map(|(name, (dims, _))| (name.as_str(), dims.as_slice()));
     let names: Vec<Vec<String>> = split(shapes, codes, packing.split)
         .into_iter()
@@ -116,11 +104,7 @@ pub fn bundle(config: &RetrievalConfig, mut tensors: Tensors, packing: Packing, 
         let part: Tensors = names.into_iter().filter_map(|name| tensors.remove_entry(&name)).collect();
         contents.push(write_weights(&part, codes, &weights_meta(config))?);
     }
-    let code_width = match packing.width {
-        Width::F32 => Precision::F32,
-        Width::Q8 => Precision::Q8,
-        Width::Q4 => Precision::Q4,
-    };
+    let code_width = packing.format();
     let entry = |content: &Vec<u8>| {
         let file = FileEntry::new(bundle::hashed_name("weights", "safetensors", content), content);
         WeightsEntry { file, code_width }

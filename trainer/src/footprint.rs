@@ -3,7 +3,7 @@
 
 use crate::compress;
 use crate::error::Result;
-use crate::export::{Packing, Width, weights_meta};
+use crate::export::{Packing, weights_meta};
 use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +12,7 @@ use thisbut_model::bundle::Form;
 use thisbut_model::gallery::reference_bytes;
 use thisbut_model::method::AnyMethod;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::number::NumberFormat;
 use thisbut_model::quant::{file_bytes, split};
 use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::weights::shapes;
@@ -35,7 +36,7 @@ pub struct Footprint {
     /// With or without the image encoder.
     pub form: Form,
     /// How weights are stored.
-    pub width: Width,
+    pub format: NumberFormat,
     /// Parameters in it.
     pub parameters: u64,
     /// Bytes of each weights file.
@@ -61,7 +62,7 @@ impl Footprint {
         if packing.form == Form::Full {
             all.extend(shapes(&ImageEncoder::new(&config, &device), ENCODER_PREFIX));
         }
-        let codes = |name: &str, _: &[usize]| packing.width.codes(name);
+        let codes = |name: &str, _: &[usize]| packing.codes(name);
         let meta = weights_meta(&config);
         let pairs = || all.iter().map(|(name, dims)| (name.as_str(), dims.as_slice()));
         let weights: Vec<u64> = split(pairs(), codes, packing.split)
@@ -78,7 +79,7 @@ impl Footprint {
         Ok(Self {
             name: config.name.clone(),
             form: packing.form,
-            width: packing.width,
+            format: packing.format(),
             parameters,
             image: ((4 + config.projection) * packing.tokens) as u64,
             reference: (packing.form == Form::GalleryReference).then(|| reference_bytes(t, c)),
@@ -94,7 +95,7 @@ impl Footprint {
 
     /// Why no browser can hold it, in one sentence; `None` when one can.
     pub fn problem(&self) -> Option<String> {
-        let what = format!("{} in the form {} at {}", self.name, self.form.name(), self.width.name());
+        let what = format!("{} in the form {} at {}", self.name, self.form.name(), self.format);
         if self.memory > WASM_MEMORY {
             let mend = match self.form {
                 Form::Full => "use --form gallery-reference, which leaves the image encoder out",
@@ -137,7 +138,7 @@ impl fmt::Display for Footprint {
             f,
             "{:<18} {:<4} {:>8.1} M {:>10} {:>6} {:>12} {:>10} {:>10}",
             self.form.name(),
-            self.width.name(),
+            self.format,
             self.parameters as f64 / 1e6,
             Bytes(self.weights_bytes()).to_string(),
             self.weights.len(),
@@ -174,29 +175,30 @@ impl fmt::Display for Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use thisbut_model::quant::CodeWidth;
 
-    fn of(preset: &str, form: Form, width: Width) -> Footprint {
-        let packing = Packing { form, width, split: 64_000_000, tokens: 32 };
+    fn of(preset: &str, form: Form, width: CodeWidth) -> Footprint {
+        let packing = Packing { form, width: Some(width), split: 64_000_000, tokens: 32 };
         Footprint::of(&RetrievalConfig::preset(preset).unwrap(), packing).unwrap()
     }
 
     #[test]
     fn the_papers_size_without_its_encoder_fits_and_with_it_does_not() {
-        let alone = of("blip2-vit-g", Form::GalleryReference, Width::Q4);
+        let alone = of("blip2-vit-g", Form::GalleryReference, CodeWidth::Q4);
         assert_eq!(alone.reference, Some(384_688));
         assert!(alone.problem().is_none() && alone.remark().is_some(), "{alone}");
         assert!(alone.weights.iter().all(|bytes| *bytes < 65_000_000), "{:?}", alone.weights);
-        let whole = of("blip2-vit-g", Form::Full, Width::Q4);
+        let whole = of("blip2-vit-g", Form::Full, CodeWidth::Q4);
         assert_eq!(whole.parameters - alone.parameters, 985_894_528);
         let problem = whole.problem().unwrap();
         assert!(problem.contains("4.29 GB") && problem.contains("--form gallery-reference"), "{problem}");
-        assert!(of("blip2-vit-l", Form::Full, Width::Q8).problem().is_none());
-        assert_eq!(of("blip2-vit-l", Form::GalleryReference, Width::Q8).reference, Some(279_832));
+        assert!(of("blip2-vit-l", Form::Full, CodeWidth::Q8).problem().is_none());
+        assert_eq!(of("blip2-vit-l", Form::GalleryReference, CodeWidth::Q8).reference, Some(279_832));
     }
 
     #[test]
     fn files_that_no_page_takes_are_a_problem() {
-        let packing = Packing { form: Form::Full, width: Width::F32, split: u64::MAX, tokens: 32 };
+        let packing = Packing { form: Form::Full, width: None, split: u64::MAX, tokens: 32 };
         let mut footprint = Footprint::of(&RetrievalConfig::preset("blip2-vit-l").unwrap(), packing).unwrap();
         footprint.memory = WASM_MEMORY;
         footprint.weights = vec![LARGEST_FILE + 1];
@@ -208,7 +210,7 @@ mod tests {
     #[test]
     fn small_models_have_nothing_to_remark() {
         for form in [Form::Full, Form::GalleryReference] {
-            let footprint = of("web-xs", form, Width::Q8);
+            let footprint = of("web-xs", form, CodeWidth::Q8);
             assert_eq!((footprint.problem(), footprint.remark(), footprint.weights.len()), (None, None, 1));
             assert_eq!(heading().chars().count(), footprint.to_string().chars().count(), "{footprint}");
         }

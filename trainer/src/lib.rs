@@ -13,6 +13,7 @@ pub mod export;
 pub mod features;
 pub mod fetch;
 pub mod footprint;
+pub mod formats;
 pub mod fsx;
 pub mod images;
 pub mod import;

@@ -46,9 +46,10 @@ impl From<ModelError> for WebError {
     fn from(error: ModelError) -> Self {
         let message = error.to_string();
         let (kind, mend) = match error {
-            ModelError::Config { mend, .. } | ModelError::Format { mend, .. } | ModelError::Weights { mend, .. } => {
-                ("format", mend)
-            }
+            ModelError::Config { mend, .. }
+            | ModelError::Format { mend, .. }
+            | ModelError::NumberFormat { mend, .. }
+            | ModelError::Weights { mend, .. } => ("format", mend),
             ModelError::Version { mend, .. } => ("version", mend),
             ModelError::Checksum { mend, .. } => ("checksum", mend),
             ModelError::Image { mend, .. } => ("image", mend),

@@ -6,6 +6,8 @@ use serde_json::Value;
 use super::files::{FileEntry, check_path, manifest_error};
 use super::self_test::SelfTest;
 use crate::error::{ModelError, Result};
+use crate::number::NumberFormat;
+use crate::quant::WEIGHT_FORMATS;
 
 /// `format` of every manifest.
 pub const FORMAT: &str = "thisbut-bundle";
@@ -80,26 +82,14 @@ impl Form {
     }
 }
 
-/// How a weights file stores its tensors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// Plain f32.
-    F32,
-    /// 8-bit codes.
-    Q8,
-    /// 4-bit codes.
-    Q4,
-}
-
 /// A weights file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WeightsEntry {
     /// The file.
     #[serde(flatten)]
     pub file: FileEntry,
-    /// Code width of its large tensors.
-    pub code_width: Precision,
+    /// Number format of its large tensors, one of [`WEIGHT_FORMATS`].
+    pub code_width: NumberFormat,
 }
 
 /// The vocabulary file.
@@ -218,7 +208,11 @@ impl Manifest {
             return Err(manifest_error("weights", "there is no weights file"));
         }
         for (i, entry) in self.weights.iter().enumerate() {
-            entry.file.check(&format!("weights[{i}]"))?;
+            let field = format!("weights[{i}]");
+            entry.file.check(&field)?;
+            if !WEIGHT_FORMATS.contains(&entry.code_width) {
+                return Err(manifest_error(&field, &format!("{} is no number format of weights", entry.code_width)));
+            }
         }
         self.vocab.file.check("vocab")?;
         let gallery = &self.gallery;
@@ -272,7 +266,7 @@ mod tests {
             architecture: "tiny".into(),
             form: Form::Full,
             config: serde_json::json!({"name": "tiny"}),
-            weights: vec![WeightsEntry { file: file("w.safetensors"), code_width: Precision::Q4 }],
+            weights: vec![WeightsEntry { file: file("w.safetensors"), code_width: NumberFormat::Q4 }],
             vocab: VocabularyEntry { file: file("vocab.txt") },
             gallery: GalleryEntry {
                 count: 10,
@@ -333,12 +327,13 @@ mod tests {
     #[test]
     fn senseless_manifests_are_errors() {
         type Break = fn(&mut Manifest);
-        let breaks: [(&str, Break); 17] = [
+        let breaks: [(&str, Break); 18] = [
             ("config", |m| m.config = Value::Null),
             ("weights", |m| m.weights.clear()),
             ("weights[0]", |m| m.weights[0].file.path = "../x".into()),
             ("weights[0]", |m| m.weights[0].file.bytes = 0),
             ("weights[0]", |m| m.weights[0].file.bytes = u64::MAX),
+            ("weights[0]", |m| m.weights[0].code_width = NumberFormat::Int8),
             ("vocab", |m| m.vocab.file.sha256 = "AB".repeat(32)),
             ("gallery", |m| m.gallery.tokens = 0),
             ("gallery", |m| m.gallery.width = 1 << 20),

@@ -5,9 +5,9 @@
 //! `code · scale`. A scale is rounded to f16 *before* the codes are chosen, so that its rounding costs nothing.
 
 use half::f16;
-use serde::{Deserialize, Serialize};
 
 use crate::error::{ModelError, Result};
+use crate::number::NumberFormat;
 
 /// Values that share a scale.
 pub const BLOCK: usize = 32;
@@ -15,23 +15,37 @@ pub const BLOCK: usize = 32;
 /// Tensors of fewer values aren't quantized: they save nothing and are often the sensitive ones.
 pub const MIN_QUANTIZED: usize = 1024;
 
-/// Bits of a code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CodeWidth {
-    /// Codes −127..=127, one a byte; 8.5 bits a value with its scale.
-    Q8,
-    /// Codes −8..=7, two a byte; 4.5 bits a value with its scale.
-    Q4,
-}
+/// Number formats of a weights file's large tensors: plain, or codes.
+pub const WEIGHT_FORMATS: [NumberFormat; 3] = [NumberFormat::F32, NumberFormat::Q8, NumberFormat::Q4];
+
+/// Bits of a code: one of the two number formats that are codes with block scales. Nothing makes it of another, so
+/// nothing that quantizes has to refuse one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CodeWidth(NumberFormat);
 
 impl CodeWidth {
+    /// Codes −127..=127, one a byte; 8.5 bits a value with its scale.
+    pub const Q8: Self = Self(NumberFormat::Q8);
+    /// Codes −8..=7, two a byte; 4.5 bits a value with its scale.
+    pub const Q4: Self = Self(NumberFormat::Q4);
+
+    /// The codes of weights that are stored as `format`; `None` for plain f32.
+    ///
+    /// # Errors
+    /// [`ModelError::NumberFormat`] for a format that is none of [`WEIGHT_FORMATS`].
+    pub fn of(format: NumberFormat) -> Result<Option<Self>> {
+        format.among("the weights", &WEIGHT_FORMATS)?;
+        Ok((format != NumberFormat::F32).then_some(Self(format)))
+    }
+
+    /// The number format.
+    pub fn format(self) -> NumberFormat {
+        self.0
+    }
+
     /// Bytes of a row of `columns` codes.
     pub(super) fn row_bytes(self, columns: usize) -> usize {
-        match self {
-            Self::Q8 => columns,
-            Self::Q4 => columns.div_ceil(2),
-        }
+        self.0.row_bytes(columns)
     }
 }
 
@@ -68,19 +82,16 @@ impl QuantizedTensor {
         let mut scales = Vec::with_capacity(rows * columns.div_ceil(BLOCK));
         for block in values.chunks_exact(columns).flat_map(|row| row.chunks(BLOCK)) {
             let mut block_codes = [0_i8; BLOCK];
-            let scale = match width {
-                CodeWidth::Q8 => choose_q8(block, &mut block_codes),
-                CodeWidth::Q4 => choose_q4(block, &mut block_codes),
-            };
-            scales.push(scale);
-            let used = &block_codes[..block.len()];
-            match width {
-                CodeWidth::Q8 => codes.extend(used.iter().map(|&c| c as u8)),
+            if width == CodeWidth::Q4 {
+                scales.push(choose_q4(block, &mut block_codes));
                 // An odd last code leaves a high nibble of code 0.
-                CodeWidth::Q4 => codes.extend(used.chunks(2).map(|pair| {
+                codes.extend(block_codes[..block.len()].chunks(2).map(|pair| {
                     let nibble = |i: usize| (pair.get(i).copied().unwrap_or(0) + 8) as u8;
                     nibble(0) | nibble(1) << 4
-                })),
+                }));
+            } else {
+                scales.push(choose_q8(block, &mut block_codes));
+                codes.extend(block_codes[..block.len()].iter().map(|&c| c as u8));
             }
         }
         Ok(Self { dims: dims.to_vec(), width, codes, scales })
@@ -140,23 +151,18 @@ impl QuantizedTensor {
         let code_rows = self.codes.chunks_exact(self.width.row_bytes(columns));
         let scale_rows = self.scales.chunks_exact(columns.div_ceil(BLOCK));
         for ((row, codes), scales) in out.chunks_exact_mut(columns).zip(code_rows).zip(scale_rows) {
-            match self.width {
-                CodeWidth::Q8 => {
-                    for ((out, codes), scale) in row.chunks_mut(BLOCK).zip(codes.chunks(BLOCK)).zip(scales) {
-                        let scale = scale.to_f32();
-                        for (out, &code) in out.iter_mut().zip(codes) {
-                            *out = f32::from(code as i8) * scale;
+            let block_codes = codes.chunks(self.width.row_bytes(BLOCK));
+            for ((out, codes), scale) in row.chunks_mut(BLOCK).zip(block_codes).zip(scales) {
+                let scale = scale.to_f32();
+                if self.width == CodeWidth::Q4 {
+                    for (pair, &byte) in out.chunks_mut(2).zip(codes) {
+                        for (out, nibble) in pair.iter_mut().zip([byte & 15, byte >> 4]) {
+                            *out = f32::from(nibble as i8 - 8) * scale;
                         }
                     }
-                }
-                CodeWidth::Q4 => {
-                    for ((out, codes), scale) in row.chunks_mut(BLOCK).zip(codes.chunks(BLOCK / 2)).zip(scales) {
-                        let scale = scale.to_f32();
-                        for (pair, &byte) in out.chunks_mut(2).zip(codes) {
-                            for (out, nibble) in pair.iter_mut().zip([byte & 15, byte >> 4]) {
-                                *out = f32::from(nibble as i8 - 8) * scale;
-                            }
-                        }
+                } else {
+                    for (out, &code) in out.iter_mut().zip(codes) {
+                        *out = f32::from(code as i8) * scale;
                     }
                 }
             }
@@ -300,16 +306,28 @@ mod tests {
 
     #[test]
     fn refuses_what_does_not_fit() {
-        use CodeWidth::{Q4, Q8};
-        assert!(QuantizedTensor::quantize("w", &[1.0; 5], &[2, 3], Q8).is_err());
-        assert!(QuantizedTensor::quantize("w", &[], &[0, 3], Q8).is_err());
-        assert!(QuantizedTensor::quantize("w", &[1.0], &[], Q8).is_err());
-        assert!(QuantizedTensor::quantize("w", &[1.0], &[1, usize::MAX, 3], Q4).is_err());
-        let message = QuantizedTensor::quantize("w", &[1.0, f32::NAN], &[2], Q4).unwrap_err().to_string();
+        let (q4, q8) = (CodeWidth::Q4, CodeWidth::Q8);
+        assert!(QuantizedTensor::quantize("w", &[1.0; 5], &[2, 3], q8).is_err());
+        assert!(QuantizedTensor::quantize("w", &[], &[0, 3], q8).is_err());
+        assert!(QuantizedTensor::quantize("w", &[1.0], &[], q8).is_err());
+        assert!(QuantizedTensor::quantize("w", &[1.0], &[1, usize::MAX, 3], q4).is_err());
+        let message = QuantizedTensor::quantize("w", &[1.0, f32::NAN], &[2], q4).unwrap_err().to_string();
         assert!(message.contains("w: value 1"), "{message}");
-        assert!(QuantizedTensor::from_parts("w", vec![1, 3], Q4, vec![0; 3], vec![f16::ONE]).is_err());
-        assert!(QuantizedTensor::from_parts("w", vec![1, 3], Q4, vec![0; 2], vec![f16::NAN]).is_err());
-        assert!(QuantizedTensor::from_parts("w", vec![usize::MAX, 3], Q8, vec![0; 2], vec![]).is_err());
-        assert!(QuantizedTensor::from_parts("w", vec![1, 3], Q4, vec![0; 2], vec![f16::ONE]).is_ok());
+        assert!(QuantizedTensor::from_parts("w", vec![1, 3], q4, vec![0; 3], vec![f16::ONE]).is_err());
+        assert!(QuantizedTensor::from_parts("w", vec![1, 3], q4, vec![0; 2], vec![f16::NAN]).is_err());
+        assert!(QuantizedTensor::from_parts("w", vec![usize::MAX, 3], q8, vec![0; 2], vec![]).is_err());
+        assert!(QuantizedTensor::from_parts("w", vec![1, 3], q4, vec![0; 2], vec![f16::ONE]).is_ok());
+    }
+
+    #[test]
+    fn codes_are_of_two_formats_alone() {
+        use NumberFormat::{Bf16, F16, F32, F64, Int8, Q4, Q8};
+        let found = WEIGHT_FORMATS.map(|format| CodeWidth::of(format).unwrap());
+        assert_eq!(found, [None, Some(CodeWidth::Q8), Some(CodeWidth::Q4)]);
+        assert_eq!(found.map(|width| width.map_or(F32, CodeWidth::format)), [F32, Q8, Q4]);
+        for format in [F64, F16, Bf16, Int8] {
+            let message = CodeWidth::of(format).unwrap_err().to_string();
+            assert!(message.contains(format.name()) && message.ends_with("choose f32, q8 or q4"), "{message}");
+        }
     }
 }

@@ -148,11 +148,11 @@ fn read_quantized(
     if scales.dtype() != Dtype::F16 {
         return Err(format_error(&scale_name, &format!("scales are {:?}, not F16", scales.dtype())));
     }
-    let dims = match (width, metadata.get(&format!("dims.{base}"))) {
-        (CodeWidth::Q8, _) => view.shape().to_vec(),
-        (CodeWidth::Q4, Some(text)) => serde_json::from_str(text)
+    let dims = match metadata.get(&format!("dims.{base}")) {
+        _ if width == CodeWidth::Q8 => view.shape().to_vec(),
+        Some(text) => serde_json::from_str(text)
             .map_err(|e| format_error(name, &format!("its dims aren't a list of sizes ({e})")))?,
-        (CodeWidth::Q4, None) => match view.shape() {
+        None => match view.shape() {
             [rows, bytes] => vec![*rows, bytes.saturating_mul(2)],
             shape => return Err(format_error(name, &format!("codes have the shape {shape:?}, not two dimensions"))),
         },

@@ -32,12 +32,10 @@ pub(super) fn slots(
     let columns = elements / rows;
     let row_bytes = width.row_bytes(columns);
     let blocks = columns.div_ceil(BLOCK);
-    let (suffix, dtype, shape) = match width {
-        CodeWidth::Q8 => ("q8", "I8", dims.to_vec()),
-        CodeWidth::Q4 => ("q4", "U8", vec![rows, row_bytes]),
-    };
+    let pairs = width == CodeWidth::Q4;
+    let (dtype, shape) = if pairs { ("U8", vec![rows, row_bytes]) } else { ("I8", dims.to_vec()) };
     // Two codes a byte hide an odd width and all but two dimensions.
-    if width == CodeWidth::Q4 && (dims.len() != 2 || dims.get(1).is_some_and(|c| c % 2 == 1)) {
+    if pairs && (dims.len() != 2 || dims.get(1).is_some_and(|c| c % 2 == 1)) {
         metadata.insert(format!("dims.{name}"), json!(dims).to_string());
     }
     let scales = Slot {
@@ -47,7 +45,10 @@ pub(super) fn slots(
         dims: vec![rows, blocks],
         bytes: 2 * rows * blocks,
     };
-    vec![scales, Slot { order: 2, name: format!("{name}.{suffix}"), dtype, dims: shape, bytes: rows * row_bytes }]
+    vec![
+        scales,
+        Slot { order: 2, name: format!("{name}.{}", width.format()), dtype, dims: shape, bytes: rows * row_bytes },
+    ]
 }
 
 /// The file's header, padded. The `safetensors` crate keeps metadata in a hash map, whose order differs from run to run;

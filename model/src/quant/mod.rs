@@ -4,6 +4,6 @@ mod block;
 mod file;
 mod layout;
 
-pub use block::{BLOCK, CodeWidth, MIN_QUANTIZED, QuantizedTensor, stays_plain};
+pub use block::{BLOCK, CodeWidth, MIN_QUANTIZED, QuantizedTensor, WEIGHT_FORMATS, stays_plain};
 pub use file::{FORMAT, VERSION, WeightMap, read_metadata, read_weights, write_weights};
 pub use layout::{file_bytes, split};

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use thisbut_model::RetrievalConfig;
-use thisbut_model::bundle::{FORMAT, Form, GalleryEntry, Manifest, Precision, VERSION, VocabularyEntry, WeightsEntry};
+use thisbut_model::bundle::{FORMAT, Form, GalleryEntry, Manifest, VERSION, VocabularyEntry, WeightsEntry};
 use thisbut_model::method::TwoPass;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::number::NumberFormat;
 use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::weights::collect;
 use thisbut_trainer::bundle_io::{Bundle, Writer};
@@ -64,7 +65,7 @@ fn tiny_bundle(folder: &Path) {
         config: serde_json::to_value(&config).unwrap(),
         weights: vec![WeightsEntry {
             file: writer.add("", "weights", "safetensors", &weights).unwrap(),
-            code_width: Precision::F32,
+            code_width: NumberFormat::F32,
         }],
         vocab: VocabularyEntry { file: writer.add("", "vocab", "txt", vocab.as_bytes()).unwrap() },
         gallery: GalleryEntry {

@@ -11,10 +11,11 @@ use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::Form;
 use thisbut_model::method::TwoPass;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::quant::CodeWidth;
 use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::weights::{Tensors, collect};
 use thisbut_trainer::bundle_io::Bundle;
-use thisbut_trainer::export::{Packing, Width, bundle};
+use thisbut_trainer::export::{Packing, bundle};
 use thisbut_trainer::train::checkpoint::{Header, save};
 use thisbut_trainer::train::settings::Settings;
 
@@ -189,7 +190,7 @@ fn weights_in_several_files_are_the_same_model() {
     let mut tensors = collect(&ImageEncoder::new(&config, &device), ENCODER_PREFIX).unwrap();
     tensors.extend(collect(&TwoPass::new(&config, &device).unwrap(), MODEL_PREFIX).unwrap());
     let make = |split: u64| {
-        let packing = Packing { form: Form::Full, width: Width::Q8, split, tokens: 4 };
+        let packing = Packing { form: Form::Full, width: Some(CodeWidth::Q8), split, tokens: 4 };
         bundle(&config, fill(tensors.clone()), packing, "[PAD]\n[UNK]\n[CLS]\n[SEP]\nblue\n".into()).unwrap()
     };
     let (one, several) = (make(u64::MAX), make(20_000));

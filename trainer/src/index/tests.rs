@@ -5,7 +5,8 @@ use crate::bundle_io;
 use image::{Rgba as Pixel, RgbaImage as Picture};
 use std::path::Path;
 use thisbut_model::RetrievalConfig;
-use thisbut_model::bundle::{FORMAT, FileEntry, Precision, VERSION};
+use thisbut_model::bundle::{FORMAT, FileEntry, VERSION};
+use thisbut_model::number::NumberFormat;
 
 /// Each image's tokens are its mean colour, so that colours can be searched.
 struct Colours {
@@ -49,7 +50,7 @@ fn model(folder: &Path) -> Bundle {
         architecture: "tiny".into(),
         form: Form::Full,
         config: serde_json::to_value(&config).unwrap(),
-        weights: vec![WeightsEntry { file: weights, code_width: Precision::Q8 }],
+        weights: vec![WeightsEntry { file: weights, code_width: NumberFormat::Q8 }],
         vocab: VocabularyEntry { file: vocab },
         gallery: GalleryEntry {
             count: 0,

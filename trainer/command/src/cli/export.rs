@@ -3,10 +3,12 @@
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thisbut_model::bundle::Form;
+use thisbut_model::number::NumberFormat;
+use thisbut_model::quant::CodeWidth;
 use thisbut_trainer::bundle_io::Bundle;
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split};
 use thisbut_trainer::device::{DeviceKind, choose};
-use thisbut_trainer::export::{Packing, Width, bundle, gather, stage, take_encoder};
+use thisbut_trainer::export::{Packing, STORES, bundle, gather, stage, take_encoder};
 use thisbut_trainer::footprint::{Bytes, Footprint};
 use thisbut_trainer::fsx;
 use thisbut_trainer::index::engine::EngineEncoder;
@@ -39,8 +41,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "full")]
     form: FormArg,
     /// The number format of what is written.
-    #[arg(long, value_enum, default_value = "q8", aliases = ["width", "precision"])]
-    store: Width,
+    #[arg(long, value_parser = STORES.parser(), default_value = "q8", aliases = ["width", "precision"])]
+    store: NumberFormat,
     #[command(flatten)]
     packed: Packed,
     /// Write the bundle though no browser can hold it.
@@ -173,6 +175,6 @@ impl Args {
             FormArg::GalleryReference => Form::GalleryReference,
         };
         let (split, tokens) = (megabytes(self.packed.file_mb), self.packed.tokens(all)?);
-        Ok(Packing { form, width: self.store, split, tokens })
+        Ok(Packing { form, width: CodeWidth::of(self.store)?, split, tokens })
     }
 }

@@ -3,7 +3,8 @@
 use super::export::{Packed, megabytes};
 use anyhow::Result;
 use thisbut_model::bundle::Form;
-use thisbut_trainer::export::{Packing, Width};
+use thisbut_model::quant::CodeWidth;
+use thisbut_trainer::export::Packing;
 use thisbut_trainer::footprint::{Footprint, heading};
 
 /// Say what a preset would take in a browser, in every form and number format
@@ -24,7 +25,7 @@ impl Args {
         super::print(heading())?;
         let mut remarks = Vec::new();
         for form in [Form::GalleryReference, Form::Full] {
-            for width in [Width::Q4, Width::Q8] {
+            for width in [CodeWidth::Q4, CodeWidth::Q8].map(Some) {
                 let packing = Packing { form, width, split: megabytes(self.packed.file_mb), tokens };
                 let footprint = Footprint::of(&config, packing)?;
                 super::print(&footprint)?;
