@@ -61,7 +61,7 @@ fn captions_file(root: &Path, split: Split) -> Option<PathBuf> {
     let file = first_file(root, &["", "annotations"], &files)?;
     let csv = file.extension().is_some_and(|e| e == "csv");
     // CIRCO's and good4cir's files may have the same names.
-    let foreign = ["\"difference_captions\"", "\"shared_concept\""].iter().any(|field| super::mentions(&file, field));
+    let foreign = super::mentions(&file, "\"shared_concept\"") || super::good4cir::is_of_this_form(&file);
     (csv || !foreign).then_some(file)
 }
 

@@ -61,6 +61,12 @@ pub struct Args {
     /// Generated triplets to train on, a file of `thisbut generator generate`, in the place of the data set's training split.
     #[arg(long, value_name = "FILE")]
     triplets: Option<PathBuf>,
+    /// With --triplets: their images that are in no split of the data set.
+    ///
+    /// With --triplets: images that are in no split of the data set, such as NLVR2's beside CIRR. A folder, or a split file
+    /// (JSON: name to path). `thisbut features` takes the same.
+    #[arg(long, value_name = "FOLDER", requires = "triplets", hide_short_help = true)]
+    images: Vec<PathBuf>,
     /// Reverse texts from a generator in the place of the data set's own.
     ///
     /// Reverse texts from a generator in the place of the data set's own: a file of `thisbut generator generate` for the pairs
@@ -138,7 +144,10 @@ impl Args {
         // A dry run needs no pictures.
         let options = LoadOptions { images_required: !self.dry_run, ..LoadOptions::default() };
         let (mut train, complaints) = match &self.triplets {
-            Some(file) => synthetic::load(file, &data, &options)?,
+            Some(file) => {
+                let sources = synthetic::Sources { data: data.clone(), more: self.images.clone() };
+                synthetic::load(file, &sources, &options)?
+            }
             None => data.load(Split::Train, &options)?,
         };
         super::complain(&complaints, 20);

@@ -25,7 +25,9 @@ mod report;
 mod tests;
 
 use anyhow::Result;
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write;
 
@@ -113,7 +115,15 @@ fn command() -> clap::Command {
 impl Cli {
     /// Reads the command line; on a mistake, and for `--help`, it prints and ends the process.
     pub fn read() -> Self {
-        Self::from_arg_matches(&command().get_matches()).unwrap_or_else(|e| e.exit())
+        let args: Vec<OsString> = std::env::args_os().collect();
+        let mut matches = command().get_matches_from(&args);
+        if let Some(name) = generator::recipe::named(&matches) {
+            matches = match generator::recipe::expand(&args, &name) {
+                Ok(args) => command().get_matches_from(args),
+                Err(e) => command().error(ErrorKind::ValueValidation, format!("{e:#}")).exit(),
+            };
+        }
+        Self::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
     }
 
     /// Runs the chosen command.
