@@ -1,7 +1,6 @@
 //! Texts for a list of pairs, in parts that are each written whole: a killed run goes on with the part that it was at.
 
 use super::filters::{Filter, Row};
-use super::language::Arithmetic;
 use super::round_trip::{self, Counts, Ranks, RoundTrip};
 use super::speaker::Speaker;
 use crate::runtime::Decoding;
@@ -11,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use thisbut_model::number::NumberFormat;
 use thisbut_trainer::error::{Result, TrainerError};
 use thisbut_trainer::features::ImageTokens;
 use thisbut_trainer::fsx;
@@ -34,7 +34,7 @@ pub struct Job<'a> {
     /// How texts are made.
     pub decoding: Decoding,
     /// What the speaker's language model computes in, for the report.
-    pub precision: Arithmetic,
+    pub precision: NumberFormat,
     /// Pairs that are answered together; each has two texts.
     pub batch: usize,
     /// Pairs a part.
@@ -54,7 +54,7 @@ pub struct Report {
     pub job: String,
     /// What the language model computed in.
     #[serde(default)]
-    pub precision: Arithmetic,
+    pub precision: NumberFormat,
     /// Pairs that were asked for.
     pub pairs: usize,
     /// Pairs whose texts are in the file.

@@ -4,12 +4,13 @@
 use super::defaults::DEFAULTS;
 use super::groups::Group;
 use super::objective::{ObjectiveSettings, OwnChoices};
-use super::settings::{Precision, Schedule, Selection, Settings};
+use super::settings::{PRECISIONS, Schedule, Selection, Settings, precision};
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use thisbut_model::RetrievalConfig;
+use thisbut_model::number::NumberFormat;
 
 /// Headings of the options in the help.
 pub(super) const MODEL: &str = "Model";
@@ -100,8 +101,9 @@ pub struct Choices {
     #[arg(long, value_name = "N", help_heading = BATCHES, hide_short_help = true)]
     pub devices: Option<usize>,
     /// What the passes compute in; master weights stay f32.
-    #[arg(long, value_enum, help_heading = BATCHES)]
-    pub precision: Option<Precision>,
+    #[serde(default, deserialize_with = "precision")]
+    #[arg(long, value_parser = PRECISIONS.parser(), help_heading = BATCHES)]
+    pub precision: Option<NumberFormat>,
     /// Steps between validations.
     #[arg(long, value_name = "N", help_heading = VALIDATION)]
     pub validate_every: Option<usize>,

@@ -2,9 +2,9 @@
 
 mod validate;
 
-use super::language::{Language, frozen};
+use super::Setup;
+use super::language::{self, Language, frozen};
 use super::speaker::{Instruction, instruction};
-use super::{Arithmetic, Setup};
 use crate::mtst::{Mtst, MtstConfig, Prompt, answer_logits};
 use crate::runtime::{Adapted, Bpe, Decoder, FrozenBlock, Llama};
 use burn::module::Module;
@@ -16,6 +16,7 @@ use thisbut_kernels as kernels;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::nn::basic::in_precision;
 use thisbut_model::nn::{Noise, TextBatch};
+use thisbut_model::number::NumberFormat;
 use thisbut_model::text::TextReader;
 use thisbut_model::weights::{self, Tensors};
 use thisbut_trainer::data::derive;
@@ -33,7 +34,7 @@ use thisbut_trainer::train::learner::freeze;
 use thisbut_trainer::train::objective::loss::Figures;
 use thisbut_trainer::train::optimizer::AdamW;
 use thisbut_trainer::train::run::{self, Run, Stepped, Trainee, Validation};
-use thisbut_trainer::train::settings::Settings;
+use thisbut_trainer::train::settings::{Settings, check_precision};
 use thisbut_trainer::train::{schedule, start};
 use validate::validate;
 
@@ -175,7 +176,7 @@ impl Context<'_> {
         let Self { settings, inputs, device, .. } = self;
         // A graph of its own: pieces that share one wait for each other.
         let master = master.clone().fork(device);
-        let model = in_precision(&master, settings.precision.float());
+        let model = in_precision(&master, settings.precision.float()?);
         let seed = settings.seed.wrapping_add((step as u64) << 20).wrapping_add(at << 12);
         let noise = Noise::new(inputs.config.two_pass()?.qformer.dropout, seed);
         let b = part.len();
@@ -211,7 +212,8 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
     let batches = Batches::new(settings, inputs.train)?;
     let plain = device::choose(settings.device)?;
     let device = plain.clone().autodiff();
-    settings.precision.check(&plain)?;
+    check_precision(settings.precision, &plain)?;
+    language::check_precision(inputs.setup.arithmetic, settings.device, &plain)?;
     let mut wanted = Header::new(settings.clone(), inputs.config.clone(), start::fingerprint(inputs.train));
     wanted.generator = Some(inputs.setup.described(inputs.run)?);
     let head = |device: &Device| Mtst::of(inputs.config, &inputs.setup.mtst, &inputs.setup.language, device);
@@ -234,12 +236,10 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
 
     // The language model in the run's precision (where it is held so, it is not copied), once outside the graph and once, on the
     // same memory, inside.
-    let decoder = in_precision(&inputs.language.decoder, settings.precision.float());
+    let decoder = in_precision(&inputs.language.decoder, settings.precision.float()?);
     let inside = frozen(&decoder);
-    let int8 = match inputs.setup.arithmetic {
-        Arithmetic::F32 | Arithmetic::Bf16 => None,
-        Arithmetic::Int8 => Some(FrozenBlock::of(&decoder, &inside)?),
-    };
+    let eight_bits = inputs.setup.arithmetic == NumberFormat::Int8;
+    let int8 = eight_bits.then(|| FrozenBlock::of(&decoder, &inside)).transpose()?;
     let inputs = inputs;
     let words = &inputs.language.words;
     let context = Context {

@@ -52,7 +52,7 @@ pub(super) fn validate(
     let Context { settings, inputs, .. } = context;
     let table = inputs.validation;
     let language = inputs.language;
-    let model = in_precision(&model.valid(), settings.precision.float());
+    let model = in_precision(&model.valid(), settings.precision.float()?);
     let changes = model.adapters.clone();
     let decoder = &Adapted::new(decoder, &decoder.blocks, changes.as_ref());
     let speaker = Speaker {
