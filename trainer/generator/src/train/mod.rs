@@ -23,7 +23,7 @@ use thisbut_trainer::data::derive;
 use thisbut_trainer::data::table::{Table, Triplet};
 use thisbut_trainer::device::{self, DeviceKind};
 use thisbut_trainer::embed::{self, read};
-use thisbut_trainer::error::Result;
+use thisbut_trainer::error::{Result, TrainerError};
 use thisbut_trainer::features::ImageTokens;
 use thisbut_trainer::fsx;
 use thisbut_trainer::train::batches::Batches;
@@ -161,7 +161,7 @@ impl Context<'_> {
 
     /// The tokens of a training text.
     fn answer(&self, triplet: u32) -> &[u32] {
-        self.answers.get(triplet as usize).map_or(&[], Vec::as_slice)
+        &self.answers[triplet as usize]
     }
 
     /// The share of piece `at` in [`Context::gradients`], of a batch with `tokens` in all.
@@ -182,10 +182,17 @@ impl Context<'_> {
         let b = part.len();
         let (mut references, mut targets) = (Vec::new(), Vec::new());
         for t in part {
-            let triplet = inputs.train.triplets.get(*t as usize);
-            let row = |image: Option<u32>| image.and_then(|i| self.rows.get(i as usize)).copied().unwrap_or(0);
-            references.push(row(triplet.map(|t| t.reference)));
-            targets.push(row(triplet.and_then(|t| t.targets.first().copied())));
+            let triplet = &inputs.train.triplets[*t as usize];
+            let target = triplet.targets.first().ok_or_else(|| {
+                let reference = &inputs.train.images[triplet.reference as usize].name;
+                TrainerError::data(
+                    reference,
+                    "its triplet has no target to speak of",
+                    "train on a split that has targets",
+                )
+            })?;
+            references.push(self.rows[triplet.reference as usize]);
+            targets.push(self.rows[*target as usize]);
         }
         let images: Vec<usize> = references.into_iter().chain(targets).collect();
         let keys = model.image_keys(inputs.features.tokens(&images, device)?);
@@ -198,7 +205,9 @@ impl Context<'_> {
         let loss = self.loss(&model, visual, &own) / tokens as f64;
         let found = loss.backward();
         let gradients = ParameterGradients::of(&master, &found);
-        Ok((gradients, read(loss.inner())?.first().copied().map_or(0.0, f64::from)))
+        let loss = read(loss.inner())?;
+        assert_eq!(loss.len(), 1, "a loss is one number");
+        Ok((gradients, f64::from(loss[0])))
     }
 }
 
