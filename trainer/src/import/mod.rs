@@ -69,7 +69,7 @@ pub fn image_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Ten
                 "efficientnet-lite1-77cc7160.pth",
                 "efficientnet-lite2-9656183e.pth",
             ];
-            let name = file.get(*variant).copied().unwrap_or(file[0]);
+            let name = file[*variant];
             Ok(weights::published::efficientnet(&read(&weights_dir.join(name))?, config)?)
         }
         ImageEncoderConfig::Vit(_) => read_all(&mut open_encoder(config, weights_dir)?),

@@ -36,6 +36,10 @@ pub struct Choices {
     /// τ at the start, whatever the starting weights say.
     #[arg(long, value_name = "T", help_heading = MODEL, hide_short_help = true)]
     pub temperature: Option<f64>,
+    /// Those of the method's family.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub own: OwnChoices,
     /// Steps in all.
     #[arg(long, value_name = "N", help_heading = SCHEDULE)]
     pub steps: Option<usize>,
@@ -119,10 +123,6 @@ pub struct Choices {
     /// Steps between checkpoints.
     #[arg(long, value_name = "N", help_heading = VALIDATION, hide_short_help = true)]
     pub checkpoint_every: Option<usize>,
-    /// Those of the method's family.
-    #[command(flatten)]
-    #[serde(skip)]
-    pub own: OwnChoices,
     /// Whether what was not chosen is as the family pretrains.
     #[arg(skip)]
     #[serde(skip)]

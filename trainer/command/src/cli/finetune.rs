@@ -38,8 +38,7 @@ pub struct Args {
     out: Option<PathBuf>,
     /// A built-in recipe or a recipe file.
     ///
-    /// A recipe file, or a built-in recipe: cirr-pretrain, cirr-finetune, fashioniq-pretrain, fashioniq-finetune, sprc-cirr,
-    /// spn4cir-stage2, fluent-captions, fluent.
+    /// A recipe file, or the name of a built-in recipe: a file of recipes/ without its ending.
     #[arg(long)]
     recipe: Option<String>,
     /// Start from this checkpoint's weights [default: the language model's].
@@ -178,7 +177,7 @@ impl Args {
         let texts = TextReader::new(&config, &fsx::read_text(&vocabulary)?)?;
         let mut start = match &self.start {
             Some(path) => thisbut_trainer::train::checkpoint::open(path)?.model()?,
-            None => import::language_start(&config, &self.weights)?,
+            None => objective.family().weights(&config, &self.weights)?,
         };
         if settings.trains_image_encoder() && !start.keys().any(|name| name.starts_with(IMAGE_ENCODER)) {
             let encoder = import::image_encoder(&config, &self.weights)?;
