@@ -6,6 +6,7 @@ pub mod circo;
 pub mod cirr;
 pub mod derive;
 pub mod described;
+pub mod extended;
 pub mod fashioniq;
 pub mod genecis;
 pub mod good4cir;
