@@ -39,7 +39,7 @@ import qformer as base
 
 SPN_REVISION = "2a413f7a9c6d0c69387e8fbf9726b58a4b2724a4"
 N, IMAGES, TOKENS, STEPS = 32, 9, 16, 10
-SPRC = dict(rate=4e-3, weight_decay=0.05, steps=STEPS, schedule_steps=20, warmup=4, div_factor=25.0)
+SPRC = dict(rate=1e-3, weight_decay=0.05, steps=STEPS, schedule_steps=20, warmup=4, div_factor=25.0)
 SPN = dict(rate=2e-3, weight_decay=0.05, steps=STEPS, tau=0.05)
 DROPOUT = dict(hidden=0.1, weights=0.2, seeds=[17, 18], first_row=0)
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
