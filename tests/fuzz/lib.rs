@@ -150,8 +150,8 @@ pub fn text(bytes: &[u8]) {
             .expect("a vocabulary")
     });
     let text = String::from_utf8_lossy(bytes);
-    let clean = clean_caption(&text);
-    assert_eq!(clean_caption(&clean), clean, "cleaning twice is cleaning once");
+    let clean = clean_caption(&text, 32);
+    assert_eq!(clean_caption(&clean, 32), clean, "cleaning twice is cleaning once");
     check_encoding(&WORDS, &text);
     check_encoding(&WORDS, &clean);
 }

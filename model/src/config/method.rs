@@ -29,6 +29,9 @@ pub trait FamilyConfig {
     /// Dropout during training.
     fn dropout(&self) -> f64;
 
+    /// Dropout on attention's weights during training.
+    fn attention_dropout(&self) -> f64;
+
     /// Sets [`FamilyConfig::dropout`].
     fn set_dropout(&mut self, share: f64);
 

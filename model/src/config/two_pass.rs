@@ -42,6 +42,10 @@ impl FamilyConfig for TwoPassConfig {
         self.qformer.dropout
     }
 
+    fn attention_dropout(&self) -> f64 {
+        self.qformer.attention_dropout
+    }
+
     fn set_dropout(&mut self, share: f64) {
         self.qformer.dropout = share;
     }
@@ -134,6 +138,9 @@ pub struct QFormerConfig {
     /// Dropout on embeddings and on each sub-block's output during training.
     #[serde(default = "default_dropout")]
     pub dropout: f64,
+    /// Dropout on attention's weights during training (BERT: 0.1; default: none).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attention_dropout: f64,
 }
 
 impl QFormerConfig {
@@ -158,11 +165,19 @@ impl QFormerConfig {
             );
             return wrong(place, "qformer.positions", problem);
         }
-        match (0.0..1.0).contains(&self.dropout) {
-            true => Ok(()),
-            false => wrong(place, "qformer.dropout", format!("{} is not in [0, 1)", self.dropout)),
+        for (field, share) in [("qformer.dropout", self.dropout), ("qformer.attention_dropout", self.attention_dropout)]
+        {
+            if !(0.0..1.0).contains(&share) {
+                return wrong(place, field, format!("{share} is not in [0, 1)"));
+            }
         }
+        Ok(())
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
 }
 
 fn default_eps() -> f64 {
@@ -182,6 +197,9 @@ pub enum ReadOut {
     Cls,
     /// Mean of the N prompt positions and `[CLS]` (paper, fine-tuning on CIRR; MTST_PTHA's training code).
     MeanPromptCls,
+    /// No second pass: the mean of the N tokens of the implicit prototype f_r2t (paper, table IVe, rows 1 and 2). The paper does
+    /// not say how its tokens become one query; here their mean goes through the query's projection.
+    Prototype,
 }
 
 /// What the second pass attends to.

@@ -7,6 +7,7 @@ pub mod cirr;
 pub mod derive;
 pub mod described;
 pub mod extra;
+pub mod extended;
 pub mod fashioniq;
 pub mod genecis;
 pub mod good4cir;

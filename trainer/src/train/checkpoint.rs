@@ -234,8 +234,10 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::metrics::RightTargets;
     use crate::train::objective::ObjectiveSettings;
     use crate::train::objective::two_pass::{Losses, TwoPassSettings};
+    use crate::train::settings::Wordings;
 
     /// As it was written before there were families of methods.
     const BEFORE: &str = include_str!("checkpoint-header.json");
@@ -249,9 +251,19 @@ mod tests {
             t2t: 0.4,
             p2p: 0.5,
             bank: false,
+            bank_references: false,
+            fuse_by_image: false,
+            free_temperature: false,
             keep_false_negatives: false,
         };
         assert_eq!(header.settings.objective, ObjectiveSettings::TwoPass(own));
+        // What came later reads as the run was.
+        let Settings { decay_vectors, wordings, right_targets, .. } = &header.settings;
+        assert_eq!(
+            (*decay_vectors, *wordings, *right_targets),
+            (false, Some(Wordings::Spread), Some(RightTargets::All))
+        );
+        assert_eq!(header.config.two_pass().unwrap().qformer.attention_dropout, 0.0);
         assert_eq!((header.settings.seed, header.settings.batch, header.settings.freeze_words), (1, 16, true));
         assert_eq!((header.step, header.best), (24, Some((37.5, 24))));
         assert_eq!(header.config.two_pass().unwrap().qformer.width, 32);

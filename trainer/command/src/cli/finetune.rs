@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::number::NumberFormat;
 use thisbut_model::text::TextReader;
-use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, synthetic};
+use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, extended, synthetic};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{Features, ImageTokens, Live};
 use thisbut_trainer::tensor_file::FORMATS;
@@ -73,6 +73,12 @@ pub struct Args {
     /// of `thisbut generator pairs --annotated FOLDER --split train`.
     #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true)]
     reverse: Option<PathBuf>,
+    /// Further triplets beside the data set's own: SPN4CIR's extended captions.
+    ///
+    /// Further triplets beside the data set's own: SPN4CIR's extended captions, cap.rc2.train.extend_*.json (CIRR) or
+    /// cap.extend_*.train.json (FashionIQ). An epoch reads them too.
+    #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true)]
+    extended: Option<PathBuf>,
     /// Train on the first so many triplets only; 0: all.
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
     first: usize,
@@ -151,6 +157,9 @@ impl Args {
             None => data.load(Split::Train, &options)?,
         };
         super::complain(&complaints, 20);
+        if let Some(file) = &self.extended {
+            super::complain(&extended::add(file, &mut train, &options)?, 20);
+        }
         if self.first > 0 {
             train.triplets.truncate(self.first);
         }

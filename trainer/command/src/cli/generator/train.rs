@@ -13,7 +13,7 @@ use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, derive, describ
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::Features;
 use thisbut_trainer::train::event::Event;
-use thisbut_trainer::train::settings::Settings;
+use thisbut_trainer::train::settings::{Settings, Wordings};
 use thisbut_trainer::{fsx, import};
 
 /// Other images that each image is paired with under `--titles`.
@@ -203,6 +203,9 @@ impl Args {
             learning_rate: self.learning_rate,
             warmup: self.warmup,
             weight_decay: self.weight_decay,
+            decay_vectors: false,
+            // Rows of one pair are no negatives of each other here.
+            wordings: Some(Wordings::Spread),
             clip: self.clip,
             // Published: all but image encoder and language model trains.
             freeze_words: !self.train_words.unwrap_or(form == InstructionForm::Lavis),
