@@ -79,7 +79,9 @@ impl Args {
                 if current != path {
                     // What an earlier run brought does not count into this one's rate.
                     bar.reset_eta();
-                    bar.set_message(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+                    bar.set_message(thisbut_trainer::terminal::line(
+                        &path.file_name().unwrap_or_default().to_string_lossy(),
+                    ));
                     current = path.to_owned();
                 }
             }

@@ -30,6 +30,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write;
+use thisbut_trainer::terminal;
 
 /// Search by "this, but …": composed image retrieval
 #[derive(Parser)]
@@ -193,10 +194,10 @@ pub fn advance(bar: &indicatif::ProgressBar, done: usize, all: usize) {
     bar.set_position(done.min(all) as u64);
 }
 
-/// Prints an answer on standard output. A reader that went away (`thisbut … | head`) is not an error.
+/// Prints an answer on standard output, with what steers a terminal made visible. A reader that went away (`thisbut … | head`) is not an error.
 pub fn print(text: impl std::fmt::Display) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    match writeln!(out, "{}", terminal::text(&text.to_string())).and_then(|()| out.flush()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }
@@ -204,13 +205,13 @@ pub fn print(text: impl std::fmt::Display) -> Result<()> {
 
 /// Says something on the way, on standard error.
 pub fn note(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", terminal::message(&text.to_string()));
 }
 
 /// Lists complaints on standard error: the first `limit`, then how many more there are.
 pub fn complain<T: std::fmt::Display>(complaints: &[T], limit: usize) {
     for complaint in complaints.iter().take(limit) {
-        note(format_args!("  {complaint}"));
+        note(format_args!("  {}", terminal::line(&complaint.to_string())));
     }
     if complaints.len() > limit {
         note(format_args!("  … and {} more", complaints.len() - limit));

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::query::{Asker, Reference};
+use thisbut_trainer::terminal::line;
 
 /// Search a bundle's gallery with an image, a text, or both
 #[derive(clap::Args)]
@@ -50,8 +51,10 @@ impl Args {
         if self.json {
             return super::print(serde_json::to_string_pretty(&answers)?);
         }
-        let lines: Vec<String> =
-            answers.iter().map(|a| format!("{:>4}  {:>6.3}  {}  [{}]", a.rank, a.score, a.title, a.id)).collect();
+        let lines: Vec<String> = answers
+            .iter()
+            .map(|a| format!("{:>4}  {:>6.3}  {}  [{}]", a.rank, a.score, line(&a.title), line(&a.id)))
+            .collect();
         super::print(lines.join("\n"))
     }
 }
