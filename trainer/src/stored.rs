@@ -51,7 +51,7 @@ impl<'a> Stored<'a> {
         let (t, c) = (self.bundle.config.image_tokens(), self.bundle.config.image_width());
         let mut values = Vec::with_capacity(images.len() * t * c);
         for entry in images.iter().filter_map(|i| self.files.get(*i as usize).copied().flatten()) {
-            values.extend(parse_reference(&self.bundle.file(entry)?, t, c)?);
+            values.extend(parse_reference(&self.bundle.reference(entry)?, t, c)?);
         }
         Ok(Tensor::from_data(TensorData::new(values, [images.len(), t, c]), device))
     }

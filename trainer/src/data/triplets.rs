@@ -93,7 +93,9 @@ pub fn load(root: &Path, split: Split, options: &LoadOptions) -> Result<(Table, 
     }
     let list = root.join("gallery.txt");
     if list.is_file() {
-        for (number, name) in (1..).zip(fsx::read_text(&list)?.lines()).filter(|(_, name)| !name.trim().is_empty()) {
+        for (number, name) in
+            (1..).zip(fsx::read_text(&list, fsx::TABLE)?.lines()).filter(|(_, name)| !name.trim().is_empty())
+        {
             let place = format!("{}, {}", list.display(), At::line(number));
             out.add_to_gallery(&place, name.trim(), &mut files, name.trim());
         }
@@ -151,7 +153,7 @@ fn triplet(
 /// Rows of a CSV with a header; a row of the wrong length costs itself only.
 fn csv_rows(path: &Path) -> Result<Vec<Row<CaptionRow>>> {
     let place = path.display().to_string();
-    let text = fsx::read_text(path)?;
+    let text = fsx::read_text(path, fsx::TABLE)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut table = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
     let mend = "quote fields that hold commas or line breaks";

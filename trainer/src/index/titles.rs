@@ -27,7 +27,7 @@ pub fn from_name(path: &Path) -> String {
 /// Rows that match nothing become complaints; a file that is no such table is an error that names line and column.
 pub fn apply(file: &Path, photos: &mut [Photo]) -> Result<Vec<Complaint>> {
     let place = file.display().to_string();
-    let text = fsx::read_text(file)?;
+    let text = fsx::read_text(file, fsx::TABLE)?;
     let mut table = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_reader(text.strip_prefix('\u{feff}').unwrap_or(&text).as_bytes());

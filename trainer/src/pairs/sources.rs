@@ -82,7 +82,7 @@ pub struct Row {
 /// # Errors
 /// With file and line, when a row does not fit.
 pub fn table(path: &Path) -> Result<Vec<Row>> {
-    let text = fsx::read_text(path)?;
+    let text = fsx::read_text(path, fsx::TABLE)?;
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_reader(text.strip_prefix('\u{feff}').unwrap_or(&text).as_bytes());
@@ -119,6 +119,6 @@ pub fn items(rows: &[Row], features: &Features) -> Result<Vec<Item>> {
 }
 
 fn json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
-    serde_json::from_str(&fsx::read_text(path)?)
+    serde_json::from_str(&fsx::read_text(path, fsx::TABLE)?)
         .map_err(|e| TrainerError::data(path.display().to_string(), e.to_string(), "check that it is the right file"))
 }

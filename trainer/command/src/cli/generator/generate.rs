@@ -135,7 +135,7 @@ impl Args {
         self.decoding().check()?;
         let device = choose(self.device)?;
         self.precision.check(self.device, &device)?;
-        let features = Features::open(&self.features, None)?;
+        let features = Features::open(&self.features)?;
         let (pairs, images) = self.asked(&features)?;
         let mut trained = Trained::load(&self.generator, &device)?;
         let precision = match self.precision {
@@ -163,10 +163,10 @@ impl Args {
         device: &Device,
     ) -> Result<()> {
         let decoding = self.decoding();
-        let texts = TextReader::new(&trained.config, &fsx::read_text(&self.weights.join("vocab.txt"))?)?;
+        let texts = TextReader::new(&trained.config, &fsx::read_text(&self.weights.join("vocab.txt"), fsx::SMALL)?)?;
         let expected = import::encoder_fingerprint(&trained.config, &self.weights)?;
+        let features = Features::of_encoder(&self.features, &trained.config, &expected)?;
         let speaker = Speaker::new(trained, language, &texts)?;
-        let features = Features::open(&self.features, Some(&expected))?;
         let named: BTreeSet<&str> =
             pairs.iter().flat_map(|asked| [asked.reference.as_str(), asked.target.as_str()]).collect();
         let mut about = serde_json::to_string(&(decoding, self.precision))?;
@@ -174,7 +174,7 @@ impl Args {
             "\n{:?}\n{}\n{}\n{}\n",
             self.device,
             self.part,
-            fsx::sha256_hex(&fsx::read(&self.generator)?),
+            fsx::sha256_of(&self.generator)?,
             features.digest(named.into_iter())?
         ));
         for Asked { reference, target } in pairs {

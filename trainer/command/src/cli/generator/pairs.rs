@@ -110,7 +110,7 @@ impl Args {
             }
         }
         if let Some(cache) = &self.features {
-            let features = Features::open(cache, None)?;
+            let features = Features::open(cache)?;
             let named = |items: &[Item], (a, b): (usize, usize)| (items[a].name.clone(), items[b].name.clone());
             for file in &self.neighbours {
                 let items = sources::items(&sources::table(file)?, &features)?;
