@@ -122,6 +122,19 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+/// A command's arguments. `…` stands for an option's value, or for something left out.
+fn arguments(command: Vec<String>) -> Vec<String> {
+    let mut arguments: Vec<String> = Vec::new();
+    for word in command.into_iter().skip(1).filter(|word| !word.starts_with('$')) {
+        match word.contains('…') {
+            true if arguments.last().is_some_and(|last| last.starts_with("--")) => arguments.push("1".into()),
+            true => {}
+            false => arguments.push(word),
+        }
+    }
+    arguments
+}
+
 /// Arguments of the `thisbut` commands in a document's code blocks, each with its line. `…` stands for what a reader puts
 /// there: an option's value, or something left out.
 fn commands(text: &str) -> Vec<(usize, Vec<String>)> {
@@ -133,17 +146,20 @@ fn commands(text: &str) -> Vec<(usize, Vec<String>)> {
         }
         whole.push_str(line);
         for command in whole.split(" && ").map(words).filter(|words| words.first().is_some_and(|w| w == "thisbut")) {
-            let mut arguments: Vec<String> = Vec::new();
-            for word in command.into_iter().skip(1).filter(|word| !word.starts_with('$')) {
-                match word.contains('…') {
-                    true if arguments.last().is_some_and(|last| last.starts_with("--")) => arguments.push("1".into()),
-                    true => {}
-                    false => arguments.push(word),
-                }
-            }
+            let arguments = arguments(command);
             found.push((at, arguments));
         }
         whole.clear();
+    }
+    found
+}
+
+/// The commands that stand inside a document's sentences, as [`commands`] gives those of its code blocks.
+fn mentioned(text: &str) -> Vec<(usize, Vec<String>)> {
+    let mut found = Vec::new();
+    for (at, line) in split(text).0 {
+        let spans = line.split('`').skip(1).step_by(2).filter(|span| span.starts_with("thisbut "));
+        found.extend(spans.map(|span| (at, arguments(words(span)))));
     }
     found
 }
@@ -152,7 +168,7 @@ fn commands(text: &str) -> Vec<(usize, Vec<String>)> {
 fn every_command_line_is_understood() {
     let (mut count, mut wrong) = (0, Vec::new());
     for (document, text) in documents() {
-        for (at, arguments) in commands(&text) {
+        for (at, arguments) in commands(&text).into_iter().chain(mentioned(&text)) {
             count += 1;
             // With --help at its end the command reads the arguments before it, complains about them, and does nothing.
             let out = Command::new(env!("CARGO_BIN_EXE_thisbut")).args(&arguments).arg("--help").output().unwrap();

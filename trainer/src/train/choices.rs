@@ -4,12 +4,13 @@
 use super::defaults::DEFAULTS;
 use super::groups::Group;
 use super::objective::{ObjectiveSettings, OwnChoices};
-use super::settings::{Precision, Schedule, Selection, Settings};
+use super::settings::{PRECISIONS, Schedule, Selection, Settings, precision};
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use thisbut_model::RetrievalConfig;
+use thisbut_model::number::NumberFormat;
 
 /// Headings of the options in the help.
 pub(super) const MODEL: &str = "Model";
@@ -35,6 +36,10 @@ pub struct Choices {
     /// τ at the start, whatever the starting weights say.
     #[arg(long, value_name = "T", help_heading = MODEL, hide_short_help = true)]
     pub temperature: Option<f64>,
+    /// Those of the method's family.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub own: OwnChoices,
     /// Steps in all.
     #[arg(long, value_name = "N", help_heading = SCHEDULE)]
     pub steps: Option<usize>,
@@ -100,8 +105,9 @@ pub struct Choices {
     #[arg(long, value_name = "N", help_heading = BATCHES, hide_short_help = true)]
     pub devices: Option<usize>,
     /// What the passes compute in; master weights stay f32.
-    #[arg(long, value_enum, help_heading = BATCHES)]
-    pub precision: Option<Precision>,
+    #[serde(default, deserialize_with = "precision")]
+    #[arg(long, value_parser = PRECISIONS.parser(), help_heading = BATCHES)]
+    pub precision: Option<NumberFormat>,
     /// Steps between validations.
     #[arg(long, value_name = "N", help_heading = VALIDATION)]
     pub validate_every: Option<usize>,
@@ -117,10 +123,6 @@ pub struct Choices {
     /// Steps between checkpoints.
     #[arg(long, value_name = "N", help_heading = VALIDATION, hide_short_help = true)]
     pub checkpoint_every: Option<usize>,
-    /// Those of the method's family.
-    #[command(flatten)]
-    #[serde(skip)]
-    pub own: OwnChoices,
     /// Whether what was not chosen is as the family pretrains.
     #[arg(skip)]
     #[serde(skip)]

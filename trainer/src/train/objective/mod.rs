@@ -20,6 +20,7 @@ use loss::Loss;
 use representations::Representations;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::path::Path;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::config::MethodConfig;
 use thisbut_model::method::{AnyMethod, Method};
@@ -107,6 +108,12 @@ pub trait FamilySettings {
 
     /// Whether a row is an image with its own text, rather than a triplet.
     fn reads_captions(&self) -> bool;
+
+    /// Base weights in `folder` that a run without a starting checkpoint begins with.
+    ///
+    /// # Errors
+    /// When a file cannot be read or has another shape.
+    fn weights(&self, config: &RetrievalConfig, folder: &Path) -> Result<Tensors>;
 }
 
 /// A family's options and recipe keys: a list of fields that are `None` until they are chosen.

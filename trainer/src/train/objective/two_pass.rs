@@ -11,6 +11,7 @@ use super::representations::Representations;
 use super::{Encoded, FamilySettings, Objective, ObjectiveSettings};
 use crate::embed;
 use crate::error::{Result, TrainerError};
+use crate::import;
 use crate::train::estimate::{Cost, Load};
 use crate::train::groups::{self, Group};
 use crate::train::piece::{BatchFacts, Context, PassNoise, Piece};
@@ -20,6 +21,7 @@ use burn::module::Param;
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::config::TwoPassConfig;
@@ -130,6 +132,10 @@ impl FamilySettings for TwoPassSettings {
     fn reads_captions(&self) -> bool {
         !self.composes()
     }
+
+    fn weights(&self, config: &RetrievalConfig, folder: &Path) -> Result<Tensors> {
+        import::language_start(config, folder)
+    }
 }
 
 impl ObjectiveSettings {
@@ -137,6 +143,8 @@ impl ObjectiveSettings {
     pub fn two_pass(&self) -> Option<&TwoPassSettings> {
         match self {
             Self::TwoPass(settings) => Some(settings),
+            #[allow(unreachable_patterns, reason = "reachable with two families")]
+            _ => None,
         }
     }
 }
