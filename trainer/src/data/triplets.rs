@@ -62,7 +62,7 @@ fn captions_file(root: &Path, split: Split) -> Option<PathBuf> {
     let file = first_file(root, &["", "annotations"], &files)?;
     let csv = file.extension().is_some_and(|e| e == "csv");
     // CIRCO's and good4cir's files may have the same names.
-    let foreign = ["\"difference_captions\"", "\"shared_concept\""].iter().any(|field| super::mentions(&file, field));
+    let foreign = super::mentions(&file, "\"shared_concept\"") || super::good4cir::is_of_this_form(&file);
     (csv || !foreign).then_some(file)
 }
 
@@ -94,7 +94,9 @@ pub fn load(root: &Path, split: Split, options: &LoadOptions) -> Result<(Table, 
     }
     let list = root.join("gallery.txt");
     if list.is_file() {
-        for (number, name) in (1..).zip(fsx::read_text(&list)?.lines()).filter(|(_, name)| !name.trim().is_empty()) {
+        for (number, name) in
+            (1..).zip(fsx::read_text(&list, fsx::TABLE)?.lines()).filter(|(_, name)| !name.trim().is_empty())
+        {
             let place = format!("{}, {}", list.display(), At::line(number));
             out.add_to_gallery(&place, name.trim(), &mut files, name.trim());
         }

@@ -92,15 +92,18 @@ impl Use for Finetuning<'_> {
 
     fn with<O: Objective>(self, objective: O) -> Result<PathBuf> {
         let Self { settings, mut inputs, tell } = self;
-        let batches = Batches::new(settings, inputs.train)?;
         let devices = peers::devices(settings.device, settings.devices)?;
         for device in &devices {
             check_precision(settings.precision, device)?;
             device.seed(settings.seed);
         }
         check(settings, &inputs, &objective)?;
+        // Before anything is read or written.
+        Batches::new(settings, inputs.train)?;
         let wanted = Header::new(settings.clone(), inputs.config.clone(), start::fingerprint(inputs.train));
         let (mut header, stored) = run::resume(inputs.run, wanted, PartialEq::eq, &mut |note| tell(Event::Note(note)))?;
+        let settings = &settings.continuing(&header.settings);
+        let batches = Batches::new(settings, inputs.train)?;
         let (weights, state) = match stored {
             Some((weights, state)) => (weights, Some(state)),
             None => (objective.start(std::mem::take(&mut inputs.start), settings.seed)?, None),

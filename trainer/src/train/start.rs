@@ -44,7 +44,8 @@ pub type SameGenerator = fn(&serde_json::Value, &serde_json::Value) -> bool;
 /// # Errors
 /// [`TrainerError::Checkpoint`] when it was started otherwise.
 pub fn same_run(path: &Path, found: &Header, wanted: &Header, same_generator: SameGenerator) -> Result<()> {
-    let same = found.config == wanted.config && found.data == wanted.data && found.settings == wanted.settings;
+    let settings = wanted.settings.continuing(&found.settings);
+    let same = found.config == wanted.config && found.data == wanted.data && found.settings == settings;
     let same_generator = match (&found.generator, &wanted.generator) {
         (Some(found), Some(wanted)) => same_generator(found, wanted),
         (None, None) => true,

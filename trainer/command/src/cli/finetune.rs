@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::number::NumberFormat;
 use thisbut_model::text::TextReader;
-use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, synthetic};
+use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, extended, synthetic};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{Features, ImageTokens, Live};
 use thisbut_trainer::tensor_file::FORMATS;
@@ -61,12 +61,24 @@ pub struct Args {
     /// Generated triplets to train on, a file of `thisbut generator generate`, in the place of the data set's training split.
     #[arg(long, value_name = "FILE")]
     triplets: Option<PathBuf>,
+    /// With --triplets: their images that are in no split of the data set.
+    ///
+    /// With --triplets: images that are in no split of the data set, such as NLVR2's beside CIRR. A folder, or a split file
+    /// (JSON: name to path). `thisbut features` takes the same.
+    #[arg(long, value_name = "FOLDER", requires = "triplets", hide_short_help = true)]
+    images: Vec<PathBuf>,
     /// Reverse texts from a generator in the place of the data set's own.
     ///
     /// Reverse texts from a generator in the place of the data set's own: a file of `thisbut generator generate` for the pairs
     /// of `thisbut generator pairs --annotated FOLDER --split train`.
     #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true)]
     reverse: Option<PathBuf>,
+    /// Further triplets beside the data set's own: SPN4CIR's extended captions.
+    ///
+    /// Further triplets beside the data set's own: SPN4CIR's extended captions, cap.rc2.train.extend_*.json (CIRR) or
+    /// cap.extend_*.train.json (FashionIQ). An epoch reads them too.
+    #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true)]
+    extended: Option<PathBuf>,
     /// Train on the first so many triplets only; 0: all.
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
     first: usize,
@@ -117,7 +129,7 @@ impl Args {
         }
         let expected = import::encoder_fingerprint(config, &self.weights)?;
         let path = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, config));
-        Ok(Box::new(Features::open(&path, Some(&expected))?))
+        Ok(Box::new(Features::of_encoder(&path, config, &expected)?))
     }
 
     /// Runs `thisbut pretrain`: with the family's values for it, unless a recipe says otherwise.
@@ -138,10 +150,16 @@ impl Args {
         // A dry run needs no pictures.
         let options = LoadOptions { images_required: !self.dry_run, ..LoadOptions::default() };
         let (mut train, complaints) = match &self.triplets {
-            Some(file) => synthetic::load(file, &data, &options)?,
+            Some(file) => {
+                let sources = synthetic::Sources { data: data.clone(), more: self.images.clone() };
+                synthetic::load(file, &sources, &options)?
+            }
             None => data.load(Split::Train, &options)?,
         };
         super::complain(&complaints, 20);
+        if let Some(file) = &self.extended {
+            super::complain(&extended::add(file, &mut train, &options)?, 20);
+        }
         if self.first > 0 {
             train.triplets.truncate(self.first);
         }
@@ -168,13 +186,14 @@ impl Args {
         }
         let vocabulary = self.weights.join("vocab.txt");
         if self.dry_run {
-            let texts = fsx::read_text(&vocabulary).ok().map(|text| TextReader::new(&config, &text)).transpose()?;
+            let texts =
+                fsx::read_text(&vocabulary, fsx::SMALL).ok().map(|text| TextReader::new(&config, &text)).transpose()?;
             let cache = self.features.unwrap_or_else(|| super::features_path(&self.dataset, &config));
             return super::dry_run::dry_run(&settings, &config, &train, texts.as_ref(), Some(&cache));
         }
         let Some(out) = self.out.clone() else { bail!("--out is missing; name the run's folder") };
         let features = self.features(&config, settings.device, [&train, &validation])?;
-        let texts = TextReader::new(&config, &fsx::read_text(&vocabulary)?)?;
+        let texts = TextReader::new(&config, &fsx::read_text(&vocabulary, fsx::SMALL)?)?;
         let mut start = match &self.start {
             Some(path) => thisbut_trainer::train::checkpoint::open(path)?.model()?,
             None => objective.family().weights(&config, &self.weights)?,

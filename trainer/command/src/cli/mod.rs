@@ -25,7 +25,9 @@ mod report;
 mod tests;
 
 use anyhow::Result;
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write;
 use thisbut_trainer::terminal;
@@ -114,7 +116,15 @@ fn command() -> clap::Command {
 impl Cli {
     /// Reads the command line; on a mistake, and for `--help`, it prints and ends the process.
     pub fn read() -> Self {
-        Self::from_arg_matches(&command().get_matches()).unwrap_or_else(|e| e.exit())
+        let args: Vec<OsString> = std::env::args_os().collect();
+        let mut matches = command().get_matches_from(&args);
+        if let Some(name) = generator::recipe::named(&matches) {
+            matches = match generator::recipe::expand(&args, &name) {
+                Ok(args) => command().get_matches_from(args),
+                Err(e) => command().error(ErrorKind::ValueValidation, format!("{e:#}")).exit(),
+            };
+        }
+        Self::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
     }
 
     /// Runs the chosen command.
@@ -148,7 +158,10 @@ impl Cli {
 pub fn preset(name: &str) -> Result<thisbut_model::RetrievalConfig> {
     let path = std::path::Path::new(name);
     if path.extension().is_some_and(|e| e == "json") {
-        return Ok(thisbut_model::RetrievalConfig::parse(&thisbut_trainer::fsx::read_text(path)?, name)?);
+        return Ok(thisbut_model::RetrievalConfig::parse(
+            &thisbut_trainer::fsx::read_text(path, thisbut_trainer::fsx::SMALL)?,
+            name,
+        )?);
     }
     Ok(thisbut_model::RetrievalConfig::preset(name)?)
 }
