@@ -9,15 +9,18 @@ use crate::{fsx, partial};
 use burn::tensor::Device;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use thisbut_model::bundle::{FORMAT, FileEntry, Form, Manifest};
+use thisbut_model::bundle::{FORMAT, FileEntry, Form, MAX_BYTES, Manifest};
 use thisbut_model::engine::Engine;
-use thisbut_model::gallery::{Chunk, Gallery, ImageMeta, parse_metadata};
+use thisbut_model::gallery::{Chunk, Gallery, ImageMeta, MAX_METADATA_BYTES, largest_reference, parse_metadata};
 use thisbut_model::quant::read_weights;
 use thisbut_model::weights::Tensors;
 use thisbut_model::{ModelError, RetrievalConfig};
 
 /// The manifest's file name.
 pub const MANIFEST: &str = "bundle.json";
+
+/// Files of more bytes are hashed before they are read.
+const LARGE: u64 = 64 << 20;
 
 /// A bundle in memory, every file verified.
 #[derive(Debug)]
@@ -72,8 +75,14 @@ impl Bundle {
         Ok(bundle)
     }
 
-    /// One file of the bundle, checked: an image's tokens, which [`Bundle::read`] leaves where they are.
-    pub fn file(&self, entry: &FileEntry) -> Result<Vec<u8>> {
+    /// The file of an image's tokens, checked; [`Bundle::read`] leaves it where it is.
+    pub fn reference(&self, entry: &FileEntry) -> Result<Vec<u8>> {
+        let most = largest_reference(self.config.image_tokens(), self.config.image_width());
+        if entry.bytes > most {
+            let problem = format!("has {} bytes, an image's tokens have at most {most}", entry.bytes);
+            let place = self.root.join(&entry.path).display().to_string();
+            return Err(TrainerError::data(place, problem, "export or index the bundle again"));
+        }
         verified(&self.root, entry)
     }
 
@@ -87,18 +96,8 @@ impl Bundle {
                 "give the folder that 'thisbut export' or 'thisbut index' wrote",
             ));
         }
-        let manifest = Manifest::parse(&fsx::read(&path)?)?;
-        let config = RetrievalConfig::parse(&manifest.config.to_string(), &format!("{}: config", path.display()))?;
-        let (shape, model) =
-            ((manifest.gallery.tokens, manifest.gallery.width), (config.target_tokens, config.projection));
-        // A gallery may keep fewer tokens an image than the model makes.
-        if shape.0 > model.0 || shape.1 != model.1 {
-            return Err(TrainerError::data(
-                path.display().to_string(),
-                format!("gallery of {shape:?} (tokens, width) for a model of {model:?}"),
-                "export the bundle again",
-            ));
-        }
+        let manifest = Manifest::parse(&fsx::read(&path, MAX_BYTES as u64)?)?;
+        let config = manifest.retrieval_config(&path.display().to_string())?;
         let weights = manifest.weights.iter().map(|w| verified(root, &w.file)).collect::<Result<_>>()?;
         let vocab = String::from_utf8(verified(root, &manifest.vocab.file)?).map_err(|e| {
             let place = root.join(&manifest.vocab.file.path).display().to_string();
@@ -141,9 +140,16 @@ impl Bundle {
     }
 }
 
-/// Reads one file of a bundle and checks its size and SHA-256.
+/// Reads one file of a bundle and checks its size and SHA-256, the size before anything is read. A large file is hashed
+/// first, piece by piece: one that is not what the bundle promises never lies in memory.
 fn verified(root: &Path, entry: &FileEntry) -> Result<Vec<u8>> {
-    let bytes = fsx::read(&root.join(&entry.path))?;
+    let path = root.join(&entry.path);
+    let (_, length) = fsx::open(&path, fsx::ANY)?;
+    entry.verify_size(length).map_err(|e| at(root, entry, e))?;
+    if length > LARGE {
+        entry.verify_hash(&fsx::sha256_of(&path)?).map_err(|e| at(root, entry, e))?;
+    }
+    let bytes = fsx::read(&path, length)?;
     entry.verify(&bytes).map_err(|e| at(root, entry, e))?;
     Ok(bytes)
 }
@@ -200,7 +206,7 @@ pub fn is_bundle(folder: &Path) -> bool {
 
 /// The manifest of the bundle in `folder`, if a bundle of this version is there.
 pub fn manifest_of(folder: &Path) -> Option<Manifest> {
-    std::fs::read(folder.join(MANIFEST)).ok().and_then(|bytes| Manifest::parse(&bytes).ok())
+    fsx::read(&folder.join(MANIFEST), MAX_BYTES as u64).ok().and_then(|bytes| Manifest::parse(&bytes).ok())
 }
 
 /// Writes a bundle: files are staged in a hidden folder beside the target and moved into place at the end, the
@@ -322,7 +328,7 @@ fn files_of(root: &Path) -> BTreeSet<String> {
     let Some(manifest) = manifest_of(root) else { return BTreeSet::new() };
     let mut files: BTreeSet<String> = manifest.files().map(|f| f.path.clone()).collect();
     for entry in &manifest.gallery.metadata {
-        let Ok(bytes) = std::fs::read(root.join(&entry.file.path)) else { continue };
+        let Ok(bytes) = fsx::read(&root.join(&entry.file.path), MAX_METADATA_BYTES as u64) else { continue };
         for image in parse_metadata(&bytes, entry.count as usize).unwrap_or_default() {
             files.insert(format!("{}{}", manifest.gallery.thumbnails, image.thumb));
             files.extend(image.reference.map(|file| file.path));

@@ -74,7 +74,7 @@ impl Asker {
                 let (at, meta) = self.find(id)?;
                 let encoded = match &meta.reference {
                     Some(file) if !self.engine.retrieval().has_encoder() => {
-                        self.engine.retrieval().reference(&self.bundle.file(file)?)?
+                        self.engine.retrieval().reference(&self.bundle.reference(file)?)?
                     }
                     _ => self.encode(&self.bundle.root.join(self.thumb(meta)))?,
                 };

@@ -35,11 +35,11 @@ impl Retriever {
             return Err(TrainerError::checkpoint(place, "it is a generator's, not a retrieval model's", mend));
         }
         let config = reader.header.config.clone();
-        let vocabulary = fsx::read_text(&weights_dir.join("vocab.txt"))?;
+        let vocabulary = fsx::read_text(&weights_dir.join("vocab.txt"), fsx::SMALL)?;
         let encoder = reader.image_encoder()?;
         let trained_encoder = if encoder.is_empty() { None } else { Some(import::fingerprint_of(&config, &encoder)?) };
         let retrieval = answering(config, &mut reader.model()?, &vocabulary, device)?;
-        let fingerprint = fsx::sha256_hex(&fsx::read(path)?);
+        let fingerprint = fsx::sha256_of(path)?;
         Ok(Self { retrieval, fingerprint, vocabulary, trained_encoder, path: path.to_path_buf() })
     }
 
@@ -69,7 +69,7 @@ impl Retriever {
     /// # Errors
     /// When the cache cannot be read or was made by another encoder.
     pub fn features(&self, path: &Path, weights_dir: &Path) -> Result<Features> {
-        Features::open(path, Some(&self.encoder_fingerprint(weights_dir)?))
+        Features::of_encoder(path, self.config(), &self.encoder_fingerprint(weights_dir)?)
     }
 
     /// The model with what it needs to be evaluated; `tokens` gives image tokens.

@@ -20,7 +20,7 @@ impl Sheet {
     /// # Errors
     /// When the file cannot be read or is not UTF-8.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fsx::read_text(path)?;
+        let text = fsx::read_text(path, fsx::TABLE)?;
         Self::parse(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(|(line, problem)| {
             TrainerError::data(format!("{}, line {line}", path.display()), problem, "mend the line")
         })

@@ -15,6 +15,9 @@ mod cpu;
 mod decoder;
 #[cfg(feature = "flex")]
 mod extension;
+#[cfg(target_arch = "x86_64")]
+#[cfg_attr(not(feature = "flex"), allow(dead_code, reason = "the maps in 8 bits are a part of flex"))]
+mod features;
 #[cfg(feature = "flex")]
 pub mod int8;
 #[cfg(feature = "flex")]

@@ -1,6 +1,6 @@
 //! Which method family, with its architecture.
 
-use super::{RetrievalConfig, TwoPassConfig};
+use super::{Demand, RetrievalConfig, TwoPassConfig};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,9 @@ pub trait FamilyConfig {
     /// # Errors
     /// [`ModelError::Config`](crate::ModelError::Config) that names the field.
     fn check(&self, place: &str, whole: &RetrievalConfig) -> Result<()>;
+
+    /// What the method takes for one image with one text; every field was checked.
+    fn demand(&self, whole: &RetrievalConfig) -> Demand;
 
     /// Dropout during training.
     fn dropout(&self) -> f64;

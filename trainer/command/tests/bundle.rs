@@ -1,18 +1,14 @@
 //! `index` and `query` from outside, on a bundle of the tiny model with random weights.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "common/tiny.rs"]
+mod tiny;
+
 use image::{Rgba, RgbaImage};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
-use thisbut_model::RetrievalConfig;
-use thisbut_model::bundle::{FORMAT, Form, GalleryEntry, Manifest, VERSION, VocabularyEntry, WeightsEntry};
-use thisbut_model::method::TwoPass;
-use thisbut_model::nn::ImageEncoder;
-use thisbut_model::number::NumberFormat;
-use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
-use thisbut_model::weights::collect;
-use thisbut_trainer::bundle_io::{Bundle, Writer};
+use thisbut_trainer::bundle_io::Bundle;
+use tiny::tiny_bundle;
 
 fn thisbut(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_thisbut")).args(args).output().unwrap()
@@ -37,52 +33,6 @@ fn refused(args: &[&str]) -> String {
     let line = error.trim_end().lines().last().unwrap_or_default().to_owned();
     assert!(line.starts_with("thisbut: "), "{error}");
     line
-}
-
-/// A bundle of the tiny model in `folder`, without a gallery.
-fn tiny_bundle(folder: &Path) {
-    let config = RetrievalConfig::preset("tiny").unwrap();
-    let device = thisbut_trainer::device::choose(Default::default()).unwrap();
-    let mut tensors = collect(&ImageEncoder::new(&config, &device), ENCODER_PREFIX).unwrap();
-    tensors.extend(collect(&TwoPass::new(&config, &device).unwrap(), MODEL_PREFIX).unwrap());
-    // Fixed weights, wide enough that the photos' targets differ: BERT's start maps them all to nearly one point.
-    for (dims, values) in tensors.values_mut().filter(|(dims, _)| dims.len() > 1) {
-        let mut state = dims.iter().product::<usize>() as u32;
-        for value in values {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            *value = (state >> 8) as f32 / (1 << 24) as f32 - 0.5;
-        }
-    }
-    let weights = thisbut_model::quant::write_weights(&tensors, |_, _| None, &BTreeMap::new()).unwrap();
-    let vocab = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nbut\nred\nwith\na\nhat\n";
-    let mut writer = Writer::new(folder).unwrap();
-    let manifest = Manifest {
-        format: FORMAT.into(),
-        version: VERSION,
-        product_version: "0.0.0".into(),
-        architecture: "tiny".into(),
-        form: Form::Full,
-        config: serde_json::to_value(&config).unwrap(),
-        weights: vec![WeightsEntry {
-            file: writer.add("", "weights", "safetensors", &weights).unwrap(),
-            code_width: NumberFormat::F32,
-        }],
-        vocab: VocabularyEntry { file: writer.add("", "vocab", "txt", vocab.as_bytes()).unwrap() },
-        gallery: GalleryEntry {
-            count: 0,
-            tokens: config.target_tokens,
-            width: config.projection,
-            chunks: vec![],
-            metadata: vec![],
-            thumbnails: "thumbs/".into(),
-            title: String::new(),
-            licence: String::new(),
-        },
-        self_test: None,
-        measured: serde_json::Value::Null,
-        suggestions: vec![],
-    };
-    writer.finish(&manifest).unwrap();
 }
 
 /// A model, photos and an indexed gallery, made once for each test.

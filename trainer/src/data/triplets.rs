@@ -94,7 +94,9 @@ pub fn load(root: &Path, split: Split, options: &LoadOptions) -> Result<(Table, 
     }
     let list = root.join("gallery.txt");
     if list.is_file() {
-        for (number, name) in (1..).zip(fsx::read_text(&list)?.lines()).filter(|(_, name)| !name.trim().is_empty()) {
+        for (number, name) in
+            (1..).zip(fsx::read_text(&list, fsx::TABLE)?.lines()).filter(|(_, name)| !name.trim().is_empty())
+        {
             let place = format!("{}, {}", list.display(), At::line(number));
             out.add_to_gallery(&place, name.trim(), &mut files, name.trim());
         }

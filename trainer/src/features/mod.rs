@@ -7,7 +7,7 @@ mod store;
 
 pub use build::build;
 pub use live::Live;
-pub use store::{Features, STORES, Store};
+pub use store::{Features, STORES, Store, read_cache};
 
 use crate::error::{Result, TrainerError};
 use crate::fsx;

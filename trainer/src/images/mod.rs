@@ -55,16 +55,12 @@ pub fn decode_file(path: &Path) -> Result<RgbaImage> {
 
 /// Reads an image file's bytes, after a look at its kind and size (a pipe would hang, a huge file would fill the memory).
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
-    let place = path.display().to_string();
-    let meta =
-        std::fs::metadata(path).map_err(|e| TrainerError::io(path, "read", e, "check the path and its permissions"))?;
-    if !meta.is_file() {
-        return Err(refuse(&place, "is not a file", "give the path of an image file"));
-    }
-    if meta.len() > MAX_FILE_BYTES {
-        return Err(refuse(&place, format!("the file has {} MB", meta.len() >> 20), "save a smaller copy"));
-    }
-    crate::fsx::read(path)
+    crate::fsx::read(path, MAX_FILE_BYTES).map_err(|e| match e {
+        TrainerError::Data { place, problem, .. } => {
+            refuse(&place, problem, "give an image file, a smaller copy if it is one")
+        }
+        other => other,
+    })
 }
 
 /// Decodes an image of any supported format to RGBA, upright.

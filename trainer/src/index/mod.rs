@@ -258,7 +258,7 @@ impl GalleryWriter {
             return Ok(());
         }
         let bytes = encode_chunk(&self.tokens, self.n, self.p)?;
-        let file = self.writer.add("gallery", "tokens", "bin", &bytes)?;
+        let file = self.writer.add("gallery", &format!("tokens-{}", self.chunks.len()), "bin", &bytes)?;
         self.gallery.push(Chunk::parse(&bytes)?)?;
         self.chunks.push(GalleryChunk { file, first: self.count - images, count: images });
         self.tokens.clear();

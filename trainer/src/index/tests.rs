@@ -180,9 +180,9 @@ fn without_an_encoder_every_image_brings_its_tokens() {
     assert!(
         files.iter().all(|file| file.path.starts_with("references/r.") && place.at("out").join(&file.path).is_file())
     );
-    assert_eq!(bundle.file(&files[0]).unwrap().len(), 4);
+    assert_eq!(bundle.reference(&files[0]).unwrap().len(), 4);
     std::fs::write(place.at("out").join(&files[0].path), b"xyz").unwrap();
-    let message = bundle.file(&files[0]).unwrap_err().to_string();
+    let message = bundle.reference(&files[0]).unwrap_err().to_string();
     assert!(message.contains("references/r.") && message.contains("cut short"), "{message}");
 
     // Files of an image that is gone are removed; an engine without files for them is refused.

@@ -118,6 +118,6 @@ pub fn items(rows: &[Row], features: &Features) -> Result<Vec<Item>> {
 }
 
 fn json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
-    serde_json::from_str(&fsx::read_text(path)?)
+    serde_json::from_str(&fsx::read_text(path, fsx::TABLE)?)
         .map_err(|e| TrainerError::data(path.display().to_string(), e.to_string(), "check that it is the right file"))
 }

@@ -4,11 +4,10 @@ use super::learner::IMAGE_ENCODER;
 use super::settings::Settings;
 use crate::error::{Result, TrainerError};
 use crate::import::source::Source;
-use crate::partial;
 use crate::tensor_file::{self, Planned};
+use crate::{fsx, partial};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::number::NumberFormat;
@@ -18,6 +17,8 @@ use thisbut_model::weights::Tensors;
 const VERSION: u32 = 1;
 /// Longest description that is read.
 const MAX_DESCRIPTION: u64 = 100_000_000;
+/// Longest [`Header`] that is read; one has a few thousand bytes.
+const MAX_HEADER: usize = 1 << 20;
 /// The metadata key that holds [`Header`] as JSON.
 const HEADER: &str = "thisbut-checkpoint";
 
@@ -125,6 +126,9 @@ pub fn open(path: &Path) -> Result<Reader> {
         .as_ref()
         .and_then(|m| m.get(HEADER))
         .ok_or_else(|| broken("it is not a checkpoint of thisbut".into()))?;
+    if json.len() > MAX_HEADER {
+        return Err(broken(format!("its header has {} bytes, more than {MAX_HEADER}", json.len())));
+    }
     let header: Header = serde_json::from_str(json).map_err(|e| broken(format!("its header cannot be read ({e})")))?;
     if header.version != VERSION {
         return Err(broken(format!("it has version {}, this build reads {VERSION}", header.version)));
@@ -134,13 +138,8 @@ pub fn open(path: &Path) -> Result<Reader> {
 
 /// The description that a safetensors file starts with; as many bytes of it as there are.
 fn start_of(path: &Path) -> Result<Vec<u8>> {
-    let failed = |e| TrainerError::io(path, "read", e, "check the path and its permissions");
-    let mut file = std::fs::File::open(path).map_err(failed)?;
-    let mut start = Vec::new();
-    file.by_ref().take(8).read_to_end(&mut start).map_err(failed)?;
-    let length = start.as_slice().try_into().map_or(0, u64::from_le_bytes);
-    file.take(length.min(MAX_DESCRIPTION)).read_to_end(&mut start).map_err(failed)?;
-    Ok(start)
+    let length = fsx::start(path, 8)?.as_slice().try_into().map_or(0, u64::from_le_bytes);
+    fsx::start(path, 8 + length.min(MAX_DESCRIPTION))
 }
 
 impl Reader {

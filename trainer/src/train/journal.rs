@@ -18,7 +18,7 @@ impl Journal {
     /// When the file cannot be written.
     pub fn open(path: &Path, step: usize) -> Result<Self> {
         let mend = "check the run folder";
-        let kept: String = match std::fs::read_to_string(path) {
+        let kept: String = match fsx::read_text(path, fsx::TABLE) {
             Ok(text) => text
                 .lines()
                 .filter(|line| {

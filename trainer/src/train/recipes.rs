@@ -30,7 +30,7 @@ pub fn find(name: &str) -> Result<Choices> {
     }
     let path = Path::new(name);
     if path.extension().is_some_and(|e| e == "toml") || path.exists() {
-        return parse(&fsx::read_text(path)?, name);
+        return parse(&fsx::read_text(path, fsx::SMALL)?, name);
     }
     let known: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
     Err(TrainerError::settings(

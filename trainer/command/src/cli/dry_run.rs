@@ -55,7 +55,7 @@ pub fn dry_run(
         "memory of each device, {} triplets at a time (an estimate, within a factor of 1.3 on a CPU):\n{full}",
         load.rows
     ))?;
-    match features.and_then(|path| Features::open(path, None).ok().map(|cache| (path, cache))) {
+    match features.and_then(|path| Features::open(path).ok().map(|cache| (path, cache))) {
         Some((path, cache)) => super::print(format_args!(
             "feature cache: {}, {:?}, {} of the file system's cache (not in the sum)",
             path.display(),

@@ -12,7 +12,6 @@ use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, circo};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::error::TrainerError;
 use thisbut_trainer::evaluate::{Answer, Encoded, Scorer, Subject, cached_tokens, evaluate, target_tokens};
-use thisbut_trainer::features::Features;
 use thisbut_trainer::metrics::{Protocol, RightTargets};
 use thisbut_trainer::report::Report;
 use thisbut_trainer::retriever::Retriever;
@@ -181,7 +180,7 @@ impl Args {
             retriever = retriever.reading(self.read_out, self.second_pass_mask)?;
         }
         let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, retriever.config()));
-        let features = Features::open(&cache, retriever.trained_encoder())?;
+        let features = retriever.features(&cache, &self.weights)?;
         let rows = embed::rows(table, &features)?;
         let tokens = cached_tokens(&features, &rows, &device);
         let bar = super::progress("images");
@@ -279,7 +278,7 @@ fn keep(kept: Option<usize>, targets: Vec<f32>, n: usize, p: usize) -> (Vec<f32>
 /// Writes a report into a bundle's manifest, which is replaced whole.
 fn record(root: &Path, name: &str, report: &Report) -> Result<()> {
     let path = root.join(MANIFEST);
-    let mut manifest = Manifest::parse(&fsx::read(&path)?)?;
+    let mut manifest = Manifest::parse(&fsx::read(&path, fsx::SMALL)?)?;
     if !manifest.measured.is_object() {
         manifest.measured = serde_json::json!({});
     }

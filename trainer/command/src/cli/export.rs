@@ -115,7 +115,7 @@ impl Args {
         }
         let (config, mut tensors) = gather(checkpoint, &self.weights)?;
         let footprint = Footprint::of(&config, packing)?;
-        let vocabulary = fsx::read_text(&self.weights.join("vocab.txt"))?;
+        let vocabulary = fsx::read_text(&self.weights.join("vocab.txt"), fsx::SMALL)?;
         let device = choose(self.device)?;
         let encoder = match packing.form {
             Form::GalleryReference => Some(take_encoder(&config, &mut tensors, &device)?),

@@ -129,7 +129,7 @@ impl Args {
         }
         let expected = import::encoder_fingerprint(config, &self.weights)?;
         let path = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, config));
-        Ok(Box::new(Features::open(&path, Some(&expected))?))
+        Ok(Box::new(Features::of_encoder(&path, config, &expected)?))
     }
 
     /// Runs `thisbut pretrain`: with the family's values for it, unless a recipe says otherwise.
@@ -186,13 +186,14 @@ impl Args {
         }
         let vocabulary = self.weights.join("vocab.txt");
         if self.dry_run {
-            let texts = fsx::read_text(&vocabulary).ok().map(|text| TextReader::new(&config, &text)).transpose()?;
+            let texts =
+                fsx::read_text(&vocabulary, fsx::SMALL).ok().map(|text| TextReader::new(&config, &text)).transpose()?;
             let cache = self.features.unwrap_or_else(|| super::features_path(&self.dataset, &config));
             return super::dry_run::dry_run(&settings, &config, &train, texts.as_ref(), Some(&cache));
         }
         let Some(out) = self.out.clone() else { bail!("--out is missing; name the run's folder") };
         let features = self.features(&config, settings.device, [&train, &validation])?;
-        let texts = TextReader::new(&config, &fsx::read_text(&vocabulary)?)?;
+        let texts = TextReader::new(&config, &fsx::read_text(&vocabulary, fsx::SMALL)?)?;
         let mut start = match &self.start {
             Some(path) => thisbut_trainer::train::checkpoint::open(path)?.model()?,
             None => objective.family().weights(&config, &self.weights)?,

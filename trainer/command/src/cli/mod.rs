@@ -158,7 +158,10 @@ impl Cli {
 pub fn preset(name: &str) -> Result<thisbut_model::RetrievalConfig> {
     let path = std::path::Path::new(name);
     if path.extension().is_some_and(|e| e == "json") {
-        return Ok(thisbut_model::RetrievalConfig::parse(&thisbut_trainer::fsx::read_text(path)?, name)?);
+        return Ok(thisbut_model::RetrievalConfig::parse(
+            &thisbut_trainer::fsx::read_text(path, thisbut_trainer::fsx::SMALL)?,
+            name,
+        )?);
     }
     Ok(thisbut_model::RetrievalConfig::preset(name)?)
 }

@@ -138,7 +138,7 @@ impl Args {
         self.decoding(self.min_tokens.max(1)).check()?;
         let device = choose(self.device)?;
         check_precision(self.precision, self.device, &device)?;
-        let features = Features::open(&self.features, None)?;
+        let features = Features::open(&self.features)?;
         let (pairs, images) = self.asked(&features)?;
         let mut trained = Trained::load(&self.generator, &device)?;
         if self.precision == NumberFormat::Int8 {
@@ -164,10 +164,10 @@ impl Args {
     ) -> Result<()> {
         let decoding = self.decoding(trained.answer_length());
         decoding.check()?;
-        let texts = TextReader::new(&trained.config, &fsx::read_text(&self.weights.join("vocab.txt"))?)?;
+        let texts = TextReader::new(&trained.config, &fsx::read_text(&self.weights.join("vocab.txt"), fsx::SMALL)?)?;
         let expected = import::encoder_fingerprint(&trained.config, &self.weights)?;
+        let features = Features::of_encoder(&self.features, &trained.config, &expected)?;
         let speaker = Speaker::new(trained, language, &texts)?;
-        let features = Features::open(&self.features, Some(&expected))?;
         let named: BTreeSet<&str> =
             pairs.iter().flat_map(|asked| [asked.reference.as_str(), asked.target.as_str()]).collect();
         let mut about = serde_json::to_string(&(decoding, self.precision))?;
@@ -175,7 +175,7 @@ impl Args {
             "\n{:?}\n{}\n{}\n{}\n",
             self.device,
             self.part,
-            fsx::sha256_hex(&fsx::read(&self.generator)?),
+            fsx::sha256_of(&self.generator)?,
             features.digest(named.into_iter())?
         ));
         for Asked { reference, target } in pairs {

@@ -142,7 +142,7 @@ impl Args {
             }
         }
         if let Some(cache) = &self.features {
-            self.by_features(&Features::open(cache, None)?, &mut pairs)?;
+            self.by_features(&Features::open(cache)?, &mut pairs)?;
         }
         if pairs.counts().is_empty() {
             bail!("no rule was given a file; see `thisbut generator pairs --help`");

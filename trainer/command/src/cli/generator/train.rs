@@ -266,8 +266,8 @@ impl Args {
         }
         let expected = import::encoder_fingerprint(&config, &self.weights)?;
         let path = self.features.clone().unwrap_or_else(|| crate::cli::features_path(&self.dataset, &config));
-        let features = Features::open(&path, Some(&expected))?;
-        let texts = TextReader::new(&config, &fsx::read_text(&self.weights.join("vocab.txt"))?)?;
+        let features = Features::of_encoder(&path, &config, &expected)?;
+        let texts = TextReader::new(&config, &fsx::read_text(&self.weights.join("vocab.txt"), fsx::SMALL)?)?;
         let language = Language::load(&self.llm, settings.precision.float()?, &device)?;
         let start = match &self.start {
             Some(path) => start::weights(path, &config, &language.config)?,
