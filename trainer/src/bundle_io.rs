@@ -200,13 +200,33 @@ pub fn is_bundle(folder: &Path) -> bool {
     struct Head {
         format: String,
     }
-    let text = std::fs::read(folder.join(MANIFEST)).unwrap_or_default();
-    serde_json::from_slice::<Head>(&text).is_ok_and(|head| head.format == FORMAT)
+    manifest_bytes(folder)
+        .is_some_and(|text| serde_json::from_slice::<Head>(&text).is_ok_and(|head| head.format == FORMAT))
+}
+
+/// The manifest file in `folder`: it may be anybody's, so a pipe would hang and a huge one fill the memory.
+fn manifest_bytes(folder: &Path) -> Option<Vec<u8>> {
+    fsx::read(&folder.join(MANIFEST), MAX_BYTES as u64).ok()
 }
 
 /// The manifest of the bundle in `folder`, if a bundle of this version is there.
 pub fn manifest_of(folder: &Path) -> Option<Manifest> {
-    fsx::read(&folder.join(MANIFEST), MAX_BYTES as u64).ok().and_then(|bytes| Manifest::parse(&bytes).ok())
+    manifest_bytes(folder).and_then(|bytes| Manifest::parse(&bytes).ok())
+}
+
+/// A hidden name beside `root`, whose folder is made: where a run that writes `root` keeps what is unfinished.
+pub(crate) fn beside(root: &Path, ending: &str) -> Result<PathBuf> {
+    let failed = |e| TrainerError::io(root, "write", e, "check the path");
+    let whole = root.canonicalize().or_else(|_| std::path::absolute(root)).map_err(failed)?;
+    let (Some(parent), Some(name)) = (whole.parent(), whole.file_name()) else {
+        let mend = "give a folder with a name";
+        return Err(TrainerError::settings(root.display().to_string(), "cannot become a bundle", mend));
+    };
+    fsx::create_dir(parent)?;
+    let mut hidden = std::ffi::OsString::from(partial::PREFIX);
+    hidden.push(name);
+    hidden.push(ending);
+    Ok(parent.join(hidden))
 }
 
 /// Writes a bundle: files are staged in a hidden folder beside the target and moved into place at the end, the
@@ -230,21 +250,9 @@ impl Writer {
     /// written beside it.
     pub fn new(root: &Path) -> Result<Self> {
         let failed = |e| TrainerError::io(root, "write", e, "check free space and the folder's permissions");
-        let whole = root.canonicalize().or_else(|_| std::path::absolute(root)).map_err(failed)?;
-        let (Some(parent), Some(name)) = (whole.parent(), whole.file_name()) else {
-            let mend = "give a folder with a name";
-            return Err(TrainerError::settings(root.display().to_string(), "cannot become a bundle", mend));
-        };
-        fsx::create_dir(parent)?;
-        let beside = |ending: &str| {
-            let mut hidden = std::ffi::OsString::from(partial::PREFIX);
-            hidden.push(name);
-            hidden.push(ending);
-            parent.join(hidden)
-        };
-        let lock = Lock::take(&beside(".lock"), root)?;
+        let lock = Lock::take(&beside(root, ".lock")?, root)?;
         check_target(root)?;
-        let staged = beside(".files");
+        let staged = beside(root, ".files")?;
         let (staging, left) = partial::Staging::new(&staged).map_err(failed)?;
         let swept = if left { vec![staged] } else { Vec::new() };
         Ok(Self { root: root.to_path_buf(), staging, files: BTreeSet::new(), swept, _lock: lock })

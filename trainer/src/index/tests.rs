@@ -428,6 +428,13 @@ fn what_is_not_a_bundle_is_not_written_over() {
         assert_eq!(std::fs::read_to_string(place.at("out/bundle.json")).unwrap(), foreign);
     }
     place.assert_clean();
+    #[cfg(unix)]
+    {
+        // A pipe that nobody writes to is not waited for.
+        std::fs::remove_file(place.at("out/bundle.json")).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(place.at("out/bundle.json")).status().unwrap().success());
+        assert!(refused().contains("has a bundle.json that is not a bundle's"), "{}", refused());
+    }
     std::fs::remove_dir_all(place.at("out")).unwrap();
     // An empty folder, and one with hidden files, may become a bundle; so may a bundle of another version.
     for name in [None, Some(".gitkeep")] {

@@ -124,7 +124,8 @@ impl Args {
         let made: Bundle = bundle(&config, tensors, packing, vocabulary)?;
         let (table, complaints) = DataSet::open(dataset, self.format)?.load(self.split, &LoadOptions::default())?;
         super::complain(&complaints, 20);
-        let staged = stage(dataset, &table, self.limit)?;
+        let staged = stage(dataset, &table, self.limit, &self.out)?;
+        staged.swept.iter().for_each(|path| super::index::swept(path));
         let mut encoder = EngineEncoder::new(&made, encoder, &device)?;
         let mut about = self.about.about();
         // The images lie in a folder of ours, whose name says nothing.

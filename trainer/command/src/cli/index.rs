@@ -1,7 +1,7 @@
 //! `thisbut index`: a gallery from a folder of images.
 
 use anyhow::Result;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use thisbut_trainer::bundle_io::{Bundle, check_target};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::import::encoder::load_encoder_from;
@@ -65,11 +65,14 @@ impl AboutArgs {
     }
 }
 
+/// Says what was removed.
+pub fn swept(path: &Path) {
+    super::note(format_args!("removed {}, which a run that was killed had left", path.display()));
+}
+
 /// Says what became of the folder that was there.
 pub fn explain(outcome: &Outcome) {
-    for path in &outcome.swept {
-        super::note(format_args!("removed {}, which a run that was killed had left", path.display()));
-    }
+    outcome.swept.iter().for_each(|path| swept(path));
     if !outcome.kept.is_empty() {
         super::note(format_args!("kept from the bundle that was there: {}", outcome.kept.join(", ")));
     }
