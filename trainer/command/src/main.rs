@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("thisbut: {error:#}");
+            eprintln!("thisbut: {}", cli::said(&error));
             ExitCode::FAILURE
         }
     }

@@ -4,7 +4,7 @@
 //! `captions`; images are named by path or by bare name, see [`FOLDERS`]. Each difference caption is a triplet of its own;
 //! its id is 1,000 × the row + the caption's place from 0. The gallery is every image that a row of the split names.
 
-use super::builder::{Builder, Finder, lacks};
+use super::builder::{Builder, Finder, lacks, without_file};
 use super::json_rows;
 use super::table::{Complaint, LoadOptions, Split, Table, Triplet};
 use crate::error::Result;
@@ -77,7 +77,8 @@ pub fn load(root: &Path, split: Split, options: &LoadOptions) -> Result<(Table, 
                     let id = u64::from(at.row) * 1000 + number;
                     Triplet { id, reference, targets: vec![target], text, row: at.row, ..Triplet::default() }
                 }),
-                _ => Err("an image is missing".to_owned()),
+                (None, _) => Err(without_file("reference", &row.reference_image)),
+                (_, None) => Err(without_file("target", &row.target_image)),
             };
             out.push(&place, built);
         }

@@ -11,6 +11,7 @@ use super::representations::Representations;
 use super::{Encoded, FamilySettings, Objective, ObjectiveSettings};
 use crate::embed;
 use crate::error::{Result, TrainerError};
+use crate::ranges;
 use crate::train::estimate::{Cost, Load};
 use crate::train::groups::{self, Group};
 use crate::train::piece::{BatchFacts, Context, PassNoise, Piece};
@@ -108,13 +109,12 @@ impl TwoPassSettings {
 
 impl FamilySettings for TwoPassSettings {
     fn check(&self) -> Result<()> {
-        let wrong =
-            |option: &str, problem: String| Err(TrainerError::settings(option, problem, "choose another value"));
+        ranges::PART.check("--label-smoothing", self.label_smoothing)?;
+        ranges::NOT_NEGATIVE.check("--t2t", self.t2t)?;
+        ranges::NOT_NEGATIVE.check("--p2p", self.p2p)?;
         if self.bank && (!self.composes() || self.t2t > 0.0 || self.p2p > 0.0) {
-            return wrong("--bank", "it is for q2t alone (--t2t 0 --p2p 0)".into());
-        }
-        if !(0.0..1.0).contains(&self.label_smoothing) {
-            return wrong("--label-smoothing", format!("{} is not in [0, 1)", self.label_smoothing));
+            let mend = "add --t2t 0 --p2p 0, or leave --bank out";
+            return Err(TrainerError::settings("--bank", "it is for q2t alone", mend));
         }
         Ok(())
     }
@@ -129,6 +129,10 @@ impl FamilySettings for TwoPassSettings {
 
     fn reads_captions(&self) -> bool {
         !self.composes()
+    }
+
+    fn reads_reverse(&self) -> Option<&'static str> {
+        (self.losses == Losses::Ptha && self.p2p > 0.0).then_some("--p2p")
     }
 }
 

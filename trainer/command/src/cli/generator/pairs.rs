@@ -9,6 +9,7 @@ use thisbut_trainer::pairs::Pairs;
 use thisbut_trainer::pairs::near::{Item, neighbours, nine, subgroups};
 use thisbut_trainer::pairs::rules::{all_ordered, capped, generator, sets_of};
 use thisbut_trainer::pairs::sources::{self, Row};
+use thisbut_trainer::ranges;
 
 /// Choose the pairs of images that the generator writes texts for
 ///
@@ -21,7 +22,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// At most so many pairs, drawn at random; a pair and its swapped twin stay or go together.
-    #[arg(long, value_name = "N", alias = "most")]
+    #[arg(long, value_name = "N", alias = "most", value_parser = ranges::count)]
     limit: Option<usize>,
     /// The cache of `thisbut features`.
     #[arg(long, value_name = "FILE")]
@@ -54,7 +55,7 @@ pub struct Args {
     #[arg(long, value_name = "CSV", help_heading = RULES)]
     groups: Vec<PathBuf>,
     /// Pairs a label or group at most, as a multiple of its images.
-    #[arg(long, value_name = "N", default_value_t = 3, help_heading = RULES)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = ranges::count, help_heading = RULES)]
     cap: usize,
     /// One of the 20 nearest of the same category and source (FACap): a CSV with image, category, source, product.
     ///
