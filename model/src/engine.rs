@@ -109,10 +109,11 @@ impl Engine {
     }
 
     /// The gallery images that do not answer a query. `chosen`, the gallery image that a visitor took as the reference, never
-    /// does. With a text no image that is the reference does: it answers "this", not "this, but …". Without a text an
-    /// uploaded picture finds itself.
-    pub fn excluded(reference: Option<&Reference>, chosen: Option<u32>, text: &str) -> Vec<u32> {
-        let same = reference.filter(|_| !text.trim().is_empty()).map(|reference| &reference.same[..]);
+    /// does. With a text no image that is the reference does: it answers "this", not "this, but …". Without a text, or with
+    /// one that has no word, an uploaded picture finds itself.
+    pub fn excluded(&self, reference: Option<&Reference>, chosen: Option<u32>, text: &str) -> Vec<u32> {
+        let asks = !self.retrieval.texts().tokens(text).is_empty();
+        let same = reference.filter(|_| asks).map(|reference| &reference.same[..]);
         chosen.iter().chain(same.into_iter().flatten()).copied().collect()
     }
 

@@ -141,7 +141,7 @@ mod tests {
         header.vocabulary = Some("abc".into());
         let checkpoint = Path::new("runs/final.safetensors");
         let made =
-            |header| card(&Made { checkpoint, sha256: "123", header, gallery: Path::new("data"), manifest: &manifest });
+            |header: &Header| card(&Made { checkpoint, sha256: "123", header, gallery: Path::new("data"), manifest: &manifest });
         let said = made(&header);
         for part in [
             "# Shop \\| one line\n",

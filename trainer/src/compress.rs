@@ -58,7 +58,7 @@ pub fn narrow(
     if axes.len() != width * kept {
         return Err(misfit(format!("{} values for {width} × {kept} axes", axes.len())));
     }
-    for map in ["text_projection", "vision_projection"] {
+    for map in config.method.family().projections() {
         let dot = if prefix.is_empty() { "" } else { "." };
         for part in ["weight", "bias"] {
             let name = format!("{prefix}{dot}{map}.{part}");

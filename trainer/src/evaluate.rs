@@ -67,7 +67,7 @@ pub fn cached_tokens<'a>(
     device: &'a Device,
 ) -> impl Fn(&[u32]) -> Result<Tensor<3>> {
     move |images: &[u32]| {
-        let chosen: Vec<usize> = images.iter().filter_map(|i| rows.get(*i as usize).copied()).collect();
+        let chosen: Vec<usize> = images.iter().map(|image| rows[*image as usize]).collect();
         features.tokens(&chosen, device)
     }
 }
@@ -128,7 +128,7 @@ impl Answer {
         let name = |image: u32| table.image_name(image).to_owned();
         let images = |positions: Vec<u32>| images(table, positions);
         let best = rank::best(scores, query, KEPT);
-        let score = |at: &u32| scores.get(*at as usize).copied().unwrap_or(f32::NEG_INFINITY);
+        let score = |at: &u32| scores[*at as usize];
         let top: Vec<f32> = best.iter().take(TOP).map(score).collect();
         let ranking = images(best);
         Self {
@@ -149,7 +149,7 @@ impl Answer {
 
 /// Gallery positions as indices into the table.
 fn images(table: &Table, positions: Vec<u32>) -> Vec<u32> {
-    positions.iter().filter_map(|at| table.gallery.get(*at as usize).copied()).collect()
+    positions.iter().map(|at| table.gallery[*at as usize]).collect()
 }
 
 /// The composed query of every triplet beside image only, text only and their average.

@@ -181,7 +181,7 @@ pub fn stage(root: &Path, table: &Table, limit: Option<usize>) -> Result<Staged>
     rows.write_record(["file", "title", "tags"]).map_err(wrong)?;
     let every = table.gallery.len().div_ceil(limit.unwrap_or(usize::MAX).max(1)).max(1);
     for image in table.gallery.iter().step_by(every) {
-        let Some(image) = table.images.get(*image as usize) else { continue };
+        let image = &table.images[*image as usize];
         let name = gallery_id(image);
         std::fs::copy(&image.path, photos.join(&name)).map_err(|e| TrainerError::io(&image.path, "read", e, mend))?;
         let about = described.get(&image.name);

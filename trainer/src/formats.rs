@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use serde::de::{Deserialize, Deserializer, Error};
 use thisbut_model::number::NumberFormat;
 
 /// Number formats, each with what it means here, as an option's help says it.
@@ -16,6 +17,16 @@ impl Formats {
     pub fn check(self, place: &str, format: NumberFormat) -> Result<()> {
         let allowed: Vec<NumberFormat> = self.0.iter().map(|(format, _)| *format).collect();
         Ok(format.among(place, &allowed)?)
+    }
+
+    /// Reads one of them from a file; serde's `deserialize_with` calls it.
+    ///
+    /// # Errors
+    /// For another format, and for what is none.
+    pub fn read<'de, D: Deserializer<'de>, T: From<NumberFormat>>(self, from: D) -> Result<T, D::Error> {
+        let format = NumberFormat::deserialize(from)?;
+        self.check("this field", format).map_err(D::Error::custom)?;
+        Ok(format.into())
     }
 
     /// What reads an option that takes these alone.

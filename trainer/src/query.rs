@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use pollster::block_on;
 use std::path::Path;
 use thisbut_model::engine::Engine;
-use thisbut_model::gallery::ImageMeta;
+use thisbut_model::gallery::{Hit, ImageMeta};
 use thisbut_model::image::Rgba;
 use thisbut_model::retrieval::EncodedImages;
 use thisbut_model::text::{MAX_TEXT, MAX_WORDS};
@@ -86,15 +86,14 @@ impl Asker {
         let text = text.unwrap_or_default();
         let shown = encoded.map(|image| block_on(self.engine.reference(image))).transpose()?;
         let query = block_on(self.engine.compose_from(shown.as_ref(), text))?;
-        let hits = self.engine.search(&query, k, &Engine::excluded(shown.as_ref(), chosen, text))?;
-        Ok((1..)
-            .zip(hits)
-            .filter_map(|(rank, hit)| {
-                let meta = self.bundle.metadata.get(hit.index as usize)?;
-                let (id, title, thumb) = (meta.id.clone(), meta.title.clone(), self.thumb(meta));
-                Some(Answer { rank, score: hit.score, id, title, thumb })
-            })
-            .collect())
+        let hits = self.engine.search(&query, k, &self.engine.excluded(shown.as_ref(), chosen, text))?;
+        let answer = |(rank, hit): (usize, Hit)| {
+            // The bundle's reader has counted: each image of the gallery has its metadata.
+            let meta = &self.bundle.metadata[hit.index as usize];
+            let (id, title, thumb) = (meta.id.clone(), meta.title.clone(), self.thumb(meta));
+            Answer { rank, score: hit.score, id, title, thumb }
+        };
+        Ok((1..).zip(hits).map(answer).collect())
     }
 
     fn encode(&self, path: &Path) -> Result<EncodedImages> {

@@ -50,7 +50,11 @@ impl<'a> Stored<'a> {
     pub fn tokens(&self, images: &[u32], device: &Device) -> Result<Tensor<3>> {
         let (t, c) = (self.bundle.config.image_tokens(), self.bundle.config.image_width());
         let mut values = Vec::with_capacity(images.len() * t * c);
-        for entry in images.iter().filter_map(|i| self.files.get(*i as usize).copied().flatten()) {
+        for image in images {
+            let entry = self.files[*image as usize].ok_or_else(|| {
+                let problem = format!("image {image} of the table has no tokens in it");
+                TrainerError::data(self.bundle.root.display().to_string(), problem, "index the data set's images again")
+            })?;
             values.extend(parse_reference(&self.bundle.file(entry)?, t, c)?);
         }
         Ok(Tensor::from_data(TensorData::new(values, [images.len(), t, c]), device))

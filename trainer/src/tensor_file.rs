@@ -1,70 +1,42 @@
 //! Safetensors files written one tensor at a time, so that a model of any size passes through little memory.
 
 use crate::error::{Result, TrainerError};
+use crate::formats::Formats;
 use crate::fsx;
-use crate::import::Kind;
 use half::{bf16, f16};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
+use thisbut_model::number::NumberFormat;
 
-/// How numbers are stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Precision {
-    /// 4 bytes a number.
-    F32,
-    /// 2 bytes a number, as LAVIS runs its image encoder.
-    #[default]
-    F16,
-    /// 2 bytes a number, with f32's range.
-    Bf16,
-}
+/// How numbers may be stored.
+pub const FORMATS: Formats = Formats(&[
+    (NumberFormat::F32, "4 bytes a number"),
+    (NumberFormat::F16, "2 bytes a number, as LAVIS runs its image encoder"),
+    (NumberFormat::Bf16, "2 bytes a number, with f32's range"),
+]);
 
-impl Precision {
-    /// What keeps numbers of `kind` as they are; f32 for the wider ones.
-    pub fn of(kind: Kind) -> Self {
-        match kind {
-            Kind::F16 => Self::F16,
-            Kind::Bf16 => Self::Bf16,
-            Kind::F32 | Kind::F64 | Kind::Whole(_) => Self::F32,
-        }
-    }
-
-    /// The name in a safetensors header.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "F32",
-            Self::F16 => "F16",
-            Self::Bf16 => "BF16",
-        }
-    }
-
-    /// Bytes of one number.
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-        }
-    }
-
-    /// The bytes of `values`, little-endian. `name` is for the message.
-    ///
-    /// # Errors
-    /// [`TrainerError::Checkpoint`] when a value is too large for f16.
-    pub fn encode(self, name: &str, values: &[f32]) -> Result<Vec<u8>> {
-        Ok(match self {
-            Self::F32 => bytemuck::cast_slice(values).to_vec(),
-            Self::F16 => {
-                let largest = values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-                if largest > f16::MAX.to_f32() {
-                    let problem = format!("it holds {largest:e}, more than f16 can");
-                    return Err(TrainerError::checkpoint(name, problem, "choose bf16 or f32"));
-                }
-                values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()
+/// The bytes of `values` in `format`, little-endian. `name` is for the message.
+///
+/// # Errors
+/// [`TrainerError::Checkpoint`] when a value is too large for f16, and `ModelError::NumberFormat` for a format that is
+/// none of [`FORMATS`].
+fn encode(format: NumberFormat, name: &str, values: &[f32]) -> Result<Vec<u8>> {
+    Ok(match format {
+        NumberFormat::F32 => bytemuck::cast_slice(values).to_vec(),
+        NumberFormat::F16 => {
+            let largest = values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+            if largest > f16::MAX.to_f32() {
+                let problem = format!("it holds {largest:e}, more than f16 can");
+                return Err(TrainerError::checkpoint(name, problem, "choose bf16 or f32"));
             }
-            Self::Bf16 => values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
-        })
-    }
+            values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()
+        }
+        NumberFormat::Bf16 => values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect(),
+        NumberFormat::F64 | NumberFormat::Int8 | NumberFormat::Q8 | NumberFormat::Q4 => {
+            return Err(format.refused(name, &NumberFormat::FLOATS).into());
+        }
+    })
 }
 
 /// A tensor that will be written.
@@ -75,13 +47,13 @@ pub struct Planned {
     /// Its sizes.
     pub dims: Vec<usize>,
     /// How its numbers are stored.
-    pub precision: Precision,
+    pub precision: NumberFormat,
 }
 
 impl Planned {
     /// Bytes in the file.
     pub fn bytes(&self) -> u64 {
-        self.dims.iter().map(|d| *d as u64).product::<u64>() * self.precision.bytes() as u64
+        self.dims.iter().map(|d| *d as u64).product::<u64>() * self.precision.row_bytes(1) as u64
     }
 }
 
@@ -105,7 +77,8 @@ pub fn write(
     for tensor in tensors {
         let start = all;
         all += tensor.bytes();
-        let (dtype, shape) = (tensor.precision.name(), &tensor.dims);
+        // The format's own spelling, in capitals.
+        let (dtype, shape) = (tensor.precision.name().to_uppercase(), &tensor.dims);
         let about = serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": [start, all]});
         header.insert(tensor.name.clone(), about);
     }
@@ -130,7 +103,7 @@ pub fn write(
 /// # Errors
 /// When `values` are not as many as planned, or do not fit the precision.
 pub fn encoded(tensor: &Planned, values: Vec<f32>) -> Result<Vec<u8>> {
-    let bytes = tensor.precision.encode(&tensor.name, &values)?;
+    let bytes = encode(tensor.precision, &tensor.name, &values)?;
     if bytes.len() as u64 != tensor.bytes() {
         let problem = format!("{} values do not make the shape {:?}", values.len(), tensor.dims);
         return Err(TrainerError::checkpoint(&tensor.name, problem, "use weights made for this architecture"));

@@ -140,7 +140,7 @@ impl Session {
         let shown = query.key.as_deref().map(|key| self.shown(key)).transpose()?;
         let vector = self.engine.compose_from(shown.as_deref(), &query.text).await?;
         let composed = now();
-        let exclude = Engine::excluded(shown.as_deref(), query.chosen, &query.text);
+        let exclude = self.engine.excluded(shown.as_deref(), query.chosen, &query.text);
         let hits = self.engine.search(&vector, query.limit.min(MOST), &exclude)?;
         let hits = hits.iter().filter_map(|Hit { index, score }| self.item(*index as usize, Some(*score))).collect();
         Ok(Found { hits, timings: QueryTimings { compose: composed - began, search: now() - composed } })

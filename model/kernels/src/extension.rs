@@ -57,7 +57,7 @@ macro_rules! elements {
     ($name:ident) => {
         let $name =
             if $name.is_contiguous() && $name.as_slice::<f32>().is_some() { $name } else { $name.to_contiguous() };
-        let $name = $name.as_slice::<f32>().unwrap_or_default();
+        let Some($name) = $name.as_slice::<f32>() else { unreachable!("the CPU's fused operators compute in f32") };
     };
 }
 pub(super) use elements;

@@ -152,7 +152,12 @@ pub fn rotate(x: Tensor<3>, cos: Tensor<3>, sin: Tensor<3>, heads: usize) -> Ten
 ///
 /// # Shapes
 /// - logits `[R, V]`; right, R classes below V; result `[R]`, in f32
+///
+/// # Panics
+/// When a class is not below V.
 pub fn negative_log_likelihood(logits: Tensor<2>, right: &[u32]) -> Tensor<1> {
+    let classes = logits.dims()[1];
+    assert!(right.iter().all(|class| (*class as usize) < classes), "a class is not below {classes}");
     #[cfg(feature = "flex")]
     if fused(&logits) && right.len() == logits.dims()[0] {
         return likelihood::negative_log_likelihood(logits, &right.into());

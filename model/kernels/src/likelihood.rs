@@ -40,7 +40,7 @@ impl Likelihood for Flex {
                             #[inline(always)]
                             |v| math::exp(v - largest),
                         );
-                        *o = largest + sum.ln() - row.get(*class as usize).copied().unwrap_or(f32::NAN);
+                        *o = largest + sum.ln() - row[*class as usize];
                     }
                 },
             );
@@ -69,13 +69,11 @@ impl Likelihood for Flex {
                         let row = &logits[(first + i) * width..(first + i + 1) * width];
                         let (class, g) = (right[first + i] as usize, grad[first + i]);
                         // softmax = e^(x − (loss + x_right))
-                        let sum = loss[first + i] + row.get(class).copied().unwrap_or(f32::NAN);
+                        let sum = loss[first + i] + row[class];
                         for (o, &v) in out.iter_mut().zip(row) {
                             *o = g * math::exp(v - sum);
                         }
-                        if let Some(o) = out.get_mut(class) {
-                            *o -= g;
-                        }
+                        out[class] -= g;
                     }
                 },
             );

@@ -58,8 +58,10 @@ impl<'a> Matrix<'a> {
 
     /// Rows `from..from + count`, which there must be.
     fn rows(self, from: usize, count: usize) -> Self {
-        let values = self.values.get(from * self.strides[0]..).unwrap_or_default();
-        Self { values, shape: [count, self.shape[1]], ..self }
+        let shape = [count, self.shape[1]];
+        // One without elements has no place where they begin.
+        let values = if shape.contains(&0) { &[] } else { &self.values[from * self.strides[0]..] };
+        Self { values, shape, ..self }
     }
 }
 

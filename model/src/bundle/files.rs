@@ -38,7 +38,7 @@ impl FileEntry {
     ///
     /// # Errors
     /// [`ModelError::Format`] for another length.
-    pub fn verify_size(&self, bytes: u64) -> Result<()> {
+    fn verify_size(&self, bytes: u64) -> Result<()> {
         if bytes == self.bytes {
             return Ok(());
         }
@@ -47,11 +47,11 @@ impl FileEntry {
         Err(ModelError::Format { place: self.path.clone(), problem, mend: MEND.into() })
     }
 
-    /// Compares a hash that was computed elsewhere (a browser has a fast one), lower-case hex.
+    /// The part of [`FileEntry::verify`] after the hash, lower-case hex.
     ///
     /// # Errors
     /// [`ModelError::Checksum`] when it is another.
-    pub fn verify_hash(&self, sha256: &str) -> Result<()> {
+    fn verify_hash(&self, sha256: &str) -> Result<()> {
         if sha256 == self.sha256 {
             return Ok(());
         }

@@ -38,6 +38,9 @@ pub trait FamilyConfig {
     /// Whether the method reads every text at its full length L, padding too.
     fn reads_padding(&self) -> bool;
 
+    /// The linear maps to P of queries and targets, by their names among the parameters.
+    fn projections(&self) -> &'static [&'static str];
+
     /// Values that stand for an image of `tokens` tokens (T) between [`Method::image`](crate::method::Method::image) and a
     /// query.
     fn image_values(&self, tokens: usize) -> usize;

@@ -101,6 +101,15 @@ impl RetrievalConfig {
         self.method.family().check(place, self)
     }
 
+    /// The error of something that works for the `wanted` family alone.
+    pub fn another_family(&self, wanted: &str) -> ModelError {
+        ModelError::Config {
+            place: self.name.clone(),
+            problem: format!("its method is {}, not {wanted}", self.method.family().name()),
+            mend: format!("use a model of the {wanted} family"),
+        }
+    }
+
     /// T, the image tokens of one image.
     pub fn image_tokens(&self) -> usize {
         self.image_encoder.tokens(self.preprocess.size)

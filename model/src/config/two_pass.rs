@@ -54,6 +54,10 @@ impl FamilyConfig for TwoPassConfig {
         self.second_pass_mask == SecondPassMask::AllOnes
     }
 
+    fn projections(&self) -> &'static [&'static str] {
+        &["text_projection", "vision_projection"]
+    }
+
     fn image_values(&self, tokens: usize) -> usize {
         // Keys and values in every block that looks at the image.
         let q = &self.qformer;
@@ -78,10 +82,11 @@ impl RetrievalConfig {
     ///
     /// # Errors
     /// [`ModelError::Config`](crate::ModelError::Config) when the method is of another family.
-    #[allow(clippy::unnecessary_wraps, reason = "other families are refused here")]
     pub fn two_pass(&self) -> Result<&TwoPassConfig> {
         match &self.method {
             MethodConfig::TwoPass(config) => Ok(config),
+            #[allow(unreachable_patterns, reason = "reachable with two families")]
+            _ => Err(self.another_family("two-pass")),
         }
     }
 
@@ -89,10 +94,12 @@ impl RetrievalConfig {
     ///
     /// # Errors
     /// As [`RetrievalConfig::two_pass`].
-    #[allow(clippy::unnecessary_wraps, reason = "other families are refused here")]
     pub fn two_pass_mut(&mut self) -> Result<&mut TwoPassConfig> {
+        let refused = self.another_family("two-pass");
         match &mut self.method {
             MethodConfig::TwoPass(config) => Ok(config),
+            #[allow(unreachable_patterns, reason = "reachable with two families")]
+            _ => Err(refused),
         }
     }
 }

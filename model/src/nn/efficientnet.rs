@@ -105,9 +105,11 @@ const STAGES: [(usize, usize, usize, usize, usize); 7] = [
 
 impl EfficientNetLite {
     /// A randomly initialised network; `variant` 0, 1 or 2.
+    ///
+    /// # Panics
+    /// For another variant, which a checked configuration does not have.
     pub fn new(variant: usize, device: &Device) -> Self {
-        let (width, depth): (f64, f64) =
-            [(1.0, 1.0), (1.0, 1.1), (1.1, 1.2)].get(variant).copied().unwrap_or((1.0, 1.0));
+        let (width, depth): (f64, f64) = [(1.0, 1.0), (1.0, 1.1), (1.1, 1.2)][variant];
         // Channels are rounded to multiples of 8, never more than a tenth down.
         let channels = |c: usize| {
             let scaled = c as f64 * width;

@@ -24,7 +24,7 @@ pub struct TextBatch {
 }
 
 impl TextBatch {
-    /// A batch on `device` from rows of ids and their masks (true: a token). Rows are cut to the longest text of the
+    /// A batch on `device` from rows of ids and their masks (true: a token), of one length. Rows are cut to the longest text of the
     /// batch: hidden padding changes nothing but the time taken.
     pub fn new(rows: &[(Vec<u32>, Vec<bool>)], device: &Device) -> Self {
         let longest = rows.iter().map(|(_, mask)| mask.iter().filter(|m| **m).count()).max().unwrap_or(1).max(1);
@@ -36,8 +36,10 @@ impl TextBatch {
         let mut ids = Vec::with_capacity(rows.len() * longest);
         let mut bias = Vec::with_capacity(rows.len() * longest);
         for (row, mask) in rows {
-            ids.extend((0..longest).map(|i| row.get(i).copied().unwrap_or(0) as i32));
-            bias.extend((0..longest).map(|i| if mask.get(i).copied().unwrap_or(false) { 0.0 } else { HIDDEN }));
+            assert_eq!(row.len(), mask.len(), "each id has its place in the mask");
+            // Rows may be shorter than the longest of the batch: the rest is hidden.
+            ids.extend((0..longest).map(|i| row.get(i).map_or(0, |id| *id as i32)));
+            bias.extend((0..longest).map(|i| if mask.get(i).is_some_and(|real| *real) { 0.0 } else { HIDDEN }));
         }
         Self {
             ids: Tensor::from_data(TensorData::new(ids, [rows.len(), longest]), device),

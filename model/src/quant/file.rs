@@ -44,17 +44,17 @@ pub fn write_weights(
         }
         let wanted = width(name, dims);
         let mut places = slots(name, dims, wanted, &mut metadata).into_iter();
-        match (places.next(), places.next()) {
-            (Some(scale_slot), Some(code_slot)) => {
+        match (wanted, places.next(), places.next()) {
+            (Some(wanted), Some(scale_slot), Some(code_slot)) => {
                 if tensors.contains_key(&scale_slot.name) {
                     let name = &scale_slot.name;
                     return Err(weights_error(name, "the layout needs this name for itself", "rename the tensor"));
                 }
-                let tensor = QuantizedTensor::quantize(name, values, dims, wanted.unwrap_or(CodeWidth::Q8))?;
+                let tensor = QuantizedTensor::quantize(name, values, dims, wanted)?;
                 parts.push((scale_slot, tensor.scales().iter().flat_map(|s| s.to_le_bytes()).collect()));
                 parts.push((code_slot, tensor.codes().to_vec()));
             }
-            (plain, _) => {
+            (_, plain, _) => {
                 if let Some(at) = values.iter().position(|v| !v.is_finite()) {
                     let problem = format!("value {at} isn't finite");
                     return Err(weights_error(name, &problem, "export a checkpoint whose training stayed finite"));

@@ -163,7 +163,7 @@ impl Word {
 
     /// The text's characters behind the word's characters `range`.
     fn span(&self, range: Range<usize>) -> Range<u32> {
-        let places = self.at.get(range).unwrap_or(&[]);
+        let places = &self.at[range];
         match (places.iter().min(), places.iter().max()) {
             (Some(first), Some(last)) => *first..last + 1,
             _ => 0..0,

@@ -168,12 +168,15 @@ fn load_where<M: Module, E: From<ModelError>>(
 }
 
 /// PyTorch's `[out, in]` to ours, `[in, out]`.
+///
+/// # Panics
+/// When there are not as many values as the dimensions say.
 pub fn transpose((dims, values): (Vec<usize>, Vec<f32>)) -> (Vec<usize>, Vec<f32>) {
     match dims[..] {
         [rows, columns] => {
             let mut out = Vec::with_capacity(values.len());
             for c in 0..columns {
-                out.extend((0..rows).filter_map(|r| values.get(r * columns + c)));
+                out.extend((0..rows).map(|r| values[r * columns + c]));
             }
             (vec![columns, rows], out)
         }

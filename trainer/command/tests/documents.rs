@@ -148,11 +148,23 @@ fn commands(text: &str) -> Vec<(usize, Vec<String>)> {
     found
 }
 
+/// The commands that stand inside a document's sentences, as [`commands`] gives those of its code blocks.
+fn mentioned(text: &str) -> Vec<(usize, Vec<String>)> {
+    let mut found = Vec::new();
+    for (at, line) in split(text).0 {
+        let spans = line.split('`').skip(1).step_by(2).filter(|span| span.starts_with("thisbut "));
+        found.extend(
+            spans.map(|span| (at, words(span).into_iter().skip(1).filter(|word| !word.contains('…')).collect())),
+        );
+    }
+    found
+}
+
 #[test]
 fn every_command_line_is_understood() {
     let (mut count, mut wrong) = (0, Vec::new());
     for (document, text) in documents() {
-        for (at, arguments) in commands(&text) {
+        for (at, arguments) in commands(&text).into_iter().chain(mentioned(&text)) {
             count += 1;
             // With --help at its end the command reads the arguments before it, complains about them, and does nothing.
             let out = Command::new(env!("CARGO_BIN_EXE_thisbut")).args(&arguments).arg("--help").output().unwrap();

@@ -8,9 +8,9 @@ use std::path::Path;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::method::TwoPass;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::number::NumberFormat;
 use thisbut_model::weights::{Tensors, collect};
 use thisbut_trainer::device::{DeviceKind, choose};
-use thisbut_trainer::import::blip2::Precision;
 use thisbut_trainer::import::encoder_path;
 use thisbut_trainer::tensor_file::{self, Planned};
 use thisbut_trainer::train::checkpoint::{self, Header};
@@ -38,7 +38,7 @@ fn publish_random(folder: &Path, config: &RetrievalConfig, out: &str) {
     let plan = |(name, (dims, _)): (&String, &(Vec<usize>, Vec<f32>))| Planned {
         name: name.clone(),
         dims: dims.clone(),
-        precision: Precision::F16,
+        precision: NumberFormat::F16,
     };
     let planned: Vec<Planned> = encoder.iter().map(plan).collect();
     let mut read = |at: usize| Ok(encoder[&planned[at].name].1.clone());

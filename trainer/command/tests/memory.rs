@@ -10,9 +10,9 @@ use std::process::Stdio;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::method::TwoPass;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::number::NumberFormat;
 use thisbut_model::weights::{self, Tensors};
 use thisbut_trainer::device::{DeviceKind, choose};
-use thisbut_trainer::import::blip2::Precision;
 use thisbut_trainer::import::encoder_path;
 use thisbut_trainer::tensor_file::{self, Planned};
 use thisbut_trainer::train::checkpoint::{self, Header};
@@ -72,7 +72,7 @@ fn a_large_image_encoder_never_lies_in_memory_twice() {
         let plan = |(name, dims): (&String, &Vec<usize>)| Planned {
             name: name.clone(),
             dims: dims.clone(),
-            precision: Precision::F16,
+            precision: NumberFormat::F16,
         };
         let planned: Vec<Planned> = table.iter().map(plan).collect();
         let mut read = |at: usize| {

@@ -90,7 +90,13 @@ impl Splits {
     }
 
     /// The zone of a class.
+    ///
+    /// # Panics
+    /// For a class of another world: an image that no one counted could be trained on and asked for.
     pub fn zone(&self, class: usize) -> Zone {
-        self.zones.get(&class).copied().unwrap_or(Zone::Train)
+        match self.zones.get(&class) {
+            Some(zone) => *zone,
+            None => panic!("class {class} has no zone among {}", self.zones.len()),
+        }
     }
 }

@@ -5,41 +5,36 @@ use crate::runtime::{Adapters, Bpe, Gguf, Llama, LlamaConfig, QuantizedLlama};
 use crate::sentencepiece;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, FloatDType, Tensor};
-use serde::{Deserialize, Serialize};
 use std::path::Path;
+use thisbut_model::number::NumberFormat;
 use thisbut_trainer::device::DeviceKind;
 use thisbut_trainer::error::{Result, TrainerError};
+use thisbut_trainer::formats::Formats;
 use thisbut_trainer::fsx;
 use thisbut_trainer::import::source::Source;
-use thisbut_trainer::train::settings::Precision;
+use thisbut_trainer::train::settings;
 
-/// What a language model is held in and computes its linear maps in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Arithmetic {
-    /// 32 bits.
-    #[default]
-    F32,
-    /// bfloat16; norms and softmax in f32.
-    Bf16,
-    /// Weights and activations in 8 bits, sums in 32; on the CPU.
-    Int8,
-}
+/// What a language model may be held in and compute its linear maps in.
+pub const PRECISIONS: Formats = Formats(&[
+    (NumberFormat::F32, "32 bits"),
+    (NumberFormat::Bf16, "bfloat16; norms and softmax in f32"),
+    (NumberFormat::Int8, "Weights and activations in 8 bits, sums in 32; on the CPU"),
+]);
 
-impl Arithmetic {
-    /// Checks that the device can.
-    ///
-    /// # Errors
-    /// [`TrainerError::Settings`] for 8 bits elsewhere than on the CPU, and for bfloat16 on a device that does not compute in it.
-    pub fn check(self, kind: DeviceKind, device: &Device) -> Result<()> {
-        match (self, kind) {
-            (Self::F32, _) | (Self::Int8, DeviceKind::Cpu) => Ok(()),
-            (Self::Bf16, _) => Precision::Bf16.check(device),
-            (Self::Int8, _) => {
-                let mend = "use --device cpu, or --precision f32";
-                Err(TrainerError::settings("--precision int8", "its kernels are the CPU's", mend))
-            }
+/// Checks that a language model on the device can compute in `precision`.
+///
+/// # Errors
+/// [`TrainerError::Settings`] for 8 bits elsewhere than on the CPU, and for bfloat16 on a device that does not compute in it;
+/// `ModelError::NumberFormat` for what is none of [`PRECISIONS`].
+pub fn check_precision(precision: NumberFormat, kind: DeviceKind, device: &Device) -> Result<()> {
+    PRECISIONS.check("--precision", precision)?;
+    match (precision, kind) {
+        (NumberFormat::Int8, DeviceKind::Cpu) => Ok(()),
+        (NumberFormat::Int8, _) => {
+            let mend = "use --device cpu, or --precision f32";
+            Err(TrainerError::settings("--precision int8", "its kernels are the CPU's", mend))
         }
+        _ => settings::check_precision(precision, device),
     }
 }
 

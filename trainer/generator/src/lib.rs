@@ -18,7 +18,7 @@ pub mod start;
 pub mod texts;
 pub mod train;
 
-pub use language::{About, Arithmetic, Language};
+pub use language::{About, Language, PRECISIONS, check_precision};
 pub use speaker::{Speaker, Trained};
 
 use crate::mtst::MtstConfig;
@@ -26,6 +26,7 @@ use crate::runtime::LlamaConfig;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
+use thisbut_model::number::NumberFormat;
 use thisbut_trainer::error::{Result, TrainerError};
 
 /// What a generator's checkpoint says besides a Q-Former's: how it is put together, and around which language model.
@@ -37,9 +38,9 @@ pub struct Setup {
     pub language: LlamaConfig,
     /// Fingerprint of its weights, so that a generator is not used with another.
     pub fingerprint: String,
-    /// What its linear maps were computed in during training.
+    /// What its linear maps were computed in during training, one of [`PRECISIONS`].
     #[serde(default)]
-    pub arithmetic: Arithmetic,
+    pub arithmetic: NumberFormat,
 }
 
 impl Setup {
@@ -56,9 +57,12 @@ impl Setup {
     /// The setup in a checkpoint's header; `path` is the checkpoint's.
     ///
     /// # Errors
-    /// [`TrainerError::Checkpoint`] when a field is missing or has another type.
+    /// [`TrainerError::Checkpoint`] when a field is missing or has another type, and for an arithmetic that is none of
+    /// [`PRECISIONS`].
     pub fn read(described: &Value, path: &Path) -> Result<Self> {
-        Self::deserialize(described).map_err(|e| wrong(path, &e))
+        let setup = Self::deserialize(described).map_err(|e| wrong(path, &e))?;
+        PRECISIONS.check(&path.display().to_string(), setup.arithmetic)?;
+        Ok(setup)
     }
 
     /// Whether two descriptions are of the same setup, one of them perhaps of a version that did not write every field.
@@ -70,4 +74,43 @@ impl Setup {
 fn wrong(path: &Path, e: &serde_json::Error) -> TrainerError {
     let problem = format!("what it says of its generator cannot be read ({e})");
     TrainerError::checkpoint(path.display().to_string(), problem, "train it again with this version")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use NumberFormat::{Bf16, F16, F32, F64, Int8, Q4, Q8};
+    use burn::tensor::Device;
+    use serde_json::json;
+    use thisbut_trainer::device::DeviceKind;
+
+    #[test]
+    fn a_language_model_computes_in_three_formats_alone() {
+        let mtst = MtstConfig::new(mtst::MtstForm::Paper);
+        let language = json!({"vocabulary": 8, "width": 4, "layers": 1, "heads": 1, "key_heads": 1, "head_width": 4,
+            "intermediate": 8, "positions": 16, "rope_base": 1e4, "norm_eps": 1e-5, "tied": true});
+        let mut described = json!({"mtst": mtst, "language": language, "fingerprint": "x"});
+        let read = |described: &Value| Setup::read(described, Path::new("x.safetensors"));
+        let setup = read(&described).unwrap();
+        assert_eq!(setup.arithmetic, F32, "of before there was a choice");
+        for arithmetic in [F32, Bf16, Int8] {
+            let setup = Setup { arithmetic, ..setup.clone() };
+            let written = setup.described(Path::new("x")).unwrap();
+            assert_eq!((&written["arithmetic"], read(&written).unwrap()), (&json!(arithmetic.name()), setup));
+        }
+        let device = Device::flex();
+        for other in [F64, F16, Q8, Q4] {
+            described["arithmetic"] = json!(other);
+            let refused = [read(&described).map(drop), check_precision(other, DeviceKind::Cpu, &device)];
+            for message in refused.map(|refused| refused.unwrap_err().to_string()) {
+                assert!(message.contains(other.name()) && message.ends_with("choose f32, bf16 or int8"), "{message}");
+            }
+        }
+        described["arithmetic"] = json!("int4");
+        assert!(read(&described).unwrap_err().to_string().starts_with("x.safetensors"));
+        assert!(check_precision(Int8, DeviceKind::Cpu, &device).is_ok());
+        assert!(check_precision(Int8, DeviceKind::Wgpu, &device).unwrap_err().to_string().contains("--device cpu"));
+    }
 }

@@ -1,7 +1,6 @@
 //! Texts for a list of pairs, in parts that are each written whole: a killed run goes on with the part that it was at.
 
 use super::filters::{Filter, Row};
-use super::language::Arithmetic;
 use super::round_trip::{self, Counts, Ranks, RoundTrip};
 use super::speaker::Speaker;
 use crate::runtime::Decoding;
@@ -11,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use thisbut_model::number::NumberFormat;
 use thisbut_trainer::error::{Result, TrainerError};
 use thisbut_trainer::features::ImageTokens;
 use thisbut_trainer::fsx;
@@ -34,7 +34,7 @@ pub struct Job<'a> {
     /// How texts are made.
     pub decoding: Decoding,
     /// What the speaker's language model computes in, for the report.
-    pub precision: Arithmetic,
+    pub precision: NumberFormat,
     /// Pairs that are answered together; each has two texts.
     pub batch: usize,
     /// Pairs a part.
@@ -54,7 +54,7 @@ pub struct Report {
     pub job: String,
     /// What the language model computed in.
     #[serde(default)]
-    pub precision: Arithmetic,
+    pub precision: NumberFormat,
     /// Pairs that were asked for.
     pub pairs: usize,
     /// Pairs whose texts are in the file.
@@ -203,7 +203,10 @@ fn remove(folder: &Path) -> Result<()> {
 /// What a text's draws depend on besides the seed: its images, in their order.
 fn number(reference: &str, target: &str) -> u64 {
     let digest = fsx::sha256_hex(format!("{reference}\t{target}").as_bytes());
-    u64::from_str_radix(digest.get(..16).unwrap_or_default(), 16).unwrap_or_default()
+    match digest.get(..16).map(|digits| u64::from_str_radix(digits, 16)) {
+        Some(Ok(number)) => number,
+        _ => unreachable!("a SHA-256 is 64 hexadecimal digits, this one '{digest}'"),
+    }
 }
 
 /// Both directions of a part's pairs. A pair and its swapped twin, as sets of images have them, share their texts. `tell` gets the
@@ -232,7 +235,8 @@ fn texts(
         said.extend(speaker.say(ways, numbers.to_vec(), job.features, &job.decoding, device)?);
         tell(ways.len(), said.len() as f64 / places.len() as f64);
     }
-    let text = |way: (&String, &String)| places.get(&way).and_then(|at| said.get(*at)).cloned().unwrap_or_default();
+    assert_eq!(said.len(), places.len(), "every way between two images has one text");
+    let text = |way: (&String, &String)| said[places[&way]].clone();
     let rows = part.iter().map(|Asked { reference, target }| Row {
         reference: reference.clone(),
         target: target.clone(),
@@ -297,9 +301,7 @@ fn ranked(
         let asked: Vec<round_trip::Asked> = waiting.iter().map(|(_, row)| row.into()).collect();
         for ((at, _), found) in waiting.iter().zip(trip.ranks(&asked)?) {
             counts.add(found);
-            if let Some(place) = ranks.get_mut(*at) {
-                *place = Some(found);
-            }
+            ranks[*at] = Some(found);
         }
         made += waiting.len() * if trip.rule().both { 2 } else { 1 };
         waiting.clear();

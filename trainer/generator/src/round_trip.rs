@@ -64,21 +64,32 @@ pub struct Asked<'a> {
     pub target: &'a str,
     /// The text from the one to the other.
     pub text: &'a str,
-    /// The text back.
-    pub back: &'a str,
+    /// The text back, where there is one.
+    pub back: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    /// Where the way back begins, its text, and where it leads.
+    fn turned(&self) -> Result<(&'a str, &'a str, &'a str)> {
+        let missing = || {
+            let problem = format!("the triplet with {} has no text back, which both directions need", self.target);
+            TrainerError::data(self.reference, problem, "leave it out")
+        };
+        Ok((self.target, self.back.ok_or_else(missing)?, self.reference))
+    }
 }
 
 impl<'a> From<&'a texts::Text> for Asked<'a> {
     fn from(row: &'a texts::Text) -> Self {
-        let back = row.modifier_reversed.as_deref().unwrap_or_default();
+        let back = row.modifier_reversed.as_deref();
         Self { reference: &row.reference, target: &row.target, text: &row.modifier_generated, back }
     }
 }
 
 impl<'a> From<&'a Row> for Asked<'a> {
     fn from(row: &'a Row) -> Self {
-        let (text, back) = (&row.modifier_generated, &row.modifier_reversed);
-        Self { reference: &row.reference, target: &row.target, text, back }
+        let back = Some(row.modifier_reversed.as_str());
+        Self { reference: &row.reference, target: &row.target, text: &row.modifier_generated, back }
     }
 }
 
@@ -205,15 +216,17 @@ impl<'a> RoundTrip<'a> {
     /// The ranks of each triplet.
     ///
     /// # Errors
-    /// When the gallery lacks an image, when a triplet has one image twice, or the device fails.
+    /// When the gallery lacks an image, when a triplet has one image twice or lacks the text back that the rule needs, or the device
+    /// fails.
     pub fn ranks(&self, asked: &[Asked]) -> Result<Vec<Ranks>> {
+        let back =
+            if self.rule.both { Some(asked.iter().map(Asked::turned).collect::<Result<Vec<_>>>()?) } else { None };
         let forward = self.found(&asked.iter().map(|a| (a.reference, a.text, a.target)).collect::<Vec<_>>())?;
-        let back = match self.rule.both {
-            true => self.found(&asked.iter().map(|a| (a.target, a.back, a.reference)).collect::<Vec<_>>())?,
-            false => Vec::new(),
+        let Some(back) = back else {
+            return Ok(forward.into_iter().map(|forward| Ranks { forward, back: None }).collect());
         };
-        let ranks = forward.into_iter().enumerate();
-        Ok(ranks.map(|(i, forward)| Ranks { forward, back: back.get(i).copied() }).collect())
+        let both = forward.into_iter().zip(self.found(&back)?);
+        Ok(both.map(|(forward, back)| Ranks { forward, back: Some(back) }).collect())
     }
 
     /// The rank of each query's image, from 1.

@@ -119,7 +119,10 @@ impl<'a> Speaker<'a> {
         let mut rows: Vec<usize> = pairs.iter().flat_map(|(a, b)| [*a, *b]).collect();
         rows.sort_unstable();
         rows.dedup();
-        let place = |row: &usize| rows.binary_search(row).unwrap_or(0);
+        let place = |row: &usize| match rows.binary_search(row) {
+            Ok(at) => at,
+            Err(_) => unreachable!("row {row} is one of the pairs'"),
+        };
         let (references, targets): (Vec<usize>, Vec<usize>) = pairs.iter().map(|(a, b)| (place(a), place(b))).unzip();
         let noise = Noise::off();
         let keys = self.model.image_keys(features.tokens(&rows, device)?);

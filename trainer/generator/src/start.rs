@@ -20,11 +20,14 @@ use thisbut_trainer::train::{self, checkpoint};
 pub fn random(head: &Mtst, decoder: &Llama, seed: u64) -> Result<Tensors> {
     let mut tensors = train::start::random(head, seed)?;
     let table = decoder.tokens.val();
-    let spread = read(table.square().mean())?.first().copied().unwrap_or(0.0).sqrt();
+    let mean = read(table.square().mean())?;
+    assert_eq!(mean.len(), 1, "a mean is one number");
+    let spread = mean[0].sqrt();
     if let Some((dims, values)) = tensors.get_mut("projection.weight")
         && spread > 0.0
     {
-        let inputs = dims.first().copied().unwrap_or(1) as f32;
+        assert_eq!(dims.len(), 2, "projection.weight is a matrix");
+        let inputs = dims[0] as f32;
         let own = (values.iter().map(|v| v * v).sum::<f32>() / values.len() as f32).sqrt();
         let scale = spread / (own * inputs.sqrt());
         values.iter_mut().for_each(|v| *v *= scale);

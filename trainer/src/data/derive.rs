@@ -134,7 +134,10 @@ pub fn describe_first(table: &mut Table, described: &BTreeMap<String, Described>
         })
     };
     let text = |triplet: &Triplet| {
-        let target = triplet.targets.first().copied().unwrap_or(triplet.reference);
+        let target = triplet.targets.first().copied().ok_or_else(|| {
+            let place = format!("triplet {}", triplet.id);
+            TrainerError::data(place, "has no target", "leave it out, or use a split whose answers are known")
+        })?;
         Ok(format!("{}\n{}", naming(title(triplet.reference)?, title(target)?), triplet.text.trim()))
     };
     let texts: Vec<String> = table.triplets.iter().map(text).collect::<Result<_>>()?;

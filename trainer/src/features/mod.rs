@@ -8,7 +8,7 @@ mod unfinished;
 
 pub use build::{Built, Job, build};
 pub use live::Live;
-pub use store::{Features, Store};
+pub use store::{Features, STORES, Store};
 
 use crate::error::{Result, TrainerError};
 use crate::fsx;

@@ -6,6 +6,7 @@
 
 use super::ImageTokens;
 use crate::error::{Result, TrainerError};
+use crate::formats::Formats;
 use crate::fsx;
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use thisbut_model::number::NumberFormat;
 
 pub(super) const MAGIC: &[u8; 8] = b"TBUTFEA2";
 const MAGIC_BEFORE: &[u8; 8] = b"TBUTFEA1";
@@ -21,52 +23,65 @@ pub(super) const START: usize = 64;
 /// Largest int8 code.
 const CODES: f32 = 127.0;
 
-/// What a value is kept as.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Store {
-    /// 4 bytes: exact.
-    F32,
-    /// 2 bytes.
-    #[default]
-    F16,
-    /// 1 byte, with a scale a token.
-    Int8,
+/// What a value may be kept as.
+pub const STORES: Formats = Formats(&[
+    (NumberFormat::F32, "4 bytes: exact"),
+    (NumberFormat::F16, "2 bytes"),
+    (NumberFormat::Int8, "1 byte, with a scale a token"),
+]);
+
+/// What a value is kept as: one of [`STORES`]. Nothing makes it of another, so no record is of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "NumberFormat", into = "NumberFormat")]
+pub struct Store(NumberFormat);
+
+impl TryFrom<NumberFormat> for Store {
+    type Error = TrainerError;
+
+    fn try_from(format: NumberFormat) -> Result<Self> {
+        STORES.check("the feature cache", format).map(|()| Self(format))
+    }
+}
+
+impl From<Store> for NumberFormat {
+    fn from(store: Store) -> Self {
+        store.0
+    }
+}
+
+impl Default for Store {
+    /// What caches hold that were written before there was a choice.
+    fn default() -> Self {
+        Self(NumberFormat::F16)
+    }
 }
 
 impl Store {
     /// Bytes of an image's record.
     pub fn record(self, tokens: usize, width: usize) -> usize {
-        match self {
-            Self::F32 => tokens * width * 4,
-            Self::F16 => tokens * width * 2,
-            Self::Int8 => tokens * (4 + width),
-        }
+        let scale = if self.0 == NumberFormat::Int8 { size_of::<f32>() } else { 0 };
+        tokens * self.0.row_bytes(width).saturating_add(scale)
     }
 
     /// The records of images' tokens `[images · T · C]`.
     pub fn pack(self, values: &[f32], tokens: usize, width: usize) -> Vec<u8> {
-        match self {
-            Self::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            Self::F16 => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
-            Self::Int8 => values.chunks_exact((tokens * width).max(1)).flat_map(|image| int8(image, width)).collect(),
+        let image = (tokens * width).max(1);
+        match self.0 {
+            NumberFormat::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
+            NumberFormat::Int8 => values.chunks_exact(image).flat_map(|image| int8(image, width)).collect(),
+            _ => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
         }
     }
 
     /// A record's tokens into `out`, `[T · C]`. The record has the size of [`Store::record`].
     fn unpack(self, record: &[u8], tokens: usize, width: usize, out: &mut [f32]) {
-        match self {
-            Self::F32 => {
+        match self.0 {
+            NumberFormat::F32 => {
                 for (out, bytes) in out.iter_mut().zip(record.as_chunks::<4>().0) {
                     *out = f32::from_le_bytes(*bytes);
                 }
             }
-            Self::F16 => {
-                // Records begin at a multiple of 64 bytes and have an even number of them.
-                let halves: &[f16] = bytemuck::cast_slice(record);
-                half::slice::HalfFloatSliceExt::convert_to_f32_slice(halves, out);
-            }
-            Self::Int8 => {
+            NumberFormat::Int8 => {
                 let (scales, codes) = record.split_at(record.len().min(tokens * 4));
                 let tokens = out.chunks_exact_mut(width.max(1)).zip(codes.chunks_exact(width.max(1)));
                 for ((out, codes), scale) in tokens.zip(scales.as_chunks::<4>().0) {
@@ -75,6 +90,11 @@ impl Store {
                         *out = scale * f32::from(*code as i8);
                     }
                 }
+            }
+            _ => {
+                // Records begin at a multiple of 64 bytes and have an even number of them.
+                let halves: &[f16] = bytemuck::cast_slice(record);
+                half::slice::HalfFloatSliceExt::convert_to_f32_slice(halves, out);
             }
         }
     }
@@ -168,8 +188,8 @@ impl Features {
     }
 
     /// What the tokens are kept as.
-    pub fn store(&self) -> Store {
-        self.header.store
+    pub fn store(&self) -> NumberFormat {
+        self.header.store.into()
     }
 
     /// Images that have tokens.

@@ -7,7 +7,6 @@ use super::pickle::shown;
 use super::source::Source;
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
-pub use crate::tensor_file::Precision;
 use crate::tensor_file::{self, Planned};
 use crate::train::checkpoint::{self, Header};
 use crate::train::settings::Settings;
@@ -17,6 +16,7 @@ use std::path::Path;
 use thisbut_model::config::{ImageEncoderConfig, RetrievalConfig, VitFamily};
 use thisbut_model::method::TwoPass;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::number::NumberFormat;
 use thisbut_model::upstream::{self, Rule};
 use thisbut_model::weights::shapes;
 
@@ -164,7 +164,7 @@ impl Plan {
         &self,
         source: &mut Source,
         config: &RetrievalConfig,
-        precision: Precision,
+        precision: NumberFormat,
         path: &Path,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<()> {

@@ -11,12 +11,11 @@ pub(crate) mod tests;
 
 use crate::error::{Result, TrainerError};
 use crate::features::Fingerprint;
-use crate::tensor_file::Precision;
-use burn::tensor::FloatDType;
-pub use pickle::Kind;
+pub use pickle::{Kind, float_storage};
 use source::Source;
 use std::path::{Path, PathBuf};
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::number::NumberFormat;
 use thisbut_model::weights::{self, Tensors};
 use thisbut_model::{RetrievalConfig, config::ImageEncoderConfig};
 
@@ -70,7 +69,7 @@ pub fn image_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Ten
                 "efficientnet-lite1-77cc7160.pth",
                 "efficientnet-lite2-9656183e.pth",
             ];
-            let name = file.get(*variant).copied().unwrap_or(file[0]);
+            let name = file[*variant];
             Ok(weights::published::efficientnet(&read(&weights_dir.join(name))?, config)?)
         }
         ImageEncoderConfig::Vit(_) => read_all(&mut open_encoder(config, weights_dir)?),
@@ -127,17 +126,17 @@ pub fn load_image_encoder(
     weights_dir: &Path,
     device: &burn::tensor::Device,
 ) -> Result<ImageEncoder> {
-    load_image_encoder_in(config, weights_dir, Precision::F32, device)
+    load_image_encoder_in(config, weights_dir, NumberFormat::F32, device)
 }
 
 /// As [`load_image_encoder`]; a vision transformer is held and computed in `precision`.
 ///
 /// # Errors
-/// As [`image_encoder`].
+/// As [`image_encoder`], and for a precision that no device computes in.
 pub fn load_image_encoder_in(
     config: &RetrievalConfig,
     weights_dir: &Path,
-    precision: Precision,
+    precision: NumberFormat,
     device: &burn::tensor::Device,
 ) -> Result<ImageEncoder> {
     if matches!(config.image_encoder, ImageEncoderConfig::Vit(_)) {
@@ -146,12 +145,7 @@ pub fn load_image_encoder_in(
             true => source.read(name).map(Some),
             false => Ok(None),
         };
-        let precision = match precision {
-            Precision::F32 => FloatDType::F32,
-            Precision::F16 => FloatDType::F16,
-            Precision::Bf16 => FloatDType::BF16,
-        };
-        return weights::load_in(ImageEncoder::new(config, device), "", precision, &mut fetch);
+        return weights::load_in(ImageEncoder::new(config, device), "", precision.float()?, &mut fetch);
     }
     let mut tensors = image_encoder(config, weights_dir)?;
     Ok(weights::load(ImageEncoder::new(config, device), "", &mut tensors)?)

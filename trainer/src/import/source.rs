@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use thisbut_model::number::NumberFormat;
 
 /// Longest description of a safetensors file (the format's own limit).
 const MAX_HEADER: u64 = 100_000_000;
@@ -90,7 +91,7 @@ impl Source {
 
     /// The file that holds an entry.
     pub fn path(&self, entry: &Entry) -> &Path {
-        self.files.get(entry.file).map_or(Path::new(""), |(path, _)| path)
+        &self.files[entry.file].0
     }
 
     /// A hash of both ends of every tensor, `most` bytes each, as they lie in the files.
@@ -100,7 +101,7 @@ impl Source {
     pub fn sample(&mut self, most: usize) -> Result<String> {
         let (mut hash, mut bytes) = (Sha256::new(), Vec::new());
         for entry in self.entries.values() {
-            let Some((path, file)) = self.files.get_mut(entry.file) else { continue };
+            let (path, file) = &mut self.files[entry.file];
             let size = entry.dims.iter().product::<usize>() * entry.kind.bytes();
             bytes.resize(size.min(most), 0);
             for place in [entry.start, entry.start + (size - bytes.len()) as u64] {
@@ -165,16 +166,19 @@ impl Source {
             let part = ((count - values.len()) * size).min(PIECE);
             let bytes = &mut buffer[..part];
             file.read_exact(bytes).map_err(|e| wrong(format!("it cannot be read ({e})")))?;
-            match entry.kind {
-                Kind::F32 => values.extend(bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))),
-                Kind::F16 => values.extend(bytes.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32())),
-                Kind::Bf16 => values.extend(bytes.chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32())),
-                Kind::F64 => values.extend(
-                    bytes
-                        .chunks_exact(8)
-                        .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32),
-                ),
-                Kind::Whole(_) => return Err(wrong("it holds whole numbers, not parameters".into())),
+            let Kind::Float(format) = entry.kind else {
+                return Err(wrong("it holds whole numbers, not parameters".into()));
+            };
+            match format {
+                NumberFormat::F32 => values.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b))),
+                NumberFormat::F16 => values.extend(bytes.as_chunks().0.iter().map(|b| f16::from_le_bytes(*b).to_f32())),
+                NumberFormat::Bf16 => {
+                    values.extend(bytes.as_chunks().0.iter().map(|b| bf16::from_le_bytes(*b).to_f32()))
+                }
+                NumberFormat::F64 => values.extend(bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32)),
+                NumberFormat::Int8 | NumberFormat::Q8 | NumberFormat::Q4 => {
+                    return Err(wrong(format!("it holds {format} codes, not parameters")));
+                }
             }
         }
         if values.iter().any(|v| !v.is_finite()) {
@@ -209,7 +213,7 @@ fn row_major(values: &[f32], dims: &[usize], strides: &[usize]) -> Vec<f32> {
     for (dim, stride) in dims.iter().zip(strides) {
         places = places.iter().flat_map(|at| (0..*dim).map(move |i| at + i * stride)).collect();
     }
-    places.into_iter().filter_map(|at| values.get(at).copied()).collect()
+    places.into_iter().map(|at| values[at]).collect()
 }
 
 fn damaged(path: &Path, problem: String) -> TrainerError {
@@ -286,10 +290,10 @@ fn safetensors(file: &mut (impl Read + Seek)) -> Result<Vec<(String, Entry)>, St
     let mut out = Vec::new();
     for (name, info) in metadata.tensors() {
         let kind = match info.dtype {
-            Dtype::F32 => Kind::F32,
-            Dtype::F16 => Kind::F16,
-            Dtype::BF16 => Kind::Bf16,
-            Dtype::F64 => Kind::F64,
+            Dtype::F32 => Kind::Float(NumberFormat::F32),
+            Dtype::F16 => Kind::Float(NumberFormat::F16),
+            Dtype::BF16 => Kind::Float(NumberFormat::Bf16),
+            Dtype::F64 => Kind::Float(NumberFormat::F64),
             other => Kind::Whole((other.bitsize() / 8).max(1)),
         };
         end = end.max(info.data_offsets.1);

@@ -1,13 +1,14 @@
 //! Importing: every published form of one small model, and files that are damaged or hostile.
 //! The small model and where it comes from: `tests/golden/checkpoints.py`.
 
-use super::blip2::{Plan, Precision, grouped, plan};
+use super::blip2::{Plan, grouped, plan};
 use super::source::Source;
 use super::{encoder_path, load_image_encoder, pickle, read};
 use crate::device::{DeviceKind, choose};
 use crate::train::checkpoint;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
+use thisbut_model::number::NumberFormat;
 use thisbut_model::weights::{Tensors, collect};
 
 const CONFIG: &str = include_str!("../../../tests/golden/checkpoints/small.json");
@@ -27,7 +28,7 @@ fn planned(files: &[PathBuf]) -> crate::error::Result<(Source, Plan)> {
 }
 
 /// Imports `files` and gives back encoder and model.
-fn imported(files: &[PathBuf], precision: Precision) -> (Tensors, Tensors) {
+fn imported(files: &[PathBuf], precision: NumberFormat) -> (Tensors, Tensors) {
     let (mut source, plan) = planned(files).unwrap();
     plan.check_whole("here").unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -51,18 +52,18 @@ fn value(name: &str, i: usize) -> f32 {
 #[test]
 fn every_published_form_gives_the_same_model() {
     let lavis = [golden("blip2_pretrained.pth"), golden("eva_vit_g.pth")];
-    let (encoder, model) = imported(&lavis, Precision::F32);
-    for precision in [Precision::F16, Precision::Bf16] {
+    let (encoder, model) = imported(&lavis, NumberFormat::F32);
+    for precision in [NumberFormat::F16, NumberFormat::Bf16] {
         assert_eq!(imported(&lavis, precision).0, encoder);
     }
-    let (sprc_encoder, mut sprc) = imported(&[golden("sprc.pt")], Precision::F32);
+    let (sprc_encoder, mut sprc) = imported(&[golden("sprc.pt")], NumberFormat::F32);
     assert_eq!(sprc_encoder, encoder);
     let name = "prompt_tokens";
     assert_eq!(sprc[name].1, (0..16).map(|i| value(name, i)).collect::<Vec<_>>());
     // BLIP-2 has no prompts: they start afresh, the same each time.
     sprc.insert(name.into(), model[name].clone());
     assert_eq!(sprc, model);
-    let (found, mut published) = imported(&[golden("huggingface")], Precision::F32);
+    let (found, mut published) = imported(&[golden("huggingface")], NumberFormat::F32);
     assert_eq!(found, encoder);
     assert_eq!(published["temperature"].1, [0.07]);
     published.insert("temperature".into(), model["temperature"].clone());

@@ -12,13 +12,14 @@ mod tests;
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use crate::import::{self, source::Source};
-use crate::tensor_file::{Planned, Precision};
+use crate::tensor_file::{FORMATS, Planned};
 use crate::train::checkpoint;
 use crate::train::learner::IMAGE_ENCODER;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use thisbut_model::method::AnyMethod;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::number::NumberFormat;
 use thisbut_model::upstream::{Layout, Outgoing, Part, outgoing, part_values};
 use thisbut_model::weights::shapes;
 pub use torch::check_class;
@@ -45,7 +46,7 @@ pub struct Options {
     /// The class whose state dict a `.pt` says it is.
     pub class: String,
     /// How numbers are stored; `None`: as they are in the files at hand.
-    pub precision: Option<Precision>,
+    pub precision: Option<NumberFormat>,
     /// Whether the image encoder goes along. LAVIS keeps it in a file of its own.
     pub encoder: bool,
     /// Largest file of a Hugging Face model, in bytes.
@@ -86,17 +87,17 @@ impl Weights {
     }
 
     /// How one of our tensors is stored.
-    fn precision(&self, name: &str) -> Precision {
+    fn precision(&self, name: &str) -> NumberFormat {
         let found = self.encoder.as_ref().filter(|_| name.starts_with("vit.")).and_then(|e| e.entries().get(name));
-        found.map_or(Precision::F32, |entry| Precision::of(entry.kind))
+        found.map_or(NumberFormat::F32, |entry| entry.kind.kept_as())
     }
 
-    fn job(&self, made: Outgoing, precision: Option<Precision>) -> Job {
+    fn job(&self, made: Outgoing, precision: Option<NumberFormat>) -> Job {
         let first = made.parts.iter().find_map(|part| match part {
             Part::Ours(name) => Some(self.precision(name)),
             Part::Zeros(_) => None,
         });
-        let precision = precision.or(first).unwrap_or(Precision::F32);
+        let precision = precision.or(first).unwrap_or(NumberFormat::F32);
         Job { planned: Planned { name: made.key.clone(), dims: made.dims.clone(), precision }, made }
     }
 
@@ -147,6 +148,9 @@ pub fn publish(
     options: &Options,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Vec<PathBuf>> {
+    if let Some(precision) = options.precision {
+        FORMATS.check("--store", precision)?;
+    }
     let mut weights = Weights::open(checkpoint, weights_dir, options.encoder)?;
     let config = weights.model.header.config.clone();
     let layout = if options.form == Form::Hf { Layout::HuggingFace } else { Layout::Lavis };

@@ -2,19 +2,20 @@
 
 use super::{Form, Options, SHARD, publish};
 use crate::import::blip2::plan;
-use crate::import::encoder_path;
 use crate::import::source::Source;
 use crate::import::tests::{config, golden};
-use crate::tensor_file::{self, Planned, Precision};
+use crate::import::{encoder_path, float_storage};
+use crate::tensor_file::{self, Planned};
 use crate::train::checkpoint::{self, Header};
 use crate::train::settings::Settings;
 use half::{bf16, f16};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use thisbut_model::number::NumberFormat;
 use thisbut_model::weights::Tensors;
 
 /// Imports `files` into `folder`; the checkpoint's path.
-fn import(files: &[PathBuf], folder: &Path, precision: Precision) -> PathBuf {
+fn import(files: &[PathBuf], folder: &Path, precision: NumberFormat) -> PathBuf {
     let mut source = Source::open(files).unwrap();
     let plan = plan(&source, &config()).unwrap();
     plan.check_whole("here").unwrap();
@@ -37,7 +38,7 @@ fn bits(tensors: &Tensors) -> BTreeMap<&str, (&[usize], Vec<u32>)> {
 }
 
 /// A model of numbers that use every bit: an encoder at `precision`, the rest f32.
-fn scramble(folder: &Path, precision: Precision) {
+fn scramble(folder: &Path, precision: NumberFormat) {
     let (encoder, mut model) = tensors(folder);
     let mut random = 5u64;
     let mut draw = || {
@@ -47,12 +48,13 @@ fn scramble(folder: &Path, precision: Precision) {
         if value.is_finite() { value } else { -0.0 }
     };
     let mut draw_at = |precision| match precision {
-        Precision::F32 => draw(),
-        Precision::F16 => f16::from_bits((draw().to_bits() >> 16) as u16 & 0xbfff).to_f32(),
-        Precision::Bf16 => bf16::from_bits((draw().to_bits() >> 16) as u16).to_f32(),
+        NumberFormat::F32 => draw(),
+        NumberFormat::F16 => f16::from_bits((draw().to_bits() >> 16) as u16 & 0xbfff).to_f32(),
+        NumberFormat::Bf16 => bf16::from_bits((draw().to_bits() >> 16) as u16).to_f32(),
+        other => panic!("{other}"),
     };
     for (_, values) in model.values_mut() {
-        values.fill_with(|| draw_at(Precision::F32));
+        values.fill_with(|| draw_at(NumberFormat::F32));
     }
     let header = Header::new(Settings::sprc(), config(), String::new());
     checkpoint::save(&folder.join("start.safetensors"), &header, &model, &Tensors::new()).unwrap();
@@ -72,7 +74,7 @@ fn options(form: Form) -> Options {
 
 #[test]
 fn every_layout_comes_back_bit_for_bit() {
-    for precision in [Precision::F32, Precision::F16, Precision::Bf16] {
+    for precision in [NumberFormat::F32, NumberFormat::F16, NumberFormat::Bf16] {
         let folder = tempfile::tempdir().unwrap();
         let start = import(&[golden("sprc.pt")], folder.path(), precision);
         scramble(folder.path(), precision);
@@ -95,7 +97,7 @@ fn every_layout_comes_back_bit_for_bit() {
             assert_eq!(bits(&found.1), bits(&model), "{name}");
             let kinds = Source::open(&[out]).unwrap();
             let matrices = kinds.entries().iter().filter(|(key, _)| key.contains("mlp.fc1.weight"));
-            assert!(matrices.map(|(_, entry)| Precision::of(entry.kind)).all(|found| found == precision));
+            assert!(matrices.map(|(_, entry)| entry.kind.kept_as()).all(|found| found == precision));
         }
         let shards = std::fs::read_dir(folder.path().join("shards")).unwrap().flatten();
         let sizes: Vec<u64> = shards
@@ -110,7 +112,7 @@ fn every_layout_comes_back_bit_for_bit() {
 #[test]
 fn a_folder_holds_the_newest_form_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let start = import(&[golden("sprc.pt")], folder.path(), Precision::F16);
+    let start = import(&[golden("sprc.pt")], folder.path(), NumberFormat::F16);
     let out = folder.path().join("hf");
     let names = || -> Vec<String> {
         let mut names: Vec<String> = std::fs::read_dir(&out)
@@ -130,9 +132,22 @@ fn a_folder_holds_the_newest_form_alone() {
 }
 
 #[test]
+fn a_file_holds_floats_alone() {
+    let planned = |precision| Planned { name: "w".into(), dims: vec![1], precision };
+    for (precision, bytes) in [(NumberFormat::F32, 4), (NumberFormat::F16, 2), (NumberFormat::Bf16, 2)] {
+        assert_eq!(tensor_file::encoded(&planned(precision), vec![1.0]).unwrap().len(), bytes);
+        assert!(tensor_file::FORMATS.check("w", precision).is_ok() && float_storage(precision).is_some());
+    }
+    for other in [NumberFormat::F64, NumberFormat::Int8, NumberFormat::Q8, NumberFormat::Q4] {
+        let message = tensor_file::encoded(&planned(other), vec![1.0]).unwrap_err().to_string();
+        assert!(message.starts_with(&format!("w: the number format {other} isn't taken here; ")), "{message}");
+    }
+}
+
+#[test]
 fn what_has_no_place_is_refused_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let start = import(&[golden("sprc.pt")], folder.path(), Precision::F16);
+    let start = import(&[golden("sprc.pt")], folder.path(), NumberFormat::F16);
     let out = folder.path().join("out.pth");
     let refused = |checkpoint: &Path, weights: &Path, options: &Options, words: &str| {
         let problem = publish(checkpoint, weights, &out, options, &mut |_, _| ()).unwrap_err().to_string();
@@ -151,9 +166,13 @@ fn what_has_no_place_is_refused_and_leaves_nothing() {
         "not a checkpoint of thisbut",
     );
     // Values beyond f16 are found while the file is half written.
-    scramble(folder.path(), Precision::Bf16);
-    let narrow = Options { precision: Some(Precision::F16), ..options(Form::Sprc) };
+    scramble(folder.path(), NumberFormat::Bf16);
+    let narrow = Options { precision: Some(NumberFormat::F16), ..options(Form::Sprc) };
     refused(&start, folder.path(), &narrow, "more than f16 can");
+    let codes = Options { precision: Some(NumberFormat::Q8), ..options(Form::Sprc) };
+    refused(&start, folder.path(), &codes, "q8 isn't taken here; choose f32, f16 or bf16");
+    let codes = Options { form: Form::Hf, ..codes };
+    refused(&start, folder.path(), &codes, "q8 isn't taken here; choose f32, f16 or bf16");
     let alone = Options { encoder: false, ..options(Form::Lavis) };
     publish(&start, empty.path(), &out, &alone, &mut |_, _| ()).unwrap();
     let source = Source::open(std::slice::from_ref(&out)).unwrap();

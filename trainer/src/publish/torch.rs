@@ -6,9 +6,11 @@
 use super::{Job, Weights};
 use crate::error::{Result, TrainerError};
 use crate::fsx;
-use crate::tensor_file::{Planned, Precision, encoded};
+use crate::import::float_storage;
+use crate::tensor_file::{Planned, encoded};
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use thisbut_model::number::NumberFormat;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -32,7 +34,7 @@ pub fn write(
         let failed = |e: zip::result::ZipError| io(std::io::Error::from(e));
         let mut archive = ZipWriter::new(out);
         let mut done = 0;
-        let plain = pickle(jobs.iter().map(|job| &job.planned), class);
+        let plain = pickle(jobs.iter().map(|job| &job.planned), class)?;
         for (name, content) in [("data.pkl", plain.as_slice()), ("byteorder", b"little"), ("version", b"3\n")] {
             begin(&mut archive, name, content.len() as u64).map_err(failed)?;
             archive.write_all(content).map_err(io)?;
@@ -59,7 +61,7 @@ fn begin(archive: &mut Archive, name: &str, bytes: u64) -> zip::result::ZipResul
 }
 
 /// The pickle of the state dict of `tensors`, whose storages are numbered in their order.
-fn pickle<'a>(tensors: impl Iterator<Item = &'a Planned>, class: Option<&str>) -> Vec<u8> {
+fn pickle<'a>(tensors: impl Iterator<Item = &'a Planned>, class: Option<&str>) -> Result<Vec<u8>> {
     let mut out = b"\x80\x02}(".to_vec();
     match class {
         None => text(&mut out, "model"),
@@ -74,11 +76,8 @@ fn pickle<'a>(tensors: impl Iterator<Item = &'a Planned>, class: Option<&str>) -
         text(&mut out, &tensor.name);
         out.extend(b"ctorch._utils\n_rebuild_tensor_v2\n((");
         text(&mut out, "storage");
-        let storage = match tensor.precision {
-            Precision::F32 => "FloatStorage",
-            Precision::F16 => "HalfStorage",
-            Precision::Bf16 => "BFloat16Storage",
-        };
+        let storage = float_storage(tensor.precision)
+            .ok_or_else(|| tensor.precision.refused(&tensor.name, &NumberFormat::FLOATS))?;
         out.extend(format!("ctorch\n{storage}\n").bytes());
         text(&mut out, &at.to_string());
         text(&mut out, "cpu");
@@ -98,7 +97,7 @@ fn pickle<'a>(tensors: impl Iterator<Item = &'a Planned>, class: Option<&str>) -
         out.extend(b"\x89ccollections\nOrderedDict\n)RtR");
     }
     out.extend(b"uu.");
-    out
+    Ok(out)
 }
 
 fn text(out: &mut Vec<u8>, text: &str) {

@@ -5,12 +5,13 @@ use super::settings::Settings;
 use crate::error::{Result, TrainerError};
 use crate::import::source::Source;
 use crate::partial;
-use crate::tensor_file::{self, Planned, Precision};
+use crate::tensor_file::{self, Planned};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
+use thisbut_model::number::NumberFormat;
 use thisbut_model::weights::Tensors;
 
 /// Version of this layout. Version 1 knew neither the vocabulary nor the parts of the training data.
@@ -138,7 +139,7 @@ fn write(
     let json = serde_json::to_string(header)
         .map_err(|e| TrainerError::checkpoint(path.display().to_string(), e.to_string(), "report this"))?;
     let metadata = BTreeMap::from([(HEADER.to_owned(), json)]);
-    let plan = |(name, dims)| Planned { name, dims, precision: Precision::F32 };
+    let plan = |(name, dims)| Planned { name, dims, precision: NumberFormat::F32 };
     let planned: Vec<Planned> = shapes.into_iter().map(plan).collect();
     tensor_file::write(path, &planned, &metadata, read, &mut |_, _| ())
 }

@@ -4,13 +4,14 @@
 use super::defaults::DEFAULTS;
 use super::groups::Group;
 use super::objective::{ObjectiveSettings, OwnChoices};
-use super::settings::{Precision, Schedule, Selection, Settings};
+use super::settings::{PRECISIONS, Schedule, Selection, Settings, precision};
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use crate::ranges;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use thisbut_model::RetrievalConfig;
+use thisbut_model::number::NumberFormat;
 
 /// Headings of the options in the help.
 pub(super) const MODEL: &str = "Model";
@@ -38,6 +39,10 @@ pub struct Choices {
     #[arg(long, value_name = "T", help_heading = MODEL, hide_short_help = true)]
     #[arg(value_parser = ranges::POSITIVE.parser::<f64>())]
     pub temperature: Option<f64>,
+    /// Those of the method's family.
+    #[command(flatten)]
+    #[serde(skip)]
+    pub own: OwnChoices,
     /// Steps in all.
     #[arg(long, value_name = "N", help_heading = SCHEDULE)]
     #[arg(value_parser = ranges::count)]
@@ -114,8 +119,9 @@ pub struct Choices {
     #[arg(value_parser = ranges::count)]
     pub devices: Option<usize>,
     /// What the passes compute in; master weights stay f32.
-    #[arg(long, value_enum, help_heading = BATCHES)]
-    pub precision: Option<Precision>,
+    #[serde(default, deserialize_with = "precision")]
+    #[arg(long, value_parser = PRECISIONS.parser(), help_heading = BATCHES)]
+    pub precision: Option<NumberFormat>,
     /// Steps between validations.
     #[arg(long, value_name = "N", help_heading = VALIDATION)]
     #[arg(value_parser = ranges::count)]
@@ -134,10 +140,6 @@ pub struct Choices {
     #[arg(long, value_name = "N", help_heading = VALIDATION, hide_short_help = true)]
     #[arg(value_parser = ranges::count)]
     pub checkpoint_every: Option<usize>,
-    /// Those of the method's family.
-    #[command(flatten)]
-    #[serde(skip)]
-    pub own: OwnChoices,
     /// Whether what was not chosen is as the family pretrains.
     #[arg(skip)]
     #[serde(skip)]

@@ -1,10 +1,11 @@
 //! What a run does where neither the command line nor a recipe says otherwise: one table for the run and for the help.
 
 use super::objective::OwnChoices;
-use super::settings::{Precision, Schedule, Selection};
+use super::settings::{Schedule, Selection};
 use crate::device::DeviceKind;
 use clap::Arg;
 use serde::Serialize;
+use thisbut_model::number::NumberFormat;
 
 /// Declares the table's type, its values, and how each of them reads in the help: as on the command line.
 macro_rules! table {
@@ -45,7 +46,7 @@ table! {
     seed: u64 = 1;
     device: DeviceKind = DeviceKind::Cpu;
     devices: usize = 1;
-    precision: Precision = Precision::F32;
+    precision: NumberFormat = NumberFormat::F32;
     validate_every: usize = 200;
     validate_queries: usize = 600;
     selection: Selection = Selection::Own;

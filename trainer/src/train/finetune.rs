@@ -9,7 +9,7 @@ use super::optimizer::AdamW;
 use super::peers::{self, AllReduce};
 use super::piece::Context;
 use super::run::{self, Run, Stepped, Trainee, Validation};
-use super::settings::Settings;
+use super::settings::{Settings, check_precision};
 use super::step::Step;
 use super::validation::{self, Validated};
 use super::{groups, schedule, start};
@@ -97,7 +97,7 @@ impl Use for Finetuning<'_> {
         let batches = Batches::new(settings, inputs.train)?;
         let devices = peers::devices(settings.device, settings.devices)?;
         for device in &devices {
-            settings.precision.check(device)?;
+            check_precision(settings.precision, device)?;
             device.seed(settings.seed);
         }
         check(settings, &inputs, &objective)?;

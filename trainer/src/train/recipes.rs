@@ -82,11 +82,12 @@ fn keys_known() -> BTreeSet<String> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use super::super::settings::{Schedule, Settings};
+    use super::super::settings::{Schedule, Settings, check_precision};
     use super::*;
     use crate::train::groups;
     use thisbut_model::RetrievalConfig;
     use thisbut_model::method::TwoPass;
+    use thisbut_model::number::NumberFormat;
     use thisbut_model::weights;
 
     /// CIRR's training triplets.
@@ -127,6 +128,28 @@ mod tests {
     }
 
     #[test]
+    fn a_run_computes_in_two_formats_alone() {
+        use NumberFormat::{Bf16, F16, F32, F64, Int8, Q4, Q8};
+        for precision in [F32, Bf16] {
+            let choices = parse(&format!("precision = \"{precision}\""), "x.toml").unwrap();
+            assert_eq!(settings(&choices, 1000).precision, precision);
+        }
+        let mut stored = serde_json::to_value(Settings::sprc()).unwrap();
+        for precision in [F64, F16, Int8, Q8, Q4] {
+            let settings = Settings { precision, ..Settings::sprc() };
+            let refused = [settings.check(), check_precision(precision, &burn::tensor::Device::flex())];
+            for message in refused.map(|refused| refused.unwrap_err().to_string()) {
+                assert!(message.starts_with("--precision: ") && message.contains(precision.name()), "{message}");
+            }
+            stored["precision"] = precision.name().into();
+            assert!(serde_json::from_value::<Settings>(stored.clone()).is_err(), "{precision}");
+        }
+        // A checkpoint of before there was a choice.
+        stored.as_object_mut().unwrap().remove("precision");
+        assert_eq!(serde_json::from_value::<Settings>(stored).unwrap().precision, F32);
+    }
+
+    #[test]
     fn options_win_and_mistakes_are_shown_with_their_line() {
         let recipe = parse("losses = \"sprc\"\nepochs = 2\nlearning-rate = 1e-5\n", "x.toml").unwrap();
         let option = Choices { steps: Some(7), learning_rate: Some(2e-5), ..Choices::default() };
@@ -137,6 +160,12 @@ mod tests {
         let unknown = problem("# first\nbatch = 8\nlerning-rate = 1\n");
         assert!(unknown.contains("x.toml, line 3") && unknown.contains("lerning-rate"), "{unknown}");
         assert!(problem("batch = 8\nsteps = \"many\"").contains("line 2"));
+        let precision = problem("batch = 8\nprecision = \"f16\"");
+        assert!(
+            precision.contains("line 2") && precision.contains("f16 isn't taken here; choose f32 or bf16"),
+            "{precision}"
+        );
+        assert!(problem("precision = \"fp32\"").contains("line 1"));
         assert!(problem("steps = 1\nepochs = 1").contains("both steps and epochs"));
         assert!(problem("[[groups]]\nmatch = \"x\"\nrates = 1").contains("line 3"));
         assert!(find("cirr").unwrap_err().to_string().contains("cirr-finetune"));

@@ -6,41 +6,33 @@ use super::objective::ObjectiveSettings;
 use super::objective::two_pass::TwoPassSettings;
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
+use crate::formats::Formats;
 use crate::ranges;
-use burn::tensor::{DType, Device, FloatDType};
-use serde::{Deserialize, Serialize};
+use burn::tensor::{DType, Device};
+use serde::{Deserialize, Deserializer, Serialize};
+use thisbut_model::number::NumberFormat;
 
-/// What the forward and backward passes compute in. Master weights and the optimiser's moments are f32 always.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32 bits.
-    #[default]
-    F32,
-    /// bfloat16; norms, softmax and losses in f32.
-    Bf16,
+/// What the forward and backward passes may compute in. Master weights and the optimiser's moments are f32 always.
+pub const PRECISIONS: Formats =
+    Formats(&[(NumberFormat::F32, "32 bits"), (NumberFormat::Bf16, "bfloat16; norms, softmax and losses in f32")]);
+
+/// Reads one of [`PRECISIONS`] from a file.
+pub(super) fn precision<'de, D: Deserializer<'de>, T: From<NumberFormat>>(from: D) -> Result<T, D::Error> {
+    PRECISIONS.read(from)
 }
 
-impl Precision {
-    /// Checks that the device can.
-    ///
-    /// # Errors
-    /// [`TrainerError::Settings`] for bfloat16 on a device that does not compute in it.
-    pub fn check(self, device: &Device) -> Result<()> {
-        if self == Self::F32 || device.supports_dtype(DType::BF16) {
-            return Ok(());
-        }
-        let problem = "the device does not compute in bfloat16";
-        Err(TrainerError::settings("--precision bf16", problem, "use f32, or another --device"))
+/// Checks that passes on the device can compute in `precision`.
+///
+/// # Errors
+/// [`TrainerError::Settings`] for bfloat16 on a device that does not compute in it, and for what is none of
+/// [`PRECISIONS`].
+pub fn check_precision(precision: NumberFormat, device: &Device) -> Result<()> {
+    PRECISIONS.check("--precision", precision)?;
+    if precision == NumberFormat::F32 || device.supports_dtype(DType::BF16) {
+        return Ok(());
     }
-
-    /// As burn names it.
-    pub fn float(self) -> FloatDType {
-        match self {
-            Self::F32 => FloatDType::F32,
-            Self::Bf16 => FloatDType::BF16,
-        }
-    }
+    let problem = "the device does not compute in bfloat16";
+    Err(TrainerError::settings("--precision bf16", problem, "use f32, or another --device"))
 }
 
 /// How the learning rate goes over a run.
@@ -76,9 +68,9 @@ pub struct Settings {
     pub seed: u64,
     /// Where it runs.
     pub device: DeviceKind,
-    /// What it computes in.
-    #[serde(default)]
-    pub precision: Precision,
+    /// What it computes in, one of [`PRECISIONS`].
+    #[serde(default, deserialize_with = "precision")]
+    pub precision: NumberFormat,
     /// Triplets a step, over all devices.
     pub batch: usize,
     /// Triplets encoded together, for batches that do not fit in memory: every piece is encoded twice, the gradients are
@@ -163,7 +155,7 @@ impl Settings {
             weight_decay: 0.05,
             clip: 1.0,
             unchanged: 0.0,
-            precision: Precision::F32,
+            precision: NumberFormat::F32,
             group: 1,
             freeze_words: false,
             validate_every: 1,
@@ -230,6 +222,7 @@ impl Settings {
         ranges::PART.check("β₁", self.betas.0)?;
         ranges::PART.check("β₂", self.betas.1)?;
         ranges::POSITIVE.check("ε", self.epsilon)?;
+        PRECISIONS.check("--precision", self.precision)?;
         self.objective.family().check()
     }
 }

@@ -91,11 +91,11 @@ impl<O: Objective> Step<'_, O> {
         share: &Share,
     ) -> Result<(Option<Encoded>, Vec<Representations>)> {
         if let [only] = &share.pieces[..] {
-            let piece = self.encode(&self.computing(learner), share, only, true)?;
+            let piece = self.encode(&self.computing(learner)?, share, only, true)?;
             let values = piece.representations.clone().inner();
             return Ok((Some(piece), vec![values]));
         }
-        let plain = self.computing(learner).valid();
+        let plain = self.computing(learner)?.valid();
         let values = |rows| Ok(self.encode(&plain, share, rows, false)?.representations);
         Ok((None, share.pieces.iter().map(values).collect::<Result<_>>()?))
     }
@@ -114,7 +114,7 @@ impl<O: Objective> Step<'_, O> {
         for rows in &share.pieces {
             let piece = match kept.take() {
                 Some(piece) => piece,
-                None => self.encode(&self.computing(learner), share, rows, true)?,
+                None => self.encode(&self.computing(learner)?, share, rows, true)?,
             };
             let own = loss::minimised(&piece.losses);
             let way_back = cached.along(piece.representations, rows)?.into_iter().chain(own);
@@ -155,8 +155,8 @@ impl<O: Objective> Step<'_, O> {
     }
 
     /// What the passes compute with; its gradients arrive at `master`. Made anew for each backward pass, which uses its casts up.
-    fn computing(&self, master: &Learner<O::Model>) -> Learner<O::Model> {
-        let precision = self.context.settings.precision.float();
-        master.computing(self.objective.in_precision(&master.model, precision), precision)
+    fn computing(&self, master: &Learner<O::Model>) -> Result<Learner<O::Model>> {
+        let precision = self.context.settings.precision.float()?;
+        Ok(master.computing(self.objective.in_precision(&master.model, precision), precision))
     }
 }

@@ -9,7 +9,7 @@ use super::objective::two_pass::{Losses, TwoPassObjective, TwoPassSettings};
 use super::objective::{Objective, ObjectiveSettings};
 use super::peers::{AllReduce, Alone, group};
 use super::piece::Context;
-use super::settings::{Precision, Settings};
+use super::settings::Settings;
 use super::step::Step;
 use crate::data::table::{Table, Triplet};
 use crate::embed::Tokenized;
@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::config::TextConfig;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::number::NumberFormat;
 use thisbut_model::retrieval::ENCODER_PREFIX;
 use thisbut_model::text::TextReader;
 use thisbut_model::weights::{self, Tensors};
@@ -193,7 +194,7 @@ fn devices_that_share_a_batch_give_one_devices_gradients() {
 
 #[test]
 fn pieces_in_bfloat16_give_f32_gradients_near_the_whole_batchs() {
-    let settings = Settings { precision: Precision::Bf16, batch: TRIPLETS as usize - 1, ..Settings::sprc() };
+    let settings = Settings { precision: NumberFormat::Bf16, batch: TRIPLETS as usize - 1, ..Settings::sprc() };
     let whole = run(&settings, &config(0.0));
     let pieces = run(&Settings { sub_batch: 5, ..settings }, &config(0.0));
     assert!(difference(&whole, &pieces) < 0.1, "{}", difference(&whole, &pieces));

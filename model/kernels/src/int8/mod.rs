@@ -69,8 +69,12 @@ struct Panel<'a> {
 }
 
 impl Int8Matrix {
-    /// Quantizes `values`, of which there are `inputs · outputs`; ones that are missing count as 0.
+    /// Quantizes `values`, of which there are `inputs · outputs`.
+    ///
+    /// # Panics
+    /// When there are more or fewer.
     pub fn new(values: &[f32], inputs: usize, outputs: usize, order: Order) -> Self {
+        assert_eq!(values.len(), inputs * outputs, "a matrix of {inputs} inputs and {outputs} outputs");
         let (blocks, panels) = (inputs.div_ceil(BLOCK), outputs.div_ceil(PANEL));
         let (across, along) = match order {
             Order::InputsFirst => (1, outputs),
@@ -83,8 +87,7 @@ impl Int8Matrix {
             for (o, scale) in scales.iter_mut().enumerate().take(outputs - panel * PANEL) {
                 let (mut own, mut own_codes) = ([0.0; BLOCK], [0; BLOCK]);
                 for (i, value) in own.iter_mut().enumerate().take(inputs - block * BLOCK) {
-                    let place = (panel * PANEL + o) * across + (block * BLOCK + i) * along;
-                    *value = values.get(place).copied().unwrap_or(0.0);
+                    *value = values[(panel * PANEL + o) * across + (block * BLOCK + i) * along];
                 }
                 *scale = quantize(&own, &mut own_codes).0;
                 for (i, code) in own_codes.iter().enumerate() {
@@ -180,7 +183,7 @@ impl Path {
 
     fn best() -> Self {
         static BEST: std::sync::OnceLock<Path> = std::sync::OnceLock::new();
-        *BEST.get_or_init(|| Self::all().first().copied().unwrap_or(Self::Portable))
+        *BEST.get_or_init(|| Self::all()[0])
     }
 
     /// Results of rows `first..first + count` for a panel.

@@ -2,8 +2,9 @@
 
 use anyhow::{Result, bail};
 use std::path::PathBuf;
-use thisbut_trainer::import::blip2::Precision;
+use thisbut_model::number::NumberFormat;
 use thisbut_trainer::publish::{self, Form, publish};
+use thisbut_trainer::tensor_file::FORMATS;
 
 /// Write a checkpoint in the layout of LAVIS, SPRC or Hugging Face
 ///
@@ -25,8 +26,8 @@ pub struct Args {
     #[arg(long, default_value = "data/weights")]
     weights: PathBuf,
     /// The number format of what is written [default: that of the files at hand].
-    #[arg(long, alias = "dtype", value_enum)]
-    store: Option<Precision>,
+    #[arg(long, alias = "dtype", value_parser = FORMATS.parser())]
+    store: Option<NumberFormat>,
     /// Leave the image encoder out of lavis or sprc; LAVIS keeps it in a file of its own.
     #[arg(long)]
     no_encoder: bool,

@@ -4,11 +4,12 @@ use anyhow::Result;
 use std::path::Path;
 use std::time::Duration;
 use thisbut_model::RetrievalConfig;
+use thisbut_model::number::NumberFormat;
 use thisbut_model::text::TextReader;
 use thisbut_trainer::data::Table;
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::embed::Tokenized;
-use thisbut_trainer::features::Features;
+use thisbut_trainer::features::{Features, STORES, Store};
 use thisbut_trainer::train::estimate::memory::{memory, readable};
 use thisbut_trainer::train::estimate::{Load, flops, measure, parameters};
 use thisbut_trainer::train::settings::Settings;
@@ -64,11 +65,12 @@ pub fn dry_run(
         ))?,
         None => {
             let (tokens, width) = (config.image_tokens(), config.image_width());
-            let size =
-                |store: thisbut_trainer::features::Store| readable(train.images.len() * store.record(tokens, width));
-            use thisbut_trainer::features::Store::{F16, F32, Int8};
-            let [f32, f16, int8] = [F32, F16, Int8].map(size);
-            super::print(format_args!("feature cache of these images: {f32} as f32, {f16} as f16, {int8} as int8"))?;
+            let size = |format: &NumberFormat| -> Result<String> {
+                let bytes = train.images.len() * Store::try_from(*format)?.record(tokens, width);
+                Ok(format!("{} as {format}", readable(bytes)))
+            };
+            let sizes = STORES.0.iter().map(|(format, _)| size(format)).collect::<Result<Vec<_>>>()?;
+            super::print(format_args!("feature cache of these images: {}", sizes.join(", ")))?;
         }
     }
     let work = flops::step(settings, config, load)?;

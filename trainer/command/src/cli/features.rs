@@ -3,11 +3,12 @@
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use thisbut_model::number::NumberFormat;
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Table};
 use thisbut_trainer::device::{DeviceKind, choose};
-use thisbut_trainer::features::Store;
-use thisbut_trainer::import::blip2::Precision;
-use thisbut_trainer::{features, import};
+use thisbut_trainer::features::{self, STORES, Store};
+use thisbut_trainer::import;
+use thisbut_trainer::tensor_file::FORMATS;
 
 /// Compute the image tokens of a data set once, into a cache that training reads
 #[derive(clap::Args)]
@@ -30,14 +31,14 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// The number format of what is written.
-    #[arg(long, value_enum, default_value_t)]
-    store: Store,
+    #[arg(long, value_parser = STORES.parser(), default_value = "f16")]
+    store: NumberFormat,
     /// What to compute on.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceKind,
     /// What the image encoder computes in, where it is a vision transformer; on a CPU f32 is the fastest.
-    #[arg(long, value_name = "PRECISION", value_enum, default_value = "f32")]
-    encoder_precision: Precision,
+    #[arg(long, value_name = "PRECISION", value_parser = FORMATS.parser(), default_value = "f32")]
+    encoder_precision: NumberFormat,
 }
 
 impl Args {
@@ -57,10 +58,18 @@ impl Args {
         let fingerprint = import::encoder_fingerprint(&config, &self.weights)?;
         let encoder = import::load_image_encoder_in(&config, &self.weights, self.encoder_precision, &device)?;
         let bar = super::progress("images");
+<<<<<<< HEAD
         let job = features::Job {
             images: &files,
             config: &config,
             store: self.store,
+=======
+        features::build(
+            &out,
+            &files,
+            &config,
+            Store::try_from(self.store)?,
+>>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
             fingerprint,
             computing: format!("{:?} {:?}", self.device, self.encoder_precision),
         };

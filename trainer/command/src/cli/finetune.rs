@@ -6,13 +6,18 @@ use clap::Command;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
+use thisbut_model::number::NumberFormat;
 use thisbut_model::text::TextReader;
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, synthetic};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{Features, ImageTokens, Live};
+<<<<<<< HEAD
 use thisbut_trainer::report::Incomplete;
 use thisbut_trainer::tensor_file::Precision;
 use thisbut_trainer::train::checkpoint::{self, Reader};
+=======
+use thisbut_trainer::tensor_file::FORMATS;
+>>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
 use thisbut_trainer::train::choices::Choices;
 use thisbut_trainer::train::defaults;
 use thisbut_trainer::train::event::Event;
@@ -41,8 +46,7 @@ pub struct Args {
     out: Option<PathBuf>,
     /// A built-in recipe or a recipe file.
     ///
-    /// A recipe file, or a built-in recipe: cirr-pretrain, cirr-finetune, fashioniq-pretrain, fashioniq-finetune, sprc-cirr,
-    /// spn4cir-stage2, fluent-captions, fluent.
+    /// A recipe file, or the name of a built-in recipe: a file of recipes/ without its ending.
     #[arg(long)]
     recipe: Option<String>,
     /// Start from this checkpoint's weights [default: the language model's].
@@ -58,8 +62,8 @@ pub struct Args {
     #[arg(long, default_value = "data/weights", hide_short_help = true)]
     weights: PathBuf,
     /// What the image encoder computes in, where it is a vision transformer and runs on the fly.
-    #[arg(long, value_name = "PRECISION", value_enum, default_value = "f32", hide_short_help = true)]
-    encoder_precision: Precision,
+    #[arg(long, value_name = "PRECISION", value_parser = FORMATS.parser(), default_value = "f32", hide_short_help = true)]
+    encoder_precision: NumberFormat,
     /// Generated triplets to train on, in the place of the data set's own.
     ///
     /// Generated triplets to train on, a file of `thisbut generator generate`, in the place of the data set's training split.
@@ -234,8 +238,13 @@ impl Args {
         let features = self.features(&config, settings.device, [&train, &validation])?;
         let texts = TextReader::new(&config, &fsx::read_text(&vocabulary)?)?;
         let mut start = match &self.start {
+<<<<<<< HEAD
             Some(path) => self.starting(path, &config, Some(&texts))?.model()?,
             None => import::language_start(&config, &self.weights)?,
+=======
+            Some(path) => thisbut_trainer::train::checkpoint::open(path)?.model()?,
+            None => objective.family().weights(&config, &self.weights)?,
+>>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
         };
         if settings.trains_image_encoder() && !start.keys().any(|name| name.starts_with(IMAGE_ENCODER)) {
             let encoder = import::image_encoder(&config, &self.weights)?;

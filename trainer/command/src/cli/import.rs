@@ -2,8 +2,10 @@
 
 use anyhow::Result;
 use std::path::PathBuf;
-use thisbut_trainer::import::blip2::{Precision, grouped, plan};
+use thisbut_model::number::NumberFormat;
+use thisbut_trainer::import::blip2::{grouped, plan};
 use thisbut_trainer::import::{encoder_path, source::Source};
+use thisbut_trainer::tensor_file::FORMATS;
 
 /// Read a published checkpoint into an image encoder and a checkpoint to start from
 ///
@@ -27,8 +29,8 @@ pub struct Args {
     #[arg(long, default_value = "data/weights")]
     weights: PathBuf,
     /// The number format of what is written: of the image encoder.
-    #[arg(long, alias = "precision", value_enum, default_value_t)]
-    store: Precision,
+    #[arg(long, alias = "precision", value_parser = FORMATS.parser(), default_value = "f16")]
+    store: NumberFormat,
     /// Load what there is, and start the rest afresh.
     #[arg(long)]
     partial: bool,

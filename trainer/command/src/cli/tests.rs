@@ -149,6 +149,7 @@ fn yesterdays_spellings_are_read() {
     }
 }
 
+<<<<<<< HEAD
 /// Options for which 0 has a meaning: none, all, or the first.
 const ZERO_SAYS: [&str; 19] = [
     "clip",
@@ -219,4 +220,29 @@ fn a_cause_is_told_once() {
     assert_eq!(said, "x: cannot write: the disk is full; check free space");
     let outer = anyhow::anyhow!("inner").context("outer");
     assert_eq!(super::said(&outer), "outer: inner");
+=======
+#[test]
+fn each_option_takes_its_own_number_formats() {
+    let commands: BTreeMap<String, Command> =
+        all().into_iter().map(|(words, command)| (words[1..].join(" "), command)).collect();
+    for (command, option, default, formats) in [
+        ("features", "store", Some("f16"), ["f32", "f16", "int8"].as_slice()),
+        ("features", "encoder_precision", Some("f32"), &["f32", "f16", "bf16"]),
+        ("finetune", "encoder_precision", Some("f32"), &["f32", "f16", "bf16"]),
+        ("finetune", "precision", None, &["f32", "bf16"]),
+        ("pretrain", "precision", None, &["f32", "bf16"]),
+        ("import", "store", Some("f16"), &["f32", "f16", "bf16"]),
+        ("convert", "store", None, &["f32", "f16", "bf16"]),
+        ("export", "store", Some("q8"), &["f32", "q8", "q4"]),
+        ("generator train", "precision", Some("f32"), &["f32", "bf16", "int8"]),
+        ("generator generate", "precision", Some("f32"), &["f32", "bf16", "int8"]),
+    ] {
+        let arg = commands[command].get_arguments().find(|arg| arg.get_id() == option).unwrap();
+        let values: Vec<String> = arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
+        assert_eq!(values, formats, "{command} --{option}");
+        assert!(arg.get_possible_values().iter().all(|value| value.get_help().is_some()), "{command} --{option}");
+        let found: Vec<&str> = arg.get_default_values().iter().filter_map(|value| value.to_str()).collect();
+        assert_eq!(found, default.into_iter().collect::<Vec<_>>(), "{command} --{option}");
+    }
+>>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
 }

@@ -48,12 +48,13 @@ impl Search {
             self.finished.push((score, answer));
             let lowest = |list: &[(f32, Vec<u32>)]| {
                 let places = list.iter().enumerate();
-                places.min_by(|a, b| a.1.0.total_cmp(&b.1.0)).map(|(at, (score, _))| (at, *score))
+                let Some((at, (score, _))) = places.min_by(|a, b| a.1.0.total_cmp(&b.1.0)) else {
+                    unreachable!("there is an answer more than beams")
+                };
+                (at, *score)
             };
-            if let Some((at, _)) = lowest(&self.finished) {
-                self.finished.remove(at);
-            }
-            self.worst = lowest(&self.finished).map_or(self.worst, |(_, score)| score);
+            self.finished.remove(lowest(&self.finished).0);
+            self.worst = lowest(&self.finished).1;
         }
     }
 
@@ -65,7 +66,7 @@ impl Search {
         let mut chosen = Vec::new();
         let mut open = Vec::new();
         for (rank, candidate) in candidates.iter().enumerate() {
-            let Some((_, answer)) = self.open.get(candidate.beam) else { continue };
+            let (_, answer) = &self.open[candidate.beam];
             if end.contains(&candidate.token) {
                 // One beyond the beams would not have been kept.
                 if rank < self.beams {
@@ -99,7 +100,9 @@ impl Search {
             }
         }
         // Of equal ones the last, as a stable sort leaves it.
-        self.finished.into_iter().max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, answer)| answer).unwrap_or_default()
+        let best = self.finished.into_iter().max_by(|a, b| a.0.total_cmp(&b.0));
+        let Some((_, answer)) = best else { unreachable!("a search has a beam, and each is finished or open") };
+        answer
     }
 }
 
@@ -137,7 +140,7 @@ pub(super) fn search(
     let rows = start.real.len();
     let (mut running, first) = Running::begin(model, &start)?;
     let v = running.vocabulary.max(1);
-    let before = |row: usize| start.used.get(row).map_or(0, Vec::len);
+    let before = |row: usize| start.used[row].len();
     let mut searches: Vec<Search> =
         (0..rows).map(|row| Search::new(settings, beams, length_penalty, before(row))).collect();
     // Rows that go on, and where each one's beams stand in the batch: the prompts are read once, not once a beam.
@@ -148,11 +151,10 @@ pub(super) fn search(
     for _ in 0..settings.most {
         let (mut from, mut tokens, mut left) = (Vec::new(), Vec::new(), Vec::new());
         for (place, (row, block)) in going.iter().zip(logits.chunks_exact_mut(v * copies)).enumerate() {
-            let Some(search) = searches.get_mut(*row) else { continue };
-            let used = start.used.get(*row).map_or(&[][..], Vec::as_slice);
+            let (search, used) = (&mut searches[*row], start.used[*row].as_slice());
             let mut candidates: Vec<Candidate> = Vec::new();
             let mut beam_of = |beam: usize, scores: &mut [f32]| {
-                let Some((sum, answer)) = search.open.get(beam) else { return };
+                let (sum, answer) = &search.open[beam];
                 log_softmax(scores);
                 adjust(scores, used, answer, end, settings);
                 candidates.extend(best_of(scores, beam, *sum, count));
@@ -172,8 +174,8 @@ pub(super) fn search(
                 tokens.push(token);
             }
         }
-        let longest = searches.iter().flat_map(|s| s.open.first()).map(|(_, a)| a.len()).max().unwrap_or(0);
-        if left.is_empty() || longest >= settings.most {
+        let full = searches.iter().flat_map(|s| s.open.first()).any(|(_, answer)| answer.len() >= settings.most);
+        if left.is_empty() || full {
             break;
         }
         going = left;

@@ -140,6 +140,9 @@ impl Start {
 /// back.
 pub fn generate(model: &dyn Decoder, start: Start, end: &[u32], settings: &Decoding) -> Result<Vec<Vec<u32>>> {
     settings.check()?;
+    let rows = start.embeddings.dims()[0];
+    let lists = [start.real.len(), start.used.len(), start.numbers.len()];
+    assert_eq!(lists, [rows; 3], "padding, used tokens and numbers are there once a row");
     let answers = || match settings.strategy {
         Strategy::Beam { beams, length_penalty } => beam::search(model, start, end, settings, beams, length_penalty),
         _ => one_by_one(model, start, end, settings),
@@ -162,7 +165,10 @@ impl<'a> Running<'a> {
         let mut cache = Cache::new();
         let [b, n, w] = start.embeddings.dims();
         let hidden = model.forward(start.embeddings.clone(), &start.real, Some(&mut cache));
-        let last = |row: &Vec<bool>| row.iter().rposition(|r| *r).unwrap_or(0);
+        let last = |row: &Vec<bool>| match row.iter().rposition(|r| *r) {
+            Some(at) => at,
+            None => unreachable!("every prompt has a position that is not padding"),
+        };
         let rows: Vec<i32> = start.real.iter().enumerate().map(|(i, row)| (i * n + last(row)) as i32).collect();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [b]), &hidden.device());
         let logits = model.logits(hidden.reshape([b * n, w]).select(0, rows));
@@ -190,11 +196,18 @@ impl<'a> Running<'a> {
 
 #[allow(clippy::disallowed_methods, reason = "texts are generated natively, where reading back may block")]
 fn read(logits: Tensor<2>) -> Result<Vec<f32>> {
-    logits.into_data().convert::<f32>().try_into_vec::<f32>().map_err(|e| ModelError::Device {
+    let wrong = |problem: String| ModelError::Device {
         place: "the language model".into(),
-        problem: format!("its logits cannot be read back ({e:?})"),
-        mend: "try another device".into(),
-    })
+        problem,
+        mend: "try another device or precision".into(),
+    };
+    let logits = logits.into_data().convert::<f32>().try_into_vec::<f32>();
+    let logits = logits.map_err(|e| wrong(format!("its logits cannot be read back ({e:?})")))?;
+    // No token is the likeliest of these.
+    if logits.iter().any(|logit| logit.is_nan()) {
+        return Err(wrong("its logits are not numbers".into()));
+    }
+    Ok(logits)
 }
 
 /// Applies repetition penalty and length control to the scores of one row's next token.
@@ -228,12 +241,11 @@ fn one_by_one(model: &dyn Decoder, start: Start, end: &[u32], settings: &Decodin
     loop {
         let (mut from, mut tokens, mut left) = (Vec::new(), Vec::new(), Vec::new());
         for (at, (row, scores)) in rows.iter().zip(logits.chunks_exact_mut(running.vocabulary.max(1))).enumerate() {
-            let Some(answer) = answers.get_mut(*row) else { continue };
-            adjust(scores, start.used.get(*row).map_or(&[][..], Vec::as_slice), answer, end, settings);
+            let answer = &mut answers[*row];
+            adjust(scores, &start.used[*row], answer, end, settings);
             let token = match settings.strategy {
                 Strategy::Sample { temperature, top_p, seed } => {
-                    let number = start.numbers.get(*row).copied().unwrap_or(0);
-                    draw(scores, temperature, top_p, uniform(seed, number, answer.len() as u64))
+                    draw(scores, temperature, top_p, uniform(seed, start.numbers[*row], answer.len() as u64))
                 }
                 _ => likeliest(scores),
             };

@@ -125,7 +125,7 @@ impl Cache {
         };
         let both = |layer: Option<(Tensor<3>, Tensor<3>)>| layer.map(|(k, v)| (chosen(k), chosen(v)));
         self.layers = self.layers.into_par_iter().map(both).collect();
-        self.real = rows.iter().map(|r| self.real.get(*r).cloned().unwrap_or_default()).collect();
+        self.real = rows.iter().map(|r| self.real[*r].clone()).collect();
         self
     }
 
@@ -199,8 +199,8 @@ impl Llama {
     pub fn embed(&self, rows: &[Vec<u32>]) -> Tensor<3> {
         let table = self.tokens.val();
         let (b, n) = (rows.len(), rows.first().map_or(0, Vec::len));
-        let ids: Vec<i32> =
-            rows.iter().flat_map(|row| (0..n).map(|i| row.get(i).copied().unwrap_or(0) as i32)).collect();
+        assert!(rows.iter().all(|row| row.len() == n), "rows of tokens have one length");
+        let ids: Vec<i32> = rows.iter().flatten().map(|id| *id as i32).collect();
         let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [b * n]), &table.device());
         let w = table.dims()[1];
         table.select(0, ids).reshape([b, n, w])

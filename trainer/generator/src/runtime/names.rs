@@ -112,24 +112,31 @@ impl<'f, 'a, E: From<ModelError>> Published<'f, 'a, E> {
                 _ => 0,
             };
             if heads > 0 {
-                values = halves(&dims, &values, heads);
+                values = halves(&dims, &values, heads).ok_or_else(|| ModelError::Weights {
+                    place: key,
+                    problem: format!("its sizes {dims:?} are not those of {heads} heads of rotary pairs"),
+                    mend: "give the whole checkpoint of a Llama model".into(),
+                })?;
             }
         }
         Ok(Some(if name.ends_with(".weight") { transpose((dims, values)) } else { (dims, values) }))
     }
 }
 
-/// Rows of queries or keys from neighbouring pairs to first and second half, head by head.
-fn halves(dims: &[usize], values: &[f32], heads: usize) -> Vec<f32> {
-    let [rows, columns] = dims else { return values.to_vec() };
-    let width = rows / heads.max(1);
-    let mut out = Vec::with_capacity(values.len());
-    for row in 0..*rows {
-        let (head, within) = (row / width.max(1), row % width.max(1));
-        let from = head * width + within % (width / 2).max(1) * 2 + within / (width / 2).max(1);
-        out.extend_from_slice(values.get(from * columns..(from + 1) * columns).unwrap_or_default());
+/// Rows of queries or keys from neighbouring pairs to first and second half, head by head; nothing where there are no such pairs.
+fn halves(dims: &[usize], values: &[f32], heads: usize) -> Option<Vec<f32>> {
+    let [rows, columns] = *dims else { return None };
+    let half = rows / (2 * heads);
+    if rows == 0 || half * 2 * heads != rows || rows * columns != values.len() {
+        return None;
     }
-    out
+    let mut out = Vec::with_capacity(values.len());
+    for row in 0..rows {
+        let (head, within) = (row / (2 * half), row % (2 * half));
+        let from = head * 2 * half + within % half * 2 + within / half;
+        out.extend_from_slice(&values[from * columns..(from + 1) * columns]);
+    }
+    Some(out)
 }
 
 #[cfg(test)]
@@ -169,8 +176,11 @@ mod tests {
     fn rotary_pairs_become_halves() {
         // One head of width 6: rows 0..6 are pairs (0, 1), (2, 3), (4, 5).
         let values: Vec<f32> = (0..12).map(|i| i as f32).collect();
-        assert_eq!(halves(&[6, 1], &values[..6], 1), [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]);
-        assert_eq!(halves(&[12, 1], &values, 2)[6..], [6.0, 8.0, 10.0, 7.0, 9.0, 11.0]);
+        assert_eq!(halves(&[6, 1], &values[..6], 1).unwrap(), [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]);
+        assert_eq!(halves(&[12, 1], &values, 2).unwrap()[6..], [6.0, 8.0, 10.0, 7.0, 9.0, 11.0]);
+        for (dims, heads) in [(&[12][..], 2), (&[12, 1], 5), (&[12, 1], 4), (&[12, 2], 2), (&[0, 1], 2)] {
+            assert_eq!(halves(dims, &values, heads), None, "{dims:?} {heads}");
+        }
     }
 
     #[test]

@@ -179,9 +179,8 @@ impl QuantizedLlama {
 impl Decoder for QuantizedLlama {
     fn embed(&self, rows: &[Vec<u32>]) -> Tensor<3> {
         let (b, n, w) = (rows.len(), rows.first().map_or(0, Vec::len), self.tokens.inputs());
-        let token = |row: &Vec<u32>, at: usize| row.get(at).copied().unwrap_or(0) as usize;
-        let values: Vec<f32> =
-            rows.iter().flat_map(|row| (0..n).flat_map(move |at| self.tokens.weights_of(token(row, at)))).collect();
+        assert!(rows.iter().all(|row| row.len() == n), "rows of tokens have one length");
+        let values: Vec<f32> = rows.iter().flatten().flat_map(|id| self.tokens.weights_of(*id as usize)).collect();
         Tensor::from_data(TensorData::new(values, [b, n, w]), &self.device)
     }
 

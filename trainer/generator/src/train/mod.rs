@@ -2,9 +2,9 @@
 
 mod validate;
 
-use super::language::{Language, frozen};
+use super::Setup;
+use super::language::{self, Language, frozen};
 use super::speaker::{Instruction, instruction};
-use super::{Arithmetic, Setup};
 use crate::mtst::{Mtst, MtstConfig, Prompt, answer_logits};
 use crate::runtime::{Adapted, Bpe, Decoder, FrozenBlock, Llama};
 use burn::module::Module;
@@ -16,13 +16,14 @@ use thisbut_kernels as kernels;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::nn::basic::in_precision;
 use thisbut_model::nn::{Noise, TextBatch};
+use thisbut_model::number::NumberFormat;
 use thisbut_model::text::TextReader;
 use thisbut_model::weights::{self, Tensors};
 use thisbut_trainer::data::derive;
 use thisbut_trainer::data::table::{Table, Triplet};
 use thisbut_trainer::device::{self, DeviceKind};
 use thisbut_trainer::embed::{self, read};
-use thisbut_trainer::error::Result;
+use thisbut_trainer::error::{Result, TrainerError};
 use thisbut_trainer::features::ImageTokens;
 use thisbut_trainer::fsx;
 use thisbut_trainer::lock::Lock;
@@ -34,7 +35,7 @@ use thisbut_trainer::train::learner::freeze;
 use thisbut_trainer::train::objective::loss::Figures;
 use thisbut_trainer::train::optimizer::AdamW;
 use thisbut_trainer::train::run::{self, Run, Stepped, Trainee, Validation};
-use thisbut_trainer::train::settings::Settings;
+use thisbut_trainer::train::settings::{Settings, check_precision};
 use thisbut_trainer::train::{schedule, start};
 use validate::validate;
 
@@ -161,7 +162,7 @@ impl Context<'_> {
 
     /// The tokens of a training text.
     fn answer(&self, triplet: u32) -> &[u32] {
-        self.answers.get(triplet as usize).map_or(&[], Vec::as_slice)
+        &self.answers[triplet as usize]
     }
 
     /// The share of piece `at` in [`Context::gradients`], of a batch with `tokens` in all.
@@ -176,16 +177,23 @@ impl Context<'_> {
         let Self { settings, inputs, device, .. } = self;
         // A graph of its own: pieces that share one wait for each other.
         let master = master.clone().fork(device);
-        let model = in_precision(&master, settings.precision.float());
+        let model = in_precision(&master, settings.precision.float()?);
         let seed = settings.seed.wrapping_add((step as u64) << 20).wrapping_add(at << 12);
         let noise = Noise::new(inputs.config.two_pass()?.qformer.dropout, seed);
         let b = part.len();
         let (mut references, mut targets) = (Vec::new(), Vec::new());
         for t in part {
-            let triplet = inputs.train.triplets.get(*t as usize);
-            let row = |image: Option<u32>| image.and_then(|i| self.rows.get(i as usize)).copied().unwrap_or(0);
-            references.push(row(triplet.map(|t| t.reference)));
-            targets.push(row(triplet.and_then(|t| t.targets.first().copied())));
+            let triplet = &inputs.train.triplets[*t as usize];
+            let target = triplet.targets.first().ok_or_else(|| {
+                let reference = &inputs.train.images[triplet.reference as usize].name;
+                TrainerError::data(
+                    reference,
+                    "its triplet has no target to speak of",
+                    "train on a split that has targets",
+                )
+            })?;
+            references.push(self.rows[triplet.reference as usize]);
+            targets.push(self.rows[*target as usize]);
         }
         let images: Vec<usize> = references.into_iter().chain(targets).collect();
         let keys = model.image_keys(inputs.features.tokens(&images, device)?);
@@ -198,7 +206,9 @@ impl Context<'_> {
         let loss = self.loss(&model, visual, &own) / tokens as f64;
         let found = loss.backward();
         let gradients = ParameterGradients::of(&master, &found);
-        Ok((gradients, read(loss.inner())?.first().copied().map_or(0.0, f64::from)))
+        let loss = read(loss.inner())?;
+        assert_eq!(loss.len(), 1, "a loss is one number");
+        Ok((gradients, f64::from(loss[0])))
     }
 }
 
@@ -213,7 +223,8 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
     let batches = Batches::new(settings, inputs.train)?;
     let plain = device::choose(settings.device)?;
     let device = plain.clone().autodiff();
-    settings.precision.check(&plain)?;
+    check_precision(settings.precision, &plain)?;
+    language::check_precision(inputs.setup.arithmetic, settings.device, &plain)?;
     let mut wanted = Header::new(settings.clone(), inputs.config.clone(), start::fingerprint(inputs.train));
     wanted.parts = start::parts(inputs.train, inputs.validation);
     wanted.vocabulary = Some(inputs.texts.fingerprint().to_owned());
@@ -238,12 +249,10 @@ pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event
 
     // The language model in the run's precision (where it is held so, it is not copied), once outside the graph and once, on the
     // same memory, inside.
-    let decoder = in_precision(&inputs.language.decoder, settings.precision.float());
+    let decoder = in_precision(&inputs.language.decoder, settings.precision.float()?);
     let inside = frozen(&decoder);
-    let int8 = match inputs.setup.arithmetic {
-        Arithmetic::F32 | Arithmetic::Bf16 => None,
-        Arithmetic::Int8 => Some(FrozenBlock::of(&decoder, &inside)?),
-    };
+    let eight_bits = inputs.setup.arithmetic == NumberFormat::Int8;
+    let int8 = eight_bits.then(|| FrozenBlock::of(&decoder, &inside)).transpose()?;
     let inputs = inputs;
     let words = &inputs.language.words;
     let context = Context {

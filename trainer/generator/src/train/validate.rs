@@ -52,7 +52,7 @@ pub(super) fn validate(
     let Context { settings, inputs, .. } = context;
     let table = inputs.validation;
     let language = inputs.language;
-    let model = in_precision(&model.valid(), settings.precision.float());
+    let model = in_precision(&model.valid(), settings.precision.float()?);
     let changes = model.adapters.clone();
     let decoder = &Adapted::new(decoder, &decoder.blocks, changes.as_ref());
     let speaker = Speaker {
@@ -71,19 +71,22 @@ pub(super) fn validate(
         table.triplets.len().div_ceil(wanted.min(table.triplets.len()).max(1)).max(1)
     };
     let usable: Vec<usize> = (0..table.triplets.len()).filter(|t| !table.triplets[*t].targets.is_empty()).collect();
+    // Those that are usable have a target.
     let pair = |t: &usize| {
-        let triplet = table.triplets.get(*t)?;
-        Some((*rows.get(triplet.reference as usize)?, *rows.get(*triplet.targets.first()? as usize)?))
+        let triplet = &table.triplets[*t];
+        (rows[triplet.reference as usize], rows[triplet.targets[0] as usize])
     };
     let (mut loss, mut tokens) = (0.0, 0usize);
     let chosen: Vec<usize> = usable.iter().copied().step_by(spread(settings.validate_queries)).collect();
     for part in chosen.chunks(PART) {
-        let pairs: Vec<(usize, usize)> = part.iter().filter_map(pair).collect();
-        let own: Vec<Vec<u32>> = part.iter().filter_map(|t| own.get(*t).cloned()).collect();
+        let pairs: Vec<(usize, usize)> = part.iter().map(pair).collect();
+        let own: Vec<Vec<u32>> = part.iter().map(|t| own[*t].clone()).collect();
         tokens += own.iter().map(Vec::len).sum::<usize>();
         let prompts = speaker.prompts(&pairs, inputs.features, device)?;
         let sum = negative_log_likelihood(decoder, prompts, &own);
-        loss += read(sum)?.first().copied().map_or(0.0, f64::from);
+        let sum = read(sum)?;
+        assert_eq!(sum.len(), 1, "a sum is one number");
+        loss += f64::from(sum[0]);
     }
     let loss = loss / tokens.max(1) as f64;
     let decoding = Decoding {
@@ -96,18 +99,16 @@ pub(super) fn validate(
     let mut shown = Vec::new();
     let chosen: Vec<usize> = usable.iter().copied().step_by(spread(inputs.samples.max(1))).collect();
     for part in chosen.chunks(PART) {
-        let pairs: Vec<(usize, usize)> = part.iter().filter_map(pair).collect();
+        let pairs: Vec<(usize, usize)> = part.iter().map(pair).collect();
         let numbers = part.iter().map(|t| *t as u64).collect();
         let said = speaker.say(&pairs, numbers, inputs.features, &decoding, device)?;
         for (t, generated) in part.iter().zip(said) {
-            let Some(triplet) = table.triplets.get(*t) else { continue };
-            let name = |image: Option<&u32>| {
-                image.and_then(|i| table.images.get(*i as usize)).map(|i| i.name.clone()).unwrap_or_default()
-            };
+            let triplet = &table.triplets[*t];
+            let name = |image: u32| table.images[image as usize].name.clone();
             let original = speaker.config.text(&triplet.text);
             shown.push(Sample {
-                reference: name(Some(&triplet.reference)),
-                target: name(triplet.targets.first()),
+                reference: name(triplet.reference),
+                target: name(triplet.targets[0]),
                 rouge1: overlap::rouge1(original, &generated),
                 meteor: overlap::meteor(original, &generated),
                 original: original.to_owned(),

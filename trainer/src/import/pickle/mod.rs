@@ -8,6 +8,7 @@ mod machine;
 
 pub use machine::read;
 use std::rc::Rc;
+use thisbut_model::number::NumberFormat;
 
 /// Longest pickle that is read, in bytes; a state dict of 2,000 tensors takes about 0.3 MB.
 pub const MAX_BYTES: usize = 32 << 20;
@@ -15,35 +16,47 @@ pub const MAX_BYTES: usize = 32 << 20;
 /// How a storage's numbers are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// 4 bytes.
-    F32,
-    /// 2 bytes, IEEE.
-    F16,
-    /// 2 bytes, the upper half of an f32.
-    Bf16,
-    /// 8 bytes.
-    F64,
+    /// Floating-point numbers.
+    Float(NumberFormat),
     /// Whole numbers of so many bytes, which no parameter is made of.
     Whole(usize),
+}
+
+/// PyTorch's names of the storages that parameters are made of.
+const FLOAT_STORAGES: [(&str, NumberFormat); 4] = [
+    ("FloatStorage", NumberFormat::F32),
+    ("HalfStorage", NumberFormat::F16),
+    ("BFloat16Storage", NumberFormat::Bf16),
+    ("DoubleStorage", NumberFormat::F64),
+];
+
+/// PyTorch's name of a storage of such numbers; there is none for quantized ones.
+pub fn float_storage(format: NumberFormat) -> Option<&'static str> {
+    FLOAT_STORAGES.iter().find(|(_, of)| *of == format).map(|(name, _)| *name)
 }
 
 impl Kind {
     /// Bytes of one number.
     pub fn bytes(self) -> usize {
         match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-            Self::F64 => 8,
+            Self::Float(format) => format.row_bytes(1),
             Self::Whole(bytes) => bytes,
         }
     }
 
+    /// What keeps these numbers as they are, of what is written here; f32 for the wider ones.
+    pub fn kept_as(self) -> NumberFormat {
+        match self {
+            Self::Float(half @ (NumberFormat::F16 | NumberFormat::Bf16)) => half,
+            Self::Float(_) | Self::Whole(_) => NumberFormat::F32,
+        }
+    }
+
     fn of_storage(name: &str) -> Option<Self> {
+        if let Some((_, format)) = FLOAT_STORAGES.iter().find(|(of, _)| *of == name) {
+            return Some(Self::Float(*format));
+        }
         Some(match name {
-            "FloatStorage" => Self::F32,
-            "HalfStorage" => Self::F16,
-            "BFloat16Storage" => Self::Bf16,
-            "DoubleStorage" => Self::F64,
             "LongStorage" => Self::Whole(8),
             "IntStorage" => Self::Whole(4),
             "ShortStorage" => Self::Whole(2),

@@ -6,9 +6,10 @@
 
 use super::{Load, Parameters, pieces};
 use crate::error::Result;
-use crate::train::settings::{Precision, Settings};
+use crate::train::settings::Settings;
 use std::fmt;
 use thisbut_model::RetrievalConfig;
+use thisbut_model::number::NumberFormat;
 
 /// Bytes of a number in 32 bits.
 const F32: usize = 4;
@@ -76,7 +77,7 @@ pub fn memory(
     bank: usize,
 ) -> Result<Memory> {
     let (all, cost) = (settings.batch, super::cost(settings, config, load, fused)?);
-    let half = settings.precision == Precision::Bf16;
+    let half = settings.precision == NumberFormat::Bf16;
     let cast = if half { (parameters.trained + parameters.frozen) * 2 } else { 0 };
     let sets = if pieces(&load) > 1 { 2 } else { 1 };
     let targets = if cost.banked.is_some() { bank } else { all };

@@ -11,7 +11,11 @@ use super::representations::Representations;
 use super::{Encoded, FamilySettings, Objective, ObjectiveSettings};
 use crate::embed;
 use crate::error::{Result, TrainerError};
+<<<<<<< HEAD
 use crate::ranges;
+=======
+use crate::import;
+>>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
 use crate::train::estimate::{Cost, Load};
 use crate::train::groups::{self, Group};
 use crate::train::piece::{BatchFacts, Context, PassNoise, Piece};
@@ -21,6 +25,7 @@ use burn::module::Param;
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::config::TwoPassConfig;
@@ -131,8 +136,13 @@ impl FamilySettings for TwoPassSettings {
         !self.composes()
     }
 
+<<<<<<< HEAD
     fn reads_reverse(&self) -> Option<&'static str> {
         (self.losses == Losses::Ptha && self.p2p > 0.0).then_some("--p2p")
+=======
+    fn weights(&self, config: &RetrievalConfig, folder: &Path) -> Result<Tensors> {
+        import::language_start(config, folder)
+>>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
     }
 }
 
@@ -141,6 +151,8 @@ impl ObjectiveSettings {
     pub fn two_pass(&self) -> Option<&TwoPassSettings> {
         match self {
             Self::TwoPass(settings) => Some(settings),
+            #[allow(unreachable_patterns, reason = "reachable with two families")]
+            _ => None,
         }
     }
 }

@@ -1,13 +1,14 @@
 //! `thisbut generator generate`: modification texts for pairs of images, forward and reverse.
 
 use anyhow::{Result, bail};
-use burn::tensor::{Device, FloatDType};
+use burn::tensor::Device;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use thisbut_generator::produce::{Asked, Job, produce};
 use thisbut_generator::round_trip::{RoundTrip, Rule};
 use thisbut_generator::runtime::{Decoder, Decoding, Strategy};
-use thisbut_generator::{About, Arithmetic, Language, Speaker, Trained};
+use thisbut_generator::{About, Language, PRECISIONS, Speaker, Trained, check_precision};
+use thisbut_model::number::NumberFormat;
 use thisbut_model::text::TextReader;
 use thisbut_trainer::data::json_rows;
 use thisbut_trainer::device::{DeviceKind, choose};
@@ -48,8 +49,8 @@ pub struct Args {
     ///
     /// What the texts are computed in; int8: the language model's maps in 8 bits. That is several times as fast on a CPU, and
     /// its texts differ in places.
-    #[arg(long, value_enum, default_value_t)]
-    precision: Arithmetic,
+    #[arg(long, value_parser = PRECISIONS.parser(), default_value = "f32")]
+    precision: NumberFormat,
     /// Pairs that are answered together.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = ranges::count)]
     batch: usize,
@@ -147,19 +148,16 @@ impl Args {
     pub fn run(self: Box<Self>) -> Result<()> {
         self.decoding().check()?;
         let device = choose(self.device)?;
-        self.precision.check(self.device, &device)?;
+        check_precision(self.precision, self.device, &device)?;
         let features = Features::open(&self.features, None)?;
         let (pairs, images) = self.asked(&features)?;
         let mut trained = Trained::load(&self.generator, &device)?;
-        let precision = match self.precision {
-            Arithmetic::F32 => FloatDType::F32,
-            Arithmetic::Bf16 => FloatDType::BF16,
-            Arithmetic::Int8 => {
-                let changes = |about: &About| trained.changes(about, &self.generator);
-                let language = Language::load_int8(&self.llm, changes, &device)?;
-                return self.generate(&pairs, images, trained, &language, &device);
-            }
-        };
+        if self.precision == NumberFormat::Int8 {
+            let changes = |about: &About| trained.changes(about, &self.generator);
+            let language = Language::load_int8(&self.llm, changes, &device)?;
+            return self.generate(&pairs, images, trained, &language, &device);
+        }
+        let precision = self.precision.float()?;
         let mut language = Language::load(&self.llm, precision, &device)?;
         if let Some(changes) = trained.changes(&language, &self.generator)? {
             language.decoder = changes.merge(language.decoder);

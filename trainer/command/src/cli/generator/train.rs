@@ -6,14 +6,20 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use thisbut_generator::mtst::{MtstConfig, MtstForm};
 use thisbut_generator::train::{Inputs, train};
-use thisbut_generator::{Arithmetic, Language, Setup, start};
+use thisbut_generator::{Language, PRECISIONS, Setup, check_precision, start};
+use thisbut_model::number::NumberFormat;
 use thisbut_model::text::TextReader;
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, derive, described};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::Features;
 use thisbut_trainer::train::event::Event;
+<<<<<<< HEAD
 use thisbut_trainer::train::settings::{Precision, Settings};
 use thisbut_trainer::{fsx, import, ranges};
+=======
+use thisbut_trainer::train::settings::Settings;
+use thisbut_trainer::{fsx, import};
+>>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
 
 /// Other images that each image is paired with under `--titles`.
 const PARTNERS: usize = 8;
@@ -141,8 +147,9 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t, help_heading = BATCHES)]
     device: DeviceKind,
     /// What the passes compute in; int8: the language model's maps in 8 bits, on a CPU in half the time.
-    #[arg(long, alias = "llm-precision", value_enum, default_value_t, help_heading = BATCHES)]
-    precision: Arithmetic,
+    #[arg(long, alias = "llm-precision", value_parser = PRECISIONS.parser(), default_value = "f32")]
+    #[arg(help_heading = BATCHES)]
+    precision: NumberFormat,
     /// Steps between validations.
     #[arg(long, value_name = "N", default_value_t = 100, help_heading = VALIDATION)]
     #[arg(value_parser = ranges::count)]
@@ -171,10 +178,7 @@ impl Args {
             seed: self.seed,
             device: self.device,
             // 8 bits are the language model's alone; all else is computed in f32 beside it.
-            precision: match self.precision {
-                Arithmetic::Bf16 => Precision::Bf16,
-                Arithmetic::F32 | Arithmetic::Int8 => Precision::F32,
-            },
+            precision: if self.precision == NumberFormat::Int8 { NumberFormat::F32 } else { self.precision },
             batch: self.batch,
             sub_batch: self.sub_batch,
             steps: self.steps,
@@ -210,7 +214,7 @@ impl Args {
             ..MtstConfig::new(form)
         };
         let device = choose(self.device)?;
-        self.precision.check(self.device, &device)?;
+        check_precision(self.precision, self.device, &device)?;
         if let Some(instruction) = &self.instruction {
             mtst.instruction.clone_from(instruction);
         }
@@ -243,7 +247,7 @@ impl Args {
         let path = self.features.clone().unwrap_or_else(|| crate::cli::features_path(&self.dataset, &config));
         let features = Features::open(&path, Some(&expected))?;
         let texts = TextReader::new(&config, &fsx::read_text(&self.weights.join("vocab.txt"))?)?;
-        let language = Language::load(&self.llm, settings.precision.float(), &device)?;
+        let language = Language::load(&self.llm, settings.precision.float()?, &device)?;
         let start = match &self.start {
             Some(path) => start::weights(path, &config, &language.config)?,
             None => import::language_start(&config, &self.weights)?,
@@ -252,10 +256,7 @@ impl Args {
             mtst,
             language: language.config.clone(),
             fingerprint: language.fingerprint.clone(),
-            arithmetic: match self.precision {
-                Arithmetic::Int8 => Arithmetic::Int8,
-                Arithmetic::F32 | Arithmetic::Bf16 => Arithmetic::F32,
-            },
+            arithmetic: if self.precision == NumberFormat::Int8 { NumberFormat::Int8 } else { NumberFormat::F32 },
         };
         let inputs = Inputs {
             config: &config,

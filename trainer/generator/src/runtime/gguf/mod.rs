@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
                         }
                     }
                 }
-                Value::List(List { kind, count, bytes: self.all.get(start..self.at).unwrap_or_default() })
+                Value::List(List { kind, count, bytes: &self.all[start..self.at] })
             }
             10 => Value::Whole(self.u64()?.into()),
             11 => Value::Whole(i64::from_le_bytes(self.array()?).into()),
@@ -148,7 +148,11 @@ impl<'a> List<'a> {
     /// The values, one after another.
     fn values(self) -> impl Iterator<Item = Value<'a>> {
         let mut reader = Reader { all: self.bytes, at: 0 };
-        (0..self.count).map_while(move |_| reader.value(self.kind, DEPTH).ok())
+        // Lists inside were followed when the file was opened, from deeper down.
+        (0..self.count).map(move |_| match reader.value(self.kind, 0) {
+            Ok(value) => value,
+            Err(problem) => unreachable!("a list that was read when its file was opened: {problem}"),
+        })
     }
 
     /// How many.
@@ -321,8 +325,8 @@ impl<'a> Gguf<'a> {
     /// [`ModelError::Format`] when it holds a value that is not finite.
     pub fn tensor(&self, name: &str) -> Result<Option<(Vec<usize>, Vec<f32>)>> {
         let Some(entry) = self.tensors.get(name) else { return Ok(None) };
-        let bytes = self.bytes.get(entry.start..entry.start + entry.bytes).unwrap_or_default();
-        let values = entry.kind.values(bytes);
+        // That it lies inside the file was checked when its entry was read.
+        let values = entry.kind.values(&self.bytes[entry.start..entry.start + entry.bytes]);
         if values.iter().any(|v| !v.is_finite()) {
             return Err(self.wrong(format!("tensor {}: it holds a value that is not a finite number", shown(name))));
         }
@@ -331,7 +335,7 @@ impl<'a> Gguf<'a> {
 }
 
 /// A name from a file, fit for a message.
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     let short: String = name.chars().take(80).map(|c| if c.is_control() { '?' } else { c }).collect();
     format!("'{short}'")
 }

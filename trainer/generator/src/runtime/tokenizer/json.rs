@@ -1,9 +1,10 @@
 //! Tokenizers from Hugging Face's `tokenizer.json`: what of it can be served as it stands, the rest is refused.
 
-use super::library::{Added, Cut, Library, Vocabulary, shown};
+use super::library::{Added, Cut, Library, Vocabulary};
 use super::{Bpe, Words, end_of};
+use crate::runtime::gguf::shown;
+use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, de::Error};
 use serde_json::Value;
 use thisbut_model::error::{ModelError, Result};
 use tokenizers::AddedToken;
@@ -85,9 +86,6 @@ fn pairs<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<(String, u32)>, D::Er
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut out = Vec::new();
             while let Some(pair) = map.next_entry()? {
-                if out.len() == u32::MAX as usize {
-                    return Err(A::Error::custom("there are too many tokens"));
-                }
                 out.push(pair);
             }
             Ok(out)

@@ -4,6 +4,7 @@
 //! numbers than their file, and remembers words for ever. So it never sees a file: [`Vocabulary`] is checked first, then built.
 
 use super::sentencepiece::byte;
+use crate::runtime::gguf::shown;
 use std::collections::{HashMap, HashSet};
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::{self, Prepend, Replace};
@@ -252,10 +253,4 @@ impl Library {
 /// What the crate said, in one line.
 fn said(error: tokenizers::Error) -> String {
     shown(&error.to_string())
-}
-
-/// A text from a file, fit for a message.
-pub(super) fn shown(text: &str) -> String {
-    let short: String = text.chars().take(60).map(|c| if c.is_control() { '?' } else { c }).collect();
-    format!("'{short}'")
 }
