@@ -45,8 +45,7 @@ pub fn card(made: &Made) -> String {
         manifest.product_version
     );
     let weights: u64 = manifest.weights.iter().map(|entry| entry.file.bytes).sum();
-    let store =
-        manifest.weights.first().map_or_else(String::new, |entry| format!("{:?}", entry.code_width).to_lowercase());
+    let store = manifest.weights.first().map_or_else(String::new, |entry| entry.code_width.to_string());
     rows(
         &mut out,
         &[
@@ -140,8 +139,9 @@ mod tests {
         let mut header: Header = serde_json::from_str(include_str!("train/checkpoint-header.json")).unwrap();
         header.vocabulary = Some("abc".into());
         let checkpoint = Path::new("runs/final.safetensors");
-        let made =
-            |header: &Header| card(&Made { checkpoint, sha256: "123", header, gallery: Path::new("data"), manifest: &manifest });
+        let made = |header: &Header| {
+            card(&Made { checkpoint, sha256: "123", header, gallery: Path::new("data"), manifest: &manifest })
+        };
         let said = made(&header);
         for part in [
             "# Shop \\| one line\n",

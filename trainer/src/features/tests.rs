@@ -37,7 +37,9 @@ fn an_unfinished_cache_is_gone_on_with_to_the_same_bytes() {
         let mut said = Vec::new();
         let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let mut progress = |done: usize, _| assert!(done < stop, "stopped as a kill would");
-            build(path, &job(images, &config, Store::F16), &encoder, &device, &mut progress, &mut |s| said.push(s))
+            build(path, &job(images, &config, Store::default()), &encoder, &device, &mut progress, &mut |s| {
+                said.push(s)
+            })
         }));
         (stopped.map(Result::unwrap), said.join("\n"))
     };
@@ -96,13 +98,9 @@ fn each_store_gives_the_tokens_back_within_its_precision() {
         let kept = Store::try_from(store).unwrap();
         let mut complaints = Vec::new();
         let mut report = |complaint: String| complaints.push(complaint);
-<<<<<<< HEAD
-        let job = job(&images, &config, store);
+        let job = job(&images, &config, kept);
         let built = build(&path, &job, &encoder, &device, &mut |_, _| {}, &mut report).unwrap();
         assert_eq!(built, Built { images: 11, left_out: 1, found: false });
-=======
-        build(&path, &images, &config, kept, "x".into(), &encoder, &device, &mut |_, _| {}, &mut report).unwrap();
->>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
         assert!(matches!(&complaints[..], [one] if one.contains("nothing.png")), "{complaints:?}");
         let features = Features::open(&path, Some("x")).unwrap();
         assert_eq!((features.store(), features.shape()), (store, (t, c)));

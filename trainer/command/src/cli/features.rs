@@ -58,18 +58,10 @@ impl Args {
         let fingerprint = import::encoder_fingerprint(&config, &self.weights)?;
         let encoder = import::load_image_encoder_in(&config, &self.weights, self.encoder_precision, &device)?;
         let bar = super::progress("images");
-<<<<<<< HEAD
         let job = features::Job {
             images: &files,
             config: &config,
-            store: self.store,
-=======
-        features::build(
-            &out,
-            &files,
-            &config,
-            Store::try_from(self.store)?,
->>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
+            store: Store::try_from(self.store)?,
             fingerprint,
             computing: format!("{:?} {:?}", self.device, self.encoder_precision),
         };

@@ -11,13 +11,9 @@ use thisbut_model::text::TextReader;
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, synthetic};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{Features, ImageTokens, Live};
-<<<<<<< HEAD
 use thisbut_trainer::report::Incomplete;
-use thisbut_trainer::tensor_file::Precision;
-use thisbut_trainer::train::checkpoint::{self, Reader};
-=======
 use thisbut_trainer::tensor_file::FORMATS;
->>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
+use thisbut_trainer::train::checkpoint::{self, Reader};
 use thisbut_trainer::train::choices::Choices;
 use thisbut_trainer::train::defaults;
 use thisbut_trainer::train::event::Event;
@@ -238,13 +234,8 @@ impl Args {
         let features = self.features(&config, settings.device, [&train, &validation])?;
         let texts = TextReader::new(&config, &fsx::read_text(&vocabulary)?)?;
         let mut start = match &self.start {
-<<<<<<< HEAD
             Some(path) => self.starting(path, &config, Some(&texts))?.model()?,
-            None => import::language_start(&config, &self.weights)?,
-=======
-            Some(path) => thisbut_trainer::train::checkpoint::open(path)?.model()?,
             None => objective.family().weights(&config, &self.weights)?,
->>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
         };
         if settings.trains_image_encoder() && !start.keys().any(|name| name.starts_with(IMAGE_ENCODER)) {
             let encoder = import::image_encoder(&config, &self.weights)?;

@@ -149,7 +149,6 @@ fn yesterdays_spellings_are_read() {
     }
 }
 
-<<<<<<< HEAD
 /// Options for which 0 has a meaning: none, all, or the first.
 const ZERO_SAYS: [&str; 19] = [
     "clip",
@@ -220,7 +219,8 @@ fn a_cause_is_told_once() {
     assert_eq!(said, "x: cannot write: the disk is full; check free space");
     let outer = anyhow::anyhow!("inner").context("outer");
     assert_eq!(super::said(&outer), "outer: inner");
-=======
+}
+
 #[test]
 fn each_option_takes_its_own_number_formats() {
     let commands: BTreeMap<String, Command> =
@@ -244,5 +244,4 @@ fn each_option_takes_its_own_number_formats() {
         let found: Vec<&str> = arg.get_default_values().iter().filter_map(|value| value.to_str()).collect();
         assert_eq!(found, default.into_iter().collect::<Vec<_>>(), "{command} --{option}");
     }
->>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
 }

@@ -109,16 +109,14 @@ pub trait FamilySettings {
     /// Whether a row is an image with its own text, rather than a triplet.
     fn reads_captions(&self) -> bool;
 
-<<<<<<< HEAD
     /// The loss that reads the reverse texts, by its option; none where no loss does.
     fn reads_reverse(&self) -> Option<&'static str>;
-=======
+
     /// Base weights in `folder` that a run without a starting checkpoint begins with.
     ///
     /// # Errors
     /// When a file cannot be read or has another shape.
     fn weights(&self, config: &RetrievalConfig, folder: &Path) -> Result<Tensors>;
->>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
 }
 
 /// A family's options and recipe keys: a list of fields that are `None` until they are chosen.

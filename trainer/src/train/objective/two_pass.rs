@@ -11,11 +11,8 @@ use super::representations::Representations;
 use super::{Encoded, FamilySettings, Objective, ObjectiveSettings};
 use crate::embed;
 use crate::error::{Result, TrainerError};
-<<<<<<< HEAD
-use crate::ranges;
-=======
 use crate::import;
->>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
+use crate::ranges;
 use crate::train::estimate::{Cost, Load};
 use crate::train::groups::{self, Group};
 use crate::train::piece::{BatchFacts, Context, PassNoise, Piece};
@@ -136,13 +133,12 @@ impl FamilySettings for TwoPassSettings {
         !self.composes()
     }
 
-<<<<<<< HEAD
     fn reads_reverse(&self) -> Option<&'static str> {
         (self.losses == Losses::Ptha && self.p2p > 0.0).then_some("--p2p")
-=======
+    }
+
     fn weights(&self, config: &RetrievalConfig, folder: &Path) -> Result<Tensors> {
         import::language_start(config, folder)
->>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
     }
 }
 

@@ -13,13 +13,8 @@ use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, derive, describ
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::Features;
 use thisbut_trainer::train::event::Event;
-<<<<<<< HEAD
-use thisbut_trainer::train::settings::{Precision, Settings};
-use thisbut_trainer::{fsx, import, ranges};
-=======
 use thisbut_trainer::train::settings::Settings;
-use thisbut_trainer::{fsx, import};
->>>>>>> 2d18e16c65962026f67f312ec6f18a45084e4dc9
+use thisbut_trainer::{fsx, import, ranges};
 
 /// Other images that each image is paired with under `--titles`.
 const PARTNERS: usize = 8;
