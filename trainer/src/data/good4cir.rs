@@ -112,9 +112,12 @@ mod tests {
         assert_eq!(rows, [(1000, "a bed"), (1001, "no lamp")]);
         assert_eq!(train.gallery.len(), 2);
         let text = complaints.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-        for words in
-            ["line 1, row 1: the caption is empty", "row 2: it has no difference", "no file", "an image is missing"]
-        {
+        for words in [
+            "line 1, row 1: the caption is empty",
+            "row 2: it has no difference",
+            "no file",
+            "the image of target '7/c.jpg' is missing",
+        ] {
             assert!(text.contains(words), "{words} in {text}");
         }
         assert_eq!(load(root.path(), Split::Val, &LoadOptions::default()).unwrap().0.triplets.len(), 3);

@@ -243,7 +243,7 @@ mod tests {
         wanted.config.two_pass_mut().unwrap().qformer.layers = 4;
         let said = refused(&found, &wanted);
         for part in [
-            "--learning-rate is 1e-5 there and 2e-5 here",
+            "--learning-rate is 0.00001 there and 0.00002 here",
             "--sub-batch is 0 there and 4 here",
             "the architecture's method.qformer.layers is 2 there and 4 here",
         ] {
