@@ -7,15 +7,12 @@ use crate::features::Features;
 use crate::fsx;
 use crate::train::checkpoint;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::Manifest;
 
 /// How a feature cache begins.
 const CACHE: &[u8] = b"TBUTFEA";
-/// Largest `bundle.json` that is read.
-const LARGEST: u64 = 64 << 20;
 
 /// Describes `path`: an object whose key `kind` says what it is.
 ///
@@ -39,7 +36,7 @@ pub fn inspect(path: &Path) -> Result<Value> {
         () => return Err(unknown(path, "it is no checkpoint, feature cache or bundle")),
     };
     said["bytes"] = found.len().into();
-    said["sha256"] = hash(path).map_err(failed)?.into();
+    said["sha256"] = fsx::sha256_of(path)?.into();
     Ok(said)
 }
 
@@ -53,12 +50,6 @@ fn start_of(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut begin = Vec::new();
     std::fs::File::open(path)?.take(16).read_to_end(&mut begin)?;
     Ok(begin)
-}
-
-fn hash(path: &Path) -> std::io::Result<String> {
-    let mut hash = Sha256::new();
-    std::io::copy(&mut std::fs::File::open(path)?, &mut hash)?;
-    Ok(fsx::hex(&hash.finalize()))
 }
 
 fn of_folder(path: &Path) -> Result<Value> {
@@ -123,7 +114,7 @@ fn of_checkpoint(path: &Path) -> Result<Value> {
 }
 
 fn of_cache(path: &Path) -> Result<Value> {
-    let cache = Features::open(path, None)?;
+    let cache = Features::open(path)?;
     let (tokens, width) = cache.shape();
     Ok(json!({
         "kind": "a feature cache", "images": cache.len(), "tokens": format!("{tokens} of {width}"),
@@ -132,11 +123,7 @@ fn of_cache(path: &Path) -> Result<Value> {
 }
 
 fn of_bundle(path: &Path) -> Result<Value> {
-    let size = std::fs::metadata(path).map(|found| found.len());
-    if size.is_ok_and(|size| size > LARGEST) {
-        return Err(unknown(path, "it is too large for a bundle's index"));
-    }
-    let manifest = Manifest::parse(&fsx::read(path)?)?;
+    let manifest = Manifest::parse(&fsx::read(path, fsx::SMALL)?)?;
     let config = RetrievalConfig::parse(&manifest.config.to_string(), &path.display().to_string())?;
     let weights: u64 = manifest.weights.iter().map(|entry| entry.file.bytes).sum();
     Ok(json!({

@@ -1,76 +1,111 @@
-//! One writer a folder: a lock that the system takes back when its holder ends, however it ends.
+//! One run at a time: a file that the system locks for as long as a run writes somewhere, and lets go when it ends, however
+//! it ends.
 
 use crate::error::{Result, TrainerError};
+use crate::partial;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// The file that is locked. It stays behind, without a lock.
-pub const NAME: &str = "run.lock";
+/// The name of a training run's lock, in its folder.
+pub const RUN: &str = "run.lock";
 
-/// A folder's lock, for as long as this lives.
+/// A held lock; dropped, it lets go and removes its file.
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "held, never read")] Option<File>);
+pub struct Lock {
+    _file: File,
+    _entry: partial::Entry,
+    path: PathBuf,
+}
 
 impl Lock {
-    /// Takes the lock of `folder`. A file system that knows no locks gets a note instead.
+    /// Takes the lock of the file at `path`, which is made if need be, for a run that writes `what`.
     ///
     /// # Errors
-    /// [`TrainerError::Checkpoint`] when another process has it, with that process's number; and when the file cannot be
-    /// written.
-    pub fn take(folder: &Path, note: &mut dyn FnMut(String)) -> Result<Self> {
-        let path = folder.join(NAME);
-        let failed = |e| TrainerError::io(&path, "write", e, "check free space and the folder's permissions");
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(taken(folder, &mut file)),
-            Err(TryLockError::Error(e)) if e.kind() == ErrorKind::Unsupported => {
-                note(format!("{}: the file system knows no locks; start no second run here", folder.display()));
-                return Ok(Self(None));
+    /// When another run holds it, and when the file cannot be made.
+    pub fn take(path: &Path, what: &Path) -> Result<Self> {
+        let failed = |e| TrainerError::io(path, "lock", e, "check free space and the folder's permissions");
+        loop {
+            let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    let mend = "wait until it has ended, or give another folder";
+                    return Err(TrainerError::settings(
+                        what.display().to_string(),
+                        "another run is writing here",
+                        mend,
+                    ));
+                }
+                Err(TryLockError::Error(e)) => return Err(failed(e)),
             }
-            Err(TryLockError::Error(e)) => return Err(failed(e)),
+            // A run that ended in between took its file away: then this is a lock on a file that nobody else will find.
+            if same(&file, path) {
+                return Ok(Self { _file: file, _entry: partial::Entry::new(path), path: path.to_path_buf() });
+            }
         }
-        file.set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .map_err(failed)?;
-        Ok(Self(Some(file)))
     }
 }
 
-fn taken(folder: &Path, file: &mut File) -> TrainerError {
-    let mut holder = String::new();
-    // Where locks are mandatory the holder's number cannot be read; the message does without.
-    let read = file.take(20).read_to_string(&mut holder);
-    let named = read.ok().and_then(|_| holder.trim().parse::<u32>().ok());
-    let who = named.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
-    TrainerError::checkpoint(
-        folder.display().to_string(),
-        format!("{who} is writing to this folder"),
-        "wait until it ends, or give another --out",
-    )
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Before the system lets go of it; a file that stays is locked again by the next run.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// Whether `path` still names the open file.
+fn same(file: &File, path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let names = |meta: &std::fs::Metadata| (meta.dev(), meta.ino());
+        matches!((file.metadata(), std::fs::metadata(path)), (Ok(held), Ok(named)) if names(&held) == names(&named))
+    }
+    #[cfg(not(unix))]
+    {
+        file.metadata().is_ok() && path.exists()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::*;
 
     #[test]
-    fn one_holder_at_a_time_and_a_file_that_was_left_is_no_lock() {
-        let root = tempfile::tempdir().unwrap();
-        // What a killed process left.
-        std::fs::write(root.path().join(NAME), "4194304000\n").unwrap();
-        let mut notes = Vec::new();
-        let first = Lock::take(root.path(), &mut |note| notes.push(note)).unwrap();
-        let problem = Lock::take(root.path(), &mut |_| ()).unwrap_err().to_string();
-        assert!(problem.contains(&format!("process {}", std::process::id())), "{problem}");
-        assert!(problem.contains("another --out"), "{problem}");
-        drop(first);
-        Lock::take(root.path(), &mut |_| ()).unwrap();
-        assert!(notes.is_empty(), "{notes:?}");
+    fn one_holds_it_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = Lock::take(&path, Path::new("out")).unwrap();
+        let refused = Lock::take(&path, Path::new("out")).unwrap_err().to_string();
+        assert_eq!(refused, "out: another run is writing here; wait until it has ended, or give another folder");
+        drop(held);
+        assert!(!path.exists());
+        // What a killed run leaves is no lock.
+        std::fs::write(&path, "").unwrap();
+        drop(Lock::take(&path, Path::new("out")).unwrap());
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn many_at_once_never_hold_it_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let (inside, times) = (std::sync::atomic::AtomicUsize::new(0), std::sync::atomic::AtomicUsize::new(0));
+        use std::sync::atomic::Ordering::SeqCst;
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        if let Ok(_held) = Lock::take(&path, Path::new("out")) {
+                            assert_eq!(inside.fetch_add(1, SeqCst), 0);
+                            times.fetch_add(1, SeqCst);
+                            std::thread::yield_now();
+                            inside.fetch_sub(1, SeqCst);
+                        }
+                    }
+                });
+            }
+        });
+        assert!(times.load(SeqCst) > 0);
     }
 }

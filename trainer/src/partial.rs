@@ -76,7 +76,15 @@ pub fn sweep(folder: &Path, report: &mut dyn FnMut(String)) {
 
 /// A path in the set of what is open, for as long as this lives.
 #[derive(Debug)]
-struct Entry(PathBuf);
+pub(crate) struct Entry(PathBuf);
+
+impl Entry {
+    /// Notes `path`, which an interrupt then removes.
+    pub(crate) fn new(path: &Path) -> Self {
+        open().insert(path.to_owned());
+        Self(path.to_owned())
+    }
+}
 
 impl Drop for Entry {
     fn drop(&mut self) {
@@ -145,6 +153,52 @@ impl Folder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+}
+
+/// A folder under a name of its caller's, which becomes the finished one; removed with all it holds when dropped before.
+#[derive(Debug)]
+pub struct Staging {
+    path: PathBuf,
+    entry: Entry,
+}
+
+impl Staging {
+    /// Creates the folder `path`. What an earlier run left there is removed first; the second value says whether there was
+    /// anything. Only one run at a time may do this: the caller holds a lock.
+    pub fn new(path: &Path) -> io::Result<(Self, bool)> {
+        let mut open = open();
+        let left = match std::fs::remove_dir_all(path) {
+            Ok(()) => true,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+            Err(e) => return Err(e),
+        };
+        std::fs::create_dir(path)?;
+        open.insert(path.to_owned());
+        Ok((Self { path: path.to_owned(), entry: Entry(path.to_owned()) }, left))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives the whole folder its name in one step, where nothing has it yet or an empty folder.
+    pub fn persist(&self, path: &Path) -> io::Result<()> {
+        let mut open = open();
+        match std::fs::remove_dir(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => std::fs::rename(&self.path, path)?,
+        }
+        open.remove(&self.entry.0);
+        Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Gone already when it was persisted; nobody is left to tell about one that will not go, and the next run sweeps it.
+        let _ = std::fs::remove_dir_all(&self.path);
     }
 }
 

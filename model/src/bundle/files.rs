@@ -38,7 +38,7 @@ impl FileEntry {
     ///
     /// # Errors
     /// [`ModelError::Format`] for another length.
-    fn verify_size(&self, bytes: u64) -> Result<()> {
+    pub fn verify_size(&self, bytes: u64) -> Result<()> {
         if bytes == self.bytes {
             return Ok(());
         }
@@ -51,7 +51,7 @@ impl FileEntry {
     ///
     /// # Errors
     /// [`ModelError::Checksum`] when it is another.
-    fn verify_hash(&self, sha256: &str) -> Result<()> {
+    pub fn verify_hash(&self, sha256: &str) -> Result<()> {
         if sha256 == self.sha256 {
             return Ok(());
         }

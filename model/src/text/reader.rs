@@ -45,7 +45,7 @@ impl TextReader {
     pub fn tokens(&self, text: &str) -> Tokens {
         let end = text.char_indices().nth(MAX_TEXT).map_or(text.len(), |(at, _)| at);
         let (begin, _) = text.split_at(end);
-        self.tokenizer.encode(&self.tokenizer.clean(begin), self.length)
+        self.tokenizer.encode(&self.tokenizer.clean(begin, self.length), self.length)
     }
 
     /// A batch of texts on `device`: cut to its longest text, or L long for a method that reads padding.

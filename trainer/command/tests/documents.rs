@@ -122,6 +122,19 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
+/// A command's arguments. `…` stands for an option's value, or for something left out.
+fn arguments(command: Vec<String>) -> Vec<String> {
+    let mut arguments: Vec<String> = Vec::new();
+    for word in command.into_iter().skip(1).filter(|word| !word.starts_with('$')) {
+        match word.contains('…') {
+            true if arguments.last().is_some_and(|last| last.starts_with("--")) => arguments.push("1".into()),
+            true => {}
+            false => arguments.push(word),
+        }
+    }
+    arguments
+}
+
 /// Arguments of the `thisbut` commands in a document's code blocks, each with its line. `…` stands for what a reader puts
 /// there: an option's value, or something left out.
 fn commands(text: &str) -> Vec<(usize, Vec<String>)> {
@@ -133,14 +146,7 @@ fn commands(text: &str) -> Vec<(usize, Vec<String>)> {
         }
         whole.push_str(line);
         for command in whole.split(" && ").map(words).filter(|words| words.first().is_some_and(|w| w == "thisbut")) {
-            let mut arguments: Vec<String> = Vec::new();
-            for word in command.into_iter().skip(1).filter(|word| !word.starts_with('$')) {
-                match word.contains('…') {
-                    true if arguments.last().is_some_and(|last| last.starts_with("--")) => arguments.push("1".into()),
-                    true => {}
-                    false => arguments.push(word),
-                }
-            }
+            let arguments = arguments(command);
             found.push((at, arguments));
         }
         whole.clear();
@@ -153,9 +159,7 @@ fn mentioned(text: &str) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
     for (at, line) in split(text).0 {
         let spans = line.split('`').skip(1).step_by(2).filter(|span| span.starts_with("thisbut "));
-        found.extend(
-            spans.map(|span| (at, words(span).into_iter().skip(1).filter(|word| !word.contains('…')).collect())),
-        );
+        found.extend(spans.map(|span| (at, arguments(words(span)))));
     }
     found
 }
@@ -176,6 +180,41 @@ fn every_command_line_is_understood() {
     }
     assert!(count > 50, "only {count} command lines were found");
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Every Rust file under `folder`.
+fn sources(folder: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() && !["target", "node_modules", "thumbs"].contains(&name.as_str()) && !name.starts_with('.') {
+            sources(&path, found);
+        } else if name.ends_with(".rs") {
+            found.push(std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_table_of_the_papers_names_tests_that_are_there() {
+    let root = root();
+    let mut code = Vec::new();
+    ["model", "trainer", "tests"].iter().for_each(|folder| sources(&root.join(folder), &mut code));
+    let table = std::fs::read_to_string(root.join("docs/reference/papers.md")).unwrap();
+    let (mut named, mut lacking) = (0, Vec::new());
+    for row in table.lines().filter(|line| line.starts_with("| ")) {
+        let tests = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        for name in tests.split('`').skip(1).step_by(2) {
+            named += 1;
+            let test = format!("#[test]\nfn {name}(");
+            let there = root.join(format!("tests/tests/{name}.rs")).is_file()
+                || code.iter().any(|text| text.replace("\n    ", "\n").contains(&test));
+            if !there {
+                lacking.push(name.to_owned());
+            }
+        }
+    }
+    assert!(named > 40 && lacking.is_empty(), "{named} tests are named, of which there are no {lacking:?}");
 }
 
 #[test]

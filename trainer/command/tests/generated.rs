@@ -257,6 +257,12 @@ fn generated_texts_stand_beside_a_persons() {
     // "but in a" colours of which there are six, "now a" shapes of which there are four.
     assert_eq!(made["unique_words"].as_u64(), Some(2 + 6 + 2 + 4));
     assert!(found["retrieval"].is_null());
+    assert!(text.contains("ROUGE-1 1.000, METEOR (exact match)"), "{text}");
+    let overlap = &found["overlap"];
+    assert_eq!((overlap["texts"].as_u64(), overlap["rouge1"].as_f64()), (Some(192), Some(1.0)));
+    // One chunk of m equal words: 1 − 0.5 · (1 / m)³; "but in red" and "now a circle" have three words each.
+    let exact = 1.0 - 0.5 / 27.0;
+    assert!((overlap["meteor_exact"].as_f64().unwrap() - exact).abs() < 1e-9, "{overlap}");
 
     let text = quality(&same, &["--checkpoint", &checkpoint]);
     for row in

@@ -6,7 +6,7 @@ mod common;
 use common::{run, shapes, thisbut};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use thisbut_trainer::lock::Lock;
+use thisbut_trainer::lock::{self, Lock};
 
 /// The data set of shapes with its features, and a checkpoint of version 0.1 that answers its queries.
 struct World {
@@ -205,9 +205,9 @@ fn a_run_goes_on_only_with_what_it_began_with() {
     let out = world.place("run");
     done(&world.finetune(&out, &["--until", "2"]));
     // Another process holds the folder.
-    let held = Lock::take(Path::new(&out), &mut |_| ()).unwrap();
+    let held = Lock::take(&Path::new(&out).join(lock::RUN), Path::new(&out)).unwrap();
     let said = refused(&world.finetune(&out, &[]));
-    assert!(said.contains(&format!("process {}", std::process::id())) && said.contains("another --out"), "{said}");
+    assert!(said.contains("another run is writing here") && said.contains("another folder"), "{said}");
     drop(held);
 
     let reverse = world.data.join("captions/cap.rc2.train_rev.jsonl");

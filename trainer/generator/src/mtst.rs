@@ -37,6 +37,37 @@ impl MtstForm {
     }
 }
 
+/// How the instruction stands between the images and the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InstructionForm {
+    /// The token that begins a text, where the decoder has one, the instruction, a new line.
+    #[default]
+    Line,
+    /// As LAVIS has it, and InstructBLIP and MTST_PTHA were trained with: the token that ends an answer (LAVIS sets it as the one
+    /// that begins a text, too), the instruction, nothing more.
+    Lavis,
+}
+
+impl InstructionForm {
+    /// Tokens of an answer that are trained on where nothing else is said (published code: 256).
+    pub fn answer_length(self) -> usize {
+        match self {
+            Self::Line => 64,
+            Self::Lavis => 256,
+        }
+    }
+
+    /// The tokens after the images.
+    fn tokens(self, instruction: &str, words: &Bpe) -> Result<Vec<u32>> {
+        let (begin, text) = match self {
+            Self::Line => (words.begin(), format!("{instruction}\n")),
+            Self::Lavis => (Some(words.end()), instruction.to_owned()),
+        };
+        Ok(begin.into_iter().chain(words.encode(&text)?).collect())
+    }
+}
+
 /// How a generator is put together, besides its Q-Former and its decoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,6 +76,9 @@ pub struct MtstConfig {
     pub form: MtstForm,
     /// What both the Q-Former and the decoder are told.
     pub instruction: String,
+    /// How the instruction stands between images and answer; generators trained before there was a choice: on a line.
+    #[serde(default)]
+    pub instruction_form: InstructionForm,
     /// Whether the decoder reads its chat template around images and instruction (paper: no).
     #[serde(default)]
     pub chat: bool,
@@ -64,8 +98,9 @@ impl MtstConfig {
         Self {
             form,
             instruction: form.instruction().to_owned(),
+            instruction_form: InstructionForm::default(),
             chat: false,
-            answer_length: 64,
+            answer_length: InstructionForm::default().answer_length(),
             rank: 0,
             describe: false,
         }
@@ -208,8 +243,7 @@ impl Prompt {
     pub fn new(config: &MtstConfig, words: &Bpe) -> Result<Self> {
         let end = words.end();
         if !config.chat {
-            let mut after: Vec<u32> = words.begin().into_iter().collect();
-            after.extend(words.encode(&format!("{}\n", config.instruction))?);
+            let after = config.instruction_form.tokens(&config.instruction, words)?;
             return Ok(Self { before: Vec::new(), after, end });
         }
         // Where the images go: a character that no instruction has.
@@ -282,6 +316,7 @@ pub fn head_pieces(key: &str) -> Vec<Piece> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::tokenizer::{Kind, Piece, Prefix};
 
     #[test]
     fn a_description_is_not_part_of_the_text() {
@@ -290,5 +325,33 @@ mod tests {
         assert_eq!(plain.text(" but red "), "but red");
         assert_eq!(describing.text("from a sun to a moon\nmake it a moon \n"), "make it a moon");
         assert_eq!(describing.text("from a sun to a moon"), "");
+    }
+
+    #[test]
+    fn the_instruction_stands_as_the_weights_were_trained() {
+        // <unk> <s> </s> and, as SentencePiece's, a piece a character and one a byte.
+        let bytes: Vec<String> = (0..=255).map(|byte| format!("<0x{byte:02X}>")).collect();
+        let piece = |(text, kind)| Piece { text, score: 0.0, kind };
+        let control = [("<unk>", Kind::Unknown), ("<s>", Kind::Control), ("</s>", Kind::Control)];
+        let bytes = bytes.iter().map(|text| (text.as_str(), Kind::Byte));
+        let letters = ["\u{2581}", "H", "o", "w", "?"].map(|text| (text, Kind::Normal));
+        let pieces: Vec<Piece> = control.into_iter().chain(bytes).chain(letters).map(piece).collect();
+        let words = Bpe::from_pieces(&pieces, Prefix::Always).unwrap().with_ends(Some(1), 2).unwrap();
+        let prompt = |instruction_form| {
+            let config =
+                MtstConfig { instruction: "How?".into(), instruction_form, ..MtstConfig::new(MtstForm::Paper) };
+            Prompt::new(&config, &words).unwrap()
+        };
+        let (space, letters) = (259, [260, 261, 262, 263]);
+        let line = prompt(InstructionForm::Line);
+        // A new line is byte 10.
+        assert_eq!(line.after, [&[1, space][..], &letters, &[3 + 10]].concat());
+        // LlamaTokenizer with bos_token set to </s>, as LAVIS does: [2, …], and no new line.
+        let lavis = prompt(InstructionForm::Lavis);
+        assert_eq!(lavis.after, [&[2, space][..], &letters].concat());
+        assert_eq!((line.end, lavis.end), (2, 2));
+        let before = r#"{"form": "paper", "instruction": "How?", "answer_length": 64}"#;
+        let before: MtstConfig = serde_json::from_str(before).unwrap();
+        assert_eq!(before.instruction_form, InstructionForm::Line, "a checkpoint of before there was a choice");
     }
 }

@@ -4,7 +4,9 @@
 //! gap. ROUGE-1 is its F-measure. METEOR is NLTK's with its defaults (α 0.9, β 3, γ 0.5), with equal words as the only
 //! matches: no stemmer, no WordNet. So it is at most what NLTK gives with those.
 
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
+use std::fmt;
 
 /// A text's words.
 pub fn words(text: &str) -> Vec<String> {
@@ -34,8 +36,8 @@ pub fn rouge1(original: &str, generated: &str) -> f64 {
     2.0 * precision * recall / (precision + recall)
 }
 
-/// METEOR with equal words as the only matches.
-pub fn meteor(original: &str, generated: &str) -> f64 {
+/// METEOR by exact match: equal words are the only matches.
+pub fn meteor_exact(original: &str, generated: &str) -> f64 {
     const ALPHA: f64 = 0.9;
     const BETA: f64 = 3.0;
     const GAMMA: f64 = 0.5;
@@ -64,6 +66,38 @@ pub fn meteor(original: &str, generated: &str) -> f64 {
     (1.0 - GAMMA * ((breaks + 1) as f64 / count).powf(BETA)) * mean
 }
 
+/// Means over pairs of an original and a generated text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Overlap {
+    /// Pairs of texts.
+    pub texts: usize,
+    /// Mean ROUGE-1.
+    pub rouge1: f64,
+    /// Mean METEOR by exact match.
+    pub meteor_exact: f64,
+}
+
+impl Overlap {
+    /// Of original and generated texts, one after the other.
+    pub fn of<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut sums = Self::default();
+        for (original, generated) in pairs {
+            sums.texts += 1;
+            sums.rouge1 += rouge1(original, generated);
+            sums.meteor_exact += meteor_exact(original, generated);
+        }
+        let count = sums.texts.max(1) as f64;
+        Self { rouge1: sums.rouge1 / count, meteor_exact: sums.meteor_exact / count, ..sums }
+    }
+}
+
+impl fmt::Display for Overlap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { texts, rouge1, meteor_exact } = self;
+        write!(f, "ROUGE-1 {rouge1:.3}, METEOR (exact match) {meteor_exact:.3}, means over {texts} texts")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,7 +109,20 @@ mod tests {
         assert!(cases.len() > 10);
         for (original, generated, rouge, met) in cases {
             assert!((rouge1(&original, &generated) - rouge).abs() < 1e-9, "{original:?} {generated:?}");
-            assert!((meteor(&original, &generated) - met).abs() < 1e-9, "{original:?} {generated:?}");
+            assert!((meteor_exact(&original, &generated) - met).abs() < 1e-9, "{original:?} {generated:?}");
         }
+    }
+
+    #[test]
+    fn a_whole_file_has_the_mean_of_its_texts() {
+        let text = include_str!("../../../tests/golden/overlap.json");
+        let cases: Vec<(String, String, f64, f64)> = serde_json::from_str(text).unwrap();
+        let found = Overlap::of(cases.iter().map(|(a, b, ..)| (a.as_str(), b.as_str())));
+        let mean =
+            |of: &dyn Fn(&(String, String, f64, f64)) -> f64| cases.iter().map(of).sum::<f64>() / cases.len() as f64;
+        assert_eq!(found.texts, cases.len());
+        assert!((found.rouge1 - mean(&|c| c.2)).abs() < 1e-9 && (found.meteor_exact - mean(&|c| c.3)).abs() < 1e-9);
+        assert!(found.to_string().contains("METEOR (exact match)"));
+        assert_eq!(Overlap::of([]), Overlap::default());
     }
 }

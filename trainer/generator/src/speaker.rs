@@ -74,6 +74,11 @@ impl Trained {
         self.header.check_vocabulary(path, texts.fingerprint())
     }
 
+    /// Tokens of a text that it was trained on.
+    pub fn answer_length(&self) -> usize {
+        self.setup.mtst.answer_length
+    }
+
     /// The changes of the language model that were trained with the generator, which come out of it. `place` is where it was read.
     ///
     /// # Errors

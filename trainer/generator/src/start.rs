@@ -1,6 +1,7 @@
 //! Where a generator's Q-Former and FC_llm start from: a checkpoint of this project, or a published one.
 
-use crate::mtst::{Mtst, MtstForm, head_pieces};
+use crate::Setup;
+use crate::mtst::{InstructionForm, Mtst, MtstForm, head_pieces};
 use crate::runtime::{Llama, LlamaConfig};
 use burn::tensor::Device;
 use std::path::Path;
@@ -35,6 +36,29 @@ pub fn random(head: &Mtst, decoder: &Llama, seed: u64) -> Result<Tensors> {
     let unchanged = tensors.iter_mut().filter(|(name, _)| name.starts_with("adapters.") && name.ends_with(".b"));
     unchanged.for_each(|(_, (_, values))| values.fill(0.0));
     Ok(tensors)
+}
+
+/// Where FC_llm lies in the published checkpoints that have one.
+const PUBLISHED_PROJECTIONS: [&str; 2] = ["llm_proj.", "language_projection."];
+
+/// The form of the instruction that the weights in `path` were trained with: a generator's own of this project; LAVIS's where a
+/// published checkpoint has FC_llm, so InstructBLIP's and MTST_PTHA's; else the default.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn instruction_form(path: &Path) -> Result<InstructionForm> {
+    if path.is_file()
+        && let Ok(ours) = checkpoint::open(path)
+    {
+        let setup = ours.header.generator.as_ref().map(|described| Setup::read(described, path)).transpose()?;
+        return Ok(setup.map(|setup| setup.mtst.instruction_form).unwrap_or_default());
+    }
+    let source = Source::open(&[path.to_path_buf()])?;
+    let of_llm = |key: &String| {
+        let key = key.strip_prefix("module.").unwrap_or(key);
+        PUBLISHED_PROJECTIONS.iter().any(|projection| key.starts_with(projection))
+    };
+    Ok(if source.entries().keys().any(of_llm) { InstructionForm::Lavis } else { InstructionForm::Line })
 }
 
 /// The starting weights in `path`: a checkpoint of `thisbut finetune` or `generator train`, or the files of an InstructBLIP,

@@ -4,7 +4,7 @@ use super::table::{Complaint, ImageEntry, LoadOptions, Split, Table, Triplet, re
 use crate::error::{Result, TrainerError};
 use crate::metrics::Protocol;
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A table in the making.
 pub(super) struct Builder {
@@ -41,6 +41,11 @@ impl Builder {
             return Some(*at);
         }
         if self.absent.contains(name) {
+            return None;
+        }
+        if !inside(file) {
+            self.complain(place, format!("image '{name}': its path leads out of the data set's folder; left out"));
+            self.absent.insert(name.to_owned());
             return None;
         }
         let (path, found) = files.find(file);
@@ -175,6 +180,11 @@ impl Finder {
         }
         (self.bases[0].join(format!("{name}{}", self.endings[0])), false)
     }
+}
+
+/// True for a path that stays in the folder that it is joined to: nobody's rows may name other files of a machine.
+fn inside(file: &str) -> bool {
+    Path::new(file).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
 /// The first of `files` that exists under `root` or one of its `folders`.

@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(splits(root.path()), [Split::Test]);
         let (table, complaints) = load(root.path(), Split::Test, &LoadOptions::default()).unwrap();
         assert_eq!(table.triplets.iter().map(|t| t.id).collect::<Vec<_>>(), [100_001, 200_001, 200_002]);
-        let query = table.query(&table.gallery_positions(), &table.triplets[1], false);
+        let query = table.query(&table.gallery_positions(), &table.triplets[1]);
         let names: Vec<&str> = query.pool.iter().flatten().map(|p| table.images[*p as usize].name.as_str()).collect();
         assert_eq!((names, query.right.len()), (vec!["2", "3", "4"], 1), "the target first, as published");
         let text = complaints.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");

@@ -1,13 +1,14 @@
 //! Generated triplets (MTST's pretraining rows, as `thisbut generator generate` writes them) over the images of a data set.
 
 use super::DataSet;
+use super::extra;
 use super::json_rows;
-use super::table::{Complaint, ImageEntry, LoadOptions, Table, Triplet};
+use super::table::{Complaint, ImageEntry, LoadOptions, Table, Triplet, refuse_complaints};
 use crate::error::{Result, TrainerError};
 use crate::fsx;
 use serde::Deserialize;
-use std::collections::HashMap;
-use std::path::Path;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 /// One triplet in MTST's published field names. Other fields are left alone.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -23,23 +24,50 @@ pub struct Text {
     pub modifier_reversed: Option<String>,
 }
 
-/// Reads the rows of `path`; their images are those of `data`, by name, from every split. Rows that cannot be used are left
-/// out and named in the complaints.
+/// Where the images of generated triplets may come from: a data set, every split of it, and what lies outside it.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The data set.
+    pub data: DataSet,
+    /// Folders and split files of further images; see [`extra::images`].
+    pub more: Vec<PathBuf>,
+}
+
+impl Sources {
+    /// Every image once, the data set's own first where a name occurs twice, and what is wrong with the others' files.
+    ///
+    /// # Errors
+    /// When a split, folder or file cannot be read.
+    pub fn images(&self, options: &LoadOptions) -> Result<(Vec<ImageEntry>, Vec<Complaint>)> {
+        let (mut images, mut complaints) = (Vec::new(), Vec::new());
+        let mut known: HashSet<String> = HashSet::new();
+        let mut add = |found: Vec<ImageEntry>| {
+            images.extend(found.into_iter().filter(|image| known.insert(image.name.clone())));
+        };
+        for split in self.data.splits() {
+            add(self.data.load(split, options)?.0.images);
+        }
+        for source in &self.more {
+            let (found, missing) = extra::images(source, &self.data.root, options)?;
+            add(found);
+            complaints.extend(missing);
+        }
+        Ok((images, complaints))
+    }
+}
+
+/// Reads the rows of `path`; their images are those of `sources`, by name. Rows that cannot be used are left out and named in
+/// the complaints.
 ///
 /// # Errors
-/// When the file or the data set cannot be read, when nothing usable is left, and in strict mode on any complaint.
-pub fn load(path: &Path, data: &DataSet, options: &LoadOptions) -> Result<(Table, Vec<Complaint>)> {
-    let mut images = Vec::new();
-    let mut known: HashMap<String, u32> = HashMap::new();
-    for split in data.splits() {
-        for image in data.load(split, options)?.0.images {
-            known.entry(image.name.clone()).or_insert_with(|| {
-                images.push(image);
-                images.len() as u32 - 1
-            });
-        }
+/// When the file or an image's source cannot be read, when nothing usable is left, and in strict mode on any complaint.
+pub fn load(path: &Path, sources: &Sources, options: &LoadOptions) -> Result<(Table, Vec<Complaint>)> {
+    let (images, mut complaints) = sources.images(options)?;
+    if options.strict {
+        refuse_complaints(&complaints)?;
     }
-    let (mut triplets, mut complaints) = (Vec::new(), Vec::new());
+    let known: HashMap<String, u32> = images.iter().map(|image| image.name.clone()).zip(0..).collect();
+    let mut triplets = Vec::new();
     for (at, row) in json_rows::lines::<Text>(path)? {
         let built = row.and_then(|row| triplet(row, at.row, &known));
         match built {
@@ -54,8 +82,9 @@ pub fn load(path: &Path, data: &DataSet, options: &LoadOptions) -> Result<(Table
         }
     }
     if triplets.is_empty() {
-        let first = complaints.first().map_or_else(|| "the file is empty".to_owned(), ToString::to_string);
-        let mend = "give a file of `thisbut generator generate` and the data set that its pairs are from";
+        let first = complaints.last().map_or_else(|| "the file is empty".to_owned(), ToString::to_string);
+        let mend = "give a file of `thisbut generator generate` and the data set that its pairs are from; images outside it \
+                    are given with --images";
         return Err(TrainerError::data(path.display().to_string(), format!("has no usable row ({first})"), mend));
     }
     Ok((only_used(images, triplets), complaints))
@@ -99,7 +128,7 @@ pub fn reverse_texts(path: &Path, table: &mut Table) -> Result<(usize, Vec<Compl
 }
 
 fn triplet(row: Text, line: u32, known: &HashMap<String, u32>) -> std::result::Result<Triplet, String> {
-    let image = |name: &str| known.get(name).copied().ok_or_else(|| format!("the data set has no image '{name}'"));
+    let image = |name: &str| known.get(name).copied().ok_or_else(|| format!("there is no image '{name}'"));
     let (reference, target) = (image(&row.reference)?, image(&row.target)?);
     if reference == target {
         return Err("the target is the reference itself".into());
@@ -151,9 +180,31 @@ mod tests {
         let text =
             [row("c", "b", "red"), row("a", "gone", "red"), row("a", "a", "red"), row("b", "a", " "), "{".into()];
         std::fs::write(&file, text.concat()).unwrap();
-        let data = DataSet::open(root.path(), None).unwrap();
-        let (table, complaints) = load(&file, &data, &LoadOptions::default()).unwrap();
+        let sources = Sources { data: DataSet::open(root.path(), None).unwrap(), more: Vec::new() };
+        let data = &sources.data;
+        let (table, complaints) = load(&file, &sources, &LoadOptions::default()).unwrap();
         assert_eq!((table.triplets.len(), table.images.len(), complaints.len()), (1, 2, 4));
+        // With the folder that holds it, the second row is used too.
+        let outside = root.path().join("more");
+        std::fs::create_dir_all(outside.join("1")).unwrap();
+        for name in ["1/gone.png", "1/a.png"] {
+            std::fs::write(outside.join(name), b"x").unwrap();
+        }
+        let both = Sources { more: vec![outside.clone()], ..sources.clone() };
+        let (table, complaints) = load(&file, &both, &LoadOptions::default()).unwrap();
+        assert_eq!((table.triplets.len(), complaints.len()), (2, 3));
+        let path = |name: &str| table.images.iter().find(|i| i.name == name).unwrap().path.clone();
+        assert_eq!(path("gone"), outside.join("1/gone.png"));
+        assert_eq!(path("a"), root.path().join("a.png"), "the data set's own comes first");
+        let split = root.path().join("more.json");
+        std::fs::write(&split, r#"{"gone": "./more/1/gone.png", "lost": "./lost.png"}"#).unwrap();
+        let both = Sources { more: vec![split], ..sources.clone() };
+        let (table, complaints) = load(&file, &both, &LoadOptions::default()).unwrap();
+        assert_eq!((table.triplets.len(), complaints.len()), (2, 4));
+        assert!(complaints[0].to_string().contains("'lost'"), "{}", complaints[0]);
+        let strict = LoadOptions { strict: true, ..LoadOptions::default() };
+        assert!(load(&file, &both, &strict).unwrap_err().to_string().contains("'lost'"));
+        let (table, complaints) = load(&file, &sources, &LoadOptions::default()).unwrap();
         let only = &table.triplets[0];
         assert_eq!((only.text.as_str(), only.reverse.as_deref()), ("red", Some("back")));
         assert_eq!(table.images[only.reference as usize].name, "c");
@@ -175,10 +226,10 @@ mod tests {
 
         // A reverse text is nothing that pretraining needs.
         std::fs::write(&file, r#"{"reference": "c", "target": "b", "modifier_generated": "red"}"#).unwrap();
-        let (table, complaints) = load(&file, &data, &LoadOptions::default()).unwrap();
+        let (table, complaints) = load(&file, &sources, &LoadOptions::default()).unwrap();
         assert_eq!((table.triplets[0].reverse.as_deref(), complaints.len()), (None, 0));
 
         std::fs::write(&file, "").unwrap();
-        assert!(load(&file, &data, &LoadOptions::default()).unwrap_err().to_string().contains("empty"));
+        assert!(load(&file, &sources, &LoadOptions::default()).unwrap_err().to_string().contains("empty"));
     }
 }

@@ -20,6 +20,7 @@ use super::table::{Complaint, LoadOptions, Split, Table, Triplet};
 use crate::error::{Result, TrainerError};
 use crate::fsx;
 use crate::metrics::Protocol;
+use crate::sheet::Sheet;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -61,7 +62,7 @@ fn captions_file(root: &Path, split: Split) -> Option<PathBuf> {
     let file = first_file(root, &["", "annotations"], &files)?;
     let csv = file.extension().is_some_and(|e| e == "csv");
     // CIRCO's and good4cir's files may have the same names.
-    let foreign = ["\"difference_captions\"", "\"shared_concept\""].iter().any(|field| super::mentions(&file, field));
+    let foreign = super::mentions(&file, "\"shared_concept\"") || super::good4cir::is_of_this_form(&file);
     (csv || !foreign).then_some(file)
 }
 
@@ -93,7 +94,9 @@ pub fn load(root: &Path, split: Split, options: &LoadOptions) -> Result<(Table, 
     }
     let list = root.join("gallery.txt");
     if list.is_file() {
-        for (number, name) in (1..).zip(fsx::read_text(&list)?.lines()).filter(|(_, name)| !name.trim().is_empty()) {
+        for (number, name) in
+            (1..).zip(fsx::read_text(&list, fsx::TABLE)?.lines()).filter(|(_, name)| !name.trim().is_empty())
+        {
             let place = format!("{}, {}", list.display(), At::line(number));
             out.add_to_gallery(&place, name.trim(), &mut files, name.trim());
         }
@@ -154,51 +157,39 @@ fn triplet(
 /// Rows of a CSV with a header; a row of the wrong length costs itself only.
 fn csv_rows(path: &Path) -> Result<Vec<Row<CaptionRow>>> {
     let place = path.display().to_string();
-    let text = fsx::read_text(path)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let mut table = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
-    let mend = "quote fields that hold commas or line breaks";
-    let headers = table.headers().map_err(|e| TrainerError::data(&place, e.to_string(), mend))?.clone();
-    let column = |names: &[&str]| headers.iter().position(|h| names.iter().any(|name| h.eq_ignore_ascii_case(name)));
+    let sheet = Sheet::read(path)?;
     let required = |names: &[&str]| {
-        column(names).ok_or_else(|| {
-            let first = names[0];
-            let seen = headers.iter().collect::<Vec<_>>().join(", ");
-            let problem = format!("there is no column '{first}' (columns: {seen})");
+        sheet.column(names).ok_or_else(|| {
+            let problem = format!("there is no column '{}' (columns: {})", names[0], sheet.columns());
             TrainerError::data(format!("{place}, line 1"), problem, "begin with the line: reference,target,caption")
         })
     };
     let reference = required(&["reference", "reference_image", "candidate"])?;
     let caption = required(&["caption", "text", "modifier"])?;
-    let target = column(&["target", "target_image", "target_hard"]);
-    let (reverse, id) = (column(&["reverse", "modifier_reversed"]), column(&["id", "pairid"]));
-    let (group, kind) = (column(&["group"]), column(&["kind"]));
-    let mut rows = Vec::new();
-    for record in table.records() {
-        let record = record.map_err(|e| {
-            let line = e.position().map_or(1, csv::Position::line);
-            TrainerError::data(format!("{place}, line {line}"), e.to_string(), mend)
-        })?;
-        let at = At::line(record.position().map_or(0, |p| p.line() as u32));
+    let target = sheet.column(&["target", "target_image", "target_hard"]);
+    let (reverse, id) = (sheet.column(&["reverse", "modifier_reversed"]), sheet.column(&["id", "pairid"]));
+    let (group, kind) = (sheet.column(&["group"]), sheet.column(&["kind"]));
+    let mut rows = Vec::with_capacity(sheet.rows.len());
+    for (line, record) in &sheet.rows {
         let field = |at: usize| record[at].to_owned();
         let optional = |at: Option<usize>| at.map(field).filter(|text| !text.is_empty());
-        let row = if record.len() != headers.len() {
-            Err(format!("has {} fields, the header has {}", record.len(), headers.len()))
-        } else {
-            let number =
-                optional(id).map(|id| id.parse().map_err(|_| format!("id '{id}' is not a number"))).transpose();
-            number.map(|id| CaptionRow {
-                id,
-                reference: field(reference),
-                target: optional(target).map(|list| OneOrMore::More(list.split('|').map(str::to_owned).collect())),
-                caption: Some(field(caption)),
-                reverse: optional(reverse),
-                group: optional(group),
-                kind: optional(kind),
-                ..CaptionRow::default()
-            })
+        let row = match sheet.wrong_length(record) {
+            Some(problem) => Err(problem),
+            None => optional(id)
+                .map(|id| id.parse().map_err(|_| format!("id '{id}' is not a number")))
+                .transpose()
+                .map(|id| CaptionRow {
+                    id,
+                    reference: field(reference),
+                    target: optional(target).map(|list| OneOrMore::More(list.split('|').map(str::to_owned).collect())),
+                    caption: Some(field(caption)),
+                    reverse: optional(reverse),
+                    group: optional(group),
+                    kind: optional(kind),
+                    ..CaptionRow::default()
+                }),
         };
-        rows.push((at, row));
+        rows.push((At::line(*line), row));
     }
     Ok(rows)
 }
@@ -246,6 +237,40 @@ mod tests {
         std::fs::write(root.path().join("train.csv"), "a,b\n1,2\n").unwrap();
         let error = load(root.path(), Split::Train, &LoadOptions::default()).err().unwrap().to_string();
         assert!(error.contains("line 1: there is no column 'reference' (columns: a, b)"), "{error}");
+    }
+
+    #[test]
+    fn tables_of_other_systems() {
+        for (separator, end) in [(",", "\r\n"), (";", "\r\n"), ("\t", "\n"), (";", "\r")] {
+            let rows = "reference,target,caption\nshoes/a.jpg,shoes/b,red\nc.webp,d.jpg\nc.webp,d.jpg,blue\n";
+            let root = data_set("train.csv", &rows.replace(',', separator).replace('\n', end));
+            let (table, complaints) = loaded(root.path(), Split::Train);
+            let lines: Vec<u32> = table.triplets.iter().map(|triplet| triplet.row).collect();
+            assert_eq!(lines, [2, 4], "{separator:?} {end:?}");
+            assert!(complaints.contains("train.csv, line 3: has 2 fields"), "{complaints}");
+        }
+    }
+
+    #[test]
+    fn images_outside_the_folder_are_refused() {
+        let root = data_set("train.csv", "");
+        let outside = tempfile::tempdir().unwrap();
+        let (secret, folder) = (outside.path().join("secret.jpg"), root.path().file_name().unwrap().to_owned());
+        std::fs::write(&secret, b"x").unwrap();
+        let back = format!("../{}/images/d.jpg", folder.display());
+        let rows = [secret.to_str().unwrap(), &back, "../../etc/passwd", "shoes/../../images/d.jpg"];
+        let rows: String = rows.iter().map(|name| format!("shoes/a.jpg,{name},red\n")).collect();
+        let text = format!("reference,target,caption\n{rows}shoes/a.jpg,./d.jpg,fine\n");
+        std::fs::write(root.path().join("train.csv"), text).unwrap();
+        std::fs::write(root.path().join("gallery.txt"), &back).unwrap();
+        for images_required in [true, false] {
+            let options = LoadOptions { images_required, ..LoadOptions::default() };
+            let (table, complaints) = load(root.path(), Split::Train, &options).unwrap();
+            assert_eq!((table.triplets.len(), table.images.len()), (1, 2), "{complaints:?}");
+            let outside =
+                complaints.iter().filter(|c| c.problem.contains("its path leads out of the data set's folder"));
+            assert_eq!(outside.count(), 4, "{complaints:?}");
+        }
     }
 
     #[test]

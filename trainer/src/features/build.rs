@@ -55,7 +55,7 @@ pub fn build(
     let Job { images, config, store, .. } = *job;
     let batches: Vec<String> = images.chunks(BATCH).map(sources).collect();
     let (kind, about) = (job.about(&[])?, job.about(&batches)?);
-    if let Ok(found) = Features::open(path, Some(&job.fingerprint))
+    if let Ok(found) = Features::of_encoder(path, config, &job.fingerprint)
         && found.sources() == Some(&about)
     {
         return Ok(Built { images: found.len(), left_out: found.left_out().len(), found: true });

@@ -8,7 +8,7 @@ mod unfinished;
 
 pub use build::{Built, Job, build};
 pub use live::Live;
-pub use store::{Features, STORES, Store};
+pub use store::{Features, STORES, Store, read_cache};
 
 use crate::error::{Result, TrainerError};
 use crate::fsx;

@@ -19,8 +19,8 @@ pub struct Sample {
     pub generated: String,
     /// ROUGE-1 of both.
     pub rouge1: f64,
-    /// METEOR of both.
-    pub meteor: f64,
+    /// METEOR of both, by exact match alone.
+    pub meteor_exact: f64,
 }
 
 /// The page. `files` gives image files by name; an image without a usable file is shown by its name.
@@ -36,12 +36,12 @@ pub fn samples(title: &str, rows: &[Sample], files: &HashMap<String, PathBuf>) -
     for row in rows {
         let _ = writeln!(
             out,
-            "<article><p class=\"text\">{}</p><p class=\"about\">a person: {} · ROUGE-1 {:.2} · METEOR {:.2}</p>\
+            "<article><p class=\"text\">{}</p><p class=\"about\">a person: {} · ROUGE-1 {:.2} · METEOR (exact match) {:.2}</p>\
              <div class=\"strip\">",
             escape(&row.generated),
             escape(&row.original),
             row.rouge1,
-            row.meteor
+            row.meteor_exact
         );
         figure(&mut out, &pictures, &row.reference, "reference", false);
         figure(&mut out, &pictures, &row.target, "target", true);

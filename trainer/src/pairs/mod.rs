@@ -1,7 +1,9 @@
 //! Pair mining: which two images of a collection a modification text should connect. Each paper's rule, duplicates
 //! removed across rules, the same pairs for the same seed.
 
+pub mod cosines;
 pub mod near;
+pub mod nlvr2;
 pub mod rules;
 pub mod sources;
 

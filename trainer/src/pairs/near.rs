@@ -1,15 +1,22 @@
 //! The rules that look at image features.
 
+use super::cosines::{each_row, nearest};
 use super::rules::SET;
+use crate::error::Result;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 
 /// Neighbours of which FACap draws one.
 pub const NEIGHBOURS: usize = 20;
-/// SynCir: largest distance of a member from a subgroup's first image.
-pub const FARTHEST: f32 = 0.94;
-/// SynCir: smallest distance of a member from the one before it.
-pub const NEAREST: f32 = 0.002;
+/// SynCir: the bound on what a member has to do with a subgroup's first image; see [`Reading`].
+pub const FROM_FIRST: f32 = 0.94;
+/// SynCir: the least step between a subgroup's members, each and the one before it.
+pub const STEP: f32 = 0.002;
+/// Neighbours that a subgroup looks at first; most need no more.
+const LOOKED_AT: usize = 64;
+/// Neighbours that a subgroup looks at in the end, so that thousands of copies of one picture cost no more than that.
+const FARTHEST: usize = 4096;
 
 /// One image with what the rules ask of it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,70 +33,99 @@ pub struct Item {
     pub feature: Vec<f32>,
 }
 
+/// How SynCir's two numbers are read: the paper says "distance", CIRR, which it follows, "similarity".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Reading {
+    /// A member's distance (1 − cosine) from the first image is below 0.94, that from the member before it above 0.002
+    /// (SynCir's paper).
+    #[default]
+    Distance,
+    /// A member's cosine with the first image is below 0.94, and by more than 0.002 below that of the member before it
+    /// (CIRR: no near-duplicates).
+    Similarity,
+}
+
+impl Reading {
+    /// Whether an image of this cosine with the first may be a member at all.
+    fn admits(self, cosine: f32) -> bool {
+        match self {
+            Self::Distance => 1.0 - cosine < FROM_FIRST,
+            Self::Similarity => cosine < FROM_FIRST,
+        }
+    }
+}
+
 fn cosine(a: &Item, b: &Item) -> f32 {
     a.feature.iter().zip(&b.feature).map(|(x, y)| x * y).sum()
 }
 
 /// FACap: for each image one drawn from its [`NEIGHBOURS`] nearest of the same category and source, other views of the
 /// same product left out. Result: indices (reference, target).
-pub fn neighbours(items: &[Item], rng: &mut ChaCha8Rng) -> Vec<(usize, usize)> {
-    let mut pairs = Vec::with_capacity(items.len());
-    for (i, item) in items.iter().enumerate() {
-        let fits = |other: &Item| {
-            let view = !item.product.is_empty() && other.product == item.product;
-            other.category == item.category && other.source == item.source && !view
-        };
-        let mut near: Vec<(f32, usize)> = items
-            .iter()
-            .enumerate()
-            .filter(|(j, other)| *j != i && fits(other))
-            .map(|(j, other)| (cosine(item, other), j))
-            .collect();
-        let falling = |a: &(f32, usize), b: &(f32, usize)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-        if near.len() > NEIGHBOURS {
-            near.select_nth_unstable_by(NEIGHBOURS - 1, falling);
-            near.truncate(NEIGHBOURS);
-        }
-        near.sort_unstable_by(falling);
-        if !near.is_empty() {
-            pairs.push((i, near[rng.random_range(0..near.len())].1));
+///
+/// Cosines are products of matrices on every core: for n images of a category and source, n² · D multiplications, with
+/// 256 MB of them held at a time.
+///
+/// # Errors
+/// When the cosines cannot be read back.
+pub fn neighbours(items: &[Item], rng: &mut ChaCha8Rng) -> Result<Vec<(usize, usize)>> {
+    let mut groups: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    for (at, item) in items.iter().enumerate() {
+        groups.entry((&item.category, &item.source)).or_default().push(at);
+    }
+    let mut near: Vec<Vec<usize>> = vec![Vec::new(); items.len()];
+    for members in groups.values() {
+        let group: Vec<&Item> = members.iter().map(|at| &items[*at]).collect();
+        let features: Vec<&[f32]> = group.iter().map(|item| item.feature.as_slice()).collect();
+        let found = each_row(&features, |own, cosines| {
+            let view = |other: usize| !group[own].product.is_empty() && group[own].product == group[other].product;
+            nearest(cosines, NEIGHBOURS, |other, _| other != own && !view(other))
+        })?;
+        for (at, found) in members.iter().zip(found) {
+            near[*at] = found.into_iter().map(|(_, place)| members[place]).collect();
         }
     }
-    pairs
+    // Drawn in the images' order, whatever the groups.
+    let drawn = near.iter().enumerate().filter(|(_, near)| !near.is_empty());
+    Ok(drawn.map(|(at, near)| (at, near[rng.random_range(0..near.len())])).collect())
 }
 
-/// SynCir's subgroups of six: around each image that is in none yet, its nearest images in order, each nearer than
-/// [`FARTHEST`] to the first and farther than [`NEAREST`] from the one before (distance: 1 − cosine). Groups that do not
-/// fill up are left out.
-pub fn subgroups(items: &[Item]) -> Vec<Vec<usize>> {
-    let mut used = vec![false; items.len()];
-    let mut groups = Vec::new();
-    for first in 0..items.len() {
-        if used[first] {
-            continue;
-        }
-        let mut near: Vec<(f32, usize)> = (0..items.len())
-            .filter(|j| *j != first && !used[*j])
-            .map(|j| (1.0 - cosine(&items[first], &items[j]), j))
-            .filter(|(distance, _)| *distance < FARTHEST)
-            .collect();
-        near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+/// SynCir's subgroups of six, one begun at each image: its nearest images in order, each as `reading` has it. So an image
+/// stands in several; nine pairs each, repeats removed, are about as many as the paper's 680,000 for 82,556 images.
+/// Subgroups that do not fill up from the first 4,096 neighbours are left out.
+///
+/// # Errors
+/// When the cosines cannot be read back.
+pub fn subgroups(items: &[Item], reading: Reading) -> Result<Vec<Vec<usize>>> {
+    let features: Vec<&[f32]> = items.iter().map(|item| item.feature.as_slice()).collect();
+    let found = each_row(&features, |first, cosines| subgroup(items, first, cosines, reading))?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The subgroup of `first`, whose cosines with all images are `cosines`.
+fn subgroup(items: &[Item], first: usize, cosines: &[f32], reading: Reading) -> Option<Vec<usize>> {
+    let mut most = LOOKED_AT;
+    loop {
+        let near = nearest(cosines, most, |other, cosine| other != first && reading.admits(cosine));
         let mut group = vec![first];
-        for (_, j) in near {
+        for (with_first, other) in &near {
             let last = group[group.len() - 1];
-            if 1.0 - cosine(&items[last], &items[j]) > NEAREST {
-                group.push(j);
-                if group.len() == SET {
-                    break;
-                }
+            let step = match reading {
+                Reading::Distance => 1.0 - cosine(&items[last], &items[*other]),
+                Reading::Similarity if last == first => f32::INFINITY,
+                Reading::Similarity => cosines[last] - with_first,
+            };
+            if step > STEP {
+                group.push(*other);
+            }
+            if group.len() == SET {
+                return Some(group);
             }
         }
-        if group.len() == SET {
-            group.iter().for_each(|i| used[*i] = true);
-            groups.push(group);
+        if near.len() < most || most >= FARTHEST {
+            return None;
         }
+        most *= 8;
     }
-    groups
 }
 
 /// The nine pairs of a subgroup of six: each image to the next, and the first to the four beyond (the paper gives the

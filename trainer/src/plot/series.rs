@@ -28,7 +28,7 @@ pub struct Run {
 /// Reads a `metrics.jsonl`. Lines that are not JSON objects become complaints; a file without any figure is an error.
 pub fn read(file: &Path) -> Result<Run> {
     let place = file.display().to_string();
-    let text = fsx::read_text(file)?;
+    let text = fsx::read_text(file, fsx::TABLE)?;
     let mut run = Run::default();
     let mut rows = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {

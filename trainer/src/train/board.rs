@@ -36,7 +36,7 @@ impl Board {
         let mut first = number(1, 0.0);
         bytes_field(&mut first, 3, VERSION);
         let mut content = record(&first);
-        for line in fsx::read_text(&folder.join("metrics.jsonl"))?.lines() {
+        for line in fsx::read_text(&folder.join("metrics.jsonl"), fsx::TABLE)?.lines() {
             let Ok(line) = serde_json::from_str::<Value>(line) else { continue };
             match line["step"].as_u64() {
                 Some(at) if at as usize <= step => content.extend(event(at as usize, &line)),

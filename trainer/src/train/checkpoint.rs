@@ -4,11 +4,10 @@ use super::learner::IMAGE_ENCODER;
 use super::settings::Settings;
 use crate::error::{Result, TrainerError};
 use crate::import::source::Source;
-use crate::partial;
 use crate::tensor_file::{self, Planned};
+use crate::{fsx, partial};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::number::NumberFormat;
@@ -20,6 +19,8 @@ const VERSION: u32 = 2;
 const EARLIEST: u32 = 1;
 /// Longest description that is read.
 const MAX_DESCRIPTION: u64 = 100_000_000;
+/// Longest [`Header`] that is read; one has a few thousand bytes.
+const MAX_HEADER: usize = 1 << 20;
 /// The metadata key that holds [`Header`] as JSON.
 const HEADER: &str = "thisbut-checkpoint";
 
@@ -169,6 +170,9 @@ pub fn open(path: &Path) -> Result<Reader> {
         .as_ref()
         .and_then(|m| m.get(HEADER))
         .ok_or_else(|| broken("it is not a checkpoint of thisbut".into()))?;
+    if json.len() > MAX_HEADER {
+        return Err(broken(format!("its header has {} bytes, more than {MAX_HEADER}", json.len())));
+    }
     let header: Header = serde_json::from_str(json).map_err(|e| broken(format!("its header cannot be read ({e})")))?;
     if !(EARLIEST..=VERSION).contains(&header.version) {
         let problem = format!("it has version {}, this build reads {EARLIEST} to {VERSION}", header.version);
@@ -179,13 +183,8 @@ pub fn open(path: &Path) -> Result<Reader> {
 
 /// The description that a safetensors file starts with; as many bytes of it as there are.
 fn start_of(path: &Path) -> Result<Vec<u8>> {
-    let failed = |e| TrainerError::io(path, "read", e, "check the path and its permissions");
-    let mut file = std::fs::File::open(path).map_err(failed)?;
-    let mut start = Vec::new();
-    file.by_ref().take(8).read_to_end(&mut start).map_err(failed)?;
-    let length = start.as_slice().try_into().map_or(0, u64::from_le_bytes);
-    file.take(length.min(MAX_DESCRIPTION)).read_to_end(&mut start).map_err(failed)?;
-    Ok(start)
+    let length = fsx::start(path, 8)?.as_slice().try_into().map_or(0, u64::from_le_bytes);
+    fsx::start(path, 8 + length.min(MAX_DESCRIPTION))
 }
 
 impl Reader {
@@ -284,8 +283,10 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::metrics::RightTargets;
     use crate::train::objective::ObjectiveSettings;
     use crate::train::objective::two_pass::{Losses, TwoPassSettings};
+    use crate::train::settings::Wordings;
 
     /// As it was written before there were families of methods.
     const BEFORE: &str = include_str!("checkpoint-header.json");
@@ -299,9 +300,19 @@ mod tests {
             t2t: 0.4,
             p2p: 0.5,
             bank: false,
+            bank_references: false,
+            fuse_by_image: false,
+            free_temperature: false,
             keep_false_negatives: false,
         };
         assert_eq!(header.settings.objective, ObjectiveSettings::TwoPass(own));
+        // What came later reads as the run was.
+        let Settings { decay_vectors, wordings, right_targets, .. } = &header.settings;
+        assert_eq!(
+            (*decay_vectors, *wordings, *right_targets),
+            (false, Some(Wordings::Spread), Some(RightTargets::All))
+        );
+        assert_eq!(header.config.two_pass().unwrap().qformer.attention_dropout, 0.0);
         assert_eq!((header.settings.seed, header.settings.batch, header.settings.freeze_words), (1, 16, true));
         assert_eq!((header.step, header.best), (24, Some((37.5, 24))));
         assert_eq!(header.config.two_pass().unwrap().qformer.width, 32);

@@ -4,9 +4,10 @@
 use super::defaults::DEFAULTS;
 use super::groups::Group;
 use super::objective::{ObjectiveSettings, OwnChoices};
-use super::settings::{PRECISIONS, Schedule, Selection, Settings, precision};
+use super::settings::{PRECISIONS, Schedule, Selection, Settings, Wordings, precision};
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
+use crate::metrics::RightTargets;
 use crate::ranges;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -79,6 +80,10 @@ pub struct Choices {
     #[arg(long, value_name = "DECAY", help_heading = SCHEDULE, hide_short_help = true)]
     #[arg(value_parser = ranges::NOT_NEGATIVE.parser::<f64>())]
     pub weight_decay: Option<f64>,
+    /// Let norms, biases and τ decay too, as SPRC's code does.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = SCHEDULE, hide_short_help = true)]
+    pub decay_vectors: Option<bool>,
     /// Largest global gradient norm; 0: any.
     #[arg(long, value_name = "NORM", help_heading = SCHEDULE, hide_short_help = true)]
     #[arg(value_parser = ranges::NOT_NEGATIVE.parser::<f64>())]
@@ -108,6 +113,9 @@ pub struct Choices {
     #[arg(long, value_name = "SHARE", help_heading = BATCHES, hide_short_help = true)]
     #[arg(value_parser = ranges::ADDED.parser::<f64>())]
     pub unchanged: Option<f64>,
+    /// How a pair with several wordings is read (FashionIQ): one drawn an epoch, or each as a row of its own.
+    #[arg(long, value_enum, help_heading = BATCHES, hide_short_help = true)]
+    pub wordings: Option<Wordings>,
     /// Seed of every draw.
     #[arg(long, help_heading = BATCHES)]
     pub seed: Option<u64>,
@@ -133,6 +141,9 @@ pub struct Choices {
     /// Validation queries used on the way; 0: all.
     #[arg(long, value_name = "N", help_heading = VALIDATION, hide_short_help = true)]
     pub validate_queries: Option<usize>,
+    /// Which targets validation counts as right: hard (CIRR's server), or all, soft ones too.
+    #[arg(long, value_name = "WHICH", value_enum, help_heading = VALIDATION, hide_short_help = true)]
+    pub right_targets: Option<RightTargets>,
     /// Which figure chooses the best checkpoint.
     #[arg(long, value_enum, help_heading = VALIDATION, hide_short_help = true)]
     pub selection: Option<Selection>,
@@ -158,7 +169,7 @@ pub(super) use or_each;
 ///
 /// # Errors
 /// When there is no such word, with those that there are.
-pub(super) fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+pub fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(text.into()).map_err(|e| e.to_string())
 }
 
@@ -180,8 +191,8 @@ impl Choices {
         }
         or_each!(self, base,
             preset dropout temperature seed device devices precision batch sub_batch steps epochs learning_rate warmup
-            warmup_epochs schedule schedule_steps schedule_epochs div_factor weight_decay clip group unchanged train_words
-            groups validate_every validate_epochs validate_queries selection checkpoint_every;
+            warmup_epochs schedule schedule_steps schedule_epochs div_factor weight_decay decay_vectors clip group wordings unchanged train_words
+            groups validate_every validate_epochs validate_queries right_targets selection checkpoint_every;
             own: self.own.over(base.own), pretraining: self.pretraining || base.pretraining)
     }
 
@@ -251,13 +262,16 @@ impl Choices {
             betas: (0.9, 0.98),
             epsilon: 1e-7,
             weight_decay: self.weight_decay.unwrap_or(DEFAULTS.weight_decay),
+            decay_vectors: self.decay_vectors.unwrap_or(DEFAULTS.decay_vectors),
             clip: self.clip.unwrap_or(DEFAULTS.clip),
             unchanged: self.unchanged.unwrap_or(DEFAULTS.unchanged),
             group: self.group.unwrap_or(DEFAULTS.group),
+            wordings: self.wordings,
             freeze_words: !self.train_words.unwrap_or(DEFAULTS.train_words),
             validate_every: length(self.validate_every, self.validate_epochs, "--validate-epochs")?
                 .unwrap_or(DEFAULTS.validate_every),
             validate_queries: self.validate_queries.unwrap_or(DEFAULTS.validate_queries),
+            right_targets: self.right_targets,
             selection: self.selection.unwrap_or(DEFAULTS.selection),
             checkpoint_every: self.checkpoint_every.unwrap_or(DEFAULTS.checkpoint_every),
         };

@@ -18,7 +18,7 @@ use crate::embed::{self, Tokenized};
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
 use crate::fsx;
-use crate::lock::Lock;
+use crate::lock::{self, Lock};
 use burn::tensor::Device;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ impl<O: Objective> Replica<'_, O> {
 pub fn finetune(settings: &Settings, inputs: Inputs, tell: &mut dyn FnMut(Event<Validated>)) -> Result<PathBuf> {
     check_plan(settings, inputs.config, inputs.train, inputs.validation)?;
     fsx::create_dir(inputs.run)?;
-    let _lock = Lock::take(inputs.run, &mut |note| tell(Event::Note(note)))?;
+    let _lock = Lock::take(&inputs.run.join(lock::RUN), inputs.run)?;
     settings.objective.apply(inputs.config, Finetuning { settings, inputs, tell })
 }
 
@@ -94,7 +94,6 @@ impl Use for Finetuning<'_> {
 
     fn with<O: Objective>(self, objective: O) -> Result<PathBuf> {
         let Self { settings, mut inputs, tell } = self;
-        let batches = Batches::new(settings, inputs.train)?;
         let devices = peers::devices(settings.device, settings.devices)?;
         for device in &devices {
             check_precision(settings.precision, device)?;
@@ -103,6 +102,8 @@ impl Use for Finetuning<'_> {
         check(settings, &inputs, &objective)?;
         let wanted = header(settings, inputs.config, [inputs.train, inputs.validation], Some(inputs.texts));
         let (mut header, stored) = run::resume(inputs.run, wanted, PartialEq::eq, &mut |note| tell(Event::Note(note)))?;
+        let settings = &settings.continuing(&header.settings);
+        let batches = Batches::new(settings, inputs.train)?;
         let (weights, state) = match stored {
             Some((weights, state)) => (weights, Some(state)),
             None => (objective.start(std::mem::take(&mut inputs.start), settings.seed)?, None),

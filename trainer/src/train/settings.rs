@@ -7,6 +7,7 @@ use super::objective::two_pass::TwoPassSettings;
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use crate::formats::Formats;
+use crate::metrics::RightTargets;
 use crate::ranges;
 use burn::tensor::{DType, Device};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -44,6 +45,8 @@ pub enum Schedule {
     Cosine,
     /// PyTorch's OneCycleLR, which SPRC and MTST_PTHA use.
     OneCycle,
+    /// Linear warm-up, then the same rate to the end (SPN4CIR's second stage, without a warm-up).
+    Constant,
 }
 
 /// By which figure of a validation the best checkpoint is chosen.
@@ -56,6 +59,18 @@ pub enum Selection {
     Own,
     /// The mean of CIRR's seven figures (SPRC's code); elsewhere as `own`.
     Mean,
+}
+
+/// How training reads a pair that has several wordings (FashionIQ).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wordings {
+    /// An epoch reads each pair once, in a wording drawn from the seed (published code). So two wordings of a pair never meet in
+    /// a batch, where each would be the other's negative.
+    #[default]
+    Drawn,
+    /// Each wording is a row of its own, as in runs of version 0.1.
+    Spread,
 }
 
 /// All settings of a fine-tuning run.
@@ -104,6 +119,9 @@ pub struct Settings {
     pub epsilon: f64,
     /// Decoupled weight decay on matrices.
     pub weight_decay: f64,
+    /// Whether vectors decay too: norms, biases and τ (SPRC, MTST_PTHA and SPN4CIR decay every parameter).
+    #[serde(default)]
+    pub decay_vectors: bool,
     /// Largest global gradient norm; 0: any.
     pub clip: f64,
     /// Share of rows whose text changes nothing and whose target is the reference.
@@ -111,17 +129,33 @@ pub struct Settings {
     pub unchanged: f64,
     /// Triplets with similar targets that go into one batch together; 1 shuffles freely.
     pub group: usize,
+    /// How pairs with several wordings are read; `None`: not chosen, so as the run began, else [`Wordings::Drawn`].
+    #[serde(default = "spread")]
+    pub wordings: Option<Wordings>,
     /// Whether the word embeddings stay as they were loaded.
     pub freeze_words: bool,
     /// Steps between validations.
     pub validate_every: usize,
     /// Validation queries used during training; 0: all.
     pub validate_queries: usize,
+    /// Which targets validation counts as right; `None`: not chosen, so as the run began, else as the data set counts.
+    #[serde(default = "all_targets")]
+    pub right_targets: Option<RightTargets>,
     /// Which figure chooses the best checkpoint.
     #[serde(default)]
     pub selection: Selection,
     /// Steps between checkpoints.
     pub checkpoint_every: usize,
+}
+
+/// What a run of version 0.1 did.
+fn spread() -> Option<Wordings> {
+    Some(Wordings::Spread)
+}
+
+/// What a run of version 0.1 did.
+fn all_targets() -> Option<RightTargets> {
+    Some(RightTargets::All)
 }
 
 fn one() -> usize {
@@ -153,15 +187,27 @@ impl Settings {
             betas: (0.9, 0.98),
             epsilon: 1e-7,
             weight_decay: 0.05,
+            decay_vectors: true,
             clip: 1.0,
             unchanged: 0.0,
             precision: NumberFormat::F32,
             group: 1,
+            wordings: None,
             freeze_words: false,
             validate_every: 1,
             validate_queries: 1,
+            right_targets: None,
             selection: Selection::Own,
             checkpoint_every: 1,
+        }
+    }
+
+    /// These settings, with what they leave open as `began`, the settings that the run began with, says.
+    pub fn continuing(&self, began: &Self) -> Self {
+        Self {
+            wordings: self.wordings.or(began.wordings),
+            right_targets: self.right_targets.or(began.right_targets),
+            ..self.clone()
         }
     }
 

@@ -48,8 +48,9 @@ pub type SameGenerator = fn(&Value, &Value) -> bool;
 /// # Errors
 /// [`TrainerError::Checkpoint`] when it was started otherwise, with what differs.
 pub fn same_run(path: &Path, found: &Header, wanted: &Header, same_generator: SameGenerator) -> Result<()> {
+    let settings = wanted.settings.continuing(&found.settings);
     let mut other = Vec::new();
-    differences("", &json(path, &found.settings)?, &json(path, &wanted.settings)?, &mut other);
+    differences("", &json(path, &found.settings)?, &json(path, &settings)?, &mut other);
     let mut other: Vec<String> = other.into_iter().map(|d| d.said(&option_name(&d.name))).collect();
     let mut architecture = Vec::new();
     differences("", &json(path, &found.config)?, &json(path, &wanted.config)?, &mut architecture);

@@ -56,7 +56,7 @@ pub fn dry_run(
         load.rows
     ))?;
     let cache = features.filter(|path| path.exists());
-    match cache.map(|path| Features::open(path, None).map(|cache| (path, cache))).transpose()? {
+    match cache.map(|path| Features::open(path).map(|cache| (path, cache))).transpose()? {
         Some((path, cache)) => super::print(format_args!(
             "feature cache: {}, {:?}, {} of the file system's cache (not in the sum)",
             path.display(),

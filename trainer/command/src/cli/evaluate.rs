@@ -6,17 +6,19 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{Form, Manifest};
+use thisbut_model::config::{ReadOut, SecondPassMask};
 use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
 use thisbut_trainer::bundle_io::{Bundle, MANIFEST};
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, circo};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::error::TrainerError;
 use thisbut_trainer::evaluate::{Answer, Encoded, Scorer, Subject, cached_tokens, evaluate, target_tokens};
-use thisbut_trainer::features::Features;
+use thisbut_trainer::metrics::{Protocol, RightTargets};
 use thisbut_trainer::ranges;
 use thisbut_trainer::report::{About, AboutModel, Incomplete, Report};
 use thisbut_trainer::retriever::Retriever;
 use thisbut_trainer::stored::Stored;
+use thisbut_trainer::train::choices::word;
 use thisbut_trainer::{compress, embed, fsx, submission};
 
 /// Measure a checkpoint or a bundle on a data set's queries
@@ -60,9 +62,25 @@ pub struct Args {
     /// Put each text into this template of {relative_caption} and {shared_concept}, or circo's.
     ///
     /// Put each text into this template of {relative_caption} and {shared_concept}; "circo" stands for "Find a picture that
-    /// also {shared_concept}, but {relative_caption}".
+    /// also {shared_concept}, but {relative_caption}.".
     #[arg(long, value_name = "TEMPLATE", help_heading = QUERIES)]
     prompt: Option<String>,
+    /// Which targets are right answers: hard (CIRR's server), or all, soft ones too [default: as the data set counts].
+    #[arg(long, value_name = "WHICH", value_enum, help_heading = QUERIES)]
+    right_targets: Option<RightTargets>,
+    /// Leave each reference out of its ranking where the data set's own evaluator keeps it (CIRCO, FashionIQ).
+    #[arg(long, help_heading = QUERIES)]
+    without_reference: bool,
+    /// Read queries from a checkpoint in another way than it was trained: cls, mean-prompt-cls or prototype.
+    ///
+    /// Read queries from a checkpoint in another way than it was trained: cls, mean-prompt-cls, or prototype, which is the
+    /// fused tokens' mean without a second pass. MTST_PTHA's code trains with mean-prompt-cls and evaluates with cls.
+    #[arg(long, value_parser = word::<ReadOut>, conflicts_with = "bundle", help_heading = QUERIES, hide_short_help = true)]
+    read_out: Option<ReadOut>,
+    /// What a checkpoint's second pass attends to in another way than it was trained: padding (hides it) or all-ones.
+    #[arg(long, value_name = "MASK", value_parser = word::<SecondPassMask>, conflicts_with = "bundle")]
+    #[arg(help_heading = QUERIES, hide_short_help = true)]
+    second_pass_mask: Option<SecondPassMask>,
     /// Write the files for the data set's test server into this folder (CIRR, CIRCO).
     #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     submission: Option<PathBuf>,
@@ -103,6 +121,8 @@ impl Args {
         if let Some(prompt) = &self.prompt {
             table.prompt(if prompt == "circo" { circo::PROMPT } else { prompt })?;
         }
+        table.right_targets = self.right_targets.unwrap_or(table.right_targets);
+        table.without_reference = self.without_reference;
         self.choose(&mut table)?;
         if let Some(incomplete) = Incomplete::of(&table) {
             super::note(incomplete);
@@ -173,19 +193,42 @@ impl Args {
         }
     }
 
-    fn title(&self, what: &Path) -> String {
+    fn title(&self, what: &Path, table: &Table) -> Result<String> {
         let people = if self.people { ", people only" } else { "" };
         let without =
             if self.without.is_empty() { String::new() } else { format!(", without {}", self.without.join(", ")) };
-        format!("{} on {} {}{people}{without}", what.display(), self.dataset.display(), self.split.name())
+        let mut read = String::new();
+        if let Some(words) = self.counted(table) {
+            read.push_str(&format!(", {words}"));
+        }
+        for (what, chosen) in
+            [("read-out", written(self.read_out)?), ("second-pass mask", written(self.second_pass_mask)?)]
+        {
+            read.extend(chosen.map(|word| format!(", {what} {word}")));
+        }
+        if self.without_reference {
+            read.push_str(", references left out");
+        }
+        let (what, set, split) = (what.display(), self.dataset.display(), self.split.name());
+        Ok(format!("{what} on {set} {split}{people}{without}{read}"))
+    }
+
+    /// What the title says of the targets that count, where a query has several.
+    fn counted(&self, table: &Table) -> Option<&'static str> {
+        let several = table.triplets.iter().any(|triplet| triplet.targets.len() > 1);
+        (several && table.protocol == Protocol::Cirr || self.right_targets.is_some())
+            .then(|| table.right_targets.words())
     }
 
     fn of_checkpoint(&self, path: &Path, table: &Table) -> Result<Evaluated> {
         let device = choose(self.device)?;
         let mut retriever = Retriever::load(path, &self.weights, &device)?;
         self.kept(retriever.config().target_tokens)?;
+        if self.read_out.is_some() || self.second_pass_mask.is_some() {
+            retriever = retriever.reading(self.read_out, self.second_pass_mask)?;
+        }
         let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, retriever.config()));
-        let features = Features::open(&cache, retriever.trained_encoder())?;
+        let features = retriever.features(&cache, &self.weights)?;
         let rows = embed::rows(table, &features)?;
         let tokens = cached_tokens(&features, &rows, &device);
         let bar = super::progress("images");
@@ -250,7 +293,7 @@ impl Args {
         let &RetrievalConfig { projection, ref name, .. } = retrieval.config();
         let model = AboutModel {
             path: root.display().to_string(),
-            sha256: fsx::sha256_hex(&fsx::read(&root.join(MANIFEST))?),
+            sha256: fsx::sha256_of(&root.join(MANIFEST))?,
             preset: name.clone(),
             target_tokens: kept,
             projection,
@@ -262,8 +305,9 @@ impl Args {
     /// Asks `with`, which is `what` and `model`, every query.
     fn score(&self, with: (&Subject, &Scorer), table: &Table, what: &Path, model: AboutModel) -> Result<Evaluated> {
         let bar = super::progress("queries");
-        let (mut report, answers) =
-            evaluate(with.0, table, with.1, &self.title(what), &mut |done, all| super::advance(&bar, done, all))?;
+        let (mut report, answers) = evaluate(with.0, table, with.1, &self.title(what, table)?, &mut |done, all| {
+            super::advance(&bar, done, all)
+        })?;
         bar.finish_and_clear();
         let format = DataSet::open(&self.dataset, self.format)?.format;
         report.about = Some(Box::new(About::new(model, (&self.dataset, format, self.split), table, self.device)));
@@ -285,6 +329,11 @@ fn encoded_gallery(kept: usize, subject: &Subject, table: &Table) -> Result<Gall
     Ok(gallery)
 }
 
+/// A choice as on the command line.
+fn written(choice: Option<impl serde::Serialize>) -> Result<Option<String>> {
+    Ok(choice.map(serde_json::to_value).transpose()?.and_then(|word| word.as_str().map(str::to_owned)))
+}
+
 /// The first `kept` of each image's `n` target tokens, and how many they are.
 fn keep(kept: Option<usize>, targets: Vec<f32>, n: usize, p: usize) -> (Vec<f32>, usize) {
     match kept {
@@ -298,7 +347,7 @@ fn keep(kept: Option<usize>, targets: Vec<f32>, n: usize, p: usize) -> (Vec<f32>
 /// Writes a report into a bundle's manifest, which is replaced whole.
 fn record(root: &Path, name: &str, report: Report) -> Result<()> {
     let path = root.join(MANIFEST);
-    let mut manifest = Manifest::parse(&fsx::read(&path)?)?;
+    let mut manifest = Manifest::parse(&fsx::read(&path, fsx::SMALL)?)?;
     if !manifest.measured.is_object() {
         manifest.measured = serde_json::json!({});
     }

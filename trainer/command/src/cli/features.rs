@@ -4,7 +4,7 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use thisbut_model::number::NumberFormat;
-use thisbut_trainer::data::{DataSet, Format, LoadOptions, Table};
+use thisbut_trainer::data::{DataSet, Format, LoadOptions, Table, extra};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{self, STORES, Store};
 use thisbut_trainer::import;
@@ -21,6 +21,9 @@ pub struct Args {
     /// The data set's layout [default: told from its files].
     #[arg(long, value_enum)]
     format: Option<Format>,
+    /// Further images that are in no split of the data set: a folder, or a split file (JSON: name to path).
+    #[arg(long, value_name = "FOLDER")]
+    images: Vec<PathBuf>,
     /// A preset or a configuration file.
     #[arg(long, default_value = "web-s")]
     preset: String,
@@ -52,6 +55,13 @@ impl Args {
             let (Table { images, .. }, complaints) = data.load(split, &LoadOptions::default())?;
             super::complain(&complaints, 20);
             files.extend(images.into_iter().map(|image| (image.name, image.path)));
+        }
+        for source in &self.images {
+            let (images, complaints) = extra::images(source, &data.root, &LoadOptions::default())?;
+            super::complain(&complaints, 20);
+            for image in images {
+                files.entry(image.name).or_insert(image.path);
+            }
         }
         let files: Vec<(String, PathBuf)> = files.into_iter().collect();
         let device = choose(self.device)?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::number::NumberFormat;
 use thisbut_model::text::TextReader;
-use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, synthetic};
+use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, extended, synthetic};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{Features, ImageTokens, Live};
 use thisbut_trainer::report::Incomplete;
@@ -65,12 +65,24 @@ pub struct Args {
     /// Generated triplets to train on, a file of `thisbut generator generate`, in the place of the data set's training split.
     #[arg(long, value_name = "FILE")]
     triplets: Option<PathBuf>,
+    /// With --triplets: their images that are in no split of the data set.
+    ///
+    /// With --triplets: images that are in no split of the data set, such as NLVR2's beside CIRR. A folder, or a split file
+    /// (JSON: name to path). `thisbut features` takes the same.
+    #[arg(long, value_name = "FOLDER", requires = "triplets", hide_short_help = true)]
+    images: Vec<PathBuf>,
     /// Reverse texts from a generator in the place of the data set's own.
     ///
     /// Reverse texts from a generator in the place of the data set's own: a file of `thisbut generator generate` for the pairs
     /// of `thisbut generator pairs --annotated FOLDER --split train`.
     #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true)]
     reverse: Option<PathBuf>,
+    /// Further triplets beside the data set's own: SPN4CIR's extended captions.
+    ///
+    /// Further triplets beside the data set's own: SPN4CIR's extended captions, cap.rc2.train.extend_*.json (CIRR) or
+    /// cap.extend_*.train.json (FashionIQ). An epoch reads them too.
+    #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true)]
+    extended: Option<PathBuf>,
     /// Train on the first so many triplets only; 0: all.
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
     first: usize,
@@ -121,7 +133,7 @@ impl Args {
         }
         let expected = import::encoder_fingerprint(config, &self.weights)?;
         let path = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, config));
-        Ok(Box::new(Features::open(&path, Some(&expected))?))
+        Ok(Box::new(Features::of_encoder(&path, config, &expected)?))
     }
 
     /// Opens the checkpoint to start from, which must be of a model like this one.
@@ -164,8 +176,10 @@ impl Args {
             bail!("--features {}: a part of the image encoder trains; use --features {ON_THE_FLY}", cache.display());
         }
         // Without the encoder's weights here nobody can say whose cache it is.
-        let expected = import::encoder_fingerprint(config, &self.weights).ok();
-        let features = Features::open(&cache, expected.as_deref())?;
+        let features = match import::encoder_fingerprint(config, &self.weights) {
+            Ok(expected) => Features::of_encoder(&cache, config, &expected)?,
+            Err(_) => Features::open(&cache)?,
+        };
         for table in tables {
             embed::rows(table, &features)?;
         }
@@ -190,10 +204,16 @@ impl Args {
         // A dry run needs no pictures.
         let options = LoadOptions { images_required: !self.dry_run, ..LoadOptions::default() };
         let (mut train, complaints) = match &self.triplets {
-            Some(file) => synthetic::load(file, &data, &options)?,
+            Some(file) => {
+                let sources = synthetic::Sources { data: data.clone(), more: self.images.clone() };
+                synthetic::load(file, &sources, &options)?
+            }
             None => data.load(Split::Train, &options)?,
         };
         super::complain(&complaints, 20);
+        if let Some(file) = &self.extended {
+            super::complain(&extended::add(file, &mut train, &options)?, 20);
+        }
         if self.first > 0 {
             train.triplets.truncate(self.first);
         }
@@ -227,7 +247,7 @@ impl Args {
         check_plan(&settings, &config, &train, &validation)?;
         if self.dry_run {
             let texts = match vocabulary.exists() {
-                true => Some(TextReader::new(&config, &fsx::read_text(&vocabulary)?)?),
+                true => Some(TextReader::new(&config, &fsx::read_text(&vocabulary, fsx::SMALL)?)?),
                 false => None,
             };
             self.check_files(&settings, &config, [&train, &validation], texts.as_ref())?;
@@ -236,7 +256,7 @@ impl Args {
         }
         let Some(out) = self.out.clone() else { bail!("--out is missing; name the run's folder") };
         let features = self.features(&config, settings.device, [&train, &validation])?;
-        let texts = TextReader::new(&config, &fsx::read_text(&vocabulary)?)?;
+        let texts = TextReader::new(&config, &fsx::read_text(&vocabulary, fsx::SMALL)?)?;
         let mut start = match &self.start {
             Some(path) => self.starting(path, &config, Some(&texts))?.model()?,
             None => objective.family().weights(&config, &self.weights)?,

@@ -27,11 +27,14 @@ mod report;
 mod tests;
 
 use anyhow::Result;
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use indicatif::ProgressBar;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::time::{Duration, Instant};
+use thisbut_trainer::terminal;
 use thisbut_trainer::train::estimate::memory::readable;
 
 /// Search by "this, but …": composed image retrieval
@@ -120,7 +123,15 @@ fn command() -> clap::Command {
 impl Cli {
     /// Reads the command line; on a mistake, and for `--help`, it prints and ends the process.
     pub fn read() -> Self {
-        Self::from_arg_matches(&command().get_matches()).unwrap_or_else(|e| e.exit())
+        let args: Vec<OsString> = std::env::args_os().collect();
+        let mut matches = command().get_matches_from(&args);
+        if let Some(name) = generator::recipe::named(&matches) {
+            matches = match generator::recipe::expand(&args, &name) {
+                Ok(args) => command().get_matches_from(args),
+                Err(e) => command().error(ErrorKind::ValueValidation, format!("{e:#}")).exit(),
+            };
+        }
+        Self::from_arg_matches(&matches).unwrap_or_else(|e| e.exit())
     }
 
     /// Runs the chosen command.
@@ -165,7 +176,10 @@ pub fn said(error: &anyhow::Error) -> String {
 pub fn preset(name: &str) -> Result<thisbut_model::RetrievalConfig> {
     let path = std::path::Path::new(name);
     if path.extension().is_some_and(|e| e == "json") {
-        return Ok(thisbut_model::RetrievalConfig::parse(&thisbut_trainer::fsx::read_text(path)?, name)?);
+        return Ok(thisbut_model::RetrievalConfig::parse(
+            &thisbut_trainer::fsx::read_text(path, thisbut_trainer::fsx::SMALL)?,
+            name,
+        )?);
     }
     Ok(thisbut_model::RetrievalConfig::preset(name)?)
 }
@@ -224,10 +238,10 @@ pub fn advance(bar: &indicatif::ProgressBar, done: usize, all: usize) {
     bar.set_position(done.min(all) as u64);
 }
 
-/// Prints an answer on standard output. A reader that went away (`thisbut … | head`) is not an error.
+/// Prints an answer on standard output, with what steers a terminal made visible. A reader that went away (`thisbut … | head`) is not an error.
 pub fn print(text: impl std::fmt::Display) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    match writeln!(out, "{}", terminal::text(&text.to_string())).and_then(|()| out.flush()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }
@@ -235,13 +249,13 @@ pub fn print(text: impl std::fmt::Display) -> Result<()> {
 
 /// Says something on the way, on standard error.
 pub fn note(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", terminal::message(&text.to_string()));
 }
 
 /// Lists complaints on standard error: the first `limit`, then how many more there are.
 pub fn complain<T: std::fmt::Display>(complaints: &[T], limit: usize) {
     for complaint in complaints.iter().take(limit) {
-        note(format_args!("  {complaint}"));
+        note(format_args!("  {}", terminal::line(&complaint.to_string())));
     }
     if complaints.len() > limit {
         note(format_args!("  … and {} more", complaints.len() - limit));

@@ -26,7 +26,7 @@ use thisbut_trainer::embed::{self, read};
 use thisbut_trainer::error::{Result, TrainerError};
 use thisbut_trainer::features::ImageTokens;
 use thisbut_trainer::fsx;
-use thisbut_trainer::lock::Lock;
+use thisbut_trainer::lock::{self, Lock};
 use thisbut_trainer::train::batches::Batches;
 use thisbut_trainer::train::checkpoint::Header;
 use thisbut_trainer::train::event::Event;
@@ -219,7 +219,7 @@ impl Context<'_> {
 pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event<Validated>)) -> Result<PathBuf> {
     settings.check()?;
     fsx::create_dir(inputs.run)?;
-    let _lock = Lock::take(inputs.run, &mut |note| tell(Event::Note(note)))?;
+    let _lock = Lock::take(&inputs.run.join(lock::RUN), inputs.run)?;
     let batches = Batches::new(settings, inputs.train)?;
     let plain = device::choose(settings.device)?;
     let device = plain.clone().autodiff();

@@ -28,15 +28,15 @@ pub struct Validated {
     pub perplexity: f64,
     /// Mean ROUGE-1 of greedy texts.
     pub rouge1: f64,
-    /// Mean METEOR of greedy texts, equal words only.
-    pub meteor: f64,
+    /// Mean METEOR of greedy texts, by exact match alone.
+    pub meteor_exact: f64,
 }
 
 impl Validated {
     /// The metrics file's keys.
     pub(super) fn line(&self) -> serde_json::Map<String, serde_json::Value> {
-        let Self { loss, perplexity, rouge1, meteor } = self;
-        let val = json!({"loss": loss, "perplexity": perplexity, "rouge1": rouge1, "meteor": meteor});
+        let Self { loss, perplexity, rouge1, meteor_exact } = self;
+        let val = json!({"loss": loss, "perplexity": perplexity, "rouge1": rouge1, "meteor_exact": meteor_exact});
         [("val".to_owned(), val)].into_iter().collect()
     }
 }
@@ -110,18 +110,19 @@ pub(super) fn validate(
                 reference: name(triplet.reference),
                 target: name(triplet.targets[0]),
                 rouge1: overlap::rouge1(original, &generated),
-                meteor: overlap::meteor(original, &generated),
+                meteor_exact: overlap::meteor_exact(original, &generated),
                 original: original.to_owned(),
                 generated,
             });
         }
     }
     let mean = |of: fn(&Sample) -> f64| shown.iter().map(of).sum::<f64>() / shown.len().max(1) as f64;
-    let found = Validated { loss, perplexity: loss.exp(), rouge1: mean(|s| s.rouge1), meteor: mean(|s| s.meteor) };
+    let found =
+        Validated { loss, perplexity: loss.exp(), rouge1: mean(|s| s.rouge1), meteor_exact: mean(|s| s.meteor_exact) };
     let files: HashMap<String, PathBuf> = table.images.iter().map(|i| (i.name.clone(), i.path.clone())).collect();
     let title = format!(
-        "Step {step}: perplexity {:.2}, ROUGE-1 {:.3}, METEOR {:.3}",
-        found.perplexity, found.rouge1, found.meteor
+        "Step {step}: perplexity {:.2}, ROUGE-1 {:.3}, METEOR (exact match) {:.3}",
+        found.perplexity, found.rouge1, found.meteor_exact
     );
     fsx::write_atomic(&inputs.run.join("samples.html"), samples(&title, &shown, &files).as_bytes())?;
     Ok(found)

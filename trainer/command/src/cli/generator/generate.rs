@@ -85,9 +85,9 @@ pub struct Args {
     /// Tokens that a text has at least.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = TEXTS)]
     min_tokens: usize,
-    /// Tokens that a text has at most (published code: 256).
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = tokens, help_heading = TEXTS)]
-    max_tokens: usize,
+    /// Tokens that a text has at most (published code: 256) [default: as many as the generator was trained on].
+    #[arg(long, value_name = "N", value_parser = tokens, help_heading = TEXTS)]
+    max_tokens: Option<usize>,
     /// Tokens that a text should have: the end is less likely before, likelier after.
     #[arg(long, value_name = "N", alias = "target-tokens", value_parser = tokens, help_heading = TEXTS)]
     preferred_tokens: Option<usize>,
@@ -129,7 +129,8 @@ fn tokens(text: &str) -> Result<usize, String> {
 }
 
 impl Args {
-    fn decoding(&self) -> Decoding {
+    /// `trained` tokens of a text are what the generator was trained on.
+    fn decoding(&self, trained: usize) -> Decoding {
         let strategy = match self.sampling_temperature {
             Some(temperature) => Strategy::Sample { temperature, top_p: self.top_p, seed: self.seed },
             None if self.beams == 1 => Strategy::Greedy,
@@ -139,17 +140,18 @@ impl Args {
             strategy,
             repetition_penalty: self.repetition_penalty,
             least: self.min_tokens,
-            most: self.max_tokens,
+            most: self.max_tokens.unwrap_or(trained),
             target: self.preferred_tokens,
         }
     }
 
     /// Runs the command.
     pub fn run(self: Box<Self>) -> Result<()> {
-        self.decoding().check()?;
+        // What the options say is checked before anything is loaded.
+        self.decoding(self.min_tokens.max(1)).check()?;
         let device = choose(self.device)?;
         check_precision(self.precision, self.device, &device)?;
-        let features = Features::open(&self.features, None)?;
+        let features = Features::open(&self.features)?;
         let (pairs, images) = self.asked(&features)?;
         let mut trained = Trained::load(&self.generator, &device)?;
         if self.precision == NumberFormat::Int8 {
@@ -173,12 +175,13 @@ impl Args {
         language: &Language<D>,
         device: &Device,
     ) -> Result<()> {
-        let decoding = self.decoding();
-        let texts = TextReader::new(&trained.config, &fsx::read_text(&self.weights.join("vocab.txt"))?)?;
+        let decoding = self.decoding(trained.answer_length());
+        decoding.check()?;
+        let texts = TextReader::new(&trained.config, &fsx::read_text(&self.weights.join("vocab.txt"), fsx::SMALL)?)?;
         trained.check_vocabulary(&self.generator, &texts)?;
         let expected = import::encoder_fingerprint(&trained.config, &self.weights)?;
+        let features = Features::of_encoder(&self.features, &trained.config, &expected)?;
         let speaker = Speaker::new(trained, language, &texts)?;
-        let features = Features::open(&self.features, Some(&expected))?;
         let named: BTreeSet<&str> =
             pairs.iter().flat_map(|asked| [asked.reference.as_str(), asked.target.as_str()]).collect();
         let mut about = serde_json::to_string(&(decoding, self.precision))?;
@@ -186,7 +189,7 @@ impl Args {
             "\n{:?}\n{}\n{}\n{}\n",
             self.device,
             self.part,
-            fsx::sha256_hex(&fsx::read(&self.generator)?),
+            fsx::sha256_of(&self.generator)?,
             features.digest(named.into_iter())?
         ));
         for Asked { reference, target } in pairs {

@@ -5,6 +5,7 @@ pub mod generate;
 mod pages;
 pub mod pairs;
 mod quality;
+pub mod recipe;
 mod train;
 
 use anyhow::Result;

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use thisbut_trainer::data::{DataSet, LoadOptions, Split, Triplet};
 use thisbut_trainer::features::Features;
+use thisbut_trainer::fsx;
 use thisbut_trainer::pairs::Pairs;
-use thisbut_trainer::pairs::near::{Item, neighbours, nine, subgroups};
+use thisbut_trainer::pairs::near::{Item, Reading, neighbours, nine, subgroups};
+use thisbut_trainer::pairs::nlvr2::{self, PUBLISHED_SETS, own_sets, recurring_sets, synsets, unordered};
 use thisbut_trainer::pairs::rules::{all_ordered, capped, generator, sets_of};
 use thisbut_trainer::pairs::sources::{self, Row};
 use thisbut_trainer::ranges;
@@ -51,6 +53,22 @@ pub struct Args {
     /// New sets of six from the images of one category, all ordered pairs of each (MTST): a CSV with image, category.
     #[arg(long, value_name = "CSV", help_heading = RULES)]
     categories: Vec<PathBuf>,
+    /// Images of NLVR2's published files, by --nlvr2-sets (MTST).
+    #[arg(long, value_name = "JSON", help_heading = RULES)]
+    nlvr2: Vec<PathBuf>,
+    /// Which sets of NLVR2's images: its own, or new ones of one synset.
+    ///
+    /// Which sets of NLVR2's images: `own`: those that one search found, up to eight images, all ordered pairs of each;
+    /// `recurring`: --sets new sets of six of one synset, in which images recur and no two meet twice, 15 pairs of each.
+    #[arg(long, value_enum, default_value_t, requires = "nlvr2", help_heading = RULES, hide_short_help = true)]
+    nlvr2_sets: Nlvr2Sets,
+    /// With --nlvr2-sets recurring: how many; the paper's 707,745 pairs are 15 of each of 47,183.
+    #[arg(long, value_name = "N", default_value_t = PUBLISHED_SETS, help_heading = RULES, hide_short_help = true)]
+    #[arg(value_parser = ranges::count)]
+    sets: usize,
+    /// Write where the NLVR2 images of the pairs lie, for --images of `features` and `pretrain`.
+    #[arg(long, value_name = "JSON", requires = "nlvr2", help_heading = RULES, hide_short_help = true)]
+    split_file: Option<PathBuf>,
     /// Images of one group of a CSV (image, category), at most --cap times the group's images.
     #[arg(long, value_name = "CSV", help_heading = RULES)]
     groups: Vec<PathBuf>,
@@ -65,9 +83,23 @@ pub struct Args {
     neighbours: Vec<PathBuf>,
     /// Subgroups of six by feature distance, nine pairs each (SynCir): a CSV with image, category.
     ///
-    /// Subgroups of six by feature distance, nine pairs each (SynCir): a CSV with image, category. Needs --features.
+    /// Subgroups of six by feature distance, one begun at each image, nine pairs each (SynCir): a CSV with image, category.
+    /// Needs --features.
     #[arg(long, value_name = "CSV", requires = "features", help_heading = RULES)]
     subgroups: Vec<PathBuf>,
+    /// How the subgroups' 0.94 and 0.002 are read.
+    #[arg(long, value_enum, default_value_t, requires = "subgroups", help_heading = RULES, hide_short_help = true)]
+    subgroups_by: Reading,
+}
+
+/// Sets of NLVR2's images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Nlvr2Sets {
+    /// Its own.
+    #[default]
+    Own,
+    /// New ones.
+    Recurring,
 }
 
 const RULES: &str = "Rules";
@@ -105,26 +137,14 @@ impl Args {
                 }
             }
         }
+        let places = self.nlvr2(&mut pairs)?;
         for file in &self.groups {
             for (group, images) in by_category(sources::table(file)?) {
                 pairs.add("groups", capped(&images, self.cap, &mut generator(self.seed, &group)));
             }
         }
         if let Some(cache) = &self.features {
-            let features = Features::open(cache, None)?;
-            let named = |items: &[Item], (a, b): (usize, usize)| (items[a].name.clone(), items[b].name.clone());
-            for file in &self.neighbours {
-                let items = sources::items(&sources::table(file)?, &features)?;
-                for pair in neighbours(&items, &mut generator(self.seed, "neighbours")) {
-                    pairs.add("neighbours", [named(&items, pair)]);
-                }
-            }
-            for file in &self.subgroups {
-                let items = sources::items(&sources::table(file)?, &features)?;
-                for group in subgroups(&items) {
-                    pairs.add("subgroups", nine(&group).into_iter().map(|pair| named(&items, pair)));
-                }
-            }
+            self.by_features(&Features::open(cache)?, &mut pairs)?;
         }
         if pairs.counts().is_empty() {
             bail!("no rule was given a file; see `thisbut generator pairs --help`");
@@ -136,12 +156,67 @@ impl Args {
             bail!("{}: no pair is left to write; check the files, and that --limit is at least 2", self.out.display());
         }
         pairs.write(&self.out)?;
+        if let Some(file) = &self.split_file {
+            let used = pairs.pairs().iter().flat_map(|pair| [&pair.reference, &pair.target]);
+            let used: BTreeMap<&String, &String> =
+                used.filter_map(|name| Some((name, &places.get(name)?.path))).collect();
+            fsx::write_atomic(file, &serde_json::to_vec_pretty(&used)?)?;
+        }
         crate::cli::print(format_args!("{:<12} {:>9} {:>9} {:>9}", "rule", "groups", "pairs", "new"))?;
         for (rule, count) in pairs.counts() {
             crate::cli::print(format_args!("{rule:<12} {:>9} {:>9} {:>9}", count.groups, count.named, count.new))?;
         }
         let drawn = if self.limit.is_some() { ", drawn from the new ones" } else { "" };
         crate::cli::print(format_args!("{}: {} pairs{drawn}", self.out.display(), pairs.pairs().len()))
+    }
+}
+
+impl Args {
+    /// The pairs of NLVR2's images; returns these by name.
+    fn nlvr2(&self, pairs: &mut Pairs) -> Result<nlvr2::Images> {
+        let mut images = nlvr2::Images::new();
+        for file in &self.nlvr2 {
+            let (found, complaints) = nlvr2::read(file)?;
+            crate::cli::complain(&complaints, 20);
+            images.extend(found);
+        }
+        match self.nlvr2_sets {
+            _ if self.nlvr2.is_empty() => {}
+            Nlvr2Sets::Own => own_sets(&images).iter().for_each(|set| pairs.add("nlvr2-own", all_ordered(set))),
+            Nlvr2Sets::Recurring => {
+                for set in recurring_sets(&synsets(&images), self.sets, self.seed)? {
+                    pairs.add("nlvr2-recurring", unordered(&set));
+                }
+            }
+        }
+        Ok(images)
+    }
+
+    /// The pairs that hang on features.
+    fn by_features(&self, features: &Features, pairs: &mut Pairs) -> Result<()> {
+        let named = |items: &[Item], (a, b): (usize, usize)| (items[a].name.clone(), items[b].name.clone());
+        for file in &self.neighbours {
+            let items = sources::items(&sources::table(file)?, features)?;
+            for pair in neighbours(&items, &mut generator(self.seed, "neighbours"))? {
+                pairs.add("neighbours", [named(&items, pair)]);
+            }
+        }
+        for file in &self.subgroups {
+            let items = sources::items(&sources::table(file)?, features)?;
+            let groups = subgroups(&items, self.subgroups_by)?;
+            for group in &groups {
+                pairs.add("subgroups", nine(group).into_iter().map(|pair| named(&items, pair)));
+            }
+            let without = items.len() - groups.len();
+            if without > 0 {
+                crate::cli::note(format_args!(
+                    "{}: {without} of {} images begin no subgroup: too few neighbours keep the distances",
+                    file.display(),
+                    items.len()
+                ));
+            }
+        }
+        Ok(())
     }
 }
 

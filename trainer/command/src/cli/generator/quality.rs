@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use std::path::PathBuf;
+use thisbut_generator::overlap::Overlap;
 use thisbut_generator::quality::{TableFour, TableOne, both_texts, table_four, table_one, texts_of};
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table};
 use thisbut_trainer::device::{DeviceKind, choose};
@@ -12,8 +13,8 @@ use thisbut_trainer::retriever::Retriever;
 
 /// Measure generated texts as the paper does
 ///
-/// Different words and lengths (the MTST paper's Table I), beside a person's texts with --dataset; retrieval with the generated
-/// texts in the place of a person's (Table IVc) with --checkpoint.
+/// Different words and lengths (the MTST paper's Table I); with --dataset beside a person's texts, with ROUGE-1 and METEOR
+/// against these; with --checkpoint retrieval with the generated texts in the place of a person's (Table IVc).
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   thisbut generator quality runs/triplets.jsonl --dataset data/fluent \\
@@ -50,6 +51,8 @@ pub struct Args {
 #[derive(serde::Serialize)]
 struct Answer {
     texts: TableOne,
+    /// Of the generated texts with a person's of the same pairs.
+    overlap: Option<Overlap>,
     retrieval: Option<TableFour>,
 }
 
@@ -70,6 +73,10 @@ impl Args {
         let (texts, complaints) = table_one(&self.triplets, beside)?;
         super::complain(&complaints);
         crate::cli::print(&texts)?;
+        let overlap = annotated.as_ref().map(|(_, table)| self.overlap(table)).transpose()?;
+        if let Some(overlap) = overlap.filter(|overlap| overlap.texts > 0) {
+            crate::cli::print(format_args!("With a person's texts of the same pairs: {overlap}"))?;
+        }
         let retrieval = match (&self.checkpoint, annotated) {
             (Some(path), Some((_, table))) => {
                 let found = self.retrieval(path, table)?;
@@ -79,9 +86,19 @@ impl Args {
             _ => None,
         };
         if let Some(path) = &self.figures {
-            fsx::write_atomic(path, serde_json::to_string_pretty(&Answer { texts, retrieval })?.as_bytes())?;
+            fsx::write_atomic(path, serde_json::to_string_pretty(&Answer { texts, overlap, retrieval })?.as_bytes())?;
         }
         Ok(())
+    }
+
+    /// ROUGE-1 and METEOR of every generated text whose pair a person has described, whole file.
+    fn overlap(&self, table: &Table) -> Result<Overlap> {
+        let found = texts_of(&self.triplets, table)?;
+        let pairs = table.triplets.iter().filter_map(|triplet| {
+            let generated = found.get(&(triplet.reference, *triplet.targets.first()?))?;
+            Some((triplet.text.as_str(), generated.as_str()))
+        });
+        Ok(Overlap::of(pairs))
     }
 
     fn retrieval(&self, checkpoint: &std::path::Path, table: Table) -> Result<TableFour> {

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use thisbut_generator::mtst::{MtstConfig, MtstForm};
+use thisbut_generator::mtst::{InstructionForm, MtstConfig, MtstForm};
 use thisbut_generator::train::{Inputs, train};
 use thisbut_generator::{Language, PRECISIONS, Setup, check_precision, start};
 use thisbut_model::number::NumberFormat;
@@ -13,7 +13,7 @@ use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, derive, describ
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::Features;
 use thisbut_trainer::train::event::Event;
-use thisbut_trainer::train::settings::Settings;
+use thisbut_trainer::train::settings::{Settings, Wordings};
 use thisbut_trainer::{fsx, import, ranges};
 
 /// Other images that each image is paired with under `--titles`.
@@ -29,6 +29,15 @@ enum Composed {
     Paper,
     /// The instruction with both images' own tokens (published code).
     Code,
+}
+
+/// How the instruction stands between images and answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Instructed {
+    /// The token that begins a text, the instruction, a new line.
+    Line,
+    /// As LAVIS has it: the token that ends an answer, the instruction, nothing more.
+    Lavis,
 }
 
 /// Train the generator on annotated triplets
@@ -47,6 +56,9 @@ pub struct Args {
     /// The run's folder: checkpoints, metrics, samples.html.
     #[arg(long)]
     out: PathBuf,
+    /// A recipe's name (mtst), or a recipe file: options that stand before those given here.
+    #[arg(long)]
+    recipe: Option<String>,
     /// The cache of `thisbut features` [default: PRESET.features in the data set's folder].
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     features: Option<PathBuf>,
@@ -83,16 +95,22 @@ pub struct Args {
     /// What the model is asked [default: the form's own].
     #[arg(long, value_name = "TEXT", help_heading = MODEL, hide_short_help = true)]
     instruction: Option<String>,
+    /// How the instruction stands before the answer [default: as --start's weights were trained].
+    ///
+    /// How the instruction stands before the answer. [default: as the weights of --start were trained: `lavis` for
+    /// InstructBLIP's and MTST_PTHA's, a generator's own for one of this project, else `line`]
+    #[arg(long, value_name = "FORM", value_enum, help_heading = MODEL, hide_short_help = true)]
+    instruction_form: Option<Instructed>,
     /// Put images and instruction into the language model's chat template.
     #[arg(long, help_heading = MODEL, hide_short_help = true)]
     chat: bool,
     /// Train low-rank changes of the language model's maps too, of this rank (LoRA); 0: none, as the paper.
     #[arg(long, value_name = "RANK", alias = "rank", default_value_t = 0, help_heading = MODEL)]
     lora_rank: usize,
-    /// Tokens of a text that are trained on.
-    #[arg(long, value_name = "N", default_value_t = 64, help_heading = MODEL, hide_short_help = true)]
+    /// Tokens of a text that are trained on [default: 64; with --instruction-form lavis 256].
+    #[arg(long, value_name = "N", help_heading = MODEL, hide_short_help = true)]
     #[arg(value_parser = ranges::count)]
-    answer_length: usize,
+    answer_length: Option<usize>,
     /// Let every answer first say what both images show.
     ///
     /// Let every answer first say what both images show, on a line of its own, as --titles does: what to change is then told
@@ -103,9 +121,10 @@ pub struct Args {
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, requires = "describe", value_parser = ranges::TITLES.parser::<f64>())]
     #[arg(help_heading = MODEL, hide_short_help = true)]
     title_share: f64,
-    /// Train the Q-Former's word embeddings too.
-    #[arg(long, help_heading = MODEL, hide_short_help = true)]
-    train_words: bool,
+    /// Train the Q-Former's word embeddings too [default: with --instruction-form lavis, as its code].
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = MODEL, hide_short_help = true)]
+    train_words: Option<bool>,
     /// Steps in all.
     #[arg(long, value_name = "N", default_value_t = 1000, help_heading = SCHEDULE)]
     #[arg(value_parser = ranges::count)]
@@ -168,7 +187,17 @@ const BATCHES: &str = "Batches and device";
 const VALIDATION: &str = "Validation and checkpoints";
 
 impl Args {
-    fn settings(&self) -> Settings {
+    /// The form of the instruction: the option's, or that of the weights to start from.
+    fn form(&self) -> Result<InstructionForm> {
+        Ok(match (self.instruction_form, &self.start) {
+            (Some(Instructed::Line), _) => InstructionForm::Line,
+            (Some(Instructed::Lavis), _) => InstructionForm::Lavis,
+            (None, Some(path)) => start::instruction_form(path)?,
+            (None, None) => InstructionForm::default(),
+        })
+    }
+
+    fn settings(&self, form: InstructionForm) -> Settings {
         Settings {
             seed: self.seed,
             device: self.device,
@@ -180,8 +209,12 @@ impl Args {
             learning_rate: self.learning_rate,
             warmup: self.warmup.unwrap_or(WARMUP),
             weight_decay: self.weight_decay,
+            decay_vectors: false,
+            // Rows of one pair are no negatives of each other here.
+            wordings: Some(Wordings::Spread),
             clip: self.clip,
-            freeze_words: !self.train_words,
+            // Published: all but image encoder and language model trains.
+            freeze_words: !self.train_words.unwrap_or(form == InstructionForm::Lavis),
             validate_every: self.validate_every,
             validate_queries: self.validate_queries,
             checkpoint_every: self.checkpoint_every,
@@ -192,7 +225,8 @@ impl Args {
     /// Runs the command.
     pub fn run(self: Box<Self>) -> Result<()> {
         let config = crate::cli::preset(&self.preset)?;
-        let settings = self.settings();
+        let instruction_form = self.form()?;
+        let settings = self.settings(instruction_form);
         settings.check()?;
         if let Some(warmup) = self.warmup.filter(|warmup| *warmup > self.steps) {
             bail!("--warmup: {warmup} steps are more than the run's {}; give 0 to as many", self.steps);
@@ -202,8 +236,9 @@ impl Args {
             Composed::Code => MtstForm::Code,
         };
         let mut mtst = MtstConfig {
+            instruction_form,
             chat: self.chat,
-            answer_length: self.answer_length,
+            answer_length: self.answer_length.unwrap_or(instruction_form.answer_length()),
             rank: self.lora_rank,
             describe: self.describe,
             ..MtstConfig::new(form)
@@ -240,8 +275,8 @@ impl Args {
         }
         let expected = import::encoder_fingerprint(&config, &self.weights)?;
         let path = self.features.clone().unwrap_or_else(|| crate::cli::features_path(&self.dataset, &config));
-        let features = Features::open(&path, Some(&expected))?;
-        let texts = TextReader::new(&config, &fsx::read_text(&self.weights.join("vocab.txt"))?)?;
+        let features = Features::of_encoder(&path, &config, &expected)?;
+        let texts = TextReader::new(&config, &fsx::read_text(&self.weights.join("vocab.txt"), fsx::SMALL)?)?;
         let language = Language::load(&self.llm, settings.precision.float()?, &device)?;
         let start = match &self.start {
             Some(path) => start::weights(path, &config, &language.config)?,
@@ -277,8 +312,8 @@ impl Args {
             }
             Event::Validation { step, found } => bar.suspend(|| {
                 crate::cli::note(format_args!(
-                    "step {step}: loss {:.3} a token, perplexity {:.2}, ROUGE-1 {:.3}, METEOR {:.3}",
-                    found.loss, found.perplexity, found.rouge1, found.meteor
+                    "step {step}: loss {:.3} a token, perplexity {:.2}, ROUGE-1 {:.3}, METEOR (exact match) {:.3}",
+                    found.loss, found.perplexity, found.rouge1, found.meteor_exact
                 ));
             }),
             Event::Note(note) => bar.suspend(|| crate::cli::note(note)),
