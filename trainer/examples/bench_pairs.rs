@@ -2,7 +2,8 @@
 
 use rand::Rng;
 use std::time::Instant;
-use thisbut_trainer::pairs::near::{Item, Reading, neighbours, subgroups};
+use thisbut_trainer::pairs::Pairs;
+use thisbut_trainer::pairs::near::{Item, Reading, neighbours, nine, subgroups};
 use thisbut_trainer::pairs::rules::generator;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -21,11 +22,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pairs = neighbours(&items, &mut rng)?.len();
     let near = start.elapsed().as_secs_f64();
     let start = Instant::now();
-    let groups = subgroups(&items, Reading::Distance)?.len();
+    let groups = subgroups(&items, Reading::Distance)?;
     let six = start.elapsed().as_secs_f64();
+    let mut nines = Pairs::new();
+    let name = |at: usize| items[at].name.clone();
+    groups.iter().for_each(|group| nines.add("nine", nine(group).into_iter().map(|(a, b)| (name(a), name(b)))));
+    let each = nines.pairs().len() as f64 / count.max(1) as f64;
     let threads = std::thread::available_parallelism()?;
-    println!(
-        "{count} vectors of {width}, {threads} threads: neighbours {near:.1} s ({pairs} pairs), subgroups {six:.1} s ({groups})"
-    );
+    println!("{count} vectors of {width}, {threads} threads");
+    println!("neighbours {near:.1} s, {pairs} pairs");
+    println!("subgroups {six:.1} s, {}, {each:.2} pairs an image without repeats", groups.len());
     Ok(())
 }

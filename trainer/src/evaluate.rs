@@ -194,7 +194,9 @@ pub fn evaluate(
         }
         progress((done + 1) * BATCH, table.triplets.len());
     }
-    Ok((comparison.report(title), answers))
+    let mut report = comparison.report(title);
+    report.mark_incomplete(table);
+    Ok((report, answers))
 }
 
 /// The query rows of a batch, made as the engine makes them.

@@ -6,6 +6,9 @@ use crate::partial;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
+/// The name of a training run's lock, in its folder.
+pub const RUN: &str = "run.lock";
+
 /// A held lock; dropped, it lets go and removes its file.
 #[derive(Debug)]
 pub struct Lock {

@@ -3,7 +3,7 @@
 use crate::error::{Result, TrainerError};
 use crate::evaluate::Subject;
 use crate::features::Features;
-use crate::train::checkpoint;
+use crate::train::checkpoint::{self, Header};
 use crate::{compress, fsx, import};
 use burn::tensor::{Device, Tensor};
 use std::path::{Path, PathBuf};
@@ -17,6 +17,8 @@ pub struct Retriever {
     pub retrieval: Retrieval,
     /// SHA-256 of the checkpoint.
     pub fingerprint: String,
+    /// What the checkpoint says of itself.
+    pub header: Header,
     vocabulary: String,
     trained_encoder: Option<String>,
     path: PathBuf,
@@ -36,11 +38,19 @@ impl Retriever {
         }
         let config = reader.header.config.clone();
         let vocabulary = fsx::read_text(&weights_dir.join("vocab.txt"), fsx::SMALL)?;
+        reader.header.check_vocabulary(path, &fsx::sha256_hex(vocabulary.as_bytes()))?;
         let encoder = reader.image_encoder()?;
         let trained_encoder = if encoder.is_empty() { None } else { Some(import::fingerprint_of(&config, &encoder)?) };
         let retrieval = answering(config, &mut reader.model()?, &vocabulary, device)?;
         let fingerprint = fsx::sha256_of(path)?;
-        Ok(Self { retrieval, fingerprint, vocabulary, trained_encoder, path: path.to_path_buf() })
+        Ok(Self {
+            retrieval,
+            fingerprint,
+            header: reader.header,
+            vocabulary,
+            trained_encoder,
+            path: path.to_path_buf(),
+        })
     }
 
     /// Its architecture.

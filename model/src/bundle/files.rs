@@ -34,7 +34,7 @@ impl FileEntry {
         self.verify_hash(&sha256_hex(content))
     }
 
-    /// The part of [`FileEntry::verify`] that needs no hash.
+    /// The part of [`FileEntry::verify`] that needs no content.
     ///
     /// # Errors
     /// [`ModelError::Format`] for another length.
@@ -47,7 +47,7 @@ impl FileEntry {
         Err(ModelError::Format { place: self.path.clone(), problem, mend: MEND.into() })
     }
 
-    /// The part of [`FileEntry::verify`] after the hash, lower-case hex.
+    /// The part of [`FileEntry::verify`] after the hash, lower-case hex: of a file that is hashed piece by piece.
     ///
     /// # Errors
     /// [`ModelError::Checksum`] when it is another.

@@ -105,7 +105,7 @@ fn read<D>(
     // Gigabytes of something else are not read.
     if fsx::start(path, 4)? != b"GGUF" {
         let mend = "give a .gguf file, or the folder of a Hugging Face model";
-        return Err(TrainerError::checkpoint(path.display().to_string(), "it is no GGUF file", mend));
+        return Err(TrainerError::checkpoint(path.display().to_string(), "it is not a GGUF file", mend));
     }
     let bytes = fsx::read(path, fsx::ANY)?;
     let file = Gguf::parse(&bytes, &path.display().to_string())?;

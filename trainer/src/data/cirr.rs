@@ -186,13 +186,14 @@ impl Loader {
             }
         }
         self.out.check_text(place, &row.caption)?;
-        let mut subset = Vec::new();
+        let (mut subset, mut lost) = (Vec::new(), None);
         for name in row.img_set.iter().flat_map(|set| &set.members) {
             match self.out.image("subset member", name) {
                 Ok(image) => subset.push(image),
-                Err(problem) => self.out.complain(place, format!("{problem}; the subset goes without it")),
+                Err(problem) => lost = lost.or(Some(problem)),
             }
         }
+        let subset = self.out.subset(place, subset, lost);
         Ok(Triplet {
             id: row.pairid,
             reference,

@@ -64,10 +64,24 @@ pub struct Table {
     pub pools: Vec<Vec<u32>>,
     /// How the data set ranks and counts.
     pub protocol: Protocol,
+    /// What was left out for want of image files.
+    pub missing: Missing,
     /// Which targets the data set's evaluator counts as right.
     pub right_targets: RightTargets,
     /// Whether references are left out of the ranking although the protocol keeps them.
     pub without_reference: bool,
+}
+
+/// What a split lost because image files are missing. Figures over what is left are not those of the whole split: a smaller
+/// gallery is an easier one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Missing {
+    /// Images without a file.
+    pub images: usize,
+    /// Queries that need one of them.
+    pub queries: usize,
+    /// Queries that stay without their subset, as it lost a member.
+    pub subsets: usize,
 }
 
 /// Which part of a data set.

@@ -14,7 +14,7 @@
 //! for the way back; fine-tuning rows are CIRR's with `modifier_generated` for the way back. The gallery is every image
 //! that a row of the split names, and the images that `gallery.txt` in the root lists, one a line.
 
-use super::builder::{Builder, Finder, first_file, lacks};
+use super::builder::{Builder, Finder, first_file, lacks, without_file};
 use super::json_rows::{self, At, Row};
 use super::table::{Complaint, LoadOptions, Split, Table, Triplet};
 use crate::error::{Result, TrainerError};
@@ -122,8 +122,7 @@ fn triplet(
     };
     out.check_text(place, &text)?;
     let mut add = |out: &mut Builder, role: &str, name: &str| {
-        let missing = || format!("the image of {role} '{name}' is missing");
-        out.add_to_gallery(place, name, files, name).ok_or_else(missing)
+        out.add_to_gallery(place, name, files, name).ok_or_else(|| without_file(role, name))
     };
     let reference = add(out, "reference", row.reference.trim())?;
     let names = match row.target {
@@ -142,10 +141,14 @@ fn triplet(
     if targets.is_empty() && split != Split::Test {
         return Err("target is missing".into());
     }
-    let mut subset = Vec::new();
+    let (mut subset, mut lost) = (Vec::new(), None);
     for name in row.subset.iter().chain(row.img_set.iter().flat_map(|set| &set.members)) {
-        subset.push(add(out, "subset member", name)?);
+        match add(out, "subset member", name) {
+            Ok(image) => subset.push(image),
+            Err(problem) => lost = lost.or(Some(problem)),
+        }
     }
+    let subset = out.subset(place, subset, lost);
     let reverse = reverse.filter(|text| !text.trim().is_empty());
     let (group, kind) = (row.group, row.kind);
     Ok(Triplet { id, reference, targets, text, reverse, subset, group, kind, row: at.row, ..Triplet::default() })

@@ -4,8 +4,9 @@
 mod build;
 mod live;
 mod store;
+mod unfinished;
 
-pub use build::build;
+pub use build::{Built, Job, build};
 pub use live::Live;
 pub use store::{Features, STORES, Store, read_cache};
 

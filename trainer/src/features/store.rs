@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::number::NumberFormat;
@@ -130,6 +130,12 @@ pub(super) struct Header {
     #[serde(default)]
     pub store: Store,
     pub names: Vec<String>,
+    /// Images that could not be read, with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, String>,
+    /// What the file was made from, as one short text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<String>,
 }
 
 impl Header {
@@ -244,6 +250,31 @@ impl Features {
         self.header.store.into()
     }
 
+    /// Images that have tokens.
+    pub fn len(&self) -> usize {
+        self.header.names.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.header.names.is_empty()
+    }
+
+    /// Images that could not be read when the cache was made, with the reason.
+    pub fn left_out(&self) -> &BTreeMap<String, String> {
+        &self.header.left_out
+    }
+
+    /// The fingerprint of the image encoder and the preprocessing.
+    pub fn encoder(&self) -> &str {
+        &self.header.encoder
+    }
+
+    /// What the cache was made from; caches of earlier versions do not say.
+    pub(super) fn sources(&self) -> Option<&String> {
+        self.header.sources.as_ref()
+    }
+
     /// Size of the file.
     pub fn bytes(&self) -> usize {
         self.map.len()
@@ -254,8 +285,17 @@ impl Features {
     /// # Errors
     /// When the cache lacks the image.
     pub fn row(&self, name: &str) -> Result<usize> {
-        self.index.get(name).copied().ok_or_else(|| {
-            TrainerError::data(name, "the feature cache lacks this image", "run `thisbut features` on this data set")
+        self.index.get(name).copied().ok_or_else(|| match self.header.left_out.get(name) {
+            Some(reason) => TrainerError::data(
+                format!("image '{name}'"),
+                format!("could not be read when the feature cache was made ({reason})"),
+                "mend the file and run `thisbut features` again, or take its rows out of the data set",
+            ),
+            None => TrainerError::data(
+                format!("image '{name}'"),
+                "the feature cache lacks it",
+                "run `thisbut features` on this data set",
+            ),
         })
     }
 

@@ -13,8 +13,10 @@ use thisbut_model::RetrievalConfig;
 use thisbut_model::number::NumberFormat;
 use thisbut_model::weights::Tensors;
 
-/// Version of this layout.
-const VERSION: u32 = 1;
+/// Version of this layout. Version 1 knew neither the vocabulary nor the parts of the training data.
+const VERSION: u32 = 2;
+/// The earliest version that is read.
+const EARLIEST: u32 = 1;
 /// Longest description that is read.
 const MAX_DESCRIPTION: u64 = 100_000_000;
 /// Longest [`Header`] that is read; one has a few thousand bytes.
@@ -36,6 +38,12 @@ pub struct Header {
     pub config: RetrievalConfig,
     /// Fingerprint of the training data, so that a run is not resumed on other data.
     pub data: String,
+    /// Fingerprints of what `data` leaves out, by what they are of. Empty in files of version 1.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, String>,
+    /// SHA-256 of the vocabulary file's text; `None` in files of version 1 and imported ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<String>,
     /// The best validation score so far and its step.
     pub best: Option<(f64, usize)>,
     /// Of a modification-text generator, how it is put together; the generator's own crate knows the fields.
@@ -46,7 +54,43 @@ pub struct Header {
 impl Header {
     /// A header of this version.
     pub fn new(settings: Settings, config: RetrievalConfig, data: String) -> Self {
-        Self { version: VERSION, step: 0, optimizer_steps: 0, settings, config, data, best: None, generator: None }
+        Self {
+            version: VERSION,
+            step: 0,
+            optimizer_steps: 0,
+            settings,
+            config,
+            data,
+            parts: BTreeMap::new(),
+            vocabulary: None,
+            best: None,
+            generator: None,
+        }
+    }
+
+    /// The layout's version.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The same, written in this build's version, with what `wanted` knows of the data and the vocabulary.
+    pub(super) fn renewed(self, wanted: Self) -> Self {
+        Self { version: VERSION, parts: wanted.parts, vocabulary: wanted.vocabulary, ..self }
+    }
+
+    /// Checks that a vocabulary, whose text's SHA-256 is `fingerprint`, is the one that the model of `path` was trained with.
+    ///
+    /// # Errors
+    /// [`TrainerError::Checkpoint`] when it is another.
+    pub fn check_vocabulary(&self, path: &Path, fingerprint: &str) -> Result<()> {
+        match self.vocabulary.as_deref().filter(|own| *own != fingerprint) {
+            None => Ok(()),
+            Some(own) => Err(TrainerError::checkpoint(
+                path.display().to_string(),
+                format!("it was trained with another vocab.txt, of SHA-256 {own}; the one here has {fingerprint}"),
+                "give --weights with the folder of that vocabulary",
+            )),
+        }
     }
 }
 
@@ -130,8 +174,9 @@ pub fn open(path: &Path) -> Result<Reader> {
         return Err(broken(format!("its header has {} bytes, more than {MAX_HEADER}", json.len())));
     }
     let header: Header = serde_json::from_str(json).map_err(|e| broken(format!("its header cannot be read ({e})")))?;
-    if header.version != VERSION {
-        return Err(broken(format!("it has version {}, this build reads {VERSION}", header.version)));
+    if !(EARLIEST..=VERSION).contains(&header.version) {
+        let problem = format!("it has version {}, this build reads {EARLIEST} to {VERSION}", header.version);
+        return Err(TrainerError::checkpoint(place, problem, "use the version of thisbut that wrote it"));
     }
     Ok(Reader { header, source: Source::open(&[path.to_path_buf()])? })
 }
@@ -153,6 +198,11 @@ impl Reader {
             return Ok(None);
         }
         self.source.read(&name).map(Some)
+    }
+
+    /// Names and dimensions of all tensors: those of the model behind "model.", of the optimiser's state behind "optimizer.".
+    pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        self.source.entries().iter().map(|(name, entry)| (name.clone(), entry.dims.clone())).collect()
     }
 
     /// The image encoder's tensors, names without [`IMAGE_ENCODER`], where a part of it was trained; else none.

@@ -16,7 +16,7 @@ pub struct Point {
 ///
 /// A schedule may be longer than the run (`schedule_steps`): SPRC stops after 50 epochs of a schedule made for 80.
 pub fn point(settings: &Settings, step: usize) -> Point {
-    let length = if settings.schedule_steps > 0 { settings.schedule_steps } else { settings.steps };
+    let length = settings.schedule_length();
     match settings.schedule {
         Schedule::Cosine => Point { rate: cosine(settings, step, length), beta1: settings.betas.0 },
         Schedule::OneCycle => one_cycle(settings, step, length),

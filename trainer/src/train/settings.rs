@@ -8,6 +8,7 @@ use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use crate::formats::Formats;
 use crate::metrics::RightTargets;
+use crate::ranges;
 use burn::tensor::{DType, Device};
 use serde::{Deserialize, Deserializer, Serialize};
 use thisbut_model::number::NumberFormat;
@@ -225,38 +226,48 @@ impl Settings {
         self.groups.iter().any(|group| group.pattern.starts_with(IMAGE_ENCODER) && group.rate > 0.0)
     }
 
+    /// Steps of the schedule, of which the run may take fewer.
+    pub fn schedule_length(&self) -> usize {
+        if self.schedule_steps > 0 { self.schedule_steps } else { self.steps }
+    }
+
     /// Checks every field.
     ///
     /// # Errors
     /// [`TrainerError::Settings`] that names the option.
     pub fn check(&self) -> Result<()> {
-        let wrong =
-            |option: &str, problem: String| Err(TrainerError::settings(option, problem, "choose another value"));
+        let wrong = |option: &str, problem: String, range: String| {
+            Err(TrainerError::settings(option, problem, format!("give {range}")))
+        };
         if self.batch < 2 {
-            return wrong("--batch", format!("{} leaves no negatives in a batch", self.batch));
+            return wrong("--batch", format!("{} leaves no negatives", self.batch), "at least 2".into());
         }
         if !(1..=self.batch).contains(&self.devices) {
-            return wrong("--devices", format!("{} for a batch of {}", self.devices, self.batch));
+            let problem = format!("{} for a batch of {}", self.devices, self.batch);
+            return wrong("--devices", problem, format!("1 to {}", self.batch));
         }
         if self.schedule_steps > 0 && self.schedule_steps < self.steps {
             let problem = format!("{} is shorter than the run's {} steps", self.schedule_steps, self.steps);
-            return wrong("--schedule-steps", problem);
+            return wrong("--schedule-steps", problem, format!("0, or at least {}", self.steps));
         }
-        if !(self.div_factor >= 1.0 && self.div_factor.is_finite()) {
-            return wrong("--div-factor", format!("{} is not at least 1", self.div_factor));
+        for (option, count) in [
+            ("--steps", self.steps),
+            ("--group", self.group),
+            ("--checkpoint-every", self.checkpoint_every),
+            ("--validate-every", self.validate_every),
+        ] {
+            if count == 0 {
+                return Err(TrainerError::settings(option, "0 is out of range", "give at least 1"));
+            }
         }
-        if self.steps == 0 {
-            return wrong("--steps", "there is nothing to do".into());
-        }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return wrong("--learning-rate", format!("{} is not a positive number", self.learning_rate));
-        }
-        if !(0.0..=0.9).contains(&self.unchanged) {
-            return wrong("--unchanged", format!("{} is not in [0, 0.9]", self.unchanged));
-        }
-        if self.group == 0 || self.checkpoint_every == 0 || self.validate_every == 0 {
-            return wrong("--group, --checkpoint-every, --validate-every", "must be at least 1".into());
-        }
+        ranges::POSITIVE.check("--learning-rate", self.learning_rate)?;
+        ranges::AT_LEAST_ONE.check("--div-factor", self.div_factor)?;
+        ranges::NOT_NEGATIVE.check("--weight-decay", self.weight_decay)?;
+        ranges::NOT_NEGATIVE.check("--clip", self.clip)?;
+        ranges::ADDED.check("--unchanged", self.unchanged)?;
+        ranges::PART.check("β₁", self.betas.0)?;
+        ranges::PART.check("β₂", self.betas.1)?;
+        ranges::POSITIVE.check("ε", self.epsilon)?;
         PRECISIONS.check("--precision", self.precision)?;
         self.objective.family().check()
     }

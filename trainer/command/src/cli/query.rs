@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::query::{Asker, Reference};
+use thisbut_trainer::ranges;
 use thisbut_trainer::terminal::line;
 
 /// Search a bundle's gallery with an image, a text, or both
@@ -24,7 +25,7 @@ pub struct Args {
     #[arg(long)]
     text: Option<String>,
     /// Images of a ranking.
-    #[arg(short = 'k', long, value_name = "N", default_value_t = 10)]
+    #[arg(short = 'k', long, value_name = "N", default_value_t = 10, value_parser = ranges::count)]
     top: usize,
     /// Print the answer as JSON.
     #[arg(long)]

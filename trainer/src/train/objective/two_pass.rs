@@ -12,6 +12,7 @@ use super::{Encoded, FamilySettings, Objective, ObjectiveSettings};
 use crate::embed;
 use crate::error::{Result, TrainerError};
 use crate::import;
+use crate::ranges;
 use crate::train::estimate::{Cost, Load};
 use crate::train::groups::{self, Group};
 use crate::train::piece::{BatchFacts, Context, PassNoise, Piece};
@@ -131,18 +132,17 @@ impl TwoPassSettings {
 
 impl FamilySettings for TwoPassSettings {
     fn check(&self) -> Result<()> {
-        let wrong =
-            |option: &str, problem: String| Err(TrainerError::settings(option, problem, "choose another value"));
+        ranges::PART.check("--label-smoothing", self.label_smoothing)?;
+        ranges::NOT_NEGATIVE.check("--t2t", self.t2t)?;
+        ranges::NOT_NEGATIVE.check("--p2p", self.p2p)?;
         if self.bank && (!self.composes() || self.t2t > 0.0 || self.p2p > 0.0) {
-            return wrong("--bank", "it is for q2t alone (--t2t 0 --p2p 0)".into());
+            let mend = "add --t2t 0 --p2p 0, or leave --bank out";
+            return Err(TrainerError::settings("--bank", "it is for q2t alone", mend));
         }
         for (asked, option) in [(self.bank_references, "--bank-references"), (self.fuse_by_image, "--fuse-by-image")] {
             if asked && !self.bank {
-                return wrong(option, "there is no --bank".into());
+                return Err(TrainerError::settings(option, "there is no --bank", "add it, or leave this out"));
             }
-        }
-        if !(0.0..1.0).contains(&self.label_smoothing) {
-            return wrong("--label-smoothing", format!("{} is not in [0, 1)", self.label_smoothing));
         }
         Ok(())
     }
@@ -157,6 +157,10 @@ impl FamilySettings for TwoPassSettings {
 
     fn reads_captions(&self) -> bool {
         !self.composes()
+    }
+
+    fn reads_reverse(&self) -> Option<&'static str> {
+        (self.losses == Losses::Ptha && self.p2p > 0.0).then_some("--p2p")
     }
 
     fn weights(&self, config: &RetrievalConfig, folder: &Path) -> Result<Tensors> {

@@ -2,6 +2,7 @@
 
 use super::{Losses, TwoPassSettings};
 use crate::error::Result;
+use crate::ranges;
 use crate::train::choices::{LOSSES, MODEL, or_each, word};
 use crate::train::defaults;
 use crate::train::objective::FamilyChoices;
@@ -42,13 +43,14 @@ pub struct TwoPassChoices {
     #[arg(long, value_enum, help_heading = LOSSES)]
     pub losses: Option<Losses>,
     /// λ, weight of t2t (SPRC: 0.4 for CIRR).
-    #[arg(long, value_name = "WEIGHT", help_heading = LOSSES)]
+    #[arg(long, value_parser = ranges::NOT_NEGATIVE.parser::<f64>(), value_name = "WEIGHT", help_heading = LOSSES)]
     pub t2t: Option<f64>,
     /// α, weight of p2p (paper: 0.5), or of SPRC's align.
-    #[arg(long, value_name = "WEIGHT", help_heading = LOSSES)]
+    #[arg(long, value_parser = ranges::NOT_NEGATIVE.parser::<f64>(), value_name = "WEIGHT", help_heading = LOSSES)]
     pub p2p: Option<f64>,
     /// Label smoothing of q2t (MTST_PTHA's code: 0.1).
     #[arg(long, value_name = "SHARE", help_heading = LOSSES, hide_short_help = true)]
+    #[arg(value_parser = ranges::PART.parser::<f64>())]
     pub label_smoothing: Option<f64>,
     /// Every training target is a negative, embedded once by the starting weights; its side must be frozen.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
