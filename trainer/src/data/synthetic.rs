@@ -63,6 +63,7 @@ impl Sources {
 /// When the file or an image's source cannot be read, when nothing usable is left, and in strict mode on any complaint.
 pub fn load(path: &Path, sources: &Sources, options: &LoadOptions) -> Result<(Table, Vec<Complaint>)> {
     let (images, mut complaints) = sources.images(options)?;
+    let of_images = complaints.len();
     if options.strict {
         refuse_complaints(&complaints)?;
     }
@@ -82,7 +83,7 @@ pub fn load(path: &Path, sources: &Sources, options: &LoadOptions) -> Result<(Ta
         }
     }
     if triplets.is_empty() {
-        let first = complaints.last().map_or_else(|| "the file is empty".to_owned(), ToString::to_string);
+        let first = complaints.get(of_images).map_or_else(|| "the file is empty".to_owned(), ToString::to_string);
         let mend = "give a file of `thisbut generator generate` and the data set that its pairs are from; images outside it \
                     are given with --images";
         return Err(TrainerError::data(path.display().to_string(), format!("has no usable row ({first})"), mend));
