@@ -202,8 +202,8 @@ pub fn load(root: &Path, split: Split, options: &LoadOptions) -> Result<(Table, 
                     let id = u64::from(at.row) * 1000 + number;
                     Triplet { id, reference, targets: vec![target], text, row: at.row, ..Triplet::default() }
                 }),
-                (None, _) => Err(without_file("reference", &row.reference_image)),
-                (_, None) => Err(without_file("target", &row.target_image)),
+                (None, _) => Err(without_file("reference", &row.reference)),
+                (_, None) => Err(without_file("target", &row.target)),
             };
             out.push(&place, built);
         }
