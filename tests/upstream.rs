@@ -84,29 +84,37 @@ pub fn numbers(value: &serde_json::Value) -> Vec<f32> {
     }
 }
 
-/// A file of real weights, found by the first of its names that exists under the folder in `THISBUT_WEIGHTS`, or under `data/weights/` of the
-/// repository. Without it the answer is `None` and a line that says so, unless `THISBUT_REQUIRE_WEIGHTS` is set (as the
-/// full test run does), which makes its absence an error.
-pub fn real_weights(names: &[&str]) -> Outcome<Option<PathBuf>> {
-    let found = optional_weights(names);
-    if found.is_none() && std::env::var_os("THISBUT_REQUIRE_WEIGHTS").is_some() {
-        return Err(format!("{} is missing: run `thisbut fetch small`", names.join(" or ")).into());
-    }
-    Ok(found)
-}
-
-/// As [`real_weights`], for files that the full test run does without.
-pub fn optional_weights(names: &[&str]) -> Option<PathBuf> {
-    let folder = match std::env::var_os("THISBUT_WEIGHTS") {
+/// Where tests look for published weights: `THISBUT_WEIGHTS`, or `data/weights/` of the repository.
+fn weights_folder() -> PathBuf {
+    match std::env::var_os("THISBUT_WEIGHTS") {
         Some(folder) => PathBuf::from(folder),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../data/weights"),
-    };
-    let found = names.iter().find_map(|name| find(&folder, Path::new(name), 6));
-    if found.is_none() {
-        println!("SKIPPED: {} is not under {}: run `thisbut fetch small`", names.join(" or "), folder.display());
     }
-    found
 }
+
+/// A published file, found by the first of its names that exists in the folder of weights or below it. A test that cannot find
+/// its file fails, so that a green run has tested what it names; `THISBUT_SKIP_WEIGHTS=1` makes the answer `None`, and a line
+/// that says so. `bring` is what brings the file.
+pub fn real_weights(names: &[&str], bring: &str) -> Outcome<Option<PathBuf>> {
+    let folder = weights_folder();
+    let found = names.iter().find_map(|name| find(&folder, Path::new(name), 6));
+    if found.is_some() {
+        return Ok(found);
+    }
+    let lacking = format!("{} is not under {}: run {bring}", names.join(" or "), folder.display());
+    if std::env::var_os("THISBUT_SKIP_WEIGHTS").is_some_and(|value| value == "1") {
+        println!("SKIPPED: {lacking}");
+        return Ok(None);
+    }
+    Err(format!("{lacking}; or set THISBUT_SKIP_WEIGHTS=1 to leave such tests out").into())
+}
+
+/// What brings the weights that training starts from.
+pub const SMALL: &str = "`thisbut fetch small`";
+/// What brings the language model.
+pub const SMOLLM2: &str = "`thisbut fetch smollm2`";
+/// What brings the published SentencePiece model.
+pub const PIECES: &str = "`scripts/test native`, which takes it from the Python package mistral-common";
 
 fn find(folder: &Path, file: &Path, depth: usize) -> Option<PathBuf> {
     let direct = folder.join(file);

@@ -39,7 +39,7 @@ impl Engine {
     /// # Errors
     /// As [`Retrieval::load`], or when the weights are of another form than the bundle says.
     pub fn from_bundle(manifest: &Manifest, tensors: Tensors, vocabulary: &str, device: &Device) -> Result<Self> {
-        let config = RetrievalConfig::parse(&manifest.config.to_string(), "bundle.json: config")?;
+        let config = manifest.retrieval_config("bundle.json")?;
         let retrieval = Retrieval::load(config, tensors, vocabulary, device)?;
         let (form, found) = (manifest.form, if retrieval.has_encoder() { "an" } else { "no" });
         if retrieval.has_encoder() != (form == Form::Full) {

@@ -17,7 +17,7 @@ use thisbut_model::quant::CodeWidth;
 use thisbut_tests::fixed::{tensors, vocabulary};
 use thisbut_trainer::export::{Packing, bundle, take_encoder};
 use thisbut_trainer::index::engine::EngineEncoder;
-use thisbut_trainer::index::{Options, index};
+use thisbut_trainer::index::{About, Options, index};
 use thisbut_trainer::query::{Asker, Reference};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -54,9 +54,11 @@ fn make(root: &Path, photos: &Path, (name, config, form, width): (&str, &str, Fo
         photos: photos.to_path_buf(),
         out: folder.clone(),
         csv: None,
-        title: "Shapes".into(),
-        licence: "MIT OR Apache-2.0".into(),
-        suggestions: vec!["but red".into(), "but blue".into()],
+        about: About {
+            title: Some("Shapes".into()),
+            licence: Some("MIT OR Apache-2.0".into()),
+            suggestions: Some(vec!["but red".into(), "but blue".into()]),
+        },
     };
     index(&options, &made, &mut EngineEncoder::new(&made, encoder, &device)?, &mut |_, _| {})?;
 

@@ -1,15 +1,20 @@
 //! What the fuzz targets run: every parser of bytes that come from outside. A target fails on a panic, an overflow, a hang, an
 //! allocation out of proportion to its input, or a broken promise of the parser (the asserts).
 
+use burn::tensor::Device;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::Cursor;
 use thisbut_generator::runtime::{Bpe, Gguf, LlamaConfig};
 use thisbut_generator::sentencepiece;
-use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::Manifest;
+use thisbut_model::config::MAX_PARAMETERS;
 use thisbut_model::gallery::{Chunk, parse_metadata};
+use thisbut_model::method::AnyMethod;
+use thisbut_model::nn::ImageEncoder;
 use thisbut_model::quant::{read_metadata, read_weights};
 use thisbut_model::text::{WordPiece, clean_caption};
+use thisbut_model::{RetrievalConfig, weights};
+use thisbut_trainer::features::read_cache;
 use thisbut_trainer::import::source;
 
 /// Inputs are a few kilobytes; no parser has a reason to ask for more than this at once.
@@ -67,7 +72,14 @@ pub fn bundle(bytes: &[u8]) {
             if let Ok(manifest) = Manifest::parse(bytes) {
                 let again = manifest.to_json().expect("what was read can be written");
                 assert!(Manifest::parse(again.as_bytes()).is_ok(), "what was written can be read");
-                assert!(manifest.files().all(|f| !f.path.starts_with('/') && !f.path.contains("..")));
+                assert!(
+                    manifest.files().all(|f| f.path.split('/').all(|part| !part.is_empty() && !part.starts_with('.')))
+                );
+                if let Ok(config) = manifest.retrieval_config("here") {
+                    assert_eq!(manifest.gallery.width, config.projection);
+                    let bytes: u64 = manifest.weights.iter().map(|entry| entry.file.bytes).sum();
+                    assert!(bytes <= 4 * config.demand().size.parameters + (16 << 20));
+                }
             }
         }
         1 => {
@@ -100,6 +112,39 @@ pub fn bundle(bytes: &[u8]) {
             let _ = RetrievalConfig::parse(&text, "here");
         }
     }
+}
+
+/// The cache of image tokens. Every image of a cache that opens has its values.
+pub fn features(bytes: &[u8]) {
+    let mut sizes = Vec::new();
+    if let Ok((tokens, width)) = read_cache(bytes, |_, values| sizes.push(values.len())) {
+        let size = tokens.checked_mul(width).expect("a product that fits");
+        assert!(size > 0 && sizes.iter().all(|found| *found == size), "{sizes:?} for {tokens} tokens of {width}");
+        assert!(sizes.len().saturating_mul(size) <= bytes.len(), "more values than bytes");
+    }
+}
+
+/// A configuration: of a bundle, a checkpoint or a file of one's own. One that is taken can be built, in little memory, and
+/// has the same sizes when it is written and read again.
+pub fn configuration(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    // A checkpoint's reader, which takes the last of two fields of one name where `parse` refuses both.
+    let inside = serde_json::from_str::<RetrievalConfig>(&text).ok();
+    let alone = RetrievalConfig::parse(&text, "here").ok();
+    assert!(alone.is_none() || alone == inside, "one that is refused inside a checkpoint");
+    let Some(config) = inside else { return };
+    assert!(!config.name.contains(['/', '\\', ':']) && !config.name.starts_with('.'), "{:?}", config.name);
+    let again = serde_json::to_string(&config).expect("what was read can be written");
+    let read = RetrievalConfig::parse(&again, "again").expect("what was written can be read");
+    // The last digit of a fraction may differ: the reader of JSON is not exact there.
+    assert_eq!((read.demand(), &read.name, &read.text), (config.demand(), &config.name, &config.text));
+    let device = Device::flex();
+    let method = AnyMethod::new(&config, &device).expect("a model").shapes("");
+    let encoder = weights::shapes(&ImageEncoder::new(&config, &device), "");
+    let sizes = method.values().chain(encoder.values()).map(|dims| dims.iter().map(|d| *d as u64).product::<u64>());
+    assert!(sizes.sum::<u64>() <= MAX_PARAMETERS, "more parameters than were counted");
+    let tokens = config.image_tokens().checked_mul(config.image_width()).expect("a product that fits");
+    assert!(tokens <= 1 << 25, "{tokens} values of image tokens");
 }
 
 /// A language model's file: its tensors, sizes and tokenizer.
@@ -150,8 +195,8 @@ pub fn text(bytes: &[u8]) {
             .expect("a vocabulary")
     });
     let text = String::from_utf8_lossy(bytes);
-    let clean = clean_caption(&text);
-    assert_eq!(clean_caption(&clean), clean, "cleaning twice is cleaning once");
+    let clean = clean_caption(&text, 32);
+    assert_eq!(clean_caption(&clean, 32), clean, "cleaning twice is cleaning once");
     check_encoding(&WORDS, &text);
     check_encoding(&WORDS, &clean);
 }

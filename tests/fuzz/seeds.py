@@ -129,3 +129,25 @@ seed("tokenizer", "bytes", b"\0" + json.dumps(bytewise).encode())
 texts = {"plain": "but with a red hat", "marks": "this, but … “older” — NOT é café e\u0301", "other": "但是 😀 \u202eשלום ##red [SEP]"}
 for name, text in texts.items():
     seed("text", name, text.encode())
+
+values = [0.5, -1.0, 2.0, 0.25, 3.0, -0.125]
+stores = {
+    "f32": struct.pack("<6f", *values),
+    "f16": struct.pack("<6e", *values),
+    "int8": struct.pack("<2f", 0.01, 0.02) + bytes([50, 206, 127, 12, 100, 252]),
+}
+for store, record in stores.items():
+    about = json.dumps({"encoder": "e", "tokens": 2, "width": 3, "store": store, "names": ["a", "b"]}).encode()
+    content = b"TBUTFEA2" + bytes(56) + record * 2 + about + struct.pack("<Q", len(about))
+    seed("features", store, content)
+about = json.dumps({"encoder": "e", "tokens": 2, "width": 3, "names": ["a", "b"]}).encode()
+head = b"TBUTFEA1" + struct.pack("<Q", len(about)) + about
+seed("features", "before", head + bytes(-len(head) % 64) + stores["f16"] * 2)
+
+for path in sorted((root / "model/configs").glob("*.json")):
+    seed("configuration", path.stem, path.read_bytes())
+before = json.loads((root / "model/configs/tiny.json").read_text())
+qformer = before.pop("method")["qformer"]
+before.update(qformer={**qformer, "vocabulary": before.pop("text")["vocabulary"]}, text_length=16, temperature=0.07)
+del before["target_tokens"]
+seed("configuration", "before", json.dumps(before).encode())

@@ -6,7 +6,7 @@ use thisbut_generator::runtime::{
     generate, names::Published,
 };
 use thisbut_tests::small_qformer::values;
-use thisbut_tests::upstream::{Outcome, golden_bytes, golden_json, ids, optional_weights};
+use thisbut_tests::upstream::{Outcome, SMOLLM2, golden_bytes, golden_json, ids, real_weights};
 
 fn open(bytes: &[u8]) -> Outcome<(LlamaConfig, Bpe, Llama)> {
     let file = Gguf::parse(bytes, "model.gguf")?;
@@ -117,7 +117,7 @@ fn log_softmax(row: &[f32]) -> Vec<f64> {
 
 #[test]
 fn smollm2_loses_little() -> Outcome {
-    let Some(path) = optional_weights(&["SmolLM2-135M-Instruct.Q4_1.gguf"]) else { return Ok(()) };
+    let Some(path) = real_weights(&["SmolLM2-135M-Instruct.Q4_1.gguf"], SMOLLM2)? else { return Ok(()) };
     let (config, words, exact) = open(&std::fs::read(&path)?)?;
     let notes = golden_json("smollm2.json")?;
     // English that the model has not seen, in windows of 256 tokens.

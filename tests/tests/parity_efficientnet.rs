@@ -3,7 +3,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use thisbut_model::RetrievalConfig;
-use thisbut_tests::upstream::{Outcome, Table, golden_json, numbers, real_weights};
+use thisbut_tests::upstream::{Outcome, SMALL, Table, golden_json, numbers, real_weights};
 use thisbut_trainer::import;
 
 /// The golden input: a pixel value made of integers, under the model's normalisation.
@@ -22,7 +22,7 @@ fn pixels(size: usize) -> Vec<f32> {
 
 #[test]
 fn stem_blocks_and_grid_match() -> Outcome {
-    let Some(path) = real_weights(&["efficientnet-lite0-57934424.pth"])? else { return Ok(()) };
+    let Some(path) = real_weights(&["efficientnet-lite0-57934424.pth"], SMALL)? else { return Ok(()) };
     let golden = golden_json("efficientnet.json")?;
     let device = Device::flex();
     let config = RetrievalConfig::preset("web-s")?;

@@ -9,7 +9,7 @@ use thisbut_generator::runtime::{
 use thisbut_model::ModelError;
 use thisbut_tests::small_qformer::{tensor, values};
 use thisbut_tests::upstream::{
-    Golden, Outcome, Table, decoding, golden_bytes, golden_json, ids, numbers, optional_weights,
+    Golden, Outcome, SMOLLM2, Table, decoding, golden_bytes, golden_json, ids, numbers, real_weights,
 };
 
 const LIMIT: f32 = 1e-4;
@@ -172,7 +172,7 @@ fn a_small_gguf_file_matches() -> Outcome {
 
 #[test]
 fn smollm2_matches_with_its_real_weights() -> Outcome {
-    let Some(path) = optional_weights(&["SmolLM2-135M-Instruct.Q4_1.gguf"]) else { return Ok(()) };
+    let Some(path) = real_weights(&["SmolLM2-135M-Instruct.Q4_1.gguf"], SMOLLM2)? else { return Ok(()) };
     let (device, notes, bytes) = (Device::flex(), golden_json("smollm2.json")?, std::fs::read(&path)?);
     let file = Gguf::parse(&bytes, &path.display().to_string())?;
     let (config, words) = (LlamaConfig::from_gguf(&file)?, Bpe::from_gguf(&file)?);

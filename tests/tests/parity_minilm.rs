@@ -5,11 +5,11 @@ use burn::tensor::Device;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::nn::{Noise, QFormer, TextBatch};
 use thisbut_model::weights;
-use thisbut_tests::upstream::{Outcome, Table, golden_json, numbers, real_weights};
+use thisbut_tests::upstream::{Outcome, SMALL, Table, golden_json, numbers, real_weights};
 
 #[test]
 fn sentence_embeddings_and_layers_match() -> Outcome {
-    let Some(path) = real_weights(&["minilm.safetensors", "model.safetensors"])? else { return Ok(()) };
+    let Some(path) = real_weights(&["minilm.safetensors", "model.safetensors"], SMALL)? else { return Ok(()) };
     let golden = golden_json("minilm.json")?;
     let device = Device::flex();
     let bytes = std::fs::read(&path)?;

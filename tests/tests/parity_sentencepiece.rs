@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use thisbut_generator::runtime::{Bpe, Gguf};
 use thisbut_generator::sentencepiece;
-use thisbut_tests::upstream::{Outcome, golden_bytes, golden_json, ids, optional_weights};
+use thisbut_tests::upstream::{Outcome, PIECES, golden_bytes, golden_json, ids, real_weights};
 
 fn texts(notes: &Value) -> Vec<&str> {
     notes["texts"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
@@ -84,7 +84,7 @@ fn a_vicuna_folder_says_what_begins_and_ends() -> Outcome {
 
 #[test]
 fn a_published_model_of_32000_pieces_gives_the_same_tokens() -> Outcome {
-    let Some(path) = optional_weights(&["tokenizer.model.v1"]) else { return Ok(()) };
+    let Some(path) = real_weights(&["tokenizer.model.v1"], PIECES)? else { return Ok(()) };
     let (root, notes) = (tempfile::tempdir()?, golden_json("mistral-words.json")?);
     std::fs::copy(&path, root.path().join("tokenizer.model"))?;
     let words = sentencepiece::read(root.path(), json!({}))?;

@@ -87,6 +87,6 @@ impl Comparison {
             }
         }
         let without_target = self.sums.iter().map(Accumulator::without_target).max().unwrap_or(0);
-        Report { title: title.into(), without_target, sections }
+        Report { title: title.into(), without_target, incomplete: None, about: None, sections }
     }
 }

@@ -4,19 +4,23 @@
 use crate::data::table::Table;
 use crate::error::{Result, TrainerError};
 use crate::export::gallery_id;
+use crate::lock::Lock;
 use crate::{fsx, partial};
 use burn::tensor::Device;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use thisbut_model::bundle::{FileEntry, Form, Manifest};
+use thisbut_model::bundle::{FORMAT, FileEntry, Form, MAX_BYTES, Manifest};
 use thisbut_model::engine::Engine;
-use thisbut_model::gallery::{Chunk, Gallery, ImageMeta, parse_metadata};
+use thisbut_model::gallery::{Chunk, Gallery, ImageMeta, MAX_METADATA_BYTES, largest_reference, parse_metadata};
 use thisbut_model::quant::read_weights;
 use thisbut_model::weights::Tensors;
 use thisbut_model::{ModelError, RetrievalConfig};
 
 /// The manifest's file name.
 pub const MANIFEST: &str = "bundle.json";
+
+/// Files of more bytes are hashed before they are read.
+const LARGE: u64 = 64 << 20;
 
 /// A bundle in memory, every file verified.
 #[derive(Debug)]
@@ -71,8 +75,14 @@ impl Bundle {
         Ok(bundle)
     }
 
-    /// One file of the bundle, checked: an image's tokens, which [`Bundle::read`] leaves where they are.
-    pub fn file(&self, entry: &FileEntry) -> Result<Vec<u8>> {
+    /// The file of an image's tokens, checked; [`Bundle::read`] leaves it where it is.
+    pub fn reference(&self, entry: &FileEntry) -> Result<Vec<u8>> {
+        let most = largest_reference(self.config.image_tokens(), self.config.image_width());
+        if entry.bytes > most {
+            let problem = format!("has {} bytes, an image's tokens have at most {most}", entry.bytes);
+            let place = self.root.join(&entry.path).display().to_string();
+            return Err(TrainerError::data(place, problem, "export or index the bundle again"));
+        }
         verified(&self.root, entry)
     }
 
@@ -86,18 +96,8 @@ impl Bundle {
                 "give the folder that 'thisbut export' or 'thisbut index' wrote",
             ));
         }
-        let manifest = Manifest::parse(&fsx::read(&path)?)?;
-        let config = RetrievalConfig::parse(&manifest.config.to_string(), &format!("{}: config", path.display()))?;
-        let (shape, model) =
-            ((manifest.gallery.tokens, manifest.gallery.width), (config.target_tokens, config.projection));
-        // A gallery may keep fewer tokens an image than the model makes.
-        if shape.0 > model.0 || shape.1 != model.1 {
-            return Err(TrainerError::data(
-                path.display().to_string(),
-                format!("gallery of {shape:?} (tokens, width) for a model of {model:?}"),
-                "export the bundle again",
-            ));
-        }
+        let manifest = Manifest::parse(&fsx::read(&path, MAX_BYTES as u64)?)?;
+        let config = manifest.retrieval_config(&path.display().to_string())?;
         let weights = manifest.weights.iter().map(|w| verified(root, &w.file)).collect::<Result<_>>()?;
         let vocab = String::from_utf8(verified(root, &manifest.vocab.file)?).map_err(|e| {
             let place = root.join(&manifest.vocab.file.path).display().to_string();
@@ -140,9 +140,16 @@ impl Bundle {
     }
 }
 
-/// Reads one file of a bundle and checks its size and SHA-256.
+/// Reads one file of a bundle and checks its size and SHA-256, the size before anything is read. A large file is hashed
+/// first, piece by piece: one that is not what the bundle promises never lies in memory.
 fn verified(root: &Path, entry: &FileEntry) -> Result<Vec<u8>> {
-    let bytes = fsx::read(&root.join(&entry.path))?;
+    let path = root.join(&entry.path);
+    let (_, length) = fsx::open(&path, fsx::ANY)?;
+    entry.verify_size(length).map_err(|e| at(root, entry, e))?;
+    if length > LARGE {
+        entry.verify_hash(&fsx::sha256_of(&path)?).map_err(|e| at(root, entry, e))?;
+    }
+    let bytes = fsx::read(&path, length)?;
     entry.verify(&bytes).map_err(|e| at(root, entry, e))?;
     Ok(bytes)
 }
@@ -160,30 +167,95 @@ fn at(root: &Path, entry: &FileEntry, error: ModelError) -> TrainerError {
     }
 }
 
+/// Whether `out` may become a bundle: it does not exist, is empty, or holds a bundle already. Hidden files don't count.
+///
+/// # Errors
+/// When it is a file, or holds something else: a data set, photos, a site.
+pub fn check_target(out: &Path) -> Result<()> {
+    let refuse = |problem: &str| {
+        let mend = "give another output folder; a new one is made";
+        Err(TrainerError::settings(out.display().to_string(), problem, mend))
+    };
+    if !out.is_dir() {
+        return if out.exists() { refuse("is a file, not a folder") } else { Ok(()) };
+    }
+    if out.join(MANIFEST).exists() {
+        return match is_bundle(out) {
+            true => Ok(()),
+            false => refuse("has a bundle.json that is not a bundle's, and it would be written over"),
+        };
+    }
+    let failed = |e| TrainerError::io(out, "read", e, "check the folder's permissions");
+    for entry in std::fs::read_dir(out).map_err(failed)? {
+        if !entry.map_err(failed)?.file_name().to_string_lossy().starts_with('.') {
+            return refuse("has files and is no bundle (it has no bundle.json)");
+        }
+    }
+    Ok(())
+}
+
+/// Whether `folder` has the manifest of a bundle, of whatever version.
+pub fn is_bundle(folder: &Path) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Head {
+        format: String,
+    }
+    manifest_bytes(folder)
+        .is_some_and(|text| serde_json::from_slice::<Head>(&text).is_ok_and(|head| head.format == FORMAT))
+}
+
+/// The manifest file in `folder`, which may be anybody's.
+fn manifest_bytes(folder: &Path) -> Option<Vec<u8>> {
+    fsx::read(&folder.join(MANIFEST), MAX_BYTES as u64).ok()
+}
+
+/// The manifest of the bundle in `folder`, if a bundle of this version is there.
+pub fn manifest_of(folder: &Path) -> Option<Manifest> {
+    manifest_bytes(folder).and_then(|bytes| Manifest::parse(&bytes).ok())
+}
+
+/// A hidden name beside `root`, whose folder is made: where a run that writes `root` keeps what is unfinished.
+pub(crate) fn beside(root: &Path, ending: &str) -> Result<PathBuf> {
+    let failed = |e| TrainerError::io(root, "write", e, "check the path");
+    let whole = root.canonicalize().or_else(|_| std::path::absolute(root)).map_err(failed)?;
+    let (Some(parent), Some(name)) = (whole.parent(), whole.file_name()) else {
+        let mend = "give a folder with a name";
+        return Err(TrainerError::settings(root.display().to_string(), "cannot become a bundle", mend));
+    };
+    fsx::create_dir(parent)?;
+    let mut hidden = std::ffi::OsString::from(partial::PREFIX);
+    hidden.push(name);
+    hidden.push(ending);
+    Ok(parent.join(hidden))
+}
+
 /// Writes a bundle: files are staged in a hidden folder beside the target and moved into place at the end, the
-/// manifest last. Dropped before [`Writer::finish`], it leaves nothing.
+/// manifest last. Dropped before [`Writer::finish`], it leaves nothing; killed, it leaves a hidden folder, which the next
+/// writer of the same bundle removes. One writer at a time has a bundle.
 #[derive(Debug)]
 pub struct Writer {
     root: PathBuf,
-    staging: partial::Folder,
+    staging: partial::Staging,
     files: BTreeSet<String>,
+    /// What a killed run left, and this one removed.
+    swept: Vec<PathBuf>,
+    _lock: Lock,
 }
 
 impl Writer {
     /// Begins a bundle that will lie in `root`.
+    ///
+    /// # Errors
+    /// When another run is writing it, when `root` holds something else (see [`check_target`]), or when nothing can be
+    /// written beside it.
     pub fn new(root: &Path) -> Result<Self> {
-        if root.exists() && !root.is_dir() {
-            let place = root.display().to_string();
-            return Err(TrainerError::settings(place, "is a file, not a folder", "give another output folder"));
-        }
-        let parent = match root.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-            _ => PathBuf::from("."),
-        };
-        fsx::create_dir(&parent)?;
-        let staging = partial::Folder::new_in(&parent)
-            .map_err(|e| TrainerError::io(root, "write", e, "check free space and the folder's permissions"))?;
-        Ok(Self { root: root.to_path_buf(), staging, files: BTreeSet::new() })
+        let failed = |e| TrainerError::io(root, "write", e, "check free space and the folder's permissions");
+        let lock = Lock::take(&beside(root, ".lock")?, root)?;
+        check_target(root)?;
+        let staged = beside(root, ".files")?;
+        let (staging, left) = partial::Staging::new(&staged).map_err(failed)?;
+        let swept = if left { vec![staged] } else { Vec::new() };
+        Ok(Self { root: root.to_path_buf(), staging, files: BTreeSet::new(), swept, _lock: lock })
     }
 
     /// Stages a file under a name with its content's hash: `folder/stem.0123456789abcdef.ext`.
@@ -201,17 +273,26 @@ impl Writer {
         Ok(entry)
     }
 
-    /// Moves everything into place, `bundle.json` last, then removes what only the bundle before this one used.
-    pub fn finish(mut self, manifest: &Manifest) -> Result<()> {
+    /// Moves everything into place, `bundle.json` last, then removes what only the bundle before this one used, and what
+    /// a killed run left; the latter is returned.
+    pub fn finish(mut self, manifest: &Manifest) -> Result<Vec<PathBuf>> {
         let json = manifest.to_json()?;
+        let failed =
+            |path: &Path, e| TrainerError::io(path, "write", e, "check free space and the folder's permissions");
+        let fresh = std::fs::read_dir(&self.root).map_or(true, |mut entries| entries.next().is_none());
+        if fresh {
+            // Nobody sees a part of it: it appears whole.
+            fsx::write_atomic(&self.staging.path().join(MANIFEST), json.as_bytes())?;
+            self.staging.persist(&self.root).map_err(|e| failed(&self.root, e))?;
+            return Ok(self.swept);
+        }
         let before = files_of(&self.root);
         for path in &self.files {
             let (from, to) = (self.staging.path().join(path), self.root.join(path));
             if let Some(parent) = to.parent() {
                 fsx::create_dir(parent)?;
             }
-            std::fs::rename(&from, &to)
-                .map_err(|e| TrainerError::io(&to, "write", e, "check free space and the folder's permissions"))?;
+            std::fs::rename(&from, &to).map_err(|e| failed(&to, e))?;
         }
         fsx::write_atomic(&self.root.join(MANIFEST), json.as_bytes())?;
         self.files.insert(MANIFEST.to_owned());
@@ -219,18 +300,43 @@ impl Writer {
             // Left-over files cost room only; failing to remove one is no reason to fail.
             let _ = std::fs::remove_file(self.root.join(old));
         }
-        Ok(())
+        let left = unused(&self.root, &self.files);
+        self.swept.extend(left.into_iter().filter(|path| std::fs::remove_file(path).is_ok()));
+        Ok(self.swept)
     }
+}
+
+/// Files in the bundle in `root` that a writer made and that belong to no bundle: those of a run that was killed while it
+/// moved them into place.
+fn unused(root: &Path, files: &BTreeSet<String>) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for folder in ["", "gallery", "thumbs", "references"] {
+        for entry in std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
+            let written = made_by_us(&name) || name.starts_with(partial::PREFIX);
+            if written && !files.contains(&path) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                found.push(entry.path());
+            }
+        }
+    }
+    found
+}
+
+/// A name that [`Writer::add`] gives: `stem.0123456789abcdef.ext`.
+fn made_by_us(name: &str) -> bool {
+    let mut parts = name.split('.');
+    let stem = parts.next().is_some_and(|stem| ["weights", "vocab", "tokens", "meta", "t", "r"].contains(&stem));
+    let hash = parts.next().is_some_and(|hash| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    stem && hash && parts.next().is_some() && parts.next().is_none()
 }
 
 /// The files of the bundle that lies in `root`, thumbnails too; none when there is no readable bundle.
 fn files_of(root: &Path) -> BTreeSet<String> {
-    let Some(manifest) = std::fs::read(root.join(MANIFEST)).ok().and_then(|b| Manifest::parse(&b).ok()) else {
-        return BTreeSet::new();
-    };
+    let Some(manifest) = manifest_of(root) else { return BTreeSet::new() };
     let mut files: BTreeSet<String> = manifest.files().map(|f| f.path.clone()).collect();
     for entry in &manifest.gallery.metadata {
-        let Ok(bytes) = std::fs::read(root.join(&entry.file.path)) else { continue };
+        let Ok(bytes) = fsx::read(&root.join(&entry.file.path), MAX_METADATA_BYTES as u64) else { continue };
         for image in parse_metadata(&bytes, entry.count as usize).unwrap_or_default() {
             files.insert(format!("{}{}", manifest.gallery.thumbnails, image.thumb));
             files.extend(image.reference.map(|file| file.path));

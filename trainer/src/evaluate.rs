@@ -174,7 +174,7 @@ pub fn evaluate(
     for (done, batch) in table.triplets.chunks(BATCH).enumerate() {
         let asked = Asked::new(subject, batch)?;
         for (i, triplet) in batch.iter().enumerate() {
-            let query = table.query(&positions, triplet, false);
+            let query = table.query(&positions, triplet);
             let scores = scorer.scores(&asked.composed[i])?;
             let by_text = scorer.scores(&asked.by_text[i])?;
             let by_image = match image_scores.entry(triplet.reference) {
@@ -194,7 +194,9 @@ pub fn evaluate(
         }
         progress((done + 1) * BATCH, table.triplets.len());
     }
-    Ok((comparison.report(title), answers))
+    let mut report = comparison.report(title);
+    report.mark_incomplete(table);
+    Ok((report, answers))
 }
 
 /// The query rows of a batch, made as the engine makes them.

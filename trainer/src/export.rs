@@ -1,10 +1,11 @@
 //! A checkpoint and the frozen encoder as quantized weights files, and as a bundle that indexing completes.
 
-use crate::bundle_io::Bundle;
+use crate::bundle_io::{Bundle, beside};
 use crate::data::described;
 use crate::data::table::{ImageEntry, Table};
 use crate::error::{Result, TrainerError};
 use crate::formats::Formats;
+use crate::lock::Lock;
 use crate::train::learner::IMAGE_ENCODER;
 use crate::{compress, import, partial, train::checkpoint};
 use burn::tensor::Device;
@@ -146,13 +147,17 @@ pub fn bundle(config: &RetrievalConfig, mut tensors: Tensors, packing: Packing, 
     })
 }
 
-/// A data set's gallery laid out as a folder of photos with a table of titles; removed when dropped.
+/// A data set's gallery laid out as a folder of photos with a table of titles, beside the bundle that it becomes; removed when
+/// dropped, and by the next run where this one is killed.
 pub struct Staged {
     /// The images under their names.
     pub photos: PathBuf,
     /// CSV: file, title, tags.
     pub titles: PathBuf,
-    _folder: partial::Folder,
+    /// What a killed run left, and this one removed.
+    pub swept: Option<PathBuf>,
+    _folder: partial::Staging,
+    _lock: Lock,
 }
 
 /// A data set's image in the bundle's gallery: its name as a file's.
@@ -164,15 +169,17 @@ pub fn gallery_id(image: &ImageEntry) -> String {
     format!("{}{ending}", bare.replace('/', "_"))
 }
 
-/// Lays out the gallery of `table`, at most `limit` images evenly chosen. Titles and tags come from `images.json`, where
+/// Lays out the gallery of `table` for the bundle `out`, at most `limit` images evenly chosen. Titles and tags come from `images.json`, where
 /// the data set has one.
 ///
 /// # Errors
-/// When a file cannot be read or written.
-pub fn stage(root: &Path, table: &Table, limit: Option<usize>) -> Result<Staged> {
-    let mend = "check free space in the temporary folder";
-    let failed = |e: std::io::Error| TrainerError::io(&std::env::temp_dir(), "write", e, mend);
-    let folder = partial::Folder::new_in(&std::env::temp_dir()).map_err(failed)?;
+/// When a file cannot be read or written, and when another run lays out images for the same bundle.
+pub fn stage(root: &Path, table: &Table, limit: Option<usize>, out: &Path) -> Result<Staged> {
+    let mend = "check free space and the permissions of the output folder's parent";
+    let failed = |e: std::io::Error| TrainerError::io(out, "write beside", e, mend);
+    let lock = Lock::take(&beside(out, ".photos.lock")?, out)?;
+    let place = beside(out, ".photos")?;
+    let (folder, left) = partial::Staging::new(&place).map_err(failed)?;
     let (photos, titles) = (folder.path().join("photos"), folder.path().join("titles.csv"));
     std::fs::create_dir(&photos).map_err(failed)?;
     let described = described::load(root)?.unwrap_or_default();
@@ -190,5 +197,39 @@ pub fn stage(root: &Path, table: &Table, limit: Option<usize>) -> Result<Staged>
         }
     }
     rows.flush().map_err(failed)?;
-    Ok(Staged { photos, titles, _folder: folder })
+    Ok(Staged { photos, titles, swept: left.then_some(place), _folder: folder, _lock: lock })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_are_laid_out_by_one_run_which_sweeps_what_another_left() {
+        let root = tempfile::tempdir().unwrap();
+        let (photo, out) = (root.path().join("a.png"), root.path().join("out"));
+        std::fs::write(&photo, b"a picture").unwrap();
+        let images = vec![ImageEntry { name: "a".into(), path: photo }];
+        let table = Table { images, gallery: vec![0], ..Table::default() };
+        let hidden = || {
+            std::fs::read_dir(root.path())
+                .unwrap()
+                .filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with(partial::PREFIX))
+                .count()
+        };
+        let staged = stage(root.path(), &table, None, &out).unwrap();
+        assert!(staged.swept.is_none() && staged.photos.join("a.png").is_file() && staged.titles.is_file());
+        let text = stage(root.path(), &table, None, &out).err().unwrap().to_string();
+        assert!(text.contains("out: another run is writing here"), "{text}");
+        drop(staged);
+        assert_eq!(hidden(), 0);
+        let left = beside(&out, ".photos").unwrap();
+        std::fs::create_dir_all(left.join("photos")).unwrap();
+        std::fs::write(left.join("photos/old.png"), "x").unwrap();
+        let staged = stage(root.path(), &table, None, &out).unwrap();
+        assert_eq!(staged.swept.as_ref(), Some(&left));
+        assert_eq!(std::fs::read_dir(&staged.photos).unwrap().count(), 1);
+        drop(staged);
+        assert_eq!(hidden(), 0);
+    }
 }

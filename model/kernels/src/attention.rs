@@ -1,7 +1,7 @@
 //! Attention over plain slices, fused: scores, softmax and the sum of values never leave a core's cache.
 
 use super::cpu::{GRAIN, LANES, dot, over_rows, sum, vectorised};
-use super::math;
+use super::{Dropped, math};
 
 /// The sizes of one attention call.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +20,8 @@ pub struct Attention {
     pub key_heads: usize,
     /// Query i sees the keys up to `past + i` only; `None`: all of them.
     pub past: Option<usize>,
+    /// Dropout on the softmax's weights.
+    pub dropout: Option<Dropped>,
 }
 
 /// A score whose exponential is nothing, even beside hidden positions.
@@ -165,6 +167,15 @@ fn softmax(scores: &mut [f32], bias: &[f32], scale: f32) {
     }
 }
 
+/// Dropout of the weights of one query of one head, in place; `row` is the hash of the sample.
+#[inline(always)]
+fn drop_weights(weights: &mut [f32], place: u32, row: u32, p: f32) {
+    let scale = 1.0 / (1.0 - p);
+    for (key, weight) in (0u32..).zip(weights) {
+        *weight *= if math::uniform(place.wrapping_add(key), row) >= p { scale } else { 0.0 };
+    }
+}
+
 /// What one task of attention works in: rows over keys are padded to whole lanes, the padding's weight being zero.
 struct Scratch {
     padded: usize,
@@ -183,6 +194,12 @@ impl Attention {
     /// Width of all key heads together.
     pub fn key_width(&self) -> usize {
         self.d / self.heads * self.key_heads
+    }
+
+    /// Dropout's share and the hash of sample `b`.
+    #[inline(always)]
+    fn dropped(&self, b: usize) -> Option<(f32, u32)> {
+        self.dropout.map(|Dropped { p, seed, first }| (p, math::hash(first.wrapping_add(b as u32), seed)))
     }
 
     /// How many keys query `row` sees.
@@ -244,6 +261,7 @@ impl Attention {
         let (width, kd, group) = (d / heads, self.key_width(), heads / key_heads);
         let scale = 1.0 / (width as f32).sqrt();
         let rows = out.len() / d;
+        let dropped = self.dropped(b);
         // Keys that no query sees (a cache's empty room) are not looked at.
         let most = self.seen(first + rows.max(1) - 1);
         let Scratch { padded, bias: padded_bias, keys, weights, .. } = scratch;
@@ -286,6 +304,10 @@ impl Attention {
                         for (r, weights) in weights.chunks_exact_mut(padded).take(together).enumerate() {
                             weights[self.seen(first + row + r)..span].fill(UNSEEN);
                             softmax(&mut weights[..span], &padded_bias[..span], scale);
+                            if let Some((p, sample)) = dropped {
+                                let place = math::weight_place(h as u32, (first + row + r) as u32);
+                                drop_weights(&mut weights[..span], place, sample, p);
+                            }
                         }
                         let (left_row, right_row) = (padded, kd);
                         let sums =
@@ -340,6 +362,7 @@ impl Attention {
                 let samples = dk.chunks_exact_mut(m * kd).zip(dv.chunks_exact_mut(m * kd));
                 for (i, (dq, (dk, dv))) in dq.chunks_exact_mut(n * d).zip(samples).enumerate() {
                     let b = first + i;
+                    let dropped = self.dropped(b);
                     padded_bias[..m].copy_from_slice(&bias[b * m..(b + 1) * m]);
                     for h in 0..heads {
                         let (offset, key_offset) = (h * width, h / group * width);
@@ -359,9 +382,16 @@ impl Attention {
                             p[count..].fill(UNSEEN);
                             softmax(p, &padded_bias, scale);
                             p[count..].fill(0.0);
+                            let place = math::weight_place(h as u32, row as u32);
+                            if let Some((share, sample)) = dropped {
+                                drop_weights(ds, place, sample, share);
+                            }
                             let mean = dot(p, ds);
                             for (s, &p) in ds.iter_mut().zip(p.iter()) {
                                 *s = p * (*s - mean) * scale;
+                            }
+                            if let Some((share, sample)) = dropped {
+                                drop_weights(p, place, sample, share);
                             }
                         }
                         accumulate(&mut dq[offset..], &slopes, k, to_queries);

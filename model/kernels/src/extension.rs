@@ -1,10 +1,17 @@
 //! Registers the fused CPU kernels with burn: routing from tensors to slices, and backward steps under autodiff.
 
 use super::attention::Attention;
-use super::{Heads, cpu, math};
+use super::{Dropped, Heads, cpu, math};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Tensor, TensorData};
+
+/// What attention is computed by, beside its tensors.
+#[derive(Clone, Copy, Debug)]
+pub struct Form {
+    pub heads: Heads,
+    pub dropout: Option<Dropped>,
+}
 
 /// The fused operators of a backend.
 #[backend_extension(Flex: cfg(feature = "flex"), Autodiff: cfg(feature = "autodiff"))]
@@ -35,7 +42,7 @@ pub trait Fused: Backend {
         key: FloatTensor<Self>,
         value: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        heads: Heads,
+        form: Form,
     ) -> FloatTensor<Self>;
     /// Gradients for query, key and value.
     fn tb_attention_backward(
@@ -44,7 +51,7 @@ pub trait Fused: Backend {
         value: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         grad: FloatTensor<Self>,
-        heads: Heads,
+        form: Form,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
     /// Seeded dropout of rows `first…`.
     fn tb_dropout(x: FloatTensor<Self>, p: f32, seed: u32, first: u32) -> FloatTensor<Self>;
@@ -70,10 +77,10 @@ pub(super) fn dims(x: &Primitive) -> Vec<usize> {
     x.shape().iter().copied().collect()
 }
 
-fn attention_sizes(query: &Primitive, key: &Primitive, heads: Heads) -> Attention {
+fn attention_sizes(query: &Primitive, key: &Primitive, form: Form) -> Attention {
     let (q, k) = (query.shape(), key.shape());
-    let Heads { query: heads, key: key_heads, past } = heads;
-    Attention { batch: q[0], n: q[1], m: k[1], d: q[2], heads, key_heads, past }
+    let Form { heads: Heads { query: heads, key: key_heads, past }, dropout } = form;
+    Attention { batch: q[0], n: q[1], m: k[1], d: q[2], heads, key_heads, past, dropout }
 }
 
 impl Fused for Flex {
@@ -121,9 +128,9 @@ impl Fused for Flex {
         primitive(cpu::layer_norm_backward_affine(x, grad, d, eps), [2, d])
     }
 
-    fn tb_attention(query: Primitive, key: Primitive, value: Primitive, bias: Primitive, heads: Heads) -> Primitive {
+    fn tb_attention(query: Primitive, key: Primitive, value: Primitive, bias: Primitive, form: Form) -> Primitive {
         let shape = dims(&query);
-        let sizes = attention_sizes(&query, &key, heads);
+        let sizes = attention_sizes(&query, &key, form);
         elements!(query);
         elements!(key);
         elements!(value);
@@ -137,9 +144,9 @@ impl Fused for Flex {
         value: Primitive,
         bias: Primitive,
         grad: Primitive,
-        heads: Heads,
+        form: Form,
     ) -> (Primitive, Primitive, Primitive) {
-        let sizes = attention_sizes(&query, &key, heads);
+        let sizes = attention_sizes(&query, &key, form);
         let (queries, keys) = (dims(&query), dims(&key));
         elements!(query);
         elements!(key);
@@ -174,13 +181,13 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, eps: f32) -> 
 }
 
 /// [`super::attention`] on the CPU.
-pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, bias: Tensor<2>, heads: Heads) -> Tensor<3> {
+pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, bias: Tensor<2>, form: Form) -> Tensor<3> {
     Tensor::from_dispatch(<Dispatch as Fused>::tb_attention(
         query.into_dispatch(),
         key.into_dispatch(),
         value.into_dispatch(),
         bias.into_dispatch(),
-        heads,
+        form,
     ))
 }
 
@@ -191,7 +198,7 @@ pub fn dropout<const R: usize>(x: Tensor<R>, p: f32, seed: u32, first: u32) -> T
 
 #[cfg(feature = "autodiff")]
 mod backward {
-    use super::{Fused, Heads};
+    use super::{Form, Fused};
     use burn::backend::Autodiff;
     use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
     use burn::backend::autodiff::grads::Gradients;
@@ -236,7 +243,7 @@ mod backward {
     }
 
     #[derive(Debug)]
-    struct Attend(Heads);
+    struct Attend(Form);
     impl<B: Fused> Backward<B, 3> for Attend {
         type State = [FloatTensor<B>; 4];
         fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
@@ -295,12 +302,12 @@ mod backward {
             key: FloatTensor<Self>,
             value: FloatTensor<Self>,
             bias: FloatTensor<Self>,
-            heads: Heads,
+            form: Form,
         ) -> FloatTensor<Self> {
-            let prep = Attend(heads).prepare::<C>([query.node(), key.node(), value.node()]).compute_bound().stateful();
+            let prep = Attend(form).prepare::<C>([query.node(), key.node(), value.node()]).compute_bound().stateful();
             let inputs = [query, key, value, bias].map(|x| x.into_primitive());
             let [q, k, v, b] = inputs.clone();
-            let output = B::tb_attention(q, k, v, b, heads);
+            let output = B::tb_attention(q, k, v, b, form);
             match prep {
                 OpsKind::Tracked(prep) => prep.finish(inputs, output),
                 OpsKind::UnTracked(prep) => prep.finish(output),
@@ -338,10 +345,10 @@ mod backward {
             value: FloatTensor<Self>,
             bias: FloatTensor<Self>,
             grad: FloatTensor<Self>,
-            heads: Heads,
+            form: Form,
         ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
             let [q, k, v, b, g] = [query, key, value, bias, grad].map(|x| x.into_primitive());
-            let (q, k, v) = B::tb_attention_backward(q, k, v, b, g, heads);
+            let (q, k, v) = B::tb_attention_backward(q, k, v, b, g, form);
             (Self::from_inner(q), Self::from_inner(k), Self::from_inner(v))
         }
     }

@@ -15,6 +15,9 @@ mod cpu;
 mod decoder;
 #[cfg(feature = "flex")]
 mod extension;
+#[cfg(target_arch = "x86_64")]
+#[cfg_attr(not(feature = "flex"), allow(dead_code, reason = "the maps in 8 bits are a part of flex"))]
+mod features;
 #[cfg(feature = "flex")]
 pub mod int8;
 #[cfg(feature = "flex")]
@@ -76,12 +79,35 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> 
 /// - bias `[B, m]`, added to the scores of every head and query (0 keeps a position, −10000 hides it, as in BERT)
 /// - result `[B, n, D]`
 pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, bias: Tensor<2>, heads: usize) -> Tensor<3> {
+    attention_with_dropout([query, key, value], bias, heads, None)
+}
+
+/// As [`attention`] of query, key and value, with dropout on the weights, where a share and a mask are given: BERT's
+/// `attention_probs_dropout_prob`. As with [`dropout`], the mask depends on the seed, the row of the batch, the head and the
+/// places of query and key alone: at most 1,024 heads and queries and 4,096 keys have numbers of their own.
+pub fn attention_with_dropout(
+    [query, key, value]: [Tensor<3>; 3],
+    bias: Tensor<2>,
+    heads: usize,
+    dropout: Option<(f64, Mask)>,
+) -> Tensor<3> {
     let heads = Heads { query: heads, key: heads, past: None };
+    let dropout = dropout.filter(|(p, _)| *p > 0.0);
     #[cfg(feature = "flex")]
     if fused(&query) {
-        return extension::attention(query, key, value, bias, heads);
+        let dropout = dropout.map(|(p, mask)| Dropped { p: p as f32, seed: mask.folded(), first: mask.first_row });
+        return extension::attention(query, key, value, bias, extension::Form { heads, dropout });
     }
-    portable::attention(query, key, value, bias, heads)
+    portable::attention([query, key, value], bias, heads, dropout)
+}
+
+/// Dropout on attention's weights, as the fused kernel draws it.
+#[cfg(feature = "flex")]
+#[derive(Clone, Copy, Debug)]
+struct Dropped {
+    p: f32,
+    seed: u32,
+    first: u32,
 }
 
 /// How attention is cut into heads, and what a query sees.
@@ -110,9 +136,9 @@ pub fn causal_attention(
 ) -> Tensor<3> {
     #[cfg(feature = "flex")]
     if fused(&query) {
-        return extension::attention(query, key, value, bias, heads);
+        return extension::attention(query, key, value, bias, extension::Form { heads, dropout: None });
     }
-    portable::attention(query, key, value, bias, heads)
+    portable::attention([query, key, value], bias, heads, None)
 }
 
 /// Root-mean-square normalisation over the last dimension, `x / sqrt(mean(x²) + eps) · gamma`.
@@ -176,6 +202,12 @@ pub struct Mask {
     pub by_row: bool,
 }
 
+impl Mask {
+    fn folded(self) -> u32 {
+        (self.seed ^ (self.seed >> 32)) as u32
+    }
+}
+
 /// Dropout with a seed of its own, so that a resumed run draws the same masks as an unbroken one.
 ///
 /// Every element is kept with probability `1 − p` and scaled by `1 / (1 − p)`. The mask is a hash of the seed, the row (the
@@ -186,7 +218,7 @@ pub fn dropout<const R: usize>(x: Tensor<R>, p: f64, mask: Mask) -> Tensor<R> {
     if p <= 0.0 {
         return x;
     }
-    let folded = (mask.seed ^ (mask.seed >> 32)) as u32;
+    let folded = mask.folded();
     #[cfg(feature = "flex")]
     if fused(&x) {
         return extension::dropout(x, p as f32, folded, mask.first_row);

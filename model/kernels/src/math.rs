@@ -64,6 +64,13 @@ pub fn hash(index: u32, seed: u32) -> u32 {
     h ^ (h >> 16)
 }
 
+/// The index that stands for the weight which query `query` of head `head` gives to the key that is added to it. It does not
+/// depend on how many queries and keys there are, so padding at their ends changes no other weight's.
+#[inline(always)]
+pub fn weight_place(head: u32, query: u32) -> u32 {
+    (head.wrapping_shl(22)).wrapping_add(query.wrapping_shl(12))
+}
+
 /// Uniform 24-bit hash of an index under a seed, in `[0, 1)`.
 #[inline(always)]
 pub fn uniform(index: u32, seed: u32) -> f32 {

@@ -1,7 +1,7 @@
 //! The operators composed of burn's own tensor operations: what every device but the CPU runs, and what the fused
 //! forms are tested against.
 
-use super::{Heads, math};
+use super::{Heads, Mask, math};
 use burn::tensor::{Distribution, FloatDType, Int, IntDType, Tensor, TensorData, activation};
 
 /// Added to a score that causal attention hides.
@@ -19,7 +19,12 @@ pub fn layer_norm(x: Tensor<2>, gamma: Tensor<1>, beta: Tensor<1>, eps: f64) -> 
     (centred / (variance + eps).sqrt() * gamma + beta).cast(precision)
 }
 
-pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, bias: Tensor<2>, heads: Heads) -> Tensor<3> {
+pub fn attention(
+    [query, key, value]: [Tensor<3>; 3],
+    bias: Tensor<2>,
+    heads: Heads,
+    dropout: Option<(f64, Mask)>,
+) -> Tensor<3> {
     let Heads { query: heads, key: key_heads, past } = heads;
     let [b, n, d] = query.dims();
     let m = key.dims()[1];
@@ -38,9 +43,24 @@ pub fn attention(query: Tensor<3>, key: Tensor<3>, value: Tensor<3>, bias: Tenso
         let mask = Tensor::<2>::from_data(TensorData::new(mask, [group * n, m]), &scores.device());
         scores = scores + mask.reshape([1, 1, group * n, m]);
     }
-    let weights = activation::softmax(scores, 3).cast(precision);
-    let out = weights.matmul(v).reshape([b, key_heads, group, n, width]);
+    let mut weights = activation::softmax(scores, 3);
+    if let Some((p, mask)) = dropout {
+        weights = drop_weights(weights, p, mask);
+    }
+    let out = weights.cast(precision).matmul(v).reshape([b, key_heads, group, n, width]);
     out.permute([0, 3, 1, 2, 4]).reshape([b, n, d])
+}
+
+/// Dropout on weights `[B, H, n, m]`.
+fn drop_weights(weights: Tensor<4>, p: f64, mask: Mask) -> Tensor<4> {
+    if !mask.by_row {
+        return dropout(weights, p);
+    }
+    let [_, h, n, m] = weights.dims();
+    let of_query = |at: u32| math::weight_place(at / n as u32, at % n as u32);
+    let places =
+        (0..(h * n) as u32).flat_map(|at| (0..m as u32).map(move |key| of_query(at).wrapping_add(key))).collect();
+    hashed_dropout(weights, p, (mask.folded(), mask.first_row), places)
 }
 
 pub fn rms_norm(x: Tensor<2>, gamma: Tensor<1>, eps: f64) -> Tensor<2> {
@@ -79,10 +99,16 @@ pub fn dropout<const R: usize>(x: Tensor<R>, p: f64) -> Tensor<R> {
 
 /// The CPU's mask (see [`super::dropout`]) in integer operations of any device.
 pub fn dropout_by_row<const R: usize>(x: Tensor<R>, p: f64, seed: u32, first: u32) -> Tensor<R> {
+    let count = x.shape().num_elements() / x.dims()[0].max(1);
+    hashed_dropout(x, p, (seed, first), (0..count as u32).collect())
+}
+
+/// Dropout by the hash of seed, row and place; a row's elements have `places`.
+fn hashed_dropout<const R: usize>(x: Tensor<R>, p: f64, (seed, first): (u32, u32), places: Vec<u32>) -> Tensor<R> {
     let device = x.device();
-    let (rows, count) = (x.dims()[0], x.shape().num_elements() / x.dims()[0].max(1));
+    let (rows, count) = (x.dims()[0], places.len());
     let seeds: Vec<u32> = (0..rows as u32).map(|r| math::hash(first.wrapping_add(r), seed)).collect();
-    let places: Vec<u32> = (0..count as u32).map(|i| i.wrapping_mul(math::SPREAD)).collect();
+    let places: Vec<u32> = places.into_iter().map(|i| i.wrapping_mul(math::SPREAD)).collect();
     let integers = |values: Vec<u32>, shape: [usize; 2]| {
         Tensor::<2, Int>::from_data(TensorData::new(values, shape), (&device, burn::tensor::DType::U32))
     };

@@ -3,6 +3,9 @@
 //! The query is quantized to 16 bits, not 8: the processors' multiply-add works on 16-bit lanes either way, so the
 //! finer query costs nothing and only the gallery's own 8 bits limit precision.
 
+#[cfg(target_arch = "x86_64")]
+use super::features;
+
 /// A query, quantized: `value ≈ code · scale`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
@@ -32,12 +35,12 @@ impl Query {
     pub fn scan(&self, scales: &[f32], codes: &[i8], tokens: usize, each: impl FnMut(usize, f32)) {
         #[cfg(target_arch = "x86_64")]
         {
-            if std::arch::is_x86_feature_detected!("avx512bw") {
-                // SAFETY: the processor has AVX-512BW, which is all that the function asks for.
+            if features::avx512() {
+                // SAFETY: the processor has every feature that the function asks for.
                 return unsafe { self.scan_avx512(scales, codes, tokens, each) };
             }
-            if std::arch::is_x86_feature_detected!("avx2") {
-                // SAFETY: the processor has AVX2, which is all that the function asks for.
+            if features::avx2() {
+                // SAFETY: the processor has every feature that the function asks for.
                 return unsafe { self.scan_avx2(scales, codes, tokens, each) };
             }
         }

@@ -111,7 +111,7 @@ fn fused_attention_matches_the_portable_form_and_its_gradients() {
     let w = Tensor::<3>::from_data(values([b, n, d], 4), &device);
     let f = attention(q.clone(), k.clone(), v.clone(), bias.clone(), heads);
     let all = Heads { query: heads, key: heads, past: None };
-    let p = portable::attention(q.clone(), k.clone(), v.clone(), bias, all);
+    let p = portable::attention([q.clone(), k.clone(), v.clone()], bias, all, None);
     assert!(largest_difference(f.clone(), p.clone()) < 2e-6);
     let (gf, gp) = ((f * w.clone()).sum().backward(), (p * w).sum().backward());
     for x in [&q, &k, &v] {
@@ -141,7 +141,8 @@ fn a_key_far_below_the_best_gets_nothing_and_the_others_what_they_would() {
         [&q, &k, &v].map(|x| x.grad(&all).unwrap())
     };
     let fused = attention(q.clone(), k.clone(), v.clone(), bias.clone(), 1);
-    let plain = portable::attention(q.clone(), k.clone(), v.clone(), bias, Heads { query: 1, key: 1, past: None });
+    let one = Heads { query: 1, key: 1, past: None };
+    let plain = portable::attention([q.clone(), k.clone(), v.clone()], bias, one, None);
     assert!(largest_difference(fused.clone(), plain.clone()) < 1e-5);
     let ([fq, fk, fv], [pq, pk, pv]) = (gradients(fused), gradients(plain));
     for (f, p) in [(fq, pq), (fk.clone(), pk), (fv.clone(), pv)] {
@@ -203,7 +204,7 @@ fn fused_causal_attention_in_groups_matches_the_portable_form_and_its_gradients(
         let w = Tensor::<3>::from_data(values([b, n, d], 4), &device)
             * Tensor::<3>::from_data(TensorData::new(weigh, [b, n, d]), &device);
         let f = causal_attention(q.clone(), k.clone(), v.clone(), bias.clone(), heads);
-        let p = portable::attention(q.clone(), k.clone(), v.clone(), bias, heads);
+        let p = portable::attention([q.clone(), k.clone(), v.clone()], bias, heads, None);
         assert!(largest_difference(f.clone() * w.clone(), p.clone() * w.clone()) < 5e-6);
         let (gf, gp) = ((f * w.clone()).sum().backward(), (p * w).sum().backward());
         for x in [q, k, v] {
@@ -258,4 +259,49 @@ fn fused_likelihood_matches_the_portable_form_and_its_gradient() {
     assert!(largest_difference(f.clone(), p.clone()) < 1e-5);
     let (gf, gp) = ((f * weights.clone()).sum().backward(), (p * weights).sum().backward());
     assert!(largest_difference(logits.grad(&gf).unwrap(), logits.grad(&gp).unwrap()) < 2e-6);
+}
+
+#[cfg(feature = "autodiff")]
+#[test]
+fn dropped_weights_are_the_same_for_every_cut_and_padding_and_in_the_portable_form() {
+    let device = Device::flex().autodiff();
+    // The second is longer than one task's queries.
+    for (b, n, m, d, heads) in [(5, 7, 21, 24, 4), (2, 90, 33, 16, 2)] {
+        let given = |shape: [usize; 3], seed| Tensor::<3>::from_data(values(shape, seed), &device).require_grad();
+        let inputs = [given([b, n, d], 1), given([b, m, d], 2), given([b, m, d], 3)];
+        let mut hidden = vec![0.0f32; b * m];
+        hidden[m - 3..m].fill(-10000.0);
+        let bias = Tensor::<2>::from_data(TensorData::new(hidden, [b, m]), &device);
+        let weigh = Tensor::<3>::from_data(values([b, n, d], 4), &device);
+        let form = Heads { query: heads, key: heads, past: None };
+        let dropout = Some((0.3, mask(7, 10)));
+        let f = attention_with_dropout(inputs.clone(), bias.clone(), heads, dropout);
+        let p = portable::attention(inputs.clone(), bias.clone(), form, dropout);
+        assert!(largest_difference(f.clone(), p.clone()) < 1e-5);
+        let none = attention_with_dropout(inputs.clone(), bias.clone(), heads, None);
+        assert!(largest_difference(f.clone(), none) > 0.1);
+        let (gf, gp) = ((f.clone() * weigh.clone()).sum().backward(), (p * weigh).sum().backward());
+        for x in &inputs {
+            assert!(largest_difference(x.grad(&gf).unwrap(), x.grad(&gp).unwrap()) < 5e-5);
+        }
+        // Rows 1 and on as a batch of their own, with fewer queries and one sample without its hidden keys.
+        let cut = inputs.clone().map(|x| x.slice([1..b]));
+        let cut = attention_with_dropout(cut, bias.clone().slice([1..b]), heads, Some((0.3, mask(7, 11))));
+        assert_eq!(largest_difference(cut, f.clone().slice([1..b])), 0.0);
+        let [q, k, v] = inputs.map(|x| x.slice([0..1]));
+        let shorter = [q.slice([0..1, 0..3]), k.slice([0..1, 0..m - 3]), v.slice([0..1, 0..m - 3])];
+        let short = attention_with_dropout(shorter, bias.slice([0..1, 0..m - 3]), heads, dropout);
+        assert!(largest_difference(short, f.slice([0..1, 0..3])) < 1e-6);
+    }
+}
+
+#[test]
+fn dropout_on_weights_keeps_their_expected_sum() {
+    let device = Device::flex();
+    // Equal scores and values of one: what comes out is the share of weights kept, scaled.
+    let (q, v) = (Tensor::<3>::zeros([64, 40, 8], &device), Tensor::<3>::ones([64, 50, 8], &device));
+    let k = Tensor::<3>::zeros([64, 50, 8], &device);
+    let out = attention_with_dropout([q, k, v], Tensor::zeros([64, 50], &device), 2, Some((0.1, mask(3, 0))));
+    let mean: f32 = out.mean().into_scalar();
+    assert!((mean - 1.0).abs() < 0.003, "{mean}");
 }

@@ -34,11 +34,11 @@ impl FileEntry {
         self.verify_hash(&sha256_hex(content))
     }
 
-    /// The part of [`FileEntry::verify`] that needs no hash.
+    /// The part of [`FileEntry::verify`] that needs no content.
     ///
     /// # Errors
     /// [`ModelError::Format`] for another length.
-    fn verify_size(&self, bytes: u64) -> Result<()> {
+    pub fn verify_size(&self, bytes: u64) -> Result<()> {
         if bytes == self.bytes {
             return Ok(());
         }
@@ -47,11 +47,11 @@ impl FileEntry {
         Err(ModelError::Format { place: self.path.clone(), problem, mend: MEND.into() })
     }
 
-    /// The part of [`FileEntry::verify`] after the hash, lower-case hex.
+    /// The part of [`FileEntry::verify`] after the hash, lower-case hex: of a file that is hashed piece by piece.
     ///
     /// # Errors
     /// [`ModelError::Checksum`] when it is another.
-    fn verify_hash(&self, sha256: &str) -> Result<()> {
+    pub fn verify_hash(&self, sha256: &str) -> Result<()> {
         if sha256 == self.sha256 {
             return Ok(());
         }

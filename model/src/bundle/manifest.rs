@@ -1,11 +1,15 @@
 //! `bundle.json`: what a bundle holds, and the checks before anything else of it is read.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::files::{FileEntry, check_path, manifest_error};
 use super::self_test::SelfTest;
+use crate::config::{RetrievalConfig, Size};
 use crate::error::{ModelError, Result};
+use crate::gallery::{MAX_DIMENSION, MAX_METADATA_BYTES, chunk_bytes};
 use crate::number::NumberFormat;
 use crate::quant::WEIGHT_FORMATS;
 
@@ -15,11 +19,24 @@ pub const FORMAT: &str = "thisbut-bundle";
 /// Version of the bundle format that this build reads and writes.
 pub const VERSION: u64 = 1;
 
-/// Most bytes of a manifest.
-const MAX_BYTES: usize = 16 << 20;
+/// Most bytes of a manifest; a gallery of a million images has less than one. What is read of its JSON takes up to eighty
+/// times as much.
+pub const MAX_BYTES: usize = 4 << 20;
 
-/// Most target tokens an image, and widest token, as in the chunks themselves.
-const MAX_DIMENSION: usize = 8192;
+/// Most weights files.
+const MAX_WEIGHTS: usize = 4096;
+
+/// Most bytes of all weights beside four for each of the model's parameters: the headers.
+const WEIGHTS_OVERHEAD: u64 = 16 << 20;
+
+/// Most bytes of a vocabulary; BERT's has 232 kB.
+pub const MAX_VOCABULARY_BYTES: u64 = 8 << 20;
+
+/// Most bytes of a gallery's chunks together.
+const MAX_GALLERY_BYTES: u64 = 16 << 30;
+
+/// Most bytes of its metadata together.
+const MAX_GALLERY_METADATA_BYTES: u64 = 1 << 30;
 
 /// The whole `bundle.json`. Fields that a reader doesn't know are ignored; a change that would mislead it raises
 /// `version`.
@@ -197,6 +214,30 @@ impl Manifest {
         weights.chain([&self.vocab.file]).chain(chunks).chain(metadata)
     }
 
+    /// The architecture, checked, and that weights and gallery are of its size; before any other file is read. `place` names
+    /// the manifest in errors.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] for a configuration that is refused, [`ModelError::Format`] where the sizes are not its own.
+    pub fn retrieval_config(&self, place: &str) -> Result<RetrievalConfig> {
+        let config = RetrievalConfig::parse(&self.config.to_string(), &format!("{place}: config"))?;
+        let wrong = |field: &str, problem: String| {
+            let mend = "export the bundle again, or fetch bundle.json again".into();
+            Err(ModelError::Format { place: format!("{place}: {field}"), problem, mend })
+        };
+        let bytes = self.weights.iter().fold(0_u64, |sum, entry| sum.saturating_add(entry.file.bytes));
+        let Size { parameters, .. } = config.demand().size;
+        if bytes > parameters.saturating_mul(4).saturating_add(WEIGHTS_OVERHEAD) {
+            return wrong("weights", format!("{bytes} bytes are too many for a model of {parameters} parameters"));
+        }
+        // A gallery may keep fewer tokens an image than the model makes.
+        let (gallery, model) = ((self.gallery.tokens, self.gallery.width), (config.target_tokens, config.projection));
+        if gallery.0 > model.0 || gallery.1 != model.1 {
+            return wrong("gallery", format!("it has {gallery:?} (tokens, width) for a model of {model:?}"));
+        }
+        Ok(config)
+    }
+
     fn check(&self) -> Result<()> {
         if self.format != FORMAT || self.version != VERSION {
             return Err(manifest_error("format", "it isn't this build's format and version"));
@@ -204,8 +245,9 @@ impl Manifest {
         if !self.config.is_object() {
             return Err(manifest_error("config", "it isn't an object"));
         }
-        if self.weights.is_empty() {
-            return Err(manifest_error("weights", "there is no weights file"));
+        if !(1..=MAX_WEIGHTS).contains(&self.weights.len()) {
+            let problem = format!("there are {} weights files, not 1 to {MAX_WEIGHTS}", self.weights.len());
+            return Err(manifest_error("weights", &problem));
         }
         for (i, entry) in self.weights.iter().enumerate() {
             let field = format!("weights[{i}]");
@@ -215,6 +257,7 @@ impl Manifest {
             }
         }
         self.vocab.file.check("vocab")?;
+        check_sum("vocab", [&self.vocab.file].into_iter(), MAX_VOCABULARY_BYTES)?;
         let gallery = &self.gallery;
         let sizes = [gallery.tokens, gallery.width];
         if !sizes.iter().all(|size| (1..=MAX_DIMENSION).contains(size)) {
@@ -222,6 +265,23 @@ impl Manifest {
         }
         check_chunks("gallery.chunks", gallery.count, gallery.chunks.iter().map(|c| (&c.file, c.first, c.count)))?;
         check_chunks("gallery.metadata", gallery.count, gallery.metadata.iter().map(|c| (&c.file, c.first, c.count)))?;
+        for (i, chunk) in gallery.chunks.iter().enumerate() {
+            let needed = chunk_bytes(chunk.count as usize, gallery.tokens, gallery.width);
+            if chunk.file.bytes != needed {
+                let problem = format!("it has {} bytes, {} images need {needed}", chunk.file.bytes, chunk.count);
+                return Err(manifest_error(&format!("gallery.chunks[{i}]"), &problem));
+            }
+        }
+        let large = gallery.metadata.iter().position(|chunk| chunk.file.bytes > MAX_METADATA_BYTES as u64);
+        if let Some(i) = large {
+            return Err(manifest_error(&format!("gallery.metadata[{i}]"), "it is too large for metadata"));
+        }
+        check_sum("gallery.chunks", gallery.chunks.iter().map(|c| &c.file), MAX_GALLERY_BYTES)?;
+        check_sum("gallery.metadata", gallery.metadata.iter().map(|c| &c.file), MAX_GALLERY_METADATA_BYTES)?;
+        let mut paths = HashSet::new();
+        if let Some(twice) = self.files().find(|file| !paths.insert(file.path.as_str())) {
+            return Err(manifest_error("the files", &format!("{} is named twice", twice.path)));
+        }
         match gallery.thumbnails.strip_suffix('/') {
             Some(folder) => check_path("gallery.thumbnails", folder)?,
             None => return Err(manifest_error("gallery.thumbnails", "it doesn't end in /")),
@@ -231,6 +291,15 @@ impl Manifest {
             None if gallery.count == 0 => Ok(()),
             None => Err(manifest_error("self_test", "it is missing")),
         }
+    }
+}
+
+/// Files of at most `most` bytes together.
+fn check_sum<'a>(field: &str, mut files: impl Iterator<Item = &'a FileEntry>, most: u64) -> Result<()> {
+    let sum = files.try_fold(0_u64, |sum, file| sum.checked_add(file.bytes)).filter(|sum| *sum <= most);
+    match sum {
+        Some(_) => Ok(()),
+        None => Err(manifest_error(field, &format!("it has more than {most} bytes"))),
     }
 }
 
@@ -258,7 +327,10 @@ mod tests {
 
     fn manifest() -> Manifest {
         let file = |path: &str| FileEntry::new(path, path.as_bytes());
-        let chunk = |first, count| GalleryChunk { file: file(&format!("gallery/{first}.bin")), first, count };
+        let chunk = |first, count| {
+            let bytes = chunk_bytes(count as usize, 4, 8);
+            GalleryChunk { file: FileEntry { bytes, ..file(&format!("gallery/{first}.bin")) }, first, count }
+        };
         Manifest {
             format: FORMAT.into(),
             version: VERSION,
@@ -324,10 +396,53 @@ mod tests {
         }
     }
 
+    /// A gallery of chunks that are as large as a chunk may be.
+    fn many_chunks(m: &mut Manifest, count: u32) {
+        let (images, width) = (1 << 10, 8192);
+        let bytes = chunk_bytes(images as usize, 4, width);
+        let file = |i: u32| FileEntry { bytes, ..FileEntry::new(format!("gallery/c{i}.bin"), b"") };
+        let chunk = |i: u32| GalleryChunk { file: file(i), first: i * images, count: images };
+        m.gallery.width = width;
+        m.gallery.chunks = (0..count).map(chunk).collect();
+        m.gallery.count = count * images;
+        let meta = m.gallery.metadata[0].clone();
+        m.gallery.metadata = vec![MetadataChunk { count: m.gallery.count, ..meta }];
+    }
+
+    /// Metadata in chunks that are as large as one may be, an image each.
+    fn many_metadata(m: &mut Manifest, count: u32) {
+        let file = |i: u32| FileEntry { bytes: 64 << 20, ..FileEntry::new(format!("gallery/m{i}.json"), b"") };
+        m.gallery.count = count;
+        m.gallery.metadata = (0..count).map(|i| MetadataChunk { file: file(i), first: i, count: 1 }).collect();
+        let chunk = GalleryChunk { count, ..m.gallery.chunks[0].clone() };
+        let bytes = chunk_bytes(count as usize, 4, 8);
+        m.gallery.chunks = vec![GalleryChunk { file: FileEntry { bytes, ..chunk.file.clone() }, ..chunk }];
+    }
+
+    #[test]
+    fn sizes_are_those_of_the_architecture() {
+        let config = RetrievalConfig::preset("tiny").unwrap();
+        let mut fits = manifest();
+        fits.config = serde_json::to_value(&config).unwrap();
+        (fits.gallery.tokens, fits.gallery.width) = (4, 16);
+        assert_eq!(fits.retrieval_config("b.json").unwrap(), config);
+        let refused = |change: fn(&mut Manifest)| {
+            let mut other = fits.clone();
+            change(&mut other);
+            other.retrieval_config("b.json").unwrap_err().to_string()
+        };
+        let message = refused(|m| m.weights[0].file.bytes = 1 << 30);
+        assert!(message.starts_with("b.json: weights: 1073741824 bytes are too many"), "{message}");
+        assert!(refused(|m| m.gallery.tokens = 5).starts_with("b.json: gallery: "));
+        assert!(refused(|m| m.gallery.width = 8).contains("(4, 8)"));
+        let message = refused(|m| m.config["method"]["qformer"]["layers"] = (1 << 20).into());
+        assert!(message.starts_with("b.json: config: qformer.layers: "), "{message}");
+    }
+
     #[test]
     fn senseless_manifests_are_errors() {
         type Break = fn(&mut Manifest);
-        let breaks: [(&str, Break); 18] = [
+        let breaks: [(&str, Break); 28] = [
             ("config", |m| m.config = Value::Null),
             ("weights", |m| m.weights.clear()),
             ("weights[0]", |m| m.weights[0].file.path = "../x".into()),
@@ -343,6 +458,16 @@ mod tests {
             ("gallery.chunks[1]", |m| m.gallery.chunks[1].count = u32::MAX),
             ("gallery.metadata", |m| m.gallery.metadata.clear()),
             ("gallery.thumbnails", |m| m.gallery.thumbnails = "../".into()),
+            ("gallery.chunks[1]", |m| m.gallery.chunks[1].file.bytes += 1),
+            ("gallery.metadata[0]", |m| m.gallery.metadata[0].file.bytes = 65 << 20),
+            ("vocab", |m| m.vocab.file.bytes = 17 << 20),
+            ("weights", |m| m.weights = vec![m.weights[0].clone(); 4097]),
+            ("the files", |m| m.weights.push(m.weights[0].clone())),
+            ("the files", |m| m.vocab.file.path = "w.safetensors".into()),
+            ("the files", |m| m.gallery.metadata[0].file.path = "gallery/6.bin".into()),
+            ("gallery.chunks", |m| many_chunks(m, 2000)),
+            ("gallery.metadata", |m| many_metadata(m, 17)),
+            ("self_test", |m| m.self_test.as_mut().unwrap().expected = vec![(1, 0.5); 1025]),
             ("self_test", |m| m.self_test = None),
             ("self_test", |m| m.self_test.as_mut().unwrap().expected[0].0 = 10),
             ("self_test", |m| m.self_test.as_mut().unwrap().score_tolerance = 0.0),

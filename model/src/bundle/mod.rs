@@ -6,6 +6,7 @@ mod self_test;
 
 pub use files::{FileEntry, hashed_name, sha256_hex};
 pub use manifest::{
-    FORMAT, Form, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, VERSION, VocabularyEntry, WeightsEntry,
+    FORMAT, Form, GalleryChunk, GalleryEntry, MAX_BYTES, MAX_VOCABULARY_BYTES, Manifest, MetadataChunk, VERSION,
+    VocabularyEntry, WeightsEntry,
 };
 pub use self_test::{SELF_TEST_SIDE, SelfTest, self_test_image, self_test_tokens};

@@ -9,6 +9,9 @@ use crate::gallery::Hit;
 /// Side in pixels of [`self_test_image`].
 pub const SELF_TEST_SIDE: u32 = 64;
 
+/// Most images that a self-test compares.
+const MAX_EXPECTED: usize = 1024;
+
 /// A query and its expected answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SelfTest {
@@ -67,8 +70,9 @@ impl SelfTest {
 
     pub(super) fn check_fields(&self, images: u32) -> Result<()> {
         let field = "self_test";
-        if self.expected.is_empty() {
-            return Err(manifest_error(field, "it expects nothing"));
+        if !(1..=MAX_EXPECTED).contains(&self.expected.len()) {
+            let problem = format!("it expects {} images, not 1 to {MAX_EXPECTED}", self.expected.len());
+            return Err(manifest_error(field, &problem));
         }
         let indices = self.expected.iter().map(|(index, _)| *index).chain(self.gallery_index);
         if let Some(index) = indices.into_iter().find(|index| *index >= images) {

@@ -1,6 +1,7 @@
 //! The frozen image encoder E_I.
 
-use super::wrong;
+use super::budget::{Demand, MAX_LAYERS, Size, product};
+use super::{check_count, check_counts, wrong};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
@@ -88,11 +89,35 @@ impl ImageEncoderConfig {
                 let problem = format!("there is no EfficientNet-Lite{variant} here, only 0, 1 and 2");
                 wrong(place, "image_encoder.variant", problem)
             }
-            Self::Patch { patch, width } if *patch == 0 || *width == 0 || !size.is_multiple_of(*patch) => {
-                wrong(place, "image_encoder.patch", format!("{patch} does not divide {size}"))
-            }
+            Self::EfficientnetLite { .. } => Ok(()),
             Self::Vit(vit) => vit.check(place, size),
-            _ => Ok(()),
+            Self::Patch { patch, width } => {
+                check_counts(place, &[("image_encoder.patch", *patch), ("image_encoder.width", *width)])?;
+                match size.is_multiple_of(*patch) {
+                    true => Ok(()),
+                    false => wrong(place, "image_encoder.patch", format!("{patch} does not divide {size}")),
+                }
+            }
+        }
+    }
+
+    /// What it takes for images of `size` × `size` pixels; [`ImageEncoderConfig::check`] has looked at the fields.
+    pub(super) fn demand(&self, size: usize) -> Demand {
+        let (pixels, tokens) = (product(&[3, size, size]), self.tokens(size));
+        match self {
+            // Lite2, the largest. Its largest array has 96 · 1.1 channels of half the side; a convolution is made with
+            // every pixel, at most 4 · 10⁴ multiplications each.
+            Self::EfficientnetLite { .. } => Demand {
+                size: Size { parameters: 5_000_000, standing: 50_000 },
+                activation: product(&[28, size, size]),
+                work: product(&[40_000, size, size]),
+            },
+            Self::Vit(vit) => vit.demand(tokens, pixels),
+            Self::Patch { patch, width } => {
+                let size = Size::table(product(&[3, *patch, *patch]) as usize, *width) + Size::values(*width);
+                let work = size.parameters.saturating_mul(tokens as u64);
+                Demand { size, activation: pixels.max(product(&[tokens, *width])), work }
+            }
         }
     }
 }
@@ -100,9 +125,8 @@ impl ImageEncoderConfig {
 impl VitConfig {
     fn check(&self, place: &str, size: usize) -> Result<()> {
         let counts = [self.patch, self.width, self.layers, self.heads, self.intermediate];
-        if let Some(count) = counts.iter().find(|count| !(1..=1 << 16).contains(*count)) {
-            return wrong(place, "image_encoder", format!("{count} is not between 1 and {}", 1 << 16));
-        }
+        counts.iter().try_for_each(|count| check_count(place, "image_encoder", *count, 1 << 16))?;
+        check_count(place, "image_encoder.layers", self.layers, MAX_LAYERS)?;
         if !size.is_multiple_of(self.patch) {
             return wrong(place, "image_encoder.patch", format!("{} does not divide {size}", self.patch));
         }
@@ -110,5 +134,21 @@ impl VitConfig {
             return wrong(place, "image_encoder.heads", format!("{} do not divide {}", self.heads, self.width));
         }
         Ok(())
+    }
+
+    /// For an image of `tokens` tokens (T) and as many values of `pixels`.
+    fn demand(&self, tokens: usize, pixels: u64) -> Demand {
+        let (c, patch, tensors) = (self.width, product(&[3, self.patch, self.patch]) as usize, Size::linear);
+        let (clip, norm) = (self.family == VitFamily::Clip, Size::norm(c));
+        let key = if clip { tensors(c, c) } else { Size::table(c, c) };
+        let maps = tensors(c, c).times(3) + key + tensors(c, self.intermediate) + tensors(self.intermediate, c);
+        let blocks = (maps + norm.times(2)).times(self.layers);
+        let input = if clip { Size::table(patch, c) + norm } else { tensors(patch, c) };
+        // The class token and the positions, which have no values at first.
+        let size = blocks + input + Size::table(1, c) + Size::table(tokens, c);
+        let widest = c.max(self.intermediate).max(patch);
+        let attention = product(&[2, tokens, tokens, c, self.layers]);
+        let work = (blocks + input).parameters.saturating_mul(tokens as u64).saturating_add(attention);
+        Demand { size, activation: pixels.max(product(&[tokens, widest])), work }
     }
 }

@@ -1,6 +1,6 @@
 //! Which method family, with its architecture.
 
-use super::{RetrievalConfig, TwoPassConfig};
+use super::{Demand, RetrievalConfig, TwoPassConfig};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +26,14 @@ pub trait FamilyConfig {
     /// [`ModelError::Config`](crate::ModelError::Config) that names the field.
     fn check(&self, place: &str, whole: &RetrievalConfig) -> Result<()>;
 
+    /// What the method takes for one image with one text; every field was checked.
+    fn demand(&self, whole: &RetrievalConfig) -> Demand;
+
     /// Dropout during training.
     fn dropout(&self) -> f64;
+
+    /// Dropout on attention's weights during training.
+    fn attention_dropout(&self) -> f64;
 
     /// Sets [`FamilyConfig::dropout`].
     fn set_dropout(&mut self, share: f64);

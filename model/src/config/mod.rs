@@ -1,25 +1,29 @@
 //! One architecture, as data. Each preset is a JSON file in `model/configs/`; each point where the papers and their
 //! published code differ is a field of its family's configuration, and its default is the paper's.
 
+mod budget;
 mod encoder;
 mod method;
 mod text;
 mod two_pass;
 mod versions;
 
+pub use budget::{Demand, MAX_PARAMETERS, Size};
 pub use encoder::{ImageEncoderConfig, VitConfig, VitFamily};
 pub use method::{FamilyConfig, MethodConfig};
 pub use text::TextConfig;
 pub use two_pass::{QFormerConfig, ReadOut, SecondPassMask, TwoPassConfig};
 
 use crate::error::{ModelError, Result};
+use crate::gallery::MAX_DIMENSION;
 use crate::image::PreprocessConfig;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A whole model: what `bundle.json` and checkpoints carry. Files of earlier versions are read too.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RetrievalConfig {
-    /// The preset's name, as in `--preset web-s`.
+    /// The preset's name, as in `--preset web-s`. It becomes a part of file names, so it is one itself: letters, digits and
+    /// ` ._+-`, at most [`MAX_NAME`] bytes.
     pub name: String,
     /// From RGBA bytes to the image encoder's input.
     pub preprocess: PreprocessConfig,
@@ -38,6 +42,12 @@ pub struct RetrievalConfig {
 /// Largest count in a configuration: more is a slip of the pen, and would ask for terabytes.
 const MOST: usize = 1 << 20;
 
+/// Longest name of a configuration, in bytes.
+const MAX_NAME: usize = 100;
+
+/// Longest configuration in bytes; the presets have about a thousand.
+const MAX_JSON: usize = 1 << 16;
+
 /// The complaint about a field of the configuration `place`.
 pub(crate) fn wrong<T>(place: &str, field: &str, problem: String) -> Result<T> {
     Err(ModelError::Config { place: format!("{place}: {field}"), problem, mend: "correct the field".into() })
@@ -45,8 +55,27 @@ pub(crate) fn wrong<T>(place: &str, field: &str, problem: String) -> Result<T> {
 
 /// Checks that every count is from 1 to [`MOST`].
 fn check_counts(place: &str, counts: &[(&str, usize)]) -> Result<()> {
-    match counts.iter().find(|(_, value)| !(1..=MOST).contains(value)) {
-        Some((field, value)) => wrong(place, field, format!("{value} is not between 1 and {MOST}")),
+    counts.iter().try_for_each(|(field, value)| check_count(place, field, *value, MOST))
+}
+
+/// Checks that a count is from 1 to `most`.
+fn check_count(place: &str, field: &str, value: usize, most: usize) -> Result<()> {
+    match (1..=most).contains(&value) {
+        true => Ok(()),
+        false => wrong(place, field, format!("{value} is not between 1 and {most}")),
+    }
+}
+
+/// Checks that a name can be a part of a file's name, on every system, and leads nowhere else.
+fn check_name(place: &str, name: &str) -> Result<()> {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '_' | '+' | '-');
+    let outer = |c: char| c == '.' || c == ' ';
+    if name.is_empty() || name.len() > MAX_NAME || name.starts_with(outer) || name.ends_with(outer) {
+        let problem = format!("it has to have 1 to {MAX_NAME} bytes, without a dot or a space at either end");
+        return wrong(place, "name", problem);
+    }
+    match name.chars().find(|c| !plain(*c)) {
+        Some(c) => wrong(place, "name", format!("{c:?} is none of letters, digits, spaces and ._+-")),
         None => Ok(()),
     }
 }
@@ -80,6 +109,9 @@ impl RetrievalConfig {
     /// # Errors
     /// [`ModelError::Config`] with line and column, or the field that is wrong.
     pub fn parse(json: &str, place: &str) -> Result<Self> {
+        if json.len() > MAX_JSON {
+            return wrong(place, "the text", format!("{} bytes are too long for a configuration", json.len()));
+        }
         let config = versions::read(json).map_err(|e| ModelError::Config {
             place: place.to_owned(),
             problem: e.to_string(),
@@ -89,16 +121,19 @@ impl RetrievalConfig {
         Ok(config)
     }
 
-    /// Checks every field; `place` names the configuration in errors.
+    /// Checks every field, and what they ask for together; `place` names the configuration in errors.
     ///
     /// # Errors
     /// [`ModelError::Config`] that names the field.
     pub fn check(&self, place: &str) -> Result<()> {
+        check_name(place, &self.name)?;
         self.preprocess.check()?;
-        check_counts(place, &[("projection", self.projection), ("target_tokens", self.target_tokens)])?;
+        check_count(place, "projection", self.projection, MAX_DIMENSION)?;
+        check_count(place, "target_tokens", self.target_tokens, MAX_DIMENSION)?;
         self.text.check(place)?;
         self.image_encoder.check(place, self.preprocess.size)?;
-        self.method.family().check(place, self)
+        self.method.family().check(place, self)?;
+        self.check_budget(place)
     }
 
     /// The error of something that works for the `wanted` family alone.
@@ -124,7 +159,9 @@ impl RetrievalConfig {
 impl<'de> Deserialize<'de> for RetrievalConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         let value = serde_json::Value::deserialize(deserializer)?;
-        versions::from_value(value).map_err(serde::de::Error::custom)
+        let config = versions::from_value(value).map_err(serde::de::Error::custom)?;
+        config.check("the configuration").map_err(serde::de::Error::custom)?;
+        Ok(config)
     }
 }
 
@@ -160,5 +197,43 @@ mod tests {
         }
         assert!(RetrievalConfig::parse("{", "x.json").unwrap_err().to_string().contains("x.json"));
         assert!(RetrievalConfig::preset("nano").unwrap_err().to_string().contains("web-s"));
+    }
+
+    #[test]
+    fn a_name_is_no_path() {
+        let named = |name: &str| {
+            let json = include_str!("../../configs/tiny.json");
+            let name = serde_json::to_string(name).unwrap();
+            RetrievalConfig::parse(&json.replace("\"tiny\"", &name), "x.json")
+        };
+        for name in ["tiny", "deep-24", "Schuhe für Sölden 2.0+", "模型"] {
+            assert_eq!(named(name).unwrap().name, name);
+        }
+        let long = "n".repeat(101);
+        let hostile = [
+            "",
+            "../../evil",
+            "a/b",
+            "/etc/x",
+            "a\\b",
+            "C:x",
+            "..",
+            ".",
+            ".hidden",
+            "x.",
+            " x",
+            "a\nb",
+            "a\u{1b}[2Jb",
+            "a\0",
+            "a\u{202e}b",
+            "\u{feff}",
+            "a|b",
+            "a*",
+            &long,
+        ];
+        for name in hostile {
+            let message = named(name).unwrap_err().to_string();
+            assert!(message.starts_with("x.json: name: ") && !message.contains('\u{1b}'), "{name:?}: {message}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! How a text becomes token ids.
 
-use super::check_counts;
+use super::budget::MAX_TEXT_TOKENS;
+use super::{check_count, check_counts};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +34,8 @@ impl TextConfig {
     }
 
     pub(super) fn check(&self, place: &str) -> Result<()> {
-        check_counts(place, &[("text.vocabulary", self.vocabulary()), ("text.length", self.length())])?;
+        check_counts(place, &[("text.vocabulary", self.vocabulary())])?;
+        check_count(place, "text.length", self.length(), MAX_TEXT_TOKENS)?;
         match self.length() {
             1 => super::wrong(place, "text.length", "1 token holds no text between its marks".into()),
             _ => Ok(()),

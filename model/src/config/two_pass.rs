@@ -1,6 +1,7 @@
 //! The two-pass Q-Former of SPRC, PTHA and SPN4CIR.
 
-use super::{FamilyConfig, MethodConfig, RetrievalConfig, check_counts, wrong};
+use super::budget::{Demand, MAX_LAYERS, Size, product};
+use super::{FamilyConfig, MethodConfig, RetrievalConfig, check_count, check_counts, wrong};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,10 @@ impl FamilyConfig for TwoPassConfig {
         self.qformer.dropout
     }
 
+    fn attention_dropout(&self) -> f64 {
+        self.qformer.attention_dropout
+    }
+
     fn set_dropout(&mut self, share: f64) {
         self.qformer.dropout = share;
     }
@@ -61,7 +66,30 @@ impl FamilyConfig for TwoPassConfig {
     fn image_values(&self, tokens: usize) -> usize {
         // Keys and values in every block that looks at the image.
         let q = &self.qformer;
-        2 * tokens * q.width * q.layers.div_ceil(q.cross_attention_every)
+        let values = product(&[2, tokens, q.width, q.layers.div_ceil(q.cross_attention_every)]);
+        usize::try_from(values).unwrap_or(usize::MAX)
+    }
+
+    fn demand(&self, whole: &RetrievalConfig) -> Demand {
+        let (q, c) = (&self.qformer, whole.image_width());
+        let (tokens, read) = (whole.image_tokens(), q.query_tokens.saturating_add(whole.text.length()));
+        let cross = q.layers.div_ceil(q.cross_attention_every);
+        let blocks = q.blocks(c);
+        let passes = if self.own_second_pass { 2 } else { 1 };
+        let qformer = blocks + q.tables(whole.text.vocabulary());
+        let own = Size::norm(c) + Size::table(q.query_tokens, q.width).times(2) + Size::values(1);
+        let projections = Size::linear(q.width, whole.projection).times(2);
+        let widest = q.width.max(q.intermediate).max(q.word_width.unwrap_or(0)).max(whole.projection);
+        let seen = product(&[tokens, c.max(q.image_width.unwrap_or(0)).max(q.width)]);
+        // Two passes over queries and text, one over the image's tokens.
+        let attention = product(&[2, read, q.width])
+            .saturating_mul(product(&[read, q.layers]).saturating_add(product(&[tokens, cross])));
+        let rows = product(&[2, read]).saturating_add(tokens as u64);
+        Demand {
+            size: qformer.times(passes) + own + projections,
+            activation: product(&[read, widest]).max(seen).max(self.image_values(tokens) as u64),
+            work: blocks.parameters.saturating_mul(rows).saturating_add(attention),
+        }
     }
 
     fn check(&self, place: &str, whole: &RetrievalConfig) -> Result<()> {
@@ -134,9 +162,30 @@ pub struct QFormerConfig {
     /// Dropout on embeddings and on each sub-block's output during training.
     #[serde(default = "default_dropout")]
     pub dropout: f64,
+    /// Dropout on attention's weights during training (BERT: 0.1; default: none).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub attention_dropout: f64,
 }
 
 impl QFormerConfig {
+    /// Its blocks, over image tokens of width `source` (C), with what leads to them.
+    fn blocks(&self, source: usize) -> Size {
+        let d = self.width;
+        let attention = |source: usize| Size::linear(d, d).times(2) + Size::linear(source, d).times(2) + Size::norm(d);
+        let feed = Size::linear(d, self.intermediate) + Size::linear(self.intermediate, d) + Size::norm(d);
+        let looking =
+            attention(self.image_width.unwrap_or(source)).times(self.layers.div_ceil(self.cross_attention_every));
+        let lead = self.image_width.map_or(Size::default(), |width| Size::linear(source, width));
+        (attention(d) + feed.times(2)).times(self.layers) + looking + lead
+    }
+
+    /// Its embeddings of `vocabulary` words and of positions.
+    fn tables(&self, vocabulary: usize) -> Size {
+        let words = self.word_width.unwrap_or(self.width);
+        let map = if words == self.width { Size::default() } else { Size::linear(words, self.width) };
+        Size::table(vocabulary, words) + map + Size::table(self.positions, self.width) + Size::norm(self.width)
+    }
+
     fn check(&self, place: &str, text_length: usize) -> Result<()> {
         let counts = [
             ("qformer.layers", self.layers),
@@ -145,24 +194,39 @@ impl QFormerConfig {
             ("qformer.intermediate", self.intermediate),
             ("qformer.query_tokens", self.query_tokens),
             ("qformer.cross_attention_every", self.cross_attention_every),
+            ("qformer.positions", self.positions),
+            ("qformer.word_width", self.word_width.unwrap_or(self.width)),
+            ("qformer.image_width", self.image_width.unwrap_or(self.width)),
         ];
         check_counts(place, &counts)?;
+        check_count(place, "qformer.layers", self.layers, MAX_LAYERS)?;
+        if !(0.0..=1.0).contains(&self.layer_norm_eps) {
+            return wrong(place, "qformer.layer_norm_eps", format!("{} is not in [0, 1]", self.layer_norm_eps));
+        }
         if !self.width.is_multiple_of(self.heads) {
             let problem = format!("{} heads do not divide a width of {}", self.heads, self.width);
             return wrong(place, "qformer.heads", problem);
         }
-        if self.positions < self.query_tokens + text_length {
+        if self.positions < self.query_tokens.saturating_add(text_length) {
             let problem = format!(
                 "{} positions do not hold {} prompts and {text_length} text tokens",
                 self.positions, self.query_tokens
             );
             return wrong(place, "qformer.positions", problem);
         }
-        match (0.0..1.0).contains(&self.dropout) {
-            true => Ok(()),
-            false => wrong(place, "qformer.dropout", format!("{} is not in [0, 1)", self.dropout)),
+        for (field, share) in [("qformer.dropout", self.dropout), ("qformer.attention_dropout", self.attention_dropout)]
+        {
+            if !(0.0..1.0).contains(&share) {
+                return wrong(place, field, format!("{share} is not in [0, 1)"));
+            }
         }
+        Ok(())
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
 }
 
 fn default_eps() -> f64 {
@@ -182,6 +246,9 @@ pub enum ReadOut {
     Cls,
     /// Mean of the N prompt positions and `[CLS]` (paper, fine-tuning on CIRR; MTST_PTHA's training code).
     MeanPromptCls,
+    /// No second pass: the mean of the N tokens of the implicit prototype f_r2t (paper, table IVe, rows 1 and 2). The paper does
+    /// not say how its tokens become one query; here their mean goes through the query's projection.
+    Prototype,
 }
 
 /// What the second pass attends to.

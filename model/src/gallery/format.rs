@@ -15,7 +15,13 @@ pub const HEADER_BYTES: usize = 32;
 pub const MAX_CHUNK_IMAGES: usize = 1 << 20;
 
 /// Most target tokens an image, and widest token.
-const MAX_DIMENSION: usize = 8192;
+pub const MAX_DIMENSION: usize = 8192;
+
+/// Bytes of a chunk of `count` images with `tokens` tokens of `width`, or the largest number where they are more.
+pub fn chunk_bytes(count: usize, tokens: usize, width: usize) -> u64 {
+    let image = (tokens as u64).saturating_mul((width as u64).saturating_add(4));
+    image.saturating_mul(count as u64).saturating_add(HEADER_BYTES as u64)
+}
 
 /// Target tokens of `count` consecutive images.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,14 +97,12 @@ impl Chunk {
         if count > MAX_CHUNK_IMAGES {
             return Err(error(&format!("{count} images are more than {MAX_CHUNK_IMAGES}")));
         }
-        // At most 2²⁰ · 2¹³ · 2¹³ = 2⁴⁶: too wide for a 32-bit usize.
-        let scale_bytes = count as u64 * tokens as u64 * 4;
-        let code_bytes = count as u64 * tokens as u64 * width as u64;
-        if body.len() as u64 != scale_bytes + code_bytes {
-            let needed = HEADER_BYTES as u64 + scale_bytes + code_bytes;
+        let needed = chunk_bytes(count, tokens, width);
+        if bytes.len() as u64 != needed {
             return Err(error(&format!("it has {} bytes, {count} images need {needed}", bytes.len())));
         }
-        let (scales, codes) = body.split_at(scale_bytes as usize);
+        // The file is this long, so its parts fit as well.
+        let (scales, codes) = body.split_at(count * tokens * 4);
         let scales: Vec<f32> = scales.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
         if let Some(at) = scales.iter().position(|s| !s.is_finite() || *s < 0.0) {
             return Err(error(&format!("the scale of token {at} is no positive number")));
@@ -171,6 +175,8 @@ mod tests {
     fn round_trips_within_half_a_scale() {
         let (tokens, bytes) = chunk();
         assert_eq!(bytes.len(), HEADER_BYTES + 5 * 3 * (4 + 7));
+        assert_eq!(chunk_bytes(5, 3, 7), bytes.len() as u64);
+        assert_eq!(chunk_bytes(usize::MAX, usize::MAX, usize::MAX), u64::MAX);
         let chunk = Chunk::parse(&bytes).unwrap();
         assert_eq!((chunk.count(), chunk.tokens(), chunk.width()), (5, 3, 7));
         for (i, image) in tokens.chunks_exact(21).enumerate() {

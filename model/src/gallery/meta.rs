@@ -6,7 +6,7 @@ use crate::bundle::FileEntry;
 use crate::error::{ModelError, Result};
 
 /// Most bytes of one metadata chunk.
-const MAX_BYTES: usize = 64 << 20;
+pub const MAX_METADATA_BYTES: usize = 64 << 20;
 
 /// What is shown with one image of the gallery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,8 +44,8 @@ pub fn encode_metadata(images: &[ImageMeta]) -> Result<Vec<u8>> {
 /// [`ModelError::Format`] when the JSON isn't such a list, its length isn't `count`, or a thumbnail's name would lead
 /// out of its folder.
 pub fn parse_metadata(bytes: &[u8], count: usize) -> Result<Vec<ImageMeta>> {
-    if bytes.len() > MAX_BYTES {
-        return Err(error(format!("it has {} bytes, more than {MAX_BYTES}", bytes.len())));
+    if bytes.len() > MAX_METADATA_BYTES {
+        return Err(error(format!("it has {} bytes, more than {MAX_METADATA_BYTES}", bytes.len())));
     }
     let images: Vec<ImageMeta> = serde_json::from_slice(bytes).map_err(|e| error(e.to_string()))?;
     if images.len() != count {

@@ -5,8 +5,8 @@ mod meta;
 mod reference;
 mod scan;
 
-pub use format::{Chunk, HEADER_BYTES, MAGIC, MAX_CHUNK_IMAGES, VERSION, encode_chunk};
-pub use meta::{ImageMeta, encode_metadata, parse_metadata};
-pub use reference::{encode_reference, parse_reference, reference_bytes};
+pub use format::{Chunk, HEADER_BYTES, MAGIC, MAX_CHUNK_IMAGES, MAX_DIMENSION, VERSION, chunk_bytes, encode_chunk};
+pub use meta::{ImageMeta, MAX_METADATA_BYTES, encode_metadata, parse_metadata};
+pub use reference::{encode_reference, largest_reference, parse_reference, reference_bytes};
 pub use scan::{Gallery, Hit};
 pub use thisbut_kernels::scan::Query;

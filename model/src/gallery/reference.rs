@@ -26,6 +26,11 @@ pub fn reference_bytes(count: usize, width: usize) -> u64 {
     file_bytes([(NAME, [count, width].as_slice())], |_, _| Some(CodeWidth::Q8), &BTreeMap::new())
 }
 
+/// More bytes than these no file of an image's tokens has: those of plain numbers, and a header.
+pub fn largest_reference(count: usize, width: usize) -> u64 {
+    4_u64.saturating_mul(count as u64).saturating_mul(width as u64).saturating_add(64 << 10)
+}
+
 /// Reads the tokens back, `[count, width]`.
 ///
 /// # Errors
@@ -36,8 +41,8 @@ pub fn parse_reference(bytes: &[u8], count: usize, width: usize) -> Result<Vec<f
         problem,
         mend: "fetch the file again, or index the gallery again".into(),
     };
-    // Before anything is unpacked: no file of tokens is larger than plain ones.
-    if bytes.len() as u64 > 4 * (count * width) as u64 + (64 << 10) {
+    // Before anything is unpacked.
+    if bytes.len() as u64 > largest_reference(count, width) {
         return Err(wrong(format!("{} bytes are too many for {count} tokens of {width}", bytes.len())));
     }
     match read_weights(bytes)?.remove(NAME) {
@@ -67,6 +72,7 @@ mod tests {
             let tokens = tokens(count, width);
             let bytes = encode_reference(&tokens, count, width).unwrap();
             assert_eq!(bytes.len() as u64, reference_bytes(count, width));
+            assert!(bytes.len() as u64 <= largest_reference(count, width));
             let back = parse_reference(&bytes, count, width).unwrap();
             for (i, (a, b)) in tokens.iter().zip(&back).enumerate() {
                 // Half a step of the block: it is large only where the large channel lives.
@@ -89,6 +95,7 @@ mod tests {
         for cut in 0..bytes.len() {
             assert!(parse_reference(&bytes[..cut], 17, 64).is_err());
         }
+        assert!(parse_reference(&bytes, usize::MAX, usize::MAX).is_err());
         assert!(encode_reference(&[f32::NAN; 4096], 64, 64).is_err());
         assert!(encode_reference(&[0.0; 7], 2, 4).is_err());
     }

@@ -30,7 +30,8 @@ pub struct TwoPass {
     pub text_projection: Linear,
     /// τ `[1]`, a divisor; checkpoint key `temp`.
     pub temperature: Param<Tensor<1>>,
-    mean_read_out: bool,
+    #[module(skip)]
+    read_out: ReadOut,
     attend_padding: bool,
 }
 
@@ -52,7 +53,7 @@ impl TwoPass {
             vision_projection: linear(q.width, config.projection, device),
             text_projection: linear(q.width, config.projection, device),
             temperature: Param::from_tensor(Tensor::full([1], own.temperature, device)),
-            mean_read_out: own.read_out == ReadOut::MeanPromptCls,
+            read_out: own.read_out,
             attend_padding: own.second_pass_mask == SecondPassMask::AllOnes,
         })
     }
@@ -81,13 +82,17 @@ impl TwoPass {
         self.qformer.fuse(queries, text, image, noise, None).slice([0..b, 0..n])
     }
 
-    /// f_q = E_T(f_r2t, text) (eq. 4), read out, projected and L2-normalised: `[B, P]`.
+    /// f_q = E_T(f_r2t, text) (eq. 4), read out, projected and L2-normalised: `[B, P]`. With
+    /// [`ReadOut::Prototype`] the prompt is read out as it is.
     pub fn compose(&self, prompt: Tensor<3>, text: &TextBatch, noise: &Noise) -> Tensor<2> {
         let [b, n, d] = prompt.dims();
+        if self.read_out == ReadOut::Prototype {
+            return normalise(apply(&self.text_projection, prompt.mean_dim(1).reshape([b, d])));
+        }
         let bias = if self.attend_padding { text.bias.zeros_like() } else { text.bias.clone() };
         let qformer = self.second.as_ref().unwrap_or(&self.qformer);
         let hidden = qformer.prompt(prompt, text, bias, noise, None);
-        let read = if self.mean_read_out {
+        let read = if self.read_out == ReadOut::MeanPromptCls {
             hidden.slice([0..b, 0..n + 1]).mean_dim(1).reshape([b, d])
         } else {
             hidden.slice([0..b, n..n + 1]).reshape([b, d])
@@ -137,6 +142,25 @@ mod tests {
 
     use super::*;
     use burn::tensor::{DType, TensorData};
+
+    #[test]
+    fn the_prototype_is_read_without_a_second_pass() {
+        let device = Device::flex();
+        device.seed(5);
+        let mut config = RetrievalConfig::preset("tiny").unwrap();
+        config.two_pass_mut().unwrap().read_out = ReadOut::Prototype;
+        let model = TwoPass::new(&config, &device).unwrap();
+        let q = &config.two_pass().unwrap().qformer;
+        let shape = [3, q.query_tokens, q.width];
+        let prompt = Tensor::<3>::random(shape, burn::tensor::Distribution::Normal(0.0, 1.0), &device);
+        let mean = prompt.clone().mean_dim(1).reshape([3, q.width]);
+        let expected = normalise(apply(&model.text_projection, mean));
+        let text = |ids: [u32; 3]| TextBatch::new(&vec![(ids.to_vec(), vec![true; 3]); 3], &device);
+        for text in [text([2, 9, 3]), text([2, 7, 3])] {
+            let query = model.compose(prompt.clone(), &text, &Noise::off());
+            query.into_data().assert_eq(&expected.clone().into_data(), true);
+        }
+    }
 
     #[test]
     fn bfloat16_passes_give_f32_gradients_of_the_same_direction() {

@@ -124,10 +124,10 @@ impl Attention {
         (fold(&self.key, source.clone()), fold(&self.value, source))
     }
 
-    /// `norm(x + dropout(output(attention(x → keys))))` for x `[B, n, D]`, keys `[B, m, D]`, bias `[B, m]`.
+    /// `norm(x + dropout(output(attention(x → keys))))`, with dropout on attention's weights where `noise` has it, for x `[B, n, D]`, keys `[B, m, D]`, bias `[B, m]`.
     pub fn forward(&self, x: Tensor<3>, keys: (Tensor<3>, Tensor<3>), bias: Tensor<2>, noise: &Noise) -> Tensor<3> {
         let query = fold(&self.query, x.clone());
-        let attended = kernels::attention(query, keys.0, keys.1, bias, self.heads);
+        let attended = kernels::attention_with_dropout([query, keys.0, keys.1], bias, self.heads, noise.for_weights());
         self.norm.forward(x + noise.apply(fold(&self.output, attended)))
     }
 

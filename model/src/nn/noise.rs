@@ -8,6 +8,7 @@ use thisbut_kernels::{self as kernels, Mask};
 #[derive(Debug)]
 pub struct Noise {
     p: f64,
+    of_weights: f64,
     next: Cell<u64>,
     first_row: u32,
     by_row: bool,
@@ -21,7 +22,7 @@ impl Noise {
 
     /// Dropout with probability `p`, its masks drawn from `seed`.
     pub fn new(p: f64, seed: u64) -> Self {
-        Self { p, next: Cell::new(seed), first_row: 0, by_row: false }
+        Self { p, of_weights: 0.0, next: Cell::new(seed), first_row: 0, by_row: false }
     }
 
     /// For what is row `first` and on of a batch that is computed in pieces: the masks that these rows would get in the
@@ -35,17 +36,31 @@ impl Noise {
         Self { by_row: true, ..self }
     }
 
+    /// With dropout on attention's weights too, of probability `p`.
+    pub fn on_weights(self, p: f64) -> Self {
+        Self { of_weights: p, ..self }
+    }
+
     /// Applies the next mask.
     pub fn apply<const R: usize>(&self, x: Tensor<R>) -> Tensor<R> {
         if self.p <= 0.0 {
             return x;
         }
+        kernels::dropout(x, self.p, self.mask())
+    }
+
+    /// The share and the next mask of attention's weights; none where they are all kept.
+    pub fn for_weights(&self) -> Option<(f64, Mask)> {
+        (self.of_weights > 0.0).then(|| (self.of_weights, self.mask()))
+    }
+
+    fn mask(&self) -> Mask {
         // SplitMix64: consecutive seeds give unrelated masks.
         let state = self.next.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
         self.next.set(state);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         let seed = mixed ^ (mixed >> 31);
-        kernels::dropout(x, self.p, Mask { seed, first_row: self.first_row, by_row: self.by_row })
+        Mask { seed, first_row: self.first_row, by_row: self.by_row }
     }
 }

@@ -1,14 +1,19 @@
 //! Caption cleaning as LAVIS's `blip_caption` processor does it (`lavis/processors/blip_processors.py`).
 
-/// Words that survive; upstream's `max_words`.
-pub const MAX_WORDS: usize = 50;
+/// The fewest words that survive; upstream's `max_words`, for texts of 32 tokens.
+const MAX_WORDS: usize = 50;
 
-/// Lowercases, turns `. ! " ( ) * # : ; ~` into spaces, collapses runs of white space, strips, and keeps the first
-/// [`MAX_WORDS`] words.
+/// The most words that are read of a text of `length` tokens.
+pub fn max_words(length: usize) -> usize {
+    length.max(MAX_WORDS)
+}
+
+/// Lowercases, turns `. ! " ( ) * # : ; ~` into spaces, collapses runs of white space, strips, and keeps the first 50 words: or
+/// as many as a text of `length` tokens has room for, where those are more (a word is a token at least).
 ///
 /// It follows upstream's regular expressions to the letter: only runs of *two or more* white-space characters become
 /// a space, so a single tab stays a tab (the tokeniser splits on it all the same), and words are what spaces part.
-pub fn clean_caption(caption: &str) -> String {
+pub fn clean_caption(caption: &str, length: usize) -> String {
     let lower = caption.to_lowercase();
     let mut out = String::with_capacity(lower.len());
     // The white-space character that began the current run, and whether a second one followed.
@@ -24,7 +29,7 @@ pub fn clean_caption(caption: &str) -> String {
     }
     push_run(&mut out, run);
     let stripped = out.trim_end_matches('\n').trim_matches(' ');
-    match stripped.match_indices(' ').nth(MAX_WORDS - 1) {
+    match stripped.match_indices(' ').nth(max_words(length) - 1) {
         Some((end, _)) => stripped.get(..end).unwrap_or(stripped).to_owned(),
         None => stripped.to_owned(),
     }
@@ -68,16 +73,18 @@ mod tests {
             ("a\u{1c}\u{1d}b", "a b"),
             ("a\u{200b}b", "a\u{200b}b"),
         ] {
-            assert_eq!(clean_caption(input), expected, "{input:?}");
+            assert_eq!(clean_caption(input, 32), expected, "{input:?}");
         }
     }
 
     #[test]
-    fn keeps_fifty_words() {
+    fn keeps_fifty_words_or_as_many_as_the_text_length_has_room_for() {
         let exactly = vec!["w"; 50].join(" ");
-        assert_eq!(clean_caption(&exactly), exactly);
+        assert_eq!(clean_caption(&exactly, 32), exactly);
         let more = vec!["w"; 51].join(" ");
-        assert_eq!(clean_caption(&more), exactly);
-        assert_eq!(clean_caption(&"red . ".repeat(5000)).split(' ').count(), 50);
+        assert_eq!(clean_caption(&more, 32), exactly);
+        for (length, kept) in [(8, 50), (50, 50), (51, 51), (128, 128)] {
+            assert_eq!(clean_caption(&"red . ".repeat(5000), length).split(' ').count(), kept, "{length}");
+        }
     }
 }

@@ -6,7 +6,7 @@ mod tables;
 mod tokenizer;
 mod wordpiece;
 
-pub use clean::{MAX_WORDS, clean_caption};
+pub use clean::{clean_caption, max_words};
 pub use reader::{MAX_TEXT, TextReader};
 pub use tokenizer::{Tokenizer, Tokens};
 pub use wordpiece::{MAX_WORD_CHARS, WordPiece};

@@ -1,6 +1,7 @@
 //! From a text to a batch that the model reads: the one place where a text is cut, cleaned, encoded and padded.
 
 use super::{Tokenizer, Tokens};
+use crate::bundle::sha256_hex;
 use crate::config::RetrievalConfig;
 use crate::error::Result;
 use crate::nn::TextBatch;
@@ -15,6 +16,7 @@ pub struct TextReader {
     tokenizer: Tokenizer,
     length: usize,
     reads_padding: bool,
+    fingerprint: String,
 }
 
 impl TextReader {
@@ -24,7 +26,14 @@ impl TextReader {
     /// As [`Tokenizer::new`].
     pub fn new(config: &RetrievalConfig, vocabulary: &str) -> Result<Self> {
         let tokenizer = Tokenizer::new(&config.text, vocabulary)?;
-        Ok(Self { tokenizer, length: config.text.length(), reads_padding: config.method.family().reads_padding() })
+        let reads_padding = config.method.family().reads_padding();
+        let fingerprint = sha256_hex(vocabulary.as_bytes());
+        Ok(Self { tokenizer, length: config.text.length(), reads_padding, fingerprint })
+    }
+
+    /// SHA-256 of the vocabulary file's text.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
     }
 
     /// The tokenizer.
@@ -36,7 +45,7 @@ impl TextReader {
     pub fn tokens(&self, text: &str) -> Tokens {
         let end = text.char_indices().nth(MAX_TEXT).map_or(text.len(), |(at, _)| at);
         let (begin, _) = text.split_at(end);
-        self.tokenizer.encode(&self.tokenizer.clean(begin), self.length)
+        self.tokenizer.encode(&self.tokenizer.clean(begin, self.length), self.length)
     }
 
     /// A batch of texts on `device`: cut to its longest text, or L long for a method that reads padding.

@@ -62,10 +62,10 @@ impl Tokenizer {
         }
     }
 
-    /// The text as the tokenizer's training texts were written.
-    pub fn clean(&self, text: &str) -> String {
+    /// The text as the tokenizer's training texts were written, cut to the words that `length` tokens may hold.
+    pub fn clean(&self, text: &str, length: usize) -> String {
         match self {
-            Self::WordPiece(_) => clean_caption(text),
+            Self::WordPiece(_) => clean_caption(text, length),
         }
     }
 

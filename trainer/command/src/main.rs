@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("thisbut: {error:#}");
+            eprintln!("thisbut: {}", thisbut_trainer::terminal::message(&cli::said(&error)));
             ExitCode::FAILURE
         }
     }

@@ -1,18 +1,14 @@
 //! `index` and `query` from outside, on a bundle of the tiny model with random weights.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+#[path = "common/tiny.rs"]
+mod tiny;
+
 use image::{Rgba, RgbaImage};
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
-use thisbut_model::RetrievalConfig;
-use thisbut_model::bundle::{FORMAT, Form, GalleryEntry, Manifest, VERSION, VocabularyEntry, WeightsEntry};
-use thisbut_model::method::TwoPass;
-use thisbut_model::nn::ImageEncoder;
-use thisbut_model::number::NumberFormat;
-use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
-use thisbut_model::weights::collect;
-use thisbut_trainer::bundle_io::{Bundle, Writer};
+use thisbut_trainer::bundle_io::Bundle;
+use tiny::tiny_bundle;
 
 fn thisbut(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_thisbut")).args(args).output().unwrap()
@@ -37,52 +33,6 @@ fn refused(args: &[&str]) -> String {
     let line = error.trim_end().lines().last().unwrap_or_default().to_owned();
     assert!(line.starts_with("thisbut: "), "{error}");
     line
-}
-
-/// A bundle of the tiny model in `folder`, without a gallery.
-fn tiny_bundle(folder: &Path) {
-    let config = RetrievalConfig::preset("tiny").unwrap();
-    let device = thisbut_trainer::device::choose(Default::default()).unwrap();
-    let mut tensors = collect(&ImageEncoder::new(&config, &device), ENCODER_PREFIX).unwrap();
-    tensors.extend(collect(&TwoPass::new(&config, &device).unwrap(), MODEL_PREFIX).unwrap());
-    // Fixed weights, wide enough that the photos' targets differ: BERT's start maps them all to nearly one point.
-    for (dims, values) in tensors.values_mut().filter(|(dims, _)| dims.len() > 1) {
-        let mut state = dims.iter().product::<usize>() as u32;
-        for value in values {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            *value = (state >> 8) as f32 / (1 << 24) as f32 - 0.5;
-        }
-    }
-    let weights = thisbut_model::quant::write_weights(&tensors, |_, _| None, &BTreeMap::new()).unwrap();
-    let vocab = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nbut\nred\nwith\na\nhat\n";
-    let mut writer = Writer::new(folder).unwrap();
-    let manifest = Manifest {
-        format: FORMAT.into(),
-        version: VERSION,
-        product_version: "0.0.0".into(),
-        architecture: "tiny".into(),
-        form: Form::Full,
-        config: serde_json::to_value(&config).unwrap(),
-        weights: vec![WeightsEntry {
-            file: writer.add("", "weights", "safetensors", &weights).unwrap(),
-            code_width: NumberFormat::F32,
-        }],
-        vocab: VocabularyEntry { file: writer.add("", "vocab", "txt", vocab.as_bytes()).unwrap() },
-        gallery: GalleryEntry {
-            count: 0,
-            tokens: config.target_tokens,
-            width: config.projection,
-            chunks: vec![],
-            metadata: vec![],
-            thumbnails: "thumbs/".into(),
-            title: String::new(),
-            licence: String::new(),
-        },
-        self_test: None,
-        measured: serde_json::Value::Null,
-        suggestions: vec![],
-    };
-    writer.finish(&manifest).unwrap();
 }
 
 /// A model, photos and an indexed gallery, made once for each test.
@@ -249,4 +199,78 @@ fn an_interrupt_leaves_nothing_behind() {
         assert_eq!(unfinished(), 0, "{signal}");
         assert!(!shop.at("shop").exists(), "{signal}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn names_and_titles_forge_no_lines() {
+    let shop = Shop::new();
+    let picture = RgbaImage::from_pixel(8, 8, Rgba([200, 10, 10, 255]));
+    let name = "evil\u{1b}[2K\r\n   1   0.999  Forged  [forged].png";
+    picture.save(shop.at("photos").join(name)).unwrap();
+    std::fs::write(shop.at("photos").join("bad\u{1b}]0;x\u{7}\nthisbut: forged.jpg"), "no image").unwrap();
+    let args = ["index", &shop.path("photos"), "--model", &shop.path("model"), "--out", &shop.path("shop")];
+    let out = thisbut(&args);
+    assert!(out.status.success());
+    let said = text(&out.stderr);
+    assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "{said:?}");
+    assert!(
+        said.contains("bad\\u001b]0;x\\u0007\\u000athisbut: forged.jpg") && !said.contains("\nthisbut: forged"),
+        "{said:?}"
+    );
+    let root = shop.path("shop");
+    let table = succeeds(&["query", "--bundle", &root, "--text", "red", "-k", "50"]);
+    assert_eq!(table.lines().count(), 21, "{table:?}");
+    assert!(
+        table.contains("[evil\\u001b[2K\\u000d\\u000a   1   0.999")
+            && !table.chars().any(|c| c.is_control() && c != '\n')
+    );
+    // As JSON the id is what it is, and can be given back.
+    let json = succeeds(&["query", "--bundle", &root, "--text", "red", "-k", "50", "--json"]);
+    let answers: Vec<serde_json::Value> = serde_json::from_str(&json).unwrap();
+    assert!(answers.iter().any(|answer| answer["id"] == name));
+    succeeds(&["query", "--bundle", &root, "--like", name, "--text", "red"]);
+    let out = thisbut(&["query", "--bundle", &root, "--like", "x\u{1b}[31m\nthisbut: all is well", "--text", "red"]);
+    let said = text(&out.stderr);
+    assert!(
+        said.starts_with("thisbut: image 'x\\u001b[31m\n  thisbut: all is well'") && !out.status.success(),
+        "{said:?}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_run_is_swept_and_two_at_once_are_not_mixed() {
+    let shop = Shop::new();
+    let picture = std::fs::read(shop.at("photos/photo-00.png")).unwrap();
+    for i in 0..2000 {
+        std::fs::write(shop.at(&format!("photos/copy-{i}.png")), &picture).unwrap();
+    }
+    let (photos, model, root) = (shop.path("photos"), shop.path("model"), shop.path("shop"));
+    let args = ["index", &photos, "--model", &model, "--out", &root];
+    let staged = shop.at(".partial-shop.files");
+    let begun = || {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_thisbut"));
+        let mut child =
+            child.args(args).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        while !staged.join("thumbs").exists() {
+            assert!(child.try_wait().unwrap().is_none(), "ended before it wrote anything");
+            std::thread::yield_now();
+        }
+        child
+    };
+    let mut first = begun();
+    assert!(refused(&args).contains("shop: another run is writing here"), "while the first one runs");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert!(staged.exists() && !shop.at("shop").exists());
+    let out = thisbut(&args);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    assert!(
+        text(&out.stderr).contains(".partial-shop.files, which a run that was killed had left"),
+        "{}",
+        text(&out.stderr)
+    );
+    assert!(!staged.exists() && !shop.at(".partial-shop.lock").exists());
+    assert_eq!(Bundle::read(&shop.at("shop")).unwrap().metadata.len(), 2020);
 }

@@ -132,6 +132,12 @@ fn report_writes_a_page_or_nothing() {
     let out = report(&[path(&run)]);
     assert!(out.status.success() && std::fs::read_to_string(&page).unwrap().contains("answers better than"));
     std::fs::remove_file(&page).unwrap();
+    // Of another data set: no page, and it says so.
+    let foreign = answer(1, 1).to_string().replace("\"reference\":\"a\"", "\"reference\":\"z\"");
+    std::fs::write(&run, format!("{foreign}\n{}\n", answer(2, 0))).unwrap();
+    let out = report(&[]);
+    assert!(!out.status.success() && !page.exists());
+    assert!(text(&out.stderr).contains("1 of 2 queries are about images that"), "{}", text(&out.stderr));
     std::fs::write(&run, "nonsense\n").unwrap();
     let out = report(&[]);
     assert!(!out.status.success() && text(&out.stderr).contains("has no answers") && !page.exists());
@@ -149,6 +155,12 @@ fn plot_draws_and_names_bad_lines() {
     let svg = std::fs::read_to_string(folder.path().join("curves.svg")).unwrap();
     assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
 
+    let other = folder.path().join("answers.jsonl");
+    std::fs::write(&other, "{\"id\":1,\"rank\":3}\n{\"id\":2,\"rank\":0}\n").unwrap();
+    assert!(refused(&["plot", path(&other)]).contains("is no run's metrics: no line has a step"));
+    let line = refused(&["plot", path(&folder.path().join("gone"))]);
+    assert_eq!(line.matches("No such file").count(), 1, "a cause is told once: {line}");
+    std::fs::remove_file(&other).unwrap();
     std::fs::write(&metrics, "").unwrap();
     std::fs::remove_file(folder.path().join("curves.svg")).unwrap();
     assert!(refused(&["plot", path(folder.path())]).contains("no figures to plot"));

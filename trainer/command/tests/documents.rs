@@ -182,6 +182,41 @@ fn every_command_line_is_understood() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Every Rust file under `folder`.
+fn sources(folder: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if path.is_dir() && !["target", "node_modules", "thumbs"].contains(&name.as_str()) && !name.starts_with('.') {
+            sources(&path, found);
+        } else if name.ends_with(".rs") {
+            found.push(std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_table_of_the_papers_names_tests_that_are_there() {
+    let root = root();
+    let mut code = Vec::new();
+    ["model", "trainer", "tests"].iter().for_each(|folder| sources(&root.join(folder), &mut code));
+    let table = std::fs::read_to_string(root.join("docs/reference/papers.md")).unwrap();
+    let (mut named, mut lacking) = (0, Vec::new());
+    for row in table.lines().filter(|line| line.starts_with("| ")) {
+        let tests = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        for name in tests.split('`').skip(1).step_by(2) {
+            named += 1;
+            let test = format!("#[test]\nfn {name}(");
+            let there = root.join(format!("tests/tests/{name}.rs")).is_file()
+                || code.iter().any(|text| text.replace("\n    ", "\n").contains(&test));
+            if !there {
+                lacking.push(name.to_owned());
+            }
+        }
+    }
+    assert!(named > 40 && lacking.is_empty(), "{named} tests are named, of which there are no {lacking:?}");
+}
+
 #[test]
 fn what_the_tests_look_for_is_found() {
     let text = "# A `b`: c-d\n[x](y.md#z) and [u](v)\n```sh\nthisbut query --text \"but a man\" …  # no\n\

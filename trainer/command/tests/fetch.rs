@@ -18,7 +18,8 @@ fn content() -> Vec<u8> {
 
 fn settings(hub: &Hub) -> Settings {
     let ms = Duration::from_millis;
-    let patience = Patience { connect: ms(2000), stall: ms(400), attempts: 4, pause: ms(5) };
+    let (window, least) = (ms(400), 2000);
+    let patience = Patience { connect: ms(2000), stall: ms(400), window, least, attempts: 4, pause: ms(5) };
     Settings { endpoint: hub.url.clone(), patience, ..Settings::default() }
 }
 
@@ -290,4 +291,32 @@ fn a_stopped_download_leaves_its_part_and_goes_on() {
         assert_eq!(ranges(&hub, WEIGHTS).last().unwrap().as_deref(), Some(format!("bytes={held}-").as_str()));
         assert_eq!(names(&dir), ["config.json", "model.safetensors"]);
     }
+}
+
+#[test]
+fn a_slow_drip_ends() {
+    let (hub, weights) = with_model();
+    let drip = Fault::Drip(Duration::from_millis(20));
+    // The file, the list of files, and a server that closes after a few bytes each time.
+    hub.faults(WEIGHTS, &vec![drip.clone(); 50]);
+    let dir = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let text = get(&hub, "o/m", dir.path()).unwrap_err();
+    assert!(text.contains("bytes in") && text.contains("4 times in a row"), "{text}");
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+    assert_eq!(unfinished(dir.path()).len(), 1, "what came stays");
+    hub.faults(WEIGHTS, &[]);
+    get(&hub, "o/m", dir.path()).unwrap();
+    assert_eq!(std::fs::read(dir.path().join("model.safetensors")).unwrap(), weights);
+
+    let dir = tempfile::tempdir().unwrap();
+    hub.faults(WEIGHTS, &vec![Fault::Cut(100); 1000]);
+    let text = get(&hub, "o/m", dir.path()).unwrap_err();
+    assert!(text.contains("4 times in a row"), "{text}");
+
+    let dir = tempfile::tempdir().unwrap();
+    hub.faults("/api/models/o/m/tree/main?recursive=true", &vec![drip; 50]);
+    let start = Instant::now();
+    let text = get(&hub, "o/m", dir.path()).unwrap_err();
+    assert!(text.contains("bytes in") && start.elapsed() < Duration::from_secs(15), "{text}");
 }

@@ -35,7 +35,7 @@ pub struct Look {
 /// # Errors
 /// [`TrainerError::Image`] when the file is not an image.
 pub fn look(path: &Path) -> Result<Look> {
-    let bytes = fsx::read(path)?;
+    let bytes = fsx::read(path, fsx::MIDDLE)?;
     let rgba = image::load_from_memory(&bytes).map_err(|e| TrainerError::Image {
         place: path.display().to_string(),
         problem: format!("cannot be decoded ({e})"),

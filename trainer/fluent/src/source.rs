@@ -125,7 +125,7 @@ fn complete(modules: &Path) -> bool {
 
 /// The version in a package's own `package.json`.
 fn version(modules: &Path, name: &str) -> Option<String> {
-    let text = std::fs::read_to_string(modules.join(name).join("package.json")).ok()?;
+    let text = fsx::read_text(&modules.join(name).join("package.json"), fsx::SMALL).ok()?;
     let json: serde_json::Value = serde_json::from_str(&text).ok()?;
     Some(json.get("version")?.as_str()?.to_owned())
 }
@@ -186,8 +186,8 @@ pub fn annotations(data: &str, messages: &str, place: &Path) -> Result<BTreeMap<
 pub fn load(modules: &Path) -> Result<(Vec<Raw>, Vec<String>)> {
     let labels = modules.join(LABELS.0);
     let all = annotations(
-        &fsx::read_text(&labels.join("en/data.json"))?,
-        &fsx::read_text(&labels.join("en/messages.json"))?,
+        &fsx::read_text(&labels.join("en/data.json"), fsx::MIDDLE)?,
+        &fsx::read_text(&labels.join("en/messages.json"), fsx::MIDDLE)?,
         &labels,
     )?;
     let assets = modules.join(IMAGES.0).join("assets");

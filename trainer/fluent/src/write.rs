@@ -153,9 +153,9 @@ pub fn images(out: &Path, world: &World) -> Result<()> {
     for (class, members) in &world.members {
         let Some(item) = world.items.get(*class) else { continue };
         let target = out.join("images").join(format!("{}.webp", item.name));
-        let bytes = fsx::read(&item.raw.path)?;
+        let bytes = fsx::read(&item.raw.path, fsx::MIDDLE)?;
         // An unchanged file needs no second write; a first run writes all of them.
-        if std::fs::read(&target).ok().as_deref() != Some(bytes.as_slice()) {
+        if fsx::read(&target, fsx::MIDDLE).ok().as_deref() != Some(bytes.as_slice()) {
             fsx::write_atomic(&target, &bytes)?;
         }
         let duplicates =

@@ -102,7 +102,12 @@ fn read<D>(
     if path.is_dir() {
         return read_folder(path, decoder);
     }
-    let bytes = fsx::read(path)?;
+    // Gigabytes of something else are not read.
+    if fsx::start(path, 4)? != b"GGUF" {
+        let mend = "give a .gguf file, or the folder of a Hugging Face model";
+        return Err(TrainerError::checkpoint(path.display().to_string(), "it is not a GGUF file", mend));
+    }
+    let bytes = fsx::read(path, fsx::ANY)?;
     let file = Gguf::parse(&bytes, &path.display().to_string())?;
     let (config, words) = (LlamaConfig::from_gguf(&file)?, Bpe::from_gguf(&file)?);
     let fingerprint = fsx::sha256_hex(&bytes).chars().take(32).collect();
@@ -117,7 +122,7 @@ fn read_folder<D>(
     decoder: impl FnOnce(&About, Published<'_, '_, TrainerError>) -> Result<D>,
 ) -> Result<Language<D>> {
     let config_path = folder.join("config.json");
-    let json = fsx::read_text(&config_path)?;
+    let json = fsx::read_text(&config_path, fsx::SMALL)?;
     let config = LlamaConfig::from_hugging_face(&json, &config_path.display().to_string())?;
     let words = folder_words(folder, &json)?;
     let mut source = Source::open(&[folder.to_path_buf()])?;
@@ -128,7 +133,12 @@ fn read_folder<D>(
         .iter()
         .map(|(name, entry)| format!("{name} {:?} {}", entry.dims, entry.start))
         .chain([sampled, json])
-        .chain(TOKENIZER.iter().filter_map(|name| fsx::read(&folder.join(name)).ok()).map(|b| fsx::sha256_hex(&b)))
+        .chain(
+            TOKENIZER
+                .iter()
+                .filter_map(|name| fsx::read(&folder.join(name), fsx::MIDDLE).ok())
+                .map(|b| fsx::sha256_hex(&b)),
+        )
         .collect();
     let fingerprint = fsx::sha256_hex(about.join("\n").as_bytes()).chars().take(32).collect();
     // InstructBLIP has the language model behind a name of its own.
@@ -163,17 +173,18 @@ fn folder_words(folder: &Path, config: &str) -> Result<Bpe> {
     let words = if !path.is_file() && folder.join(TOKENIZER[1]).is_file() {
         sentencepiece::read(folder, config)?
     } else {
-        Bpe::from_hugging_face(&fsx::read_text(&path)?, &config, &path.display().to_string())?
+        Bpe::from_hugging_face(&fsx::read_text(&path, fsx::MIDDLE)?, &config, &path.display().to_string())?
     };
     Ok(words.with_template(chat_template(folder)))
 }
 
 /// A folder's chat template: a file of its own, or the (default) one of `tokenizer_config.json`.
 fn chat_template(folder: &Path) -> Option<String> {
-    if let Ok(text) = fsx::read_text(&folder.join(TEMPLATE)) {
+    if let Ok(text) = fsx::read_text(&folder.join(TEMPLATE), fsx::SMALL) {
         return Some(text);
     }
-    let config: serde_json::Value = serde_json::from_slice(&fsx::read(&folder.join(TOKENIZER[2])).ok()?).ok()?;
+    let config: serde_json::Value =
+        serde_json::from_slice(&fsx::read(&folder.join(TOKENIZER[2]), fsx::MIDDLE).ok()?).ok()?;
     let named = |list: &Vec<serde_json::Value>| {
         let default = list.iter().find(|one| one["name"] == "default")?;
         default["template"].as_str().map(str::to_owned)

@@ -57,11 +57,13 @@ impl Setup {
     /// The setup in a checkpoint's header; `path` is the checkpoint's.
     ///
     /// # Errors
-    /// [`TrainerError::Checkpoint`] when a field is missing or has another type, and for an arithmetic that is none of
-    /// [`PRECISIONS`].
+    /// [`TrainerError::Checkpoint`] when a field is missing or has another type, for an arithmetic that is none of
+    /// [`PRECISIONS`], and for sizes that no decoder has.
     pub fn read(described: &Value, path: &Path) -> Result<Self> {
         let setup = Self::deserialize(described).map_err(|e| wrong(path, &e))?;
         PRECISIONS.check(&path.display().to_string(), setup.arithmetic)?;
+        // FC_llm is as wide as the decoder, and is made before the decoder is read.
+        setup.language.check(&path.display().to_string())?;
         Ok(setup)
     }
 
@@ -108,6 +110,9 @@ mod tests {
                 assert!(message.contains(other.name()) && message.ends_with("choose f32, bf16 or int8"), "{message}");
             }
         }
+        let mut wide = described.clone();
+        (wide["arithmetic"], wide["language"]["width"]) = (json!("f32"), json!(u64::MAX));
+        assert!(read(&wide).unwrap_err().to_string().starts_with("x.safetensors: width: "));
         described["arithmetic"] = json!("int4");
         assert!(read(&described).unwrap_err().to_string().starts_with("x.safetensors"));
         assert!(check_precision(Int8, DeviceKind::Cpu, &device).is_ok());

@@ -118,7 +118,7 @@ pub fn produce(job: &Job, speaker: &Speaker, device: &Device, tell: &mut dyn FnM
         return remove(&folder).map(|()| report);
     }
     let mark = folder.join(MARK);
-    match std::fs::read_to_string(&mark) {
+    match fsx::read_text(&mark, fsx::SMALL) {
         Ok(found) if found == job.fingerprint => {}
         Ok(_) => {
             let problem = "these parts belong to another generator, other pairs or other settings";
@@ -166,7 +166,7 @@ pub fn produce(job: &Job, speaker: &Speaker, device: &Device, tell: &mut dyn FnM
 
 /// The report of this very job, when it is done.
 fn finished(job: &Job) -> Option<Report> {
-    let text = std::fs::read(fsx::beside(job.out, "report.json")).ok().filter(|_| job.out.is_file())?;
+    let text = fsx::read(&fsx::beside(job.out, "report.json"), fsx::MIDDLE).ok().filter(|_| job.out.is_file())?;
     serde_json::from_slice::<Report>(&text).ok().filter(|report| report.job == whole_fingerprint(job))
 }
 
@@ -257,7 +257,7 @@ fn each(job: &Job, folder: &Path, parts: usize, ranks: &[Option<Ranks>], take: &
     for number in 0..parts {
         let path = part_path(folder, number);
         let failed = |e| TrainerError::io(&path, "read", e, "delete the folder and start again");
-        let file = std::fs::File::open(&path).map_err(failed)?;
+        let file = fsx::open(&path, fsx::TABLE)?.0;
         for line in std::io::BufReader::new(file).lines() {
             let line = line.map_err(failed)?;
             let row: Row = serde_json::from_str(&line).map_err(|e| failed(e.into()))?;

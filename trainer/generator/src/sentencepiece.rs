@@ -99,7 +99,7 @@ pub fn read(folder: &Path, config: Value) -> Result<Bpe> {
     let path = folder.join("tokenizer.model");
     let mend = "give the files of a Llama or Vicuna model, or its GGUF file";
     let wrong = |problem: String| TrainerError::checkpoint(path.display().to_string(), problem, mend);
-    parse(&fsx::read(&path)?, &beside).map_err(wrong)
+    parse(&fsx::read(&path, fsx::MIDDLE)?, &beside).map_err(wrong)
 }
 
 /// The tokenizer of a SentencePiece model.
@@ -183,5 +183,5 @@ fn optional_json<T: DeserializeOwned + Default>(path: &Path) -> Result<T> {
     let wrong = |e: serde_json::Error| {
         TrainerError::checkpoint(path.display().to_string(), e.to_string(), "download it again, or delete it")
     };
-    serde_json::from_str(&fsx::read_text(path)?).map_err(wrong)
+    serde_json::from_str(&fsx::read_text(path, fsx::MIDDLE)?).map_err(wrong)
 }

@@ -45,6 +45,7 @@ pub struct Trained {
     pub config: RetrievalConfig,
     setup: Setup,
     model: Mtst,
+    header: checkpoint::Header,
 }
 
 impl Trained {
@@ -61,7 +62,16 @@ impl Trained {
         };
         let setup = Setup::read(setup, path)?;
         let head = Mtst::of(&header.config, &setup.mtst, &setup.language, device)?;
-        Ok(Self { config: header.config, setup, model: weights::load(head, "", &mut model)? })
+        let model = weights::load(head, "", &mut model)?;
+        Ok(Self { config: header.config.clone(), setup, model, header })
+    }
+
+    /// Checks that `texts` reads the vocabulary that the generator of `path` was trained with.
+    ///
+    /// # Errors
+    /// [`TrainerError::Checkpoint`] when it is another.
+    pub fn check_vocabulary(&self, path: &Path, texts: &TextReader) -> Result<()> {
+        self.header.check_vocabulary(path, texts.fingerprint())
     }
 
     /// Tokens of a text that it was trained on.

@@ -71,6 +71,7 @@ pub fn weights(path: &Path, config: &RetrievalConfig, decoder: &LlamaConfig) -> 
     if path.is_file()
         && let Ok(mut ours) = checkpoint::open(path)
     {
+        train::start::check_start(path, &ours.header, config)?;
         return ours.model();
     }
     let mut source = Source::open(&[path.to_path_buf()])?;

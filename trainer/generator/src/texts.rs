@@ -1,12 +1,13 @@
 //! Files of generated triplets, read line by line: hundreds of thousands never stand in memory together.
 
 use std::collections::BTreeSet;
-use std::io::BufRead;
+use std::io::{BufRead, Read};
 use std::path::Path;
 use thisbut_trainer::data::Complaint;
 use thisbut_trainer::data::json_rows::At;
 pub use thisbut_trainer::data::synthetic::Text;
 use thisbut_trainer::error::{Result, TrainerError};
+use thisbut_trainer::fsx;
 
 /// Complaints that are kept word for word; the rest is counted.
 const KEPT: usize = 100;
@@ -45,20 +46,31 @@ impl Complaints {
 /// Takes where a line stands, the line as it is, and its triplet or what is wrong with it.
 pub type Take<'a> = dyn FnMut(At, &str, Result<Text, String>) -> Result<()> + 'a;
 
+/// Longest line of a file of rows, in bytes.
+const MAX_LINE: u64 = 1 << 20;
+
 /// Hands each line of the file that is not empty to `take`.
 ///
 /// # Errors
 /// When the file cannot be read, and whatever `take` returns.
 pub fn each(path: &Path, take: &mut Take) -> Result<()> {
     let failed = |e| TrainerError::io(path, "read", e, "check the path and its permissions");
-    let mut file = std::io::BufReader::with_capacity(1 << 20, std::fs::File::open(path).map_err(failed)?);
+    let mut file = std::io::BufReader::with_capacity(1 << 20, fsx::open(path, fsx::TABLE)?.0);
     let (mut bytes, mut number) = (Vec::new(), 0);
     loop {
         bytes.clear();
-        if file.read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
+        if file.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut bytes).map_err(failed)? == 0 {
             return Ok(());
         }
         number += 1;
+        if bytes.len() as u64 > MAX_LINE {
+            let place = format!("{}, line {number}", path.display());
+            return Err(TrainerError::data(
+                place,
+                format!("has more than {MAX_LINE} bytes"),
+                "give a file of one row a line",
+            ));
+        }
         let at = At::line(number);
         let line = String::from_utf8_lossy(&bytes);
         let line = line.strip_prefix('\u{feff}').unwrap_or(&line).trim();
@@ -123,6 +135,11 @@ mod tests {
             assert!(row.as_ref().unwrap_err().contains(words), "{row:?}");
         }
         assert_eq!(images(file.path()).unwrap().into_iter().collect::<Vec<_>>(), ["a", "b"]);
+        // A line without an end is not read to the end.
+        let long = tempfile::NamedTempFile::new().unwrap();
+        long.as_file().set_len(1 << 30).unwrap();
+        let problem = images(long.path()).unwrap_err().to_string();
+        assert!(problem.contains("line 1: has more than 1048576 bytes"), "{problem}");
         assert!(images(Path::new("/no/such.jsonl")).unwrap_err().to_string().contains("such.jsonl: cannot read"));
     }
 }

@@ -4,7 +4,7 @@ use super::table::{Complaint, ImageEntry, LoadOptions, Split, Table, Triplet, re
 use crate::error::{Result, TrainerError};
 use crate::metrics::Protocol;
 use std::collections::{HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A table in the making.
 pub(super) struct Builder {
@@ -43,6 +43,11 @@ impl Builder {
         if self.absent.contains(name) {
             return None;
         }
+        if !inside(file) {
+            self.complain(place, format!("image '{name}': its path leads out of the data set's folder; left out"));
+            self.absent.insert(name.to_owned());
+            return None;
+        }
         let (path, found) = files.find(file);
         if !found && self.options.images_required {
             self.complain(place, format!("image '{name}': there is no file {}; left out", path.display()));
@@ -69,7 +74,7 @@ impl Builder {
     pub fn image(&self, role: &str, name: &str) -> std::result::Result<u32, String> {
         self.index.get(name).copied().ok_or_else(|| {
             if self.absent.contains(name) {
-                format!("the image of {role} '{name}' is missing")
+                without_file(role, name)
             } else {
                 format!("{role} '{name}' is not in the image split")
             }
@@ -95,12 +100,33 @@ impl Builder {
     pub fn push(&mut self, place: &str, built: std::result::Result<Triplet, String>) {
         match built {
             Ok(triplet) => self.table.triplets.push(triplet),
-            Err(problem) => self.complain(place, format!("{problem}; left out")),
+            Err(problem) => {
+                self.table.missing.queries += usize::from(is_without_file(&problem));
+                self.complain(place, format!("{problem}; left out"));
+            }
+        }
+    }
+
+    /// A query's subset as evaluation reads it: none where a member was lost, as the rest would be easier than the whole.
+    /// Training, for which a subset says what looks alike, keeps the rest.
+    pub fn subset(&mut self, place: &str, members: Vec<u32>, lost: Option<String>) -> Vec<u32> {
+        match lost {
+            None => members,
+            Some(problem) if self.split == Split::Train => {
+                self.complain(place, format!("{problem}; the subset goes without it"));
+                members
+            }
+            Some(problem) => {
+                self.complain(place, format!("{problem}; the query goes without its subset"));
+                self.table.missing.subsets += 1;
+                Vec::new()
+            }
         }
     }
 
     /// The table, unless it is empty, or strictness forbids its complaints.
-    pub fn finish(self, captions: &Path) -> Result<(Table, Vec<Complaint>)> {
+    pub fn finish(mut self, captions: &Path) -> Result<(Table, Vec<Complaint>)> {
+        self.table.missing.images = self.absent.len();
         if self.options.strict {
             refuse_complaints(&self.complaints)?;
         }
@@ -114,6 +140,15 @@ impl Builder {
         }
         Ok((self.table, self.complaints))
     }
+}
+
+/// What is said of a row that needs an image without a file; [`Builder::push`] counts these.
+pub(super) fn without_file(role: &str, name: &str) -> String {
+    format!("the image of {role} '{name}' is missing")
+}
+
+fn is_without_file(problem: &str) -> bool {
+    problem.starts_with("the image of ") && problem.ends_with(" is missing")
 }
 
 /// Looks image files up in the places where a data set's releases keep them.
@@ -145,6 +180,11 @@ impl Finder {
         }
         (self.bases[0].join(format!("{name}{}", self.endings[0])), false)
     }
+}
+
+/// True for a path that stays in the folder that it is joined to: nobody's rows may name other files of a machine.
+fn inside(file: &str) -> bool {
+    Path::new(file).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
 /// The first of `files` that exists under `root` or one of its `folders`.

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// The prompt that most published CIRCO figures use, as a template for [`Table::prompt`].
-pub const PROMPT: &str = "Find a picture that also {shared_concept}, but {relative_caption}";
+pub const PROMPT: &str = "Find a picture that also {shared_concept}, but {relative_caption}.";
 
 #[derive(Deserialize)]
 struct CaptionRow {
@@ -175,8 +175,12 @@ mod tests {
             let (mut val, complaints) = load(root.path(), Split::Val, &LoadOptions::default()).unwrap();
             let names: Vec<&str> = val.gallery.iter().map(|i| val.images[*i as usize].name.as_str()).collect();
             assert_eq!(names, if list { ["123", "9", "8", "7"] } else { ["7", "8", "9", "123"] });
-            let query = val.query(&val.gallery_positions(), &val.triplets[0], false);
+            let query = val.query(&val.gallery_positions(), &val.triplets[0]);
             assert_eq!((query.exclude, query.right.len(), query.relevant), (None, 3, 3));
+            let without = Table { without_reference: true, ..val.clone() };
+            let query = without.query(&without.gallery_positions(), &without.triplets[0]);
+            let reference = query.exclude.map(|at| val.image_name(val.gallery[at as usize]));
+            assert_eq!((reference, query.relevant), (Some("7"), 3), "the switch takes the reference out");
             assert_eq!(query.aspects, ["cardinality"]);
             assert_eq!(val.triplets.len(), 2);
             let text: Vec<String> = complaints.iter().map(ToString::to_string).collect();
@@ -190,7 +194,7 @@ mod tests {
             }
             assert_eq!(text.len(), 4, "{text:#?}");
             val.prompt(PROMPT).unwrap();
-            let prompted = "Find a picture that also shows a dog, but has {shared_concept} two";
+            let prompted = "Find a picture that also shows a dog, but has {shared_concept} two.";
             assert_eq!(val.triplets[0].text, prompted, "a caption is no template");
             assert!(val.prompt("{shared_concept}").is_err());
 

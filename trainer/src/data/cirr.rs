@@ -2,14 +2,15 @@
 //!
 //! `captions/cap.rc2.{train,val,test1}.json` and `image_splits/split.rc2.*.json` lie under the root, under `root/cirr`, or
 //! flat in the root. An image's path in the split file is relative to the root or to `img_raw`, whichever has the file.
-//! Extra fields that CIRR itself lacks: `group`, `kind`, `people`. Reverse texts come from `modifier_generated` of
+//! Extra fields that CIRR itself lacks: `group`, `kind`, `people`. CIRR counts the hard target alone, as its server does; a
+//! collection whose rows name their `kind` is not CIRR, and each of its right targets counts. Reverse texts come from `modifier_generated` of
 //! `captions/cap.rc2.train_rev.jsonl` (MTST's file), joined by `pairid`.
 
 use super::builder::{Builder, Finder, first_file, lacks};
 use super::json_rows::{self, Row};
 use super::table::{Complaint, LoadOptions, Split, Table, Triplet};
 use crate::error::Result;
-use crate::metrics::Protocol;
+use crate::metrics::{Protocol, RightTargets};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -132,6 +133,8 @@ impl Loader {
 
     fn rows(&mut self, file: &Path, rows: Vec<Row<CaptionRow>>, mut reverse: HashMap<u64, String>) {
         let mut known = HashSet::new();
+        let of_cirr = !rows.iter().any(|(_, row)| row.as_ref().is_ok_and(|row| row.kind.is_some()));
+        self.out.table.right_targets = if of_cirr { RightTargets::Hard } else { RightTargets::All };
         for (at, row) in rows {
             let place = match &row {
                 Ok(row) => format!("{}, {at} (pairid {})", file.display(), row.pairid),
@@ -183,13 +186,14 @@ impl Loader {
             }
         }
         self.out.check_text(place, &row.caption)?;
-        let mut subset = Vec::new();
+        let (mut subset, mut lost) = (Vec::new(), None);
         for name in row.img_set.iter().flat_map(|set| &set.members) {
             match self.out.image("subset member", name) {
                 Ok(image) => subset.push(image),
-                Err(problem) => self.out.complain(place, format!("{problem}; the subset goes without it")),
+                Err(problem) => lost = lost.or(Some(problem)),
             }
         }
+        let subset = self.out.subset(place, subset, lost);
         Ok(Triplet {
             id: row.pairid,
             reference,

@@ -178,8 +178,7 @@ pub fn add_unchanged(table: &mut Table, share: f64, seed: u64) {
     }
 }
 
-/// Gives each wording of a triplet a row of its own, so that an epoch reads every wording once: over the pairs, each is
-/// drawn equally often. Ids become those of the pair times the largest number of wordings, plus the wording's place.
+/// Gives each wording of a triplet a row of its own, of which an epoch reads one or all: [`Wordings`](crate::train::settings::Wordings). Ids become those of the pair times the largest number of wordings, plus the wording's place.
 pub fn spread_wordings(table: &mut Table) {
     let most = table.triplets.iter().map(|t| t.wordings.len()).max().unwrap_or(0).max(1) as u64;
     if most == 1 {
@@ -191,6 +190,7 @@ pub fn spread_wordings(table: &mut Table) {
             id: triplet.id * most + at,
             text,
             wordings: Vec::new(),
+            further_wording: at > 0,
             ..triplet.clone()
         })
     };

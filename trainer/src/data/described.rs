@@ -28,7 +28,7 @@ pub fn load(root: &Path) -> Result<Option<BTreeMap<String, Described>>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let read = serde_json::from_str(&fsx::read_text(&path)?);
+    let read = serde_json::from_str(&fsx::read_text(&path, fsx::TABLE)?);
     read.map(Some)
         .map_err(|e| TrainerError::data(path.display().to_string(), e.to_string(), "prepare the data set again"))
 }

@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(val.triplets[1].text, "and is long", "as the published code reads it");
         assert_eq!((val.gallery.len(), val.pools.iter().map(Vec::len).collect::<Vec<_>>()), (5, vec![3, 3]));
         let shirt = val.triplets.last().unwrap();
-        let query = val.query(&val.gallery_positions(), shirt, false);
+        let query = val.query(&val.gallery_positions(), shirt);
         assert_eq!(query.exclude, None, "the reference stays in the ranking");
         let names: Vec<&str> =
             query.pool.unwrap().iter().map(|at| val.images[val.gallery[*at as usize] as usize].name.as_str()).collect();

@@ -5,7 +5,7 @@
 //! Visual Genome images and are not read. As in the published evaluator, a query's candidates are the target and then
 //! its gallery, and queries whose gallery has an unusual length are left out.
 
-use super::builder::{Builder, Finder, first_file, lacks};
+use super::builder::{Builder, Finder, first_file, lacks, without_file};
 use super::json_rows;
 use super::table::{Complaint, LoadOptions, Split, Table, Triplet};
 use crate::error::Result;
@@ -90,7 +90,7 @@ fn triplet(
     }
     let mut add = |out: &mut Builder, role: &str, image: &Image| {
         let (name, file) = (image.val_image_id.to_string(), format!("{:012}", image.val_image_id));
-        out.add_to_gallery(place, &name, files, &file).ok_or_else(|| format!("the image of {role} '{name}' is missing"))
+        out.add_to_gallery(place, &name, files, &file).ok_or_else(|| without_file(role, &name))
     };
     let reference = add(out, "reference", &row.reference)?;
     let target = add(out, "target", &row.target)?;
@@ -128,7 +128,7 @@ mod tests {
         assert_eq!(splits(root.path()), [Split::Test]);
         let (table, complaints) = load(root.path(), Split::Test, &LoadOptions::default()).unwrap();
         assert_eq!(table.triplets.iter().map(|t| t.id).collect::<Vec<_>>(), [100_001, 200_001, 200_002]);
-        let query = table.query(&table.gallery_positions(), &table.triplets[1], false);
+        let query = table.query(&table.gallery_positions(), &table.triplets[1]);
         let names: Vec<&str> = query.pool.iter().flatten().map(|p| table.images[*p as usize].name.as_str()).collect();
         assert_eq!((names, query.right.len()), (vec!["2", "3", "4"], 1), "the target first, as published");
         let text = complaints.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");

@@ -10,7 +10,7 @@
 //! see [`FOLDERS`]. Each difference caption is a triplet of its own; its id is 1,000 × the row + the caption's place from 0.
 //! The gallery is every image that a row of the split names.
 
-use super::builder::{Builder, Finder, first_file, lacks};
+use super::builder::{Builder, Finder, first_file, lacks, without_file};
 use super::json_rows;
 use super::table::{Complaint, LoadOptions, Split, Table, Triplet};
 use crate::error::Result;
@@ -202,7 +202,8 @@ pub fn load(root: &Path, split: Split, options: &LoadOptions) -> Result<(Table, 
                     let id = u64::from(at.row) * 1000 + number;
                     Triplet { id, reference, targets: vec![target], text, row: at.row, ..Triplet::default() }
                 }),
-                _ => Err("an image is missing".to_owned()),
+                (None, _) => Err(without_file("reference", &row.reference)),
+                (_, None) => Err(without_file("target", &row.target)),
             };
             out.push(&place, built);
         }
@@ -236,9 +237,12 @@ mod tests {
         assert_eq!(rows, [(1000, "a bed"), (1001, "no lamp")]);
         assert_eq!(train.gallery.len(), 2);
         let text = complaints.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-        for words in
-            ["line 1, row 1: the caption is empty", "row 2: it has no difference", "no file", "an image is missing"]
-        {
+        for words in [
+            "line 1, row 1: the caption is empty",
+            "row 2: it has no difference",
+            "no file",
+            "the image of target '7/c.jpg' is missing",
+        ] {
             assert!(text.contains(words), "{words} in {text}");
         }
         assert_eq!(load(root.path(), Split::Val, &LoadOptions::default()).unwrap().0.triplets.len(), 3);

@@ -36,7 +36,7 @@ pub type Row<T> = (At, std::result::Result<T, String>);
 
 /// Reads a JSON array; `T` is built from each element by itself.
 pub fn array<T: DeserializeOwned>(path: &Path) -> Result<Vec<Row<T>>> {
-    let text = fsx::read_text(path)?;
+    let text = fsx::read_text(path, fsx::TABLE)?;
     let mut lines = element_lines(&text).into_iter();
     let mut rows = Vec::new();
     let mut parser = serde_json::Deserializer::from_str(strip_bom(&text));
@@ -50,7 +50,7 @@ pub fn array<T: DeserializeOwned>(path: &Path) -> Result<Vec<Row<T>>> {
 
 /// Reads JSON lines; empty lines are skipped, a broken line costs itself only.
 pub fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<Row<T>>> {
-    let text = fsx::read_text(path)?;
+    let text = fsx::read_text(path, fsx::TABLE)?;
     Ok((1u32..)
         .zip(strip_bom(&text).lines())
         .filter(|(_, line)| !line.trim().is_empty())
@@ -60,12 +60,12 @@ pub fn lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<Row<T>>> {
 
 /// Reads a JSON array or JSON lines, whichever the file holds, whatever its ending says.
 pub fn either<T: DeserializeOwned>(path: &Path) -> Result<Vec<Row<T>>> {
-    if strip_bom(&fsx::read_text(path)?).trim_start().starts_with('[') { array(path) } else { lines(path) }
+    if strip_bom(&fsx::read_text(path, fsx::TABLE)?).trim_start().starts_with('[') { array(path) } else { lines(path) }
 }
 
 /// Reads a whole JSON file as one value.
 pub fn whole<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    serde_json::from_str(strip_bom(&fsx::read_text(path)?)).map_err(|e| broken(path, &e))
+    serde_json::from_str(strip_bom(&fsx::read_text(path, fsx::TABLE)?)).map_err(|e| broken(path, &e))
 }
 
 fn strip_bom(text: &str) -> &str {

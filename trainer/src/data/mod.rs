@@ -6,6 +6,7 @@ pub mod circo;
 pub mod cirr;
 pub mod derive;
 pub mod described;
+pub mod extended;
 pub mod extra;
 pub mod fashioniq;
 pub mod genecis;
@@ -18,7 +19,7 @@ pub mod table;
 pub mod triplets;
 
 use crate::error::{Result, TrainerError};
-use std::io::Read;
+use crate::fsx;
 use std::path::{Path, PathBuf};
 pub use table::{Complaint, ImageEntry, LoadOptions, Split, Table, Triplet};
 
@@ -147,12 +148,8 @@ pub fn detect(root: &Path) -> Result<Format> {
 
 /// Whether the beginning of a file holds `text`; false when it cannot be read.
 fn mentions(path: &Path, text: &str) -> bool {
-    let mut head = Vec::new();
-    if !path.is_file() {
-        return false;
-    }
-    let read = std::fs::File::open(path).and_then(|file| file.take(64 << 10).read_to_end(&mut head));
-    read.is_ok() && head.windows(text.len()).any(|window| window == text.as_bytes())
+    let head = fsx::start(path, 64 << 10);
+    head.is_ok_and(|head| head.windows(text.len()).any(|window| window == text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The internal triplet table that every data set becomes, and the complaints about rows that could not join it.
 
 use crate::error::{Result, TrainerError};
-use crate::metrics::{Protocol, Query};
+use crate::metrics::{Protocol, Query, RightTargets};
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,8 @@ pub struct Triplet {
     pub text: String,
     /// Other wordings that training may read instead, `text` among them; empty when there is only `text`.
     pub wordings: Vec<String>,
+    /// Whether this row is a further wording of the row before it, and so no pair of its own.
+    pub further_wording: bool,
     /// What reference and targets have in common (CIRCO's shared concept), for prompts.
     pub concept: Option<String>,
     /// The text that leads from the target back to the reference.
@@ -62,6 +64,24 @@ pub struct Table {
     pub pools: Vec<Vec<u32>>,
     /// How the data set ranks and counts.
     pub protocol: Protocol,
+    /// What was left out for want of image files.
+    pub missing: Missing,
+    /// Which targets the data set's evaluator counts as right.
+    pub right_targets: RightTargets,
+    /// Whether references are left out of the ranking although the protocol keeps them.
+    pub without_reference: bool,
+}
+
+/// What a split lost because image files are missing. Figures over what is left are not those of the whole split: a smaller
+/// gallery is an easier one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Missing {
+    /// Images without a file.
+    pub images: usize,
+    /// Queries that need one of them.
+    pub queries: usize,
+    /// Queries that stay without their subset, as it lost a member.
+    pub subsets: usize,
 }
 
 /// Which part of a data set.
@@ -161,17 +181,23 @@ impl Table {
     }
 
     /// What the metrics need to know of a triplet, in gallery positions (from [`Table::gallery_positions`]).
-    /// `hard_only` counts only the hard target as right, as the CIRR leader board does. The reference is not ranked where the
-    /// protocol leaves it out, unless it is the one right answer: a caption's image.
-    pub fn query(&self, positions: &[Option<u32>], triplet: &Triplet, hard_only: bool) -> Query {
+    /// The reference is not ranked where the protocol or [`Table::without_reference`] leaves it out, unless it is the one right
+    /// answer: a caption's image.
+    pub fn query(&self, positions: &[Option<u32>], triplet: &Triplet) -> Query {
         let at = |image: &u32| positions.get(*image as usize).copied().flatten();
-        let count = if hard_only { 1 } else { triplet.targets.len() };
+        let count = match self.right_targets {
+            RightTargets::Hard => 1,
+            RightTargets::All => triplet.targets.len(),
+        };
         let pool = triplet.pool.and_then(|pool| self.pools.get(pool as usize));
         let reference = Some(&triplet.reference).filter(|image| triplet.targets[..] != [**image]);
         Query {
-            exclude: self.protocol.excluded(reference.and_then(at)),
+            exclude: match self.without_reference {
+                true => reference.and_then(at),
+                false => self.protocol.excluded(reference.and_then(at)),
+            },
             pool: pool.map(|images| images.iter().filter_map(at).collect()),
-            relevant: triplet.targets.len(),
+            relevant: count.min(triplet.targets.len()),
             right: triplet.targets.iter().take(count).filter_map(at).collect(),
             subset: triplet.subset.iter().filter(|m| **m != triplet.reference).filter_map(at).collect(),
             group: triplet.group.clone(),

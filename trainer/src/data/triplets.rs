@@ -14,12 +14,13 @@
 //! for the way back; fine-tuning rows are CIRR's with `modifier_generated` for the way back. The gallery is every image
 //! that a row of the split names, and the images that `gallery.txt` in the root lists, one a line.
 
-use super::builder::{Builder, Finder, first_file, lacks};
+use super::builder::{Builder, Finder, first_file, lacks, without_file};
 use super::json_rows::{self, At, Row};
 use super::table::{Complaint, LoadOptions, Split, Table, Triplet};
 use crate::error::{Result, TrainerError};
 use crate::fsx;
 use crate::metrics::Protocol;
+use crate::sheet::Sheet;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -93,7 +94,9 @@ pub fn load(root: &Path, split: Split, options: &LoadOptions) -> Result<(Table, 
     }
     let list = root.join("gallery.txt");
     if list.is_file() {
-        for (number, name) in (1..).zip(fsx::read_text(&list)?.lines()).filter(|(_, name)| !name.trim().is_empty()) {
+        for (number, name) in
+            (1..).zip(fsx::read_text(&list, fsx::TABLE)?.lines()).filter(|(_, name)| !name.trim().is_empty())
+        {
             let place = format!("{}, {}", list.display(), At::line(number));
             out.add_to_gallery(&place, name.trim(), &mut files, name.trim());
         }
@@ -119,8 +122,7 @@ fn triplet(
     };
     out.check_text(place, &text)?;
     let mut add = |out: &mut Builder, role: &str, name: &str| {
-        let missing = || format!("the image of {role} '{name}' is missing");
-        out.add_to_gallery(place, name, files, name).ok_or_else(missing)
+        out.add_to_gallery(place, name, files, name).ok_or_else(|| without_file(role, name))
     };
     let reference = add(out, "reference", row.reference.trim())?;
     let names = match row.target {
@@ -139,10 +141,14 @@ fn triplet(
     if targets.is_empty() && split != Split::Test {
         return Err("target is missing".into());
     }
-    let mut subset = Vec::new();
+    let (mut subset, mut lost) = (Vec::new(), None);
     for name in row.subset.iter().chain(row.img_set.iter().flat_map(|set| &set.members)) {
-        subset.push(add(out, "subset member", name)?);
+        match add(out, "subset member", name) {
+            Ok(image) => subset.push(image),
+            Err(problem) => lost = lost.or(Some(problem)),
+        }
     }
+    let subset = out.subset(place, subset, lost);
     let reverse = reverse.filter(|text| !text.trim().is_empty());
     let (group, kind) = (row.group, row.kind);
     Ok(Triplet { id, reference, targets, text, reverse, subset, group, kind, row: at.row, ..Triplet::default() })
@@ -151,51 +157,39 @@ fn triplet(
 /// Rows of a CSV with a header; a row of the wrong length costs itself only.
 fn csv_rows(path: &Path) -> Result<Vec<Row<CaptionRow>>> {
     let place = path.display().to_string();
-    let text = fsx::read_text(path)?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let mut table = csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(text.as_bytes());
-    let mend = "quote fields that hold commas or line breaks";
-    let headers = table.headers().map_err(|e| TrainerError::data(&place, e.to_string(), mend))?.clone();
-    let column = |names: &[&str]| headers.iter().position(|h| names.iter().any(|name| h.eq_ignore_ascii_case(name)));
+    let sheet = Sheet::read(path)?;
     let required = |names: &[&str]| {
-        column(names).ok_or_else(|| {
-            let first = names[0];
-            let seen = headers.iter().collect::<Vec<_>>().join(", ");
-            let problem = format!("there is no column '{first}' (columns: {seen})");
+        sheet.column(names).ok_or_else(|| {
+            let problem = format!("there is no column '{}' (columns: {})", names[0], sheet.columns());
             TrainerError::data(format!("{place}, line 1"), problem, "begin with the line: reference,target,caption")
         })
     };
     let reference = required(&["reference", "reference_image", "candidate"])?;
     let caption = required(&["caption", "text", "modifier"])?;
-    let target = column(&["target", "target_image", "target_hard"]);
-    let (reverse, id) = (column(&["reverse", "modifier_reversed"]), column(&["id", "pairid"]));
-    let (group, kind) = (column(&["group"]), column(&["kind"]));
-    let mut rows = Vec::new();
-    for record in table.records() {
-        let record = record.map_err(|e| {
-            let line = e.position().map_or(1, csv::Position::line);
-            TrainerError::data(format!("{place}, line {line}"), e.to_string(), mend)
-        })?;
-        let at = At::line(record.position().map_or(0, |p| p.line() as u32));
+    let target = sheet.column(&["target", "target_image", "target_hard"]);
+    let (reverse, id) = (sheet.column(&["reverse", "modifier_reversed"]), sheet.column(&["id", "pairid"]));
+    let (group, kind) = (sheet.column(&["group"]), sheet.column(&["kind"]));
+    let mut rows = Vec::with_capacity(sheet.rows.len());
+    for (line, record) in &sheet.rows {
         let field = |at: usize| record[at].to_owned();
         let optional = |at: Option<usize>| at.map(field).filter(|text| !text.is_empty());
-        let row = if record.len() != headers.len() {
-            Err(format!("has {} fields, the header has {}", record.len(), headers.len()))
-        } else {
-            let number =
-                optional(id).map(|id| id.parse().map_err(|_| format!("id '{id}' is not a number"))).transpose();
-            number.map(|id| CaptionRow {
-                id,
-                reference: field(reference),
-                target: optional(target).map(|list| OneOrMore::More(list.split('|').map(str::to_owned).collect())),
-                caption: Some(field(caption)),
-                reverse: optional(reverse),
-                group: optional(group),
-                kind: optional(kind),
-                ..CaptionRow::default()
-            })
+        let row = match sheet.wrong_length(record) {
+            Some(problem) => Err(problem),
+            None => optional(id)
+                .map(|id| id.parse().map_err(|_| format!("id '{id}' is not a number")))
+                .transpose()
+                .map(|id| CaptionRow {
+                    id,
+                    reference: field(reference),
+                    target: optional(target).map(|list| OneOrMore::More(list.split('|').map(str::to_owned).collect())),
+                    caption: Some(field(caption)),
+                    reverse: optional(reverse),
+                    group: optional(group),
+                    kind: optional(kind),
+                    ..CaptionRow::default()
+                }),
         };
-        rows.push((at, row));
+        rows.push((At::line(*line), row));
     }
     Ok(rows)
 }
@@ -243,6 +237,40 @@ mod tests {
         std::fs::write(root.path().join("train.csv"), "a,b\n1,2\n").unwrap();
         let error = load(root.path(), Split::Train, &LoadOptions::default()).err().unwrap().to_string();
         assert!(error.contains("line 1: there is no column 'reference' (columns: a, b)"), "{error}");
+    }
+
+    #[test]
+    fn tables_of_other_systems() {
+        for (separator, end) in [(",", "\r\n"), (";", "\r\n"), ("\t", "\n"), (";", "\r")] {
+            let rows = "reference,target,caption\nshoes/a.jpg,shoes/b,red\nc.webp,d.jpg\nc.webp,d.jpg,blue\n";
+            let root = data_set("train.csv", &rows.replace(',', separator).replace('\n', end));
+            let (table, complaints) = loaded(root.path(), Split::Train);
+            let lines: Vec<u32> = table.triplets.iter().map(|triplet| triplet.row).collect();
+            assert_eq!(lines, [2, 4], "{separator:?} {end:?}");
+            assert!(complaints.contains("train.csv, line 3: has 2 fields"), "{complaints}");
+        }
+    }
+
+    #[test]
+    fn images_outside_the_folder_are_refused() {
+        let root = data_set("train.csv", "");
+        let outside = tempfile::tempdir().unwrap();
+        let (secret, folder) = (outside.path().join("secret.jpg"), root.path().file_name().unwrap().to_owned());
+        std::fs::write(&secret, b"x").unwrap();
+        let back = format!("../{}/images/d.jpg", folder.display());
+        let rows = [secret.to_str().unwrap(), &back, "../../etc/passwd", "shoes/../../images/d.jpg"];
+        let rows: String = rows.iter().map(|name| format!("shoes/a.jpg,{name},red\n")).collect();
+        let text = format!("reference,target,caption\n{rows}shoes/a.jpg,./d.jpg,fine\n");
+        std::fs::write(root.path().join("train.csv"), text).unwrap();
+        std::fs::write(root.path().join("gallery.txt"), &back).unwrap();
+        for images_required in [true, false] {
+            let options = LoadOptions { images_required, ..LoadOptions::default() };
+            let (table, complaints) = load(root.path(), Split::Train, &options).unwrap();
+            assert_eq!((table.triplets.len(), table.images.len()), (1, 2), "{complaints:?}");
+            let outside =
+                complaints.iter().filter(|c| c.problem.contains("its path leads out of the data set's folder"));
+            assert_eq!(outside.count(), 4, "{complaints:?}");
+        }
     }
 
     #[test]

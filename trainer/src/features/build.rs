@@ -1,96 +1,120 @@
-//! Writes a feature cache.
+//! Writes a feature cache, batch by batch, so that a kill costs one batch.
 
-use super::store::{Header, MAGIC, START, Store};
+use super::store::{Features, Header, Store};
+use super::unfinished::{Batch, Unfinished};
 use super::{BATCH, encode, prepare};
 use crate::error::{Result, TrainerError};
-use crate::fsx;
+use crate::{fsx, partial};
 use burn::tensor::Device;
-use std::io::Write;
+use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::nn::ImageEncoder;
 
-/// Computes the tokens of `images` (name and path) and writes them to `path`, a few images at a time. Images that cannot be
-/// read are left out and reported.
+/// What a cache is to hold.
+pub struct Job<'a> {
+    /// Name and file of each image.
+    pub images: &'a [(String, PathBuf)],
+    /// The architecture.
+    pub config: &'a RetrievalConfig,
+    /// The number format.
+    pub store: Store,
+    /// Of the image encoder and the preprocessing.
+    pub fingerprint: String,
+    /// What else the values depend on in their last digits: the device, the encoder's precision.
+    pub computing: String,
+}
+
+/// What became of a [`Job`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Built {
+    /// Images in the cache.
+    pub images: usize,
+    /// Images that could not be read.
+    pub left_out: usize,
+    /// Whether it was there already.
+    pub found: bool,
+}
+
+/// Computes the tokens of a job's images and writes them to `path`. A cache of the same files that is there already stays, and
+/// one that was not finished is gone on with, to the same bytes. Images that cannot be read are left out, reported, and named
+/// in the cache with the reason.
 ///
 /// # Errors
-/// When nothing can be read or the file cannot be written.
-#[allow(clippy::too_many_arguments)] // a file, its content's source, and two listeners
+/// When nothing can be read, another process writes the same cache, or the file cannot be written.
 pub fn build(
     path: &Path,
-    images: &[(String, PathBuf)],
-    config: &RetrievalConfig,
-    store: Store,
-    fingerprint: String,
+    job: &Job,
     encoder: &ImageEncoder,
     device: &Device,
     progress: &mut dyn FnMut(usize, usize),
     report: &mut dyn FnMut(String),
-) -> Result<()> {
+) -> Result<Built> {
+    let Job { images, config, store, .. } = *job;
+    let batches: Vec<String> = images.chunks(BATCH).map(sources).collect();
+    let (kind, about) = (job.about(&[])?, job.about(&batches)?);
+    if let Ok(found) = Features::of_encoder(path, config, &job.fingerprint)
+        && found.sources() == Some(&about)
+    {
+        return Ok(Built { images: found.len(), left_out: found.left_out().len(), found: true });
+    }
+    partial::sweep(path.parent().unwrap_or(Path::new(".")), report);
     let (tokens, width) = (config.image_tokens(), config.image_width());
-    let mut header = Header { encoder: fingerprint, tokens, width, store, names: Vec::with_capacity(images.len()) };
-    // What went wrong other than in writing.
-    let mut problem = None;
-    let written = fsx::write_atomic_with(path, |out| {
-        let mut write = || -> Result<(), Failure> {
-            out.write_all(MAGIC)?;
-            out.write_all(&[0; START - MAGIC.len()])?;
-            let mut done = 0;
-            for batch in images.chunks(BATCH) {
-                let mut pixels = Vec::new();
-                let before = header.names.len();
-                for (name, file) in batch {
-                    match prepare(file, &config.preprocess) {
-                        Ok(values) => {
-                            pixels.extend(values);
-                            header.names.push(name.clone());
-                        }
-                        Err(e) => report(e.to_string()),
-                    }
+    let mut unfinished = Unfinished::open(path, &kind, &batches, store.record(tokens, width), report)?;
+    let left = unfinished.batches();
+    for (at, batch) in images.chunks(BATCH).enumerate().skip(left) {
+        let mut pixels = Vec::new();
+        let (mut names, mut left_out) = (Vec::new(), BTreeMap::new());
+        for (name, file) in batch {
+            match prepare(file, &config.preprocess) {
+                Ok(values) => {
+                    pixels.extend(values);
+                    names.push(name.clone());
                 }
-                let count = header.names.len() - before;
-                if count > 0 {
-                    out.write_all(&store.pack(&encode(encoder, pixels, count, config, device)?, tokens, width))?;
+                Err(e) => {
+                    report(e.to_string());
+                    left_out.insert(name.clone(), e.to_string());
                 }
-                done += batch.len();
-                progress(done, images.len());
             }
-            if header.names.is_empty() {
-                let place = path.display().to_string();
-                return Err(TrainerError::data(place, "no image could be read", "check the data set's folder").into());
-            }
-            let json = serde_json::to_vec(&header).map_err(std::io::Error::other)?;
-            out.write_all(&json)?;
-            Ok(out.write_all(&(json.len() as u64).to_le_bytes())?)
+        }
+        let records = match names.len() {
+            0 => Vec::new(),
+            count => store.pack(&encode(encoder, pixels, count, config, device)?, tokens, width),
         };
-        write().map_err(|failure| match failure {
-            Failure::Writing(e) => e,
-            Failure::Other(e) => {
-                problem = Some(e);
-                std::io::Error::other("stopped")
-            }
-        })
-    });
-    match problem {
-        Some(problem) => Err(problem),
-        None => written,
+        unfinished.add(&records, Batch { files: batches[at].clone(), names, left_out })?;
+        progress((at * BATCH + batch.len()).min(images.len()), images.len());
+    }
+    let (names, left_out) = unfinished.content();
+    if names.is_empty() {
+        unfinished.discard();
+        let place = path.display().to_string();
+        return Err(TrainerError::data(place, "no image could be read", "check the data set's folder"));
+    }
+    let built = Built { images: names.len(), left_out: left_out.len(), found: false };
+    let encoder = job.fingerprint.clone();
+    unfinished.finish(&Header { encoder, tokens, width, store, names, left_out, sources: Some(about) })?;
+    Ok(built)
+}
+
+impl Job<'_> {
+    /// A short text that changes with everything that the cache's bytes depend on.
+    fn about(&self, batches: &[String]) -> Result<String> {
+        let Self { config, store, fingerprint, computing, .. } = self;
+        let parts = (fingerprint, computing, store, BATCH, config.image_tokens(), config.image_width(), batches);
+        let text = serde_json::to_vec(&parts)
+            .map_err(|e| TrainerError::checkpoint("the feature cache", e.to_string(), "report this"))?;
+        Ok(fsx::sha256_hex(&text))
     }
 }
 
-/// What may end the writing.
-enum Failure {
-    Writing(std::io::Error),
-    Other(TrainerError),
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(e: std::io::Error) -> Self {
-        Self::Writing(e)
-    }
-}
-
-impl From<TrainerError> for Failure {
-    fn from(e: TrainerError) -> Self {
-        Self::Other(e)
-    }
+/// A short text that changes with the names and files of a batch: their paths, sizes and times of change.
+fn sources(batch: &[(String, PathBuf)]) -> String {
+    let changed = |found: &Metadata| found.modified().ok()?.duration_since(UNIX_EPOCH).ok();
+    let file = |(name, path): &(String, PathBuf)| {
+        let found = std::fs::metadata(path).ok();
+        format!("{name:?} {path:?} {:?} {:?}\n", found.as_ref().map(Metadata::len), found.as_ref().and_then(changed))
+    };
+    fsx::sha256_hex(batch.iter().map(file).collect::<String>().as_bytes())
 }

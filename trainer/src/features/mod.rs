@@ -4,10 +4,11 @@
 mod build;
 mod live;
 mod store;
+mod unfinished;
 
-pub use build::build;
+pub use build::{Built, Job, build};
 pub use live::Live;
-pub use store::{Features, STORES, Store};
+pub use store::{Features, STORES, Store, read_cache};
 
 use crate::error::{Result, TrainerError};
 use crate::fsx;

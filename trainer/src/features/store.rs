@@ -12,8 +12,9 @@ use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::number::NumberFormat;
 
 pub(super) const MAGIC: &[u8; 8] = b"TBUTFEA2";
@@ -57,10 +58,10 @@ impl Default for Store {
 }
 
 impl Store {
-    /// Bytes of an image's record.
+    /// Bytes of an image's record, or the largest number where they are more.
     pub fn record(self, tokens: usize, width: usize) -> usize {
         let scale = if self.0 == NumberFormat::Int8 { size_of::<f32>() } else { 0 };
-        tokens * self.0.row_bytes(width).saturating_add(scale)
+        tokens.saturating_mul(self.0.row_bytes(width).saturating_add(scale))
     }
 
     /// The records of images' tokens `[images · T · C]`.
@@ -92,9 +93,16 @@ impl Store {
                 }
             }
             _ => {
-                // Records begin at a multiple of 64 bytes and have an even number of them.
-                let halves: &[f16] = bytemuck::cast_slice(record);
-                half::slice::HalfFloatSliceExt::convert_to_f32_slice(halves, out);
+                // Records begin at a multiple of 64 bytes of a page and have an even number of them, so that the whole record
+                // is converted at once; bytes that lie elsewhere are converted one by one.
+                match bytemuck::try_cast_slice::<u8, f16>(record) {
+                    Ok(halves) => half::slice::HalfFloatSliceExt::convert_to_f32_slice(halves, out),
+                    Err(_) => {
+                        for (out, bytes) in out.iter_mut().zip(record.as_chunks::<2>().0) {
+                            *out = f16::from_le_bytes(*bytes).to_f32();
+                        }
+                    }
+                }
             }
         }
     }
@@ -122,6 +130,63 @@ pub(super) struct Header {
     #[serde(default)]
     pub store: Store,
     pub names: Vec<String>,
+    /// Images that could not be read, with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, String>,
+    /// What the file was made from, as one short text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<String>,
+}
+
+impl Header {
+    /// Reads the description of a whole cache, and where its records begin; every size is compared with the file's.
+    fn parse(bytes: &[u8]) -> Result<(Self, usize), &'static str> {
+        const CUT: &str = "it is cut short";
+        let number = |bytes: Option<&[u8]>| {
+            bytes.and_then(|b| b.try_into().ok()).map(u64::from_le_bytes).and_then(|n| usize::try_from(n).ok())
+        };
+        let (json, start, end) = match bytes.get(..8).map(|magic| (magic == MAGIC, magic == MAGIC_BEFORE)) {
+            Some((true, _)) => {
+                let tail = bytes.len().checked_sub(8).ok_or(CUT)?;
+                let length = number(bytes.get(tail..)).filter(|l| *l < tail).ok_or(CUT)?;
+                (tail - length..tail, START, tail - length)
+            }
+            Some((_, true)) => {
+                let length = number(bytes.get(8..16)).filter(|l| *l < bytes.len()).ok_or(CUT)?;
+                (16..16 + length, (16 + length).div_ceil(64) * 64, bytes.len())
+            }
+            _ => return Err("it is not a feature cache"),
+        };
+        let header: Self = serde_json::from_slice(bytes.get(json).ok_or(CUT)?).map_err(|_| "its header is damaged")?;
+        let record = header.store.record(header.tokens, header.width);
+        let values = header.tokens.saturating_mul(header.width);
+        if values == 0 || values > MAX_VALUES {
+            return Err("an image of it has no tokens, or more than any encoder makes");
+        }
+        if record.checked_mul(header.names.len()).and_then(|size| size.checked_add(start)) != Some(end) {
+            return Err(CUT);
+        }
+        Ok((header, start))
+    }
+}
+
+/// Most values of an image's tokens.
+const MAX_VALUES: usize = 1 << 26;
+
+/// Reads every image of a cache that lies in memory, as [`Features`] does; gives T, C and what `each` is called with for each
+/// name: the values, `[T · C]`.
+///
+/// # Errors
+/// Half a sentence: what is wrong with it.
+pub fn read_cache(bytes: &[u8], mut each: impl FnMut(&str, &[f32])) -> Result<(usize, usize), &'static str> {
+    let (header, start) = Header::parse(bytes)?;
+    let record = header.store.record(header.tokens, header.width);
+    let mut values = vec![0.0; if header.names.is_empty() { 0 } else { header.tokens * header.width }];
+    for (name, record) in header.names.iter().zip(bytes.get(start..).unwrap_or_default().chunks_exact(record)) {
+        header.store.unpack(record, header.tokens, header.width, &mut values);
+        each(name, &values);
+    }
+    Ok((header.tokens, header.width))
 }
 
 /// An open cache.
@@ -133,47 +198,46 @@ pub struct Features {
 }
 
 impl Features {
-    /// Opens a cache.
+    /// Opens a cache whoever made it: for its description, or for images alone.
     ///
     /// # Errors
-    /// [`TrainerError::Checkpoint`] when the file is damaged, or was made by another encoder than `expected`.
-    pub fn open(path: &Path, expected: Option<&str>) -> Result<Self> {
+    /// [`TrainerError::Checkpoint`] when the file is damaged.
+    pub fn open(path: &Path) -> Result<Self> {
         let place = path.display().to_string();
         let broken = |problem: &str| TrainerError::checkpoint(place.clone(), problem, "run `thisbut features` again");
-        let file =
-            std::fs::File::open(path).map_err(|e| TrainerError::io(path, "read", e, "run `thisbut features` first"))?;
+        let (file, _) = fsx::open(path, fsx::ANY).map_err(|e| match e {
+            TrainerError::Io { source, .. } => TrainerError::io(path, "read", source, "run `thisbut features` first"),
+            other => other,
+        })?;
         // SAFETY: the file is private to this tool, which replaces it by renaming and never writes to it in place; a
         // program that truncates it under us would be at fault.
         let map =
             unsafe { memmap2::Mmap::map(&file) }.map_err(|e| TrainerError::io(path, "read", e, "check the file"))?;
-        let number = |bytes: Option<&[u8]>| {
-            bytes.and_then(|b| b.try_into().ok()).map(u64::from_le_bytes).and_then(|n| usize::try_from(n).ok())
-        };
-        let cut = || broken("it is cut short");
-        let (json, start, end) = match map.get(..8).map(|magic| (magic == MAGIC, magic == MAGIC_BEFORE)) {
-            Some((true, _)) => {
-                let tail = map.len().checked_sub(8).ok_or_else(cut)?;
-                let length = number(map.get(tail..)).filter(|l| *l < tail).ok_or_else(cut)?;
-                (tail - length..tail, START, tail - length)
-            }
-            Some((_, true)) => {
-                let length = number(map.get(8..16)).filter(|l| *l < map.len()).ok_or_else(cut)?;
-                (16..16 + length, (16 + length).div_ceil(64) * 64, map.len())
-            }
-            _ => return Err(broken("it is not a feature cache")),
-        };
-        let json = map.get(json).ok_or_else(cut)?;
-        let header: Header = serde_json::from_slice(json).map_err(|_| broken("its header is damaged"))?;
-        if expected.is_some_and(|e| e != header.encoder) {
-            return Err(broken("it was made by another image encoder or preprocessing"));
-        }
-        let size = header.tokens.checked_mul(header.width).filter(|size| *size < 1 << 32);
-        let size = size.and_then(|_| header.store.record(header.tokens, header.width).checked_mul(header.names.len()));
-        if size.and_then(|size| size.checked_add(start)) != Some(end) {
-            return Err(cut());
-        }
+        let (header, start) = Header::parse(&map).map_err(broken)?;
         let index = header.names.iter().enumerate().map(|(i, n)| (n.clone(), i)).collect();
         Ok(Self { map, start, header, index })
+    }
+
+    /// Opens a cache for the model of `config`, whose image encoder has this fingerprint.
+    ///
+    /// # Errors
+    /// As [`Features::open`], and [`TrainerError::Checkpoint`] when another encoder made it, or its tokens are of another
+    /// shape than the model reads.
+    pub fn of_encoder(path: &Path, config: &RetrievalConfig, fingerprint: &str) -> Result<Self> {
+        let features = Self::open(path)?;
+        let refused = |problem: String| {
+            let mend = "give the cache of this model, or run `thisbut features` again";
+            Err(TrainerError::checkpoint(path.display().to_string(), problem, mend))
+        };
+        let (found, wanted) = (features.shape(), (config.image_tokens(), config.image_width()));
+        if found != wanted {
+            let problem = format!("it has {found:?} (tokens an image, width), the model reads {wanted:?}");
+            return refused(problem);
+        }
+        match features.header.encoder == fingerprint {
+            true => Ok(features),
+            false => refused("it was made by another image encoder or preprocessing".into()),
+        }
     }
 
     /// T and C.
@@ -186,6 +250,31 @@ impl Features {
         self.header.store.into()
     }
 
+    /// Images that have tokens.
+    pub fn len(&self) -> usize {
+        self.header.names.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.header.names.is_empty()
+    }
+
+    /// Images that could not be read when the cache was made, with the reason.
+    pub fn left_out(&self) -> &BTreeMap<String, String> {
+        &self.header.left_out
+    }
+
+    /// The fingerprint of the image encoder and the preprocessing.
+    pub fn encoder(&self) -> &str {
+        &self.header.encoder
+    }
+
+    /// What the cache was made from; caches of earlier versions do not say.
+    pub(super) fn sources(&self) -> Option<&String> {
+        self.header.sources.as_ref()
+    }
+
     /// Size of the file.
     pub fn bytes(&self) -> usize {
         self.map.len()
@@ -196,8 +285,17 @@ impl Features {
     /// # Errors
     /// When the cache lacks the image.
     pub fn row(&self, name: &str) -> Result<usize> {
-        self.index.get(name).copied().ok_or_else(|| {
-            TrainerError::data(name, "the feature cache lacks this image", "run `thisbut features` on this data set")
+        self.index.get(name).copied().ok_or_else(|| match self.header.left_out.get(name) {
+            Some(reason) => TrainerError::data(
+                format!("image '{name}'"),
+                format!("could not be read when the feature cache was made ({reason})"),
+                "mend the file and run `thisbut features` again, or take its rows out of the data set",
+            ),
+            None => TrainerError::data(
+                format!("image '{name}'"),
+                "the feature cache lacks it",
+                "run `thisbut features` on this data set",
+            ),
         })
     }
 

@@ -20,6 +20,62 @@ fn setting(root: &Path) -> (Vec<(String, PathBuf)>, RetrievalConfig, ImageEncode
     ((0..11).map(picture).collect(), config.clone(), ImageEncoder::new(&config, &device), device)
 }
 
+fn job<'a>(images: &'a [(String, PathBuf)], config: &'a RetrievalConfig, store: Store) -> Job<'a> {
+    Job { images, config, store, fingerprint: "x".into(), computing: "cpu".into() }
+}
+
+/// A cache that was stopped after some batches goes on to the same bytes; one of other files begins where they differ.
+#[test]
+fn an_unfinished_cache_is_gone_on_with_to_the_same_bytes() {
+    let root = tempfile::tempdir().unwrap();
+    let (mut images, config, encoder, device) = setting(root.path());
+    let missing = root.path().join("nothing.png");
+    images.insert(4, ("broken".into(), missing.clone()));
+    let place = |name: &str| root.path().join(name);
+    let whole = place("whole.features");
+    let run = |path: &Path, images: &[(String, PathBuf)], stop: usize| {
+        let mut said = Vec::new();
+        let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let mut progress = |done: usize, _| assert!(done < stop, "stopped as a kill would");
+            build(path, &job(images, &config, Store::default()), &encoder, &device, &mut progress, &mut |s| {
+                said.push(s)
+            })
+        }));
+        (stopped.map(Result::unwrap), said.join("\n"))
+    };
+    let never = usize::MAX;
+    let built = Built { images: 11, left_out: 1, found: false };
+    assert_eq!(run(&whole, &images, never).0.unwrap(), built);
+    let broken = place("broken.features");
+    let unfinished = place("broken.features.unfinished");
+    assert!(run(&broken, &images, 1).0.is_err() && unfinished.exists() && !broken.exists());
+    // What a power cut may leave behind the last line.
+    let mut torn = std::fs::read(&unfinished).unwrap();
+    torn.extend([7; 1000]);
+    std::fs::write(&unfinished, torn).unwrap();
+    let (done, said) = run(&broken, &images, never);
+    assert_eq!(done.unwrap(), built);
+    assert!(said.contains("goes on after 8 images") && !said.contains("nothing.png"), "{said}");
+    assert!(std::fs::read(&whole).unwrap() == std::fs::read(&broken).unwrap(), "other bytes");
+    let left: Vec<_> = std::fs::read_dir(root.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().contains("unfinished")), "{left:?}");
+    // It is there already; and after a change of an image it is not.
+    assert_eq!(run(&broken, &images, 0).0.unwrap(), Built { found: true, ..built });
+    std::fs::copy(&images[0].1, &missing).unwrap();
+    assert!(run(&broken, &images, 1).0.is_err());
+    let (done, said) = run(&broken, &images[..10], never);
+    assert_eq!(done.unwrap(), Built { images: 10, left_out: 0, found: false });
+    assert!(said.contains("goes on after 8 images"), "{said}");
+    assert!(run(&broken, &images, 1).0.is_err());
+    images[0].1 = images[1].1.clone();
+    let (done, said) = run(&broken, &images, never);
+    assert_eq!(done.unwrap(), Built { images: 12, left_out: 0, found: false });
+    assert!(said.contains("begun anew"), "{said}");
+    // The reason of an image without tokens is told where it is asked for.
+    let problem = Features::open(&whole).unwrap().row("broken").unwrap_err().to_string();
+    assert!(problem.contains("nothing.png") && problem.contains("mend the file"), "{problem}");
+}
+
 fn values(x: Tensor<3>) -> Vec<f32> {
     x.into_data().try_to_vec().unwrap()
 }
@@ -42,11 +98,13 @@ fn each_store_gives_the_tokens_back_within_its_precision() {
         let kept = Store::try_from(store).unwrap();
         let mut complaints = Vec::new();
         let mut report = |complaint: String| complaints.push(complaint);
-        build(&path, &images, &config, kept, "x".into(), &encoder, &device, &mut |_, _| {}, &mut report).unwrap();
+        let job = job(&images, &config, kept);
+        let built = build(&path, &job, &encoder, &device, &mut |_, _| {}, &mut report).unwrap();
+        assert_eq!(built, Built { images: 11, left_out: 1, found: false });
         assert!(matches!(&complaints[..], [one] if one.contains("nothing.png")), "{complaints:?}");
-        let features = Features::open(&path, Some("x")).unwrap();
+        let features = Features::of_encoder(&path, &config, "x").unwrap();
         assert_eq!((features.store(), features.shape()), (store, (t, c)));
-        assert!(features.bytes() > 11 * bytes && features.bytes() < 11 * bytes + 600);
+        assert!(features.bytes() > 11 * bytes && features.bytes() < 11 * bytes + 900);
         let found = values(features.tokens(&rows(&features), &device));
         let apart = exact.iter().zip(&found).map(|(a, b)| (a - b).abs()).fold(0.0f32, f32::max);
         println!("{store:?}: {apart:e} of {largest}");
@@ -54,12 +112,26 @@ fn each_store_gives_the_tokens_back_within_its_precision() {
         let mean = features.mean(features.row("image 7").unwrap());
         let expected: f32 = exact[3 * t * c..].iter().step_by(c).sum::<f32>() / t as f32;
         assert!((mean[0] - expected).abs() <= 4e-3 * largest, "the mean of the tokens");
-        assert!(Features::open(&path, Some("y")).is_err(), "made by another encoder");
+        let refused = |config: &RetrievalConfig, fingerprint: &str| {
+            Features::of_encoder(&path, config, fingerprint).err().unwrap().to_string()
+        };
+        assert!(refused(&config, "y").contains("another image encoder"), "of the same shape");
+        let web = RetrievalConfig::preset("web-s").unwrap();
+        assert!(refused(&web, "x").contains("(16, 48) (tokens an image, width), the model reads (49, 1280)"));
+        // The same values where the bytes lie at an odd place, as nowhere in a file that is mapped.
+        let bytes = std::fs::read(&path).unwrap();
+        for shift in [0, 1] {
+            let moved = [vec![0; shift], bytes.clone()].concat();
+            let mut seen = Vec::new();
+            let shape = read_cache(&moved[shift..], |name, values| seen.push((name.to_owned(), values.to_vec())));
+            assert_eq!((shape, seen.len()), (Ok((t, c)), 11));
+            assert_eq!(seen[10], ("image 10".to_owned(), found[..t * c].to_vec()));
+        }
     }
     let whole = std::fs::read(&path).unwrap();
     for cut in [0, 7, 40, 64, whole.len() / 2, whole.len() - 1] {
         std::fs::write(&path, &whole[..cut]).unwrap();
-        let problem = Features::open(&path, None).err().unwrap().to_string();
+        let problem = Features::open(&path).err().unwrap().to_string();
         assert!(problem.contains("features` again") || problem.contains("check the file"), "{cut}: {problem}");
     }
 }
@@ -75,9 +147,32 @@ fn the_layout_before_is_still_read() {
     bytes.resize(bytes.len().div_ceil(64) * 64, 0);
     bytes.extend((0..12).flat_map(|i| half::f16::from_f32(i as f32 / 4.0).to_le_bytes()));
     std::fs::write(&path, &bytes).unwrap();
-    let features = Features::open(&path, Some("x")).unwrap();
+    let features = Features::open(&path).unwrap();
     assert_eq!((features.store(), features.row("b").unwrap()), (F16, 1));
     assert_eq!(values(features.tokens(&[1], &Device::flex())), [1.5, 1.75, 2.0, 2.25, 2.5, 2.75]);
+}
+
+#[test]
+fn sizes_that_no_file_has_are_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("x.features");
+    for header in [
+        r#"{"encoder":"x","tokens":9223372036854775808,"width":2,"store":"int8","names":["a"]}"#,
+        r#"{"encoder":"x","tokens":4611686018427387904,"width":0,"store":"int8","names":["a"]}"#,
+        r#"{"encoder":"x","tokens":18446744073709551615,"width":18446744073709551615,"store":"f32","names":["a"]}"#,
+        r#"{"encoder":"x","tokens":4294967296,"width":4294967296,"store":"f16","names":["a","b"]}"#,
+        r#"{"encoder":"x","tokens":0,"width":0,"store":"f32","names":["a"]}"#,
+        r#"{"encoder":"x","tokens":1000000000,"width":1,"store":"f32","names":[]}"#,
+        r#"{"encoder":"x","tokens":-1,"width":1,"store":"f32","names":[]}"#,
+    ] {
+        let mut bytes = b"TBUTFEA2".to_vec();
+        bytes.resize(64, 0);
+        bytes.extend(header.as_bytes());
+        bytes.extend((header.len() as u64).to_le_bytes());
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(Features::open(&path).is_err(), "{header}");
+    }
+    assert_eq!(Store::try_from(Int8).unwrap().record(usize::MAX, usize::MAX), usize::MAX);
 }
 
 #[test]
@@ -97,7 +192,7 @@ fn a_cache_keeps_three_formats_alone() {
         bytes.extend(json.as_bytes());
         bytes.extend((json.len() as u64).to_le_bytes());
         std::fs::write(&path, &bytes).unwrap();
-        let opened = Features::open(&path, None).map(|features| features.store());
+        let opened = Features::open(&path).map(|features| features.store());
         assert_eq!(opened.as_ref().ok().copied(), found, "{store}");
     }
 }

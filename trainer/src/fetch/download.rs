@@ -1,6 +1,7 @@
 //! One file: asked for from where its unfinished part ends, checked, and only then given its name.
 
 use super::http::{Answer, Client, Tries, Trouble};
+use super::steady::Steady;
 use super::{Event, failure, hub};
 use crate::error::{Result, TrainerError};
 use crate::fsx;
@@ -148,6 +149,10 @@ impl Part {
     /// Opens or creates the part of content `key`, and reads what is there into the hashes.
     fn open(wanted: &Wanted, key: &str) -> Result<Self> {
         let path = Self::path_of(wanted, key);
+        if path.exists() {
+            // A pipe there would be read for ever.
+            fsx::open(&path, fsx::ANY)?;
+        }
         let mut file = File::options()
             .read(true)
             .write(true)
@@ -224,10 +229,14 @@ pub fn download(client: &Client, files: &[Wanted], tell: &mut dyn FnMut(Event)) 
             Err(trouble) => {
                 let now = part.as_ref().map_or(0, |part| part.hashes.bytes);
                 let mut note = |line| tell(Event::Note(line));
-                let again = tries.after(&wanted.url, trouble, now > farthest, &mut note);
+                // A server that drips a few bytes a try would go on for weeks.
+                let progress = now >= farthest.saturating_add(client.patience.least.max(1));
+                let again = tries.after(&wanted.url, trouble, progress, &mut note);
                 again.map_err(|trouble| failure(wanted, files, trouble))?;
                 resumed |= now > 0;
-                farthest = farthest.max(now);
+                if progress {
+                    farthest = now;
+                }
             }
         }
     }
@@ -239,7 +248,7 @@ fn already(wanted: &Wanted) -> Result<Option<Got>> {
     if wanted.size.is_some_and(|size| size != about.len()) {
         return Ok(None);
     }
-    let mut file = File::open(&wanted.path).map_err(io(&wanted.path, "read"))?;
+    let (mut file, _) = fsx::open(&wanted.path, fsx::ANY)?;
     if wanted.sha256.is_none() && wanted.git.is_none() {
         return Ok(Some(Got::AlreadyUnchecked(wanted.path.clone())));
     }
@@ -331,7 +340,7 @@ fn attempt(
             return Ok(Err(Trouble::passing("its server sends another part than was asked for")));
         }
     }
-    let mut body = answer.response.into_body().into_reader();
+    let mut body = Steady::new(answer.response.into_body().into_reader(), client.patience);
     let mut buffer = vec![0; PIECE];
     let mut reported = part.hashes.bytes;
     tell(Event::Progress { path: &wanted.path, done: reported, all: about.size });

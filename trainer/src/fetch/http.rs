@@ -1,7 +1,9 @@
 //! One request: redirects, the token, and which failures are worth another try.
 
 use super::Patience;
+use super::steady::Steady;
 use crate::error::{Result, TrainerError};
+use std::io::Read;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response};
 use ureq::{Agent, Body};
@@ -186,8 +188,13 @@ impl Client {
         loop {
             let read = self.get(url.as_str(), 0).and_then(|mut answer| {
                 let next = answer.header("link").and_then(next_page).and_then(|next| join(url, &next));
-                let body = answer.response.body_mut().with_config().limit(MAX_TEXT).read_to_string();
-                body.map(|body| (body, next)).map_err(|e| Trouble::of(&e))
+                let body = answer.response.body_mut().with_config().limit(MAX_TEXT).reader();
+                let mut text = String::new();
+                let read = Steady::new(body, self.patience).read_to_string(&mut text);
+                read.map(|_| (text, next)).map_err(|e| match e.kind() {
+                    std::io::ErrorKind::InvalidData => Trouble::last(format!("the answer is no text ({e})")),
+                    _ => Trouble::passing(format!("the connection broke ({e})")),
+                })
             });
             match read {
                 Ok(found) => return Ok(found),
@@ -218,10 +225,16 @@ fn refusal(status: u16, headers: &HeaderMap) -> Trouble {
 
 /// The address of `rel="next"` in a `Link` header.
 fn next_page(link: &str) -> Option<String> {
-    link.split(',').find_map(|part| {
-        let (address, rest) = part.trim().strip_prefix('<')?.split_once('>')?;
-        rest.contains("rel=\"next\"").then(|| address.to_owned())
-    })
+    let mut rest = link;
+    // An address may hold commas itself, so that only its brackets end it.
+    while let Some((address, after)) = rest.split_once('<').and_then(|(_, rest)| rest.split_once('>')) {
+        let (parameters, next) = after.split_once(",").map_or((after, ""), |(parameters, next)| (parameters, next));
+        if parameters.split(';').any(|parameter| parameter.trim() == "rel=\"next\"") {
+            return Some(address.to_owned());
+        }
+        rest = next;
+    }
+    None
 }
 
 /// Counts tries in a row that bring nothing new, with longer and longer pauses.
@@ -280,9 +293,25 @@ mod tests {
         assert_eq!(joined("//cdn.example/d").as_deref(), Some("https://cdn.example/d"));
         assert_eq!(joined("http://cdn.example/d").as_deref(), Some("http://cdn.example/d"));
         assert_eq!(joined("file:///etc/passwd"), None);
+        // An address inside a query is a part of the query.
+        let inside = [
+            ("/login?next=https://other.example/x", "https://hub.example:8443/login?next=https://other.example/x"),
+            ("d?to=//other.example", "https://hub.example:8443/a/b/d?to=//other.example"),
+            ("?to=http://other.example/", "https://hub.example:8443/a/b/c?to=http://other.example/"),
+            ("/d#https://other.example", "https://hub.example:8443/d#https://other.example"),
+            ("https://cdn.example/d?from=https://hub.example/x", "https://cdn.example/d?from=https://hub.example/x"),
+        ];
+        for (location, expected) in inside {
+            assert_eq!(joined(location).as_deref(), Some(expected));
+        }
+        let asked = http("https://hub.example/a?from=https://other.example/x/y").unwrap();
+        assert_eq!(join(&asked, "z").map(String::from).as_deref(), Some("https://hub.example/z"));
         let link = r#"<https://h/p>; rel="first", <https://h/q?cursor=a>; rel="next""#;
         assert_eq!(next_page(link).as_deref(), Some("https://h/q?cursor=a"));
         assert_eq!(next_page(r#"<https://h/p>; rel="last""#), None);
+        let commas = r#"<https://h/p?a=1,2>; rel="prev", <https://h/q?to=https://x/y,z;w>; rel="next"; title="x""#;
+        assert_eq!(next_page(commas).as_deref(), Some("https://h/q?to=https://x/y,z;w"));
+        assert_eq!(next_page("<"), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod download;
 mod http;
 mod hub;
 mod known;
+mod steady;
 
 use crate::error::{Result, TrainerError};
 pub use download::{Got, SUFFIX};
@@ -24,7 +25,11 @@ pub struct Patience {
     pub connect: Duration,
     /// For the next bytes of one that stands.
     pub stall: Duration,
-    /// Tries in a row that bring nothing new.
+    /// A connection that brings fewer than [`Patience::least`] bytes in this time is given up, as if it had broken.
+    pub window: Duration,
+    /// See [`Patience::window`].
+    pub least: u64,
+    /// Tries in a row that bring nothing new, or fewer than [`Patience::least`] bytes of a file.
     pub attempts: u32,
     /// Before the second try; twice as long before each further one.
     pub pause: Duration,
@@ -35,6 +40,8 @@ impl Default for Patience {
         Self {
             connect: Duration::from_secs(20),
             stall: Duration::from_secs(60),
+            window: Duration::from_secs(60),
+            least: 60 << 10,
             attempts: 6,
             pause: Duration::from_secs(1),
         }

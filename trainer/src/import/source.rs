@@ -70,8 +70,12 @@ impl Source {
     }
 
     fn add(&mut self, path: &Path) -> Result<()> {
-        let mut file = File::open(path)
-            .map_err(|e| TrainerError::io(path, "read", e, "run `thisbut fetch small`, or check the path"))?;
+        let (mut file, _) = fsx::open(path, fsx::ANY).map_err(|e| match e {
+            TrainerError::Io { source, .. } => {
+                TrainerError::io(path, "read", source, "run `thisbut fetch small`, or check the path")
+            }
+            other => other,
+        })?;
         let wrong = |problem: String| damaged(path, problem);
         for (name, entry) in describe(&mut file).map_err(wrong)? {
             if let Some(other) = self.entries.get(&name) {
@@ -249,12 +253,8 @@ fn shards(index: &Path) -> Result<Vec<PathBuf>> {
         weight_map: BTreeMap<String, String>,
     }
     let wrong = |problem: String| damaged(index, problem);
-    let length = std::fs::metadata(index).map_err(|e| TrainerError::io(index, "read", e, "check the path"))?.len();
-    if length > MAX_INDEX {
-        return Err(wrong(format!("an index of {length} bytes is too long")));
-    }
-    let Index { weight_map } =
-        serde_json::from_slice(&fsx::read(index)?).map_err(|e| wrong(format!("it is no index of shards ({e})")))?;
+    let Index { weight_map } = serde_json::from_slice(&fsx::read(index, MAX_INDEX)?)
+        .map_err(|e| wrong(format!("it is no index of shards ({e})")))?;
     let folder = index.parent().unwrap_or(Path::new(""));
     let names: BTreeSet<String> = weight_map.into_values().collect();
     names

@@ -7,7 +7,7 @@ pub mod thumbs;
 pub mod titles;
 pub mod walk;
 
-use crate::bundle_io::{Bundle, Writer};
+use crate::bundle_io::{self, Bundle, Writer};
 use crate::data::Complaint;
 use crate::error::{Result, TrainerError};
 use crate::images;
@@ -55,12 +55,43 @@ pub struct Options {
     pub out: PathBuf,
     /// Titles and tags by file.
     pub csv: Option<PathBuf>,
-    /// Name of the collection, for people.
-    pub title: String,
-    /// Licence and origin of the images, for people.
-    pub licence: String,
+    /// What people read of the collection.
+    pub about: About,
+}
+
+/// What people read of a collection. What is not given is as in the bundle that lies in the output folder, if one does.
+#[derive(Clone, Debug, Default)]
+pub struct About {
+    /// Its name; without an earlier bundle the name of the folder of images.
+    pub title: Option<String>,
+    /// Licence and origin of the images.
+    pub licence: Option<String>,
     /// Modification texts that the page offers.
-    pub suggestions: Vec<String>,
+    pub suggestions: Option<Vec<String>>,
+}
+
+impl About {
+    /// Title, licence and suggestions, and the names of those that are the earlier bundle's.
+    fn settle(&self, options: &Options) -> ((String, String, Vec<String>), Vec<&'static str>) {
+        let earlier = bundle_io::manifest_of(&options.out);
+        let mut kept = Vec::new();
+        let gallery = earlier.as_ref().map(|manifest| &manifest.gallery);
+        let mut text = |given: &Option<String>, what: &'static str, of: fn(&GalleryEntry) -> &String| {
+            let old = gallery.map(of).filter(|old| given.is_none() && !old.is_empty());
+            kept.extend(old.map(|_| what));
+            given.clone().or_else(|| old.cloned())
+        };
+        let title = text(&self.title, "title", |gallery| &gallery.title).unwrap_or_else(|| {
+            let folder = options.photos.canonicalize().ok();
+            folder.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned())).unwrap_or_default()
+        });
+        let licence = text(&self.licence, "licence", |gallery| &gallery.licence).unwrap_or_default();
+        let old =
+            earlier.map(|manifest| manifest.suggestions).filter(|old| self.suggestions.is_none() && !old.is_empty());
+        kept.extend(old.as_ref().map(|_| "suggestions"));
+        let suggestions = self.suggestions.clone().or(old).unwrap_or_default();
+        ((title, licence, suggestions), kept)
+    }
 }
 
 /// What became of the folder.
@@ -72,6 +103,10 @@ pub struct Outcome {
     pub complaints: Vec<Complaint>,
     /// Files that are no images by their name.
     pub others: usize,
+    /// What of the collection's description is the earlier bundle's: "title", "licence", "suggestions".
+    pub kept: Vec<&'static str>,
+    /// What a run that was killed had left, and this one removed.
+    pub swept: Vec<PathBuf>,
 }
 
 /// Indexes `options.photos` with the model of `bundle` and writes a whole bundle to `options.out`.
@@ -84,6 +119,7 @@ pub fn index(
     encoder: &mut dyn Encoder,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Outcome> {
+    bundle_io::check_target(&options.out)?;
     let mut found = walk::walk(&options.photos, &options.out)?;
     if let Some(csv) = &options.csv {
         found.complaints.extend(titles::apply(csv, &mut found.photos)?);
@@ -138,8 +174,8 @@ pub fn index(
         ));
     }
     let indexed = gallery.count as usize;
-    gallery.finish(options, bundle, encoder)?;
-    Ok(Outcome { indexed, complaints: found.complaints, others: found.others })
+    let (kept, swept) = gallery.finish(options, bundle, encoder)?;
+    Ok(Outcome { indexed, complaints: found.complaints, others: found.others, kept, swept })
 }
 
 struct Prepared {
@@ -222,7 +258,7 @@ impl GalleryWriter {
             return Ok(());
         }
         let bytes = encode_chunk(&self.tokens, self.n, self.p)?;
-        let file = self.writer.add("gallery", "tokens", "bin", &bytes)?;
+        let file = self.writer.add("gallery", &format!("tokens-{}", self.chunks.len()), "bin", &bytes)?;
         self.gallery.push(Chunk::parse(&bytes)?)?;
         self.chunks.push(GalleryChunk { file, first: self.count - images, count: images });
         self.tokens.clear();
@@ -240,7 +276,12 @@ impl GalleryWriter {
         Ok(())
     }
 
-    fn finish(mut self, options: &Options, bundle: &Bundle, encoder: &mut dyn Encoder) -> Result<()> {
+    fn finish(
+        mut self,
+        options: &Options,
+        bundle: &Bundle,
+        encoder: &mut dyn Encoder,
+    ) -> Result<(Vec<&'static str>, Vec<PathBuf>)> {
         self.flush_tokens()?;
         self.flush_metadata()?;
         let old = &bundle.manifest;
@@ -250,6 +291,7 @@ impl GalleryWriter {
         }
         let vocab = self.writer.add_as(old.vocab.file.path.clone(), bundle.vocab.as_bytes())?;
         let self_test = self.self_test(old, encoder)?;
+        let ((title, licence, suggestions), kept) = options.about.settle(options);
         let manifest = Manifest {
             product_version: env!("CARGO_PKG_VERSION").to_owned(),
             weights,
@@ -261,19 +303,16 @@ impl GalleryWriter {
                 chunks: std::mem::take(&mut self.chunks),
                 metadata: std::mem::take(&mut self.metadata_chunks),
                 thumbnails: "thumbs/".to_owned(),
-                title: options.title.clone(),
-                licence: options.licence.clone(),
+                title,
+                licence,
             },
             self_test: Some(self_test),
-            // The numbers were measured on the collection that the model came with, not on this gallery.
-            measured: match &old.measured {
-                serde_json::Value::Null => serde_json::Value::Null,
-                figures => serde_json::json!({ "model_bundle": figures }),
-            },
-            suggestions: options.suggestions.clone(),
+            // The figures were measured on the collection that the model came with, not on this gallery.
+            measured: serde_json::Value::Null,
+            suggestions,
             ..old.clone()
         };
-        self.writer.finish(&manifest)
+        Ok((kept, self.writer.finish(&manifest)?))
     }
 
     /// The query that every device must answer as this one does.

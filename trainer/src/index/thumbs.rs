@@ -1,7 +1,7 @@
 //! Thumbnails: at most 256 pixels a side, JPEG for opaque pictures, lossless WebP where something is transparent.
 
 use crate::error::{Result, TrainerError};
-use crate::images::RgbaImage;
+use crate::images::{RgbaImage, carries_more};
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::imageops::FilterType;
@@ -63,10 +63,10 @@ pub fn make(original: &[u8], picture: RgbaImage) -> Result<Thumb> {
 }
 
 /// The ending under which `original` may be published as it is: a still picture of the web's formats without EXIF, which
-/// could turn it, or tell where it was taken.
+/// could turn it, or tell where it was taken, and without more than its picture: a phone.s video, a preview.
 fn keepable(original: &[u8]) -> Option<&'static str> {
     let has = |tag: &[u8]| original.windows(tag.len()).any(|w| w == tag);
-    if has(b"Exif") || has(b"EXIF") || has(b"eXIf") || has(b"ANIM") || has(b"acTL") {
+    if has(b"Exif") || has(b"EXIF") || has(b"eXIf") || has(b"ANIM") || has(b"acTL") || carries_more(original) {
         return None;
     }
     match image::guess_format(original).ok()? {

@@ -1,80 +1,106 @@
-//! Titles and tags: from file names, or from a CSV with the columns file, title, tags.
+//! Titles and tags: from the names of files and folders, or from a CSV with the columns file, title, tags.
 
 use super::walk::Photo;
 use crate::data::Complaint;
 use crate::error::{Result, TrainerError};
-use crate::fsx;
+use crate::sheet::Sheet;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// A title from a file name: "red-dress_02.jpg" → "Red dress 02".
-pub fn from_name(path: &Path) -> String {
-    let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-    let words: Vec<&str> = stem
-        .split(|c: char| matches!(c, '-' | '_' | '+' | '.') || c.is_whitespace())
-        .filter(|w| !w.is_empty())
-        .collect();
-    let text = words.join(" ");
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => stem,
+/// Hexadecimal words of at least so many characters are hashes, not words.
+const HASH: usize = 16;
+
+/// A title from an image's path in its folder: "red-dress_02.jpg" → "Red dress 02". Hashes and UUIDs are no words; where
+/// nothing else is left, the name of the image's folder is its title, or "Photo".
+pub fn from_path(inside: &Path) -> String {
+    let stem = inside.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let folder = || folders(inside).pop();
+    let title = words(&stem).or_else(|| if hash_only(&stem) { folder() } else { Some(stem.clone()) });
+    capital(&title.unwrap_or_else(|| "Photo".to_owned()))
+}
+
+/// The names of the folders that an image lies in, from the outermost, as words: its tags.
+pub fn folders(inside: &Path) -> Vec<String> {
+    let parents = inside.parent().into_iter().flat_map(Path::iter);
+    parents.filter_map(|name| words(&name.to_string_lossy())).collect()
+}
+
+/// The words of a name; `None` when it has none.
+fn words(name: &str) -> Option<String> {
+    let name = without_uuids(name);
+    let words: Vec<&str> = name.split(separates).filter(|word| !word.is_empty() && !is_hash(word)).collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+fn separates(c: char) -> bool {
+    matches!(c, '-' | '_' | '+' | '.') || c.is_whitespace()
+}
+
+/// True where a name has something beside what separates words: then it was a hash.
+fn hash_only(name: &str) -> bool {
+    name.chars().any(|c| !separates(c))
+}
+
+/// Hexadecimal with digits and letters, as no word and no product number is; 32 digits alone are a hash as well.
+fn is_hash(word: &str) -> bool {
+    let digits = word.bytes().filter(u8::is_ascii_digit).count();
+    let hexadecimal = word.len() >= HASH && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    hexadecimal && digits > 0 && (digits < word.len() || word.len() >= 2 * HASH)
+}
+
+/// `name` with a space for each UUID: hexadecimal in groups of 8, 4, 4, 4 and 12.
+fn without_uuids(name: &str) -> String {
+    let uuid = |bytes: &[u8]| {
+        let fits = |(at, byte): (usize, &u8)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        };
+        bytes.iter().enumerate().all(fits)
+    };
+    let mut rest = name.to_owned();
+    while let Some(at) = rest.as_bytes().windows(36).position(uuid) {
+        rest.replace_range(at..at + 36, " ");
     }
+    rest
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Sets titles and tags from `file`. A row names an image by its path inside the folder, or by its bare file name where
-/// that is unambiguous; an empty title keeps the file name's. Tags are separated by `;`, `,` or `|`.
-/// Rows that match nothing become complaints; a file that is no such table is an error that names line and column.
+/// that is unambiguous; an empty title keeps the file name's, and empty tags keep the folders'. Tags are separated by `;`,
+/// `,` or `|`. Rows that match nothing and columns that are not read become complaints; a file that is no such table is an
+/// error that names line and column.
 pub fn apply(file: &Path, photos: &mut [Photo]) -> Result<Vec<Complaint>> {
     let place = file.display().to_string();
-    let text = fsx::read_text(file)?;
-    let mut table = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_reader(text.strip_prefix('\u{feff}').unwrap_or(&text).as_bytes());
-    let broken = |e: csv::Error| {
-        let line = e.position().map_or(1, csv::Position::line);
-        let problem = match e.kind() {
-            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                format!("has {len} fields, the header has {expected_len}")
-            }
-            _ => e.to_string(),
-        };
-        TrainerError::data(format!("{place}, line {line}"), problem, "mend the line (quote fields that hold commas)")
-    };
-    let headers = table.headers().map_err(broken)?.clone();
-    let column = |name: &str| headers.iter().position(|h| h.eq_ignore_ascii_case(name));
-    let Some(file_column) = column("file") else {
-        let seen = headers.iter().collect::<Vec<_>>().join(", ");
+    let sheet = Sheet::read(file)?;
+    let (title_column, tags_column) = (sheet.column(&["title"]), sheet.column(&["tags"]));
+    let Some(file_column) = sheet.column(&["file"]) else {
         return Err(TrainerError::data(
             format!("{place}, line 1"),
-            format!("there is no column 'file' (columns: {seen})"),
+            format!("there is no column 'file' (columns: {})", sheet.columns()),
             "begin the file with the line: file,title,tags",
         ));
     };
-    let (title_column, tags_column) = (column("title"), column("tags"));
-    let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
-    for (at, photo) in photos.iter().enumerate() {
-        by_name.entry(photo.id.clone()).or_default().push(at);
-        if let Some((_, bare)) = photo.id.rsplit_once('/') {
-            by_name.entry(bare.to_owned()).or_default().push(at);
+    let mut complaints: Vec<Complaint> = unread(&sheet, &place).into_iter().collect();
+    let by_name = names(photos);
+    let mut seen = HashMap::new();
+    for (line, row) in &sheet.rows {
+        let at = format!("{place}, line {line}");
+        if let Some(problem) = sheet.wrong_length(row) {
+            let mend = "mend the line (quote fields that hold a separator)";
+            return Err(TrainerError::data(at, problem, mend));
         }
-    }
-    let (mut complaints, mut seen) = (Vec::new(), HashMap::new());
-    for row in table.records() {
-        let row = row.map_err(broken)?;
-        let line = row.position().map_or(0, csv::Position::line);
         let field = |column: Option<usize>| column.and_then(|c| row.get(c)).unwrap_or_default().trim();
         let name = field(Some(file_column)).replace('\\', "/");
         let name = name.trim_start_matches("./");
         let problem = match by_name.get(name).map(Vec::as_slice) {
-            Some([at]) => match (seen.insert(*at, line), photos.get_mut(*at)) {
+            Some([image]) => match (seen.insert(*image, line), photos.get_mut(*image)) {
                 (Some(first), _) => format!("'{name}' already stands in line {first}; this line is left out"),
                 (None, Some(photo)) => {
-                    if !field(title_column).is_empty() {
-                        photo.title = field(title_column).to_owned();
-                    }
-                    let tags = field(tags_column).split([';', ',', '|']).map(str::trim).filter(|t| !t.is_empty());
-                    photo.tags = tags.map(str::to_owned).collect();
+                    describe(photo, field(title_column), field(tags_column));
                     continue;
                 }
                 (None, None) => continue,
@@ -82,7 +108,40 @@ pub fn apply(file: &Path, photos: &mut [Photo]) -> Result<Vec<Complaint>> {
             Some(_) => format!("'{name}' is the name of several images; give its path inside the folder"),
             None => format!("there is no image '{name}' in the folder; the line is left out"),
         };
-        complaints.push(Complaint { place: format!("{place}, line {line}"), problem });
+        complaints.push(Complaint { place: at, problem });
     }
     Ok(complaints)
+}
+
+fn describe(photo: &mut Photo, title: &str, tags: &str) {
+    if !title.is_empty() {
+        photo.title = title.to_owned();
+    }
+    let tags = tags.split([';', ',', '|']).map(str::trim).filter(|tag| !tag.is_empty());
+    let tags: Vec<String> = tags.map(str::to_owned).collect();
+    if !tags.is_empty() {
+        photo.tags = tags;
+    }
+}
+
+/// A complaint about the columns that nothing is made of.
+fn unread(sheet: &Sheet, place: &str) -> Option<Complaint> {
+    let read = |name: &str| ["file", "title", "tags"].iter().any(|known| name.eq_ignore_ascii_case(known));
+    let others: Vec<&str> = sheet.headers.iter().map(String::as_str).filter(|name| !read(name)).collect();
+    (!others.is_empty()).then(|| Complaint {
+        place: format!("{place}, line 1"),
+        problem: format!("only the columns file, title and tags are read; left out: {}", others.join(", ")),
+    })
+}
+
+/// The places of the images by their paths and by their bare names.
+fn names(photos: &[Photo]) -> HashMap<String, Vec<usize>> {
+    let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+    for (at, photo) in photos.iter().enumerate() {
+        by_name.entry(photo.id.clone()).or_default().push(at);
+        if let Some((_, bare)) = photo.id.rsplit_once('/') {
+            by_name.entry(bare.to_owned()).or_default().push(at);
+        }
+    }
+    by_name
 }

@@ -1,8 +1,10 @@
 //! The images of a folder, in an order that is the same on every machine.
 
 use super::titles;
+use crate::bundle_io;
 use crate::data::Complaint;
 use crate::error::{Result, TrainerError};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 /// Endings that say "image". Some of them are not read; those files get a complaint instead of silence.
@@ -33,20 +35,58 @@ pub struct Found {
     pub others: usize,
 }
 
-/// Lists the images under `root`. Hidden files and folders, and `out` if it lies inside, are passed over.
+/// Lists the images under `root`. Hidden files and folders are passed over, and `out` if it lies inside. Other bundles, whose
+/// thumbnails are no photos, and links that lead out of `root` are passed over with a complaint.
+///
+/// # Errors
+/// When `root` is no folder, is a bundle itself, or lies in `out`.
 pub fn walk(root: &Path, out: &Path) -> Result<Found> {
-    if !root.is_dir() {
-        let place = root.display().to_string();
-        return Err(TrainerError::settings(place, "is not a folder", "give a folder of images"));
+    let refuse = |problem: &str, mend: &str| Err(TrainerError::settings(root.display().to_string(), problem, mend));
+    let Ok(whole) = root.canonicalize().and_then(|whole| whole.read_dir().map(|_| whole)) else {
+        return refuse("is not a folder", "give a folder of images");
+    };
+    if bundle_io::is_bundle(root) {
+        return refuse("is a bundle: its pictures are thumbnails", "give the folder of images that it was made from");
     }
     let out = out.canonicalize().ok();
+    if out.as_ref().is_some_and(|out| whole.starts_with(out)) {
+        return refuse("is the output folder, or lies in it", "give another output folder");
+    }
     let mut found = Found::default();
-    let hidden = |entry: &walkdir::DirEntry| entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.');
-    let ours = |entry: &walkdir::DirEntry| {
-        entry.depth() > 0 && entry.file_type().is_dir() && out.is_some() && entry.path().canonicalize().ok() == out
-    };
+    let passed = RefCell::new(Vec::new());
     let entries = walkdir::WalkDir::new(root).follow_links(true).sort_by_file_name().into_iter();
-    for entry in entries.filter_entry(|e| !hidden(e) && !ours(e)) {
+    let wanted = |entry: &walkdir::DirEntry| {
+        if entry.depth() == 0 {
+            return true;
+        }
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            return false;
+        }
+        // Only a link has another place than the one where it stands; what lies behind it is looked at as the walk goes.
+        let target = entry.path_is_symlink().then(|| entry.path().canonicalize().unwrap_or_default());
+        if target.is_some_and(|target| !target.starts_with(&whole)) {
+            passed.borrow_mut().push(Complaint {
+                place: entry.path().display().to_string(),
+                problem: "a link that leads out of the folder; left out".to_owned(),
+            });
+            return false;
+        }
+        if !entry.file_type().is_dir() {
+            return true;
+        }
+        if out.is_some() && entry.path().canonicalize().ok() == out {
+            return false;
+        }
+        let bundle = bundle_io::is_bundle(entry.path());
+        if bundle {
+            passed.borrow_mut().push(Complaint {
+                place: entry.path().display().to_string(),
+                problem: "a bundle, whose pictures are thumbnails; left out".to_owned(),
+            });
+        }
+        !bundle
+    };
+    for entry in entries.filter_entry(wanted) {
         match entry {
             Ok(entry) if entry.file_type().is_dir() => {}
             Ok(entry) => found.file(root, entry.path()),
@@ -58,6 +98,7 @@ pub fn walk(root: &Path, out: &Path) -> Result<Found> {
             }
         }
     }
+    found.complaints.extend(passed.into_inner());
     Ok(found)
 }
 
@@ -74,8 +115,8 @@ impl Found {
             Some(parts) => self.photos.push(Photo {
                 path: path.to_path_buf(),
                 id: parts.join("/"),
-                title: titles::from_name(path),
-                tags: Vec::new(),
+                title: titles::from_path(Path::new(inside)),
+                tags: titles::folders(Path::new(inside)),
             }),
             None => self.complaints.push(Complaint {
                 place: path.display().to_string(),

@@ -8,7 +8,7 @@
 //! | GeneCIS | is not among them | each query's own | R@1/2/3 a task, then the tasks' mean |
 //!
 //! Candidates are ordered by falling score; see [`rank`] for equal scores. A query hits at K when a right target is among
-//! the first K.
+//! the first K. Which targets are right, [`RightTargets`] says.
 
 pub mod rank;
 mod recall;
@@ -36,6 +36,27 @@ pub enum Protocol {
     Circo,
     /// GeneCIS's.
     GeneCis,
+}
+
+/// Which of a query's targets are right answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum RightTargets {
+    /// Every target that the data set calls right, CIRR's soft targets too.
+    #[default]
+    All,
+    /// The hard target alone, as CIRR's server and the published code (SPRC, MTST_PTHA) count on CIRR.
+    Hard,
+}
+
+impl RightTargets {
+    /// What a report's title says of it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::All => "every right target counts",
+            Self::Hard => "hard targets only",
+        }
+    }
 }
 
 impl Protocol {

@@ -46,6 +46,28 @@ impl Run {
     }
 }
 
+impl Run {
+    /// Checks that the queries start from images of the data set, `files` by name; `place` names it.
+    ///
+    /// # Errors
+    /// [`TrainerError::Data`] when one does not: the results are of another data set or split.
+    pub fn check(&self, files: &HashMap<String, PathBuf>, place: &str) -> Result<()> {
+        let images =
+            |a: &Answer| a.targets.iter().chain([&a.reference]).find(|name| !files.contains_key(*name)).cloned();
+        let foreign: Vec<String> = self.answers.iter().filter_map(images).collect();
+        let Some(first) = foreign.first() else { return Ok(()) };
+        Err(TrainerError::data(
+            &self.name,
+            format!(
+                "{} of {} queries are about images that {place} has not ('{first}')",
+                foreign.len(),
+                self.answers.len()
+            ),
+            "give the --dataset and the --split that were evaluated",
+        ))
+    }
+}
+
 /// What the page shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {

@@ -4,6 +4,7 @@ use super::near::Item;
 use crate::error::{Result, TrainerError};
 use crate::features::Features;
 use crate::fsx;
+use crate::sheet::Sheet;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -82,19 +83,17 @@ pub struct Row {
 /// # Errors
 /// With file and line, when a row does not fit.
 pub fn table(path: &Path) -> Result<Vec<Row>> {
-    let text = fsx::read_text(path)?;
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_reader(text.strip_prefix('\u{feff}').unwrap_or(&text).as_bytes());
-    let mut rows = Vec::new();
-    for row in reader.deserialize() {
-        rows.push(row.map_err(|e: csv::Error| {
-            let line = e.position().map_or(1, csv::Position::line);
-            let mend = "give the columns image and category, and if need be source and product";
-            TrainerError::data(format!("{}, line {line}", path.display()), e.to_string(), mend)
-        })?);
-    }
-    Ok(rows)
+    let sheet = Sheet::read(path)?;
+    let headers = csv::StringRecord::from(sheet.headers.clone());
+    let read = |(line, row): &(u32, csv::StringRecord)| {
+        let read = match sheet.wrong_length(row) {
+            Some(problem) => Err(problem),
+            None => row.deserialize(Some(&headers)).map_err(|e| e.to_string()),
+        };
+        let mend = "give the columns image and category, and if need be source and product";
+        read.map_err(|problem| TrainerError::data(format!("{}, line {line}", path.display()), problem, mend))
+    };
+    sheet.rows.iter().map(read).collect()
 }
 
 /// Rows with their features: the normalised mean of an image's tokens.
@@ -119,6 +118,6 @@ pub fn items(rows: &[Row], features: &Features) -> Result<Vec<Item>> {
 }
 
 fn json<T: for<'a> Deserialize<'a>>(path: &Path) -> Result<T> {
-    serde_json::from_str(&fsx::read_text(path)?)
+    serde_json::from_str(&fsx::read_text(path, fsx::TABLE)?)
         .map_err(|e| TrainerError::data(path.display().to_string(), e.to_string(), "check that it is the right file"))
 }

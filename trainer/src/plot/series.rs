@@ -17,7 +17,7 @@ pub struct Series {
 /// A run's figures.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {
-    /// What x counts: "step", "epoch" or "line".
+    /// What x counts: "step" or "epoch".
     pub axis: String,
     /// One series a key, in order of first appearance.
     pub series: Vec<Series>,
@@ -28,7 +28,7 @@ pub struct Run {
 /// Reads a `metrics.jsonl`. Lines that are not JSON objects become complaints; a file without any figure is an error.
 pub fn read(file: &Path) -> Result<Run> {
     let place = file.display().to_string();
-    let text = fsx::read_text(file)?;
+    let text = fsx::read_text(file, fsx::TABLE)?;
     let mut run = Run::default();
     let mut rows = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
@@ -45,17 +45,18 @@ pub fn read(file: &Path) -> Result<Run> {
         }
     }
     let has = |key: &str| rows.iter().any(|(_, row)| row.get(key).is_some_and(Value::is_number));
-    run.axis = ["step", "epoch"].into_iter().find(|key| has(key)).unwrap_or("line").to_owned();
+    let axis = ["step", "epoch"].into_iter().find(|key| has(key));
+    if !rows.is_empty() && axis.is_none() {
+        let mend = "give a run's folder, or its metrics.jsonl";
+        return Err(TrainerError::data(place, "is no run's metrics: no line has a step or an epoch", mend));
+    }
+    run.axis = axis.unwrap_or("step").to_owned();
     for (number, row) in &rows {
-        let x = match run.axis.as_str() {
-            "line" => Some(f64::from(*number)),
-            axis => row.get(axis).and_then(Value::as_f64),
-        };
-        let Some(x) = x else {
+        let Some(x) = row.get(&run.axis).and_then(Value::as_f64) else {
             run.complaints.push(format!("{place}, line {number}: has no {}; left out", run.axis));
             continue;
         };
-        for (key, value) in row.iter().filter(|(key, _)| !matches!(key.as_str(), "step" | "epoch")) {
+        for (key, value) in row.iter().filter(|(key, _)| !matches!(key.as_str(), "step" | "epoch" | "wall_time")) {
             add(&mut run.series, key, x, value);
         }
     }
@@ -127,6 +128,8 @@ mod tests {
 
     #[test]
     fn a_file_without_figures_is_refused() {
+        let other = run("{\"id\":1,\"rank\":3}\n").unwrap_err().to_string();
+        assert!(other.contains("no run's metrics"), "{other}");
         assert!(run("").unwrap_err().to_string().contains("no figures to plot (it is empty)"));
         assert!(run("oops\n").unwrap_err().to_string().contains("line 1: broken JSON"));
         let gone = read(Path::new("/no/such/metrics.jsonl")).unwrap_err().to_string();

@@ -1,10 +1,10 @@
 //! The batches of a run: the order of each epoch's triplets, from the seed alone.
 
-use super::settings::Settings;
+use super::settings::{Settings, Wordings};
 use crate::data::table::Table;
 use crate::error::{Result, TrainerError};
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 
@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 pub struct Batches<'a> {
     settings: &'a Settings,
     table: &'a Table,
+    /// Triplets that an epoch reads.
+    pairs: usize,
     epoch: Option<u64>,
     order: Vec<u32>,
 }
@@ -23,25 +25,29 @@ impl<'a> Batches<'a> {
     /// # Errors
     /// [`TrainerError::Settings`] when it does not fill one batch.
     pub fn new(settings: &'a Settings, table: &'a Table) -> Result<Self> {
-        let (batch, all) = (settings.batch, table.triplets.len());
+        let batch = settings.batch;
+        let all = match settings.wordings.unwrap_or_default() {
+            Wordings::Drawn => table.triplets.iter().filter(|triplet| !triplet.further_wording).count(),
+            Wordings::Spread => table.triplets.len(),
+        };
         if batch > all {
             let problem = format!("{batch} is more than the {all} training triplets");
             return Err(TrainerError::settings("--batch", problem, "choose a smaller batch"));
         }
-        Ok(Self { settings, table, epoch: None, order: Vec::new() })
+        Ok(Self { settings, table, pairs: all, epoch: None, order: Vec::new() })
     }
 
     /// Steps of an epoch.
     pub fn per_epoch(&self) -> usize {
-        self.table.triplets.len() / self.settings.batch
+        self.pairs / self.settings.batch
     }
 
     /// The triplets of `step`.
     pub fn of(&mut self, step: usize) -> &[u32] {
-        let Settings { seed, group, batch, .. } = *self.settings;
+        let batch = self.settings.batch;
         let epoch = (step / self.per_epoch()) as u64;
         if self.epoch != Some(epoch) {
-            self.order = epoch_order(self.table, seed, epoch, group);
+            self.order = epoch_order(self.table, self.settings, epoch);
             self.epoch = Some(epoch);
         }
         let at = (step % self.per_epoch()) * batch;
@@ -49,14 +55,31 @@ impl<'a> Batches<'a> {
     }
 }
 
+/// One row of each pair, its wording drawn; pairs with one wording draw nothing.
+fn drawn(table: &Table, rng: &mut ChaCha8Rng) -> Vec<u32> {
+    let mut rows = 0u32;
+    let pairs = table.triplets.chunk_by(|_, next| next.further_wording).map(|pair| {
+        let first = rows;
+        rows += pair.len() as u32;
+        if pair.len() > 1 { rng.random_range(first..rows) } else { first }
+    });
+    pairs.collect()
+}
+
 /// All triplets of one epoch in order. Consecutive batches of `batch` are its steps; a rest too small for a batch is
 /// left to the next epoch's shuffle.
 ///
-/// With `group` > 1, each triplet brings up to `group − 1` others along whose target is among its image set's members,
+/// Of a pair's wordings one is drawn, unless [`Wordings::Spread`] gives each a row of its own.
+///
+/// With the settings' `group` > 1, each triplet brings up to `group − 1` others along whose target is among its image set's members,
 /// then among those members' own sets, so that a batch holds negatives that look like the target.
-pub fn epoch_order(table: &Table, seed: u64, epoch: u64, group: usize) -> Vec<u32> {
+pub fn epoch_order(table: &Table, settings: &Settings, epoch: u64) -> Vec<u32> {
+    let Settings { seed, group, .. } = *settings;
     let mut rng = ChaCha8Rng::seed_from_u64(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ epoch);
-    let mut order: Vec<u32> = (0..table.triplets.len() as u32).collect();
+    let mut order: Vec<u32> = match settings.wordings.unwrap_or_default() {
+        Wordings::Drawn => drawn(table, &mut rng),
+        Wordings::Spread => (0..table.triplets.len() as u32).collect(),
+    };
     order.shuffle(&mut rng);
     if group <= 1 {
         return order;
@@ -67,7 +90,7 @@ pub fn epoch_order(table: &Table, seed: u64, epoch: u64, group: usize) -> Vec<u3
             by_target.entry(target).or_default().push(t);
         }
     }
-    let mut used = vec![false; order.len()];
+    let mut used = vec![false; table.triplets.len()];
     let mut groups: Vec<Vec<u32>> = Vec::new();
     for &seed_triplet in &order {
         if std::mem::replace(&mut used[seed_triplet as usize], true) {
@@ -95,4 +118,65 @@ pub fn epoch_order(table: &Table, seed: u64, epoch: u64, group: usize) -> Vec<u3
     }
     groups.shuffle(&mut rng);
     groups.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+    use crate::data::Triplet;
+    use crate::data::derive::spread_wordings;
+
+    /// Pairs 0 and on; every third has one wording only.
+    fn table(pairs: u32) -> Table {
+        let triplet = |i: u32| Triplet {
+            id: i.into(),
+            reference: i,
+            targets: vec![i + 1],
+            wordings: if i % 3 == 0 { Vec::new() } else { ["a", "b", "c", "d"].map(str::to_owned).to_vec() },
+            ..Triplet::default()
+        };
+        let mut table = Table { triplets: (0..pairs).map(triplet).collect(), ..Table::default() };
+        spread_wordings(&mut table);
+        table
+    }
+
+    #[test]
+    fn two_wordings_of_a_pair_never_meet_in_an_epoch() {
+        let table = table(60);
+        assert_eq!(table.triplets.len(), 20 + 40 * 4);
+        for group in [1, 4] {
+            let settings = Settings { batch: 8, group, ..Settings::sprc() };
+            let mut batches = Batches::new(&settings, &table).unwrap();
+            assert_eq!(batches.per_epoch(), 60 / 8, "an epoch reads each pair once");
+            let mut counts = [0usize; 4];
+            for epoch in 0..200 {
+                let order = epoch_order(&table, &settings, epoch);
+                let mut pairs: Vec<u32> = order.iter().map(|t| table.triplets[*t as usize].reference).collect();
+                pairs.sort_unstable();
+                assert_eq!(pairs, (0..60).collect::<Vec<_>>());
+                for row in order.iter().map(|t| &table.triplets[*t as usize]).filter(|t| t.reference % 3 > 0) {
+                    counts[(row.id % 4) as usize] += 1;
+                }
+            }
+            // 8,000 draws of four.
+            assert!(counts.iter().all(|n| (1850..2150).contains(n)), "{counts:?}");
+            let again = batches.clone().of(9).to_vec();
+            assert_eq!(batches.of(9), again, "from the seed alone");
+        }
+    }
+
+    #[test]
+    fn a_run_of_version_0_1_reads_every_wording_and_others_are_untouched() {
+        let spread = Settings { batch: 8, wordings: Some(Wordings::Spread), ..Settings::sprc() };
+        let drawn = Settings { wordings: None, ..spread.clone() };
+        let all = table(30);
+        let mut order = epoch_order(&all, &spread, 3);
+        order.sort_unstable();
+        assert_eq!(order, (0..all.triplets.len() as u32).collect::<Vec<_>>());
+        let mut alone = table(30);
+        alone.triplets.retain(|triplet| !triplet.further_wording);
+        assert_eq!(epoch_order(&alone, &spread, 3), epoch_order(&alone, &drawn, 3), "one wording: the same batches");
+    }
 }

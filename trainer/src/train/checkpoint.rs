@@ -4,20 +4,23 @@ use super::learner::IMAGE_ENCODER;
 use super::settings::Settings;
 use crate::error::{Result, TrainerError};
 use crate::import::source::Source;
-use crate::partial;
 use crate::tensor_file::{self, Planned};
+use crate::{fsx, partial};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::number::NumberFormat;
 use thisbut_model::weights::Tensors;
 
-/// Version of this layout.
-const VERSION: u32 = 1;
+/// Version of this layout. Version 1 knew neither the vocabulary nor the parts of the training data.
+const VERSION: u32 = 2;
+/// The earliest version that is read.
+const EARLIEST: u32 = 1;
 /// Longest description that is read.
 const MAX_DESCRIPTION: u64 = 100_000_000;
+/// Longest [`Header`] that is read; one has a few thousand bytes.
+const MAX_HEADER: usize = 1 << 20;
 /// The metadata key that holds [`Header`] as JSON.
 const HEADER: &str = "thisbut-checkpoint";
 
@@ -35,6 +38,12 @@ pub struct Header {
     pub config: RetrievalConfig,
     /// Fingerprint of the training data, so that a run is not resumed on other data.
     pub data: String,
+    /// Fingerprints of what `data` leaves out, by what they are of. Empty in files of version 1.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, String>,
+    /// SHA-256 of the vocabulary file's text; `None` in files of version 1 and imported ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocabulary: Option<String>,
     /// The best validation score so far and its step.
     pub best: Option<(f64, usize)>,
     /// Of a modification-text generator, how it is put together; the generator's own crate knows the fields.
@@ -45,7 +54,43 @@ pub struct Header {
 impl Header {
     /// A header of this version.
     pub fn new(settings: Settings, config: RetrievalConfig, data: String) -> Self {
-        Self { version: VERSION, step: 0, optimizer_steps: 0, settings, config, data, best: None, generator: None }
+        Self {
+            version: VERSION,
+            step: 0,
+            optimizer_steps: 0,
+            settings,
+            config,
+            data,
+            parts: BTreeMap::new(),
+            vocabulary: None,
+            best: None,
+            generator: None,
+        }
+    }
+
+    /// The layout's version.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The same, written in this build's version, with what `wanted` knows of the data and the vocabulary.
+    pub(super) fn renewed(self, wanted: Self) -> Self {
+        Self { version: VERSION, parts: wanted.parts, vocabulary: wanted.vocabulary, ..self }
+    }
+
+    /// Checks that a vocabulary, whose text's SHA-256 is `fingerprint`, is the one that the model of `path` was trained with.
+    ///
+    /// # Errors
+    /// [`TrainerError::Checkpoint`] when it is another.
+    pub fn check_vocabulary(&self, path: &Path, fingerprint: &str) -> Result<()> {
+        match self.vocabulary.as_deref().filter(|own| *own != fingerprint) {
+            None => Ok(()),
+            Some(own) => Err(TrainerError::checkpoint(
+                path.display().to_string(),
+                format!("it was trained with another vocab.txt, of SHA-256 {own}; the one here has {fingerprint}"),
+                "give --weights with the folder of that vocabulary",
+            )),
+        }
     }
 }
 
@@ -125,22 +170,21 @@ pub fn open(path: &Path) -> Result<Reader> {
         .as_ref()
         .and_then(|m| m.get(HEADER))
         .ok_or_else(|| broken("it is not a checkpoint of thisbut".into()))?;
+    if json.len() > MAX_HEADER {
+        return Err(broken(format!("its header has {} bytes, more than {MAX_HEADER}", json.len())));
+    }
     let header: Header = serde_json::from_str(json).map_err(|e| broken(format!("its header cannot be read ({e})")))?;
-    if header.version != VERSION {
-        return Err(broken(format!("it has version {}, this build reads {VERSION}", header.version)));
+    if !(EARLIEST..=VERSION).contains(&header.version) {
+        let problem = format!("it has version {}, this build reads {EARLIEST} to {VERSION}", header.version);
+        return Err(TrainerError::checkpoint(place, problem, "use the version of thisbut that wrote it"));
     }
     Ok(Reader { header, source: Source::open(&[path.to_path_buf()])? })
 }
 
 /// The description that a safetensors file starts with; as many bytes of it as there are.
 fn start_of(path: &Path) -> Result<Vec<u8>> {
-    let failed = |e| TrainerError::io(path, "read", e, "check the path and its permissions");
-    let mut file = std::fs::File::open(path).map_err(failed)?;
-    let mut start = Vec::new();
-    file.by_ref().take(8).read_to_end(&mut start).map_err(failed)?;
-    let length = start.as_slice().try_into().map_or(0, u64::from_le_bytes);
-    file.take(length.min(MAX_DESCRIPTION)).read_to_end(&mut start).map_err(failed)?;
-    Ok(start)
+    let length = fsx::start(path, 8)?.as_slice().try_into().map_or(0, u64::from_le_bytes);
+    fsx::start(path, 8 + length.min(MAX_DESCRIPTION))
 }
 
 impl Reader {
@@ -154,6 +198,11 @@ impl Reader {
             return Ok(None);
         }
         self.source.read(&name).map(Some)
+    }
+
+    /// Names and dimensions of all tensors: those of the model behind "model.", of the optimiser's state behind "optimizer.".
+    pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        self.source.entries().iter().map(|(name, entry)| (name.clone(), entry.dims.clone())).collect()
     }
 
     /// The image encoder's tensors, names without [`IMAGE_ENCODER`], where a part of it was trained; else none.
@@ -234,8 +283,10 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
+    use crate::metrics::RightTargets;
     use crate::train::objective::ObjectiveSettings;
     use crate::train::objective::two_pass::{Losses, TwoPassSettings};
+    use crate::train::settings::Wordings;
 
     /// As it was written before there were families of methods.
     const BEFORE: &str = include_str!("checkpoint-header.json");
@@ -249,9 +300,19 @@ mod tests {
             t2t: 0.4,
             p2p: 0.5,
             bank: false,
+            bank_references: false,
+            fuse_by_image: false,
+            free_temperature: false,
             keep_false_negatives: false,
         };
         assert_eq!(header.settings.objective, ObjectiveSettings::TwoPass(own));
+        // What came later reads as the run was.
+        let Settings { decay_vectors, wordings, right_targets, .. } = &header.settings;
+        assert_eq!(
+            (*decay_vectors, *wordings, *right_targets),
+            (false, Some(Wordings::Spread), Some(RightTargets::All))
+        );
+        assert_eq!(header.config.two_pass().unwrap().qformer.attention_dropout, 0.0);
         assert_eq!((header.settings.seed, header.settings.batch, header.settings.freeze_words), (1, 16, true));
         assert_eq!((header.step, header.best), (24, Some((37.5, 24))));
         assert_eq!(header.config.two_pass().unwrap().qformer.width, 32);

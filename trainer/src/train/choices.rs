@@ -4,9 +4,11 @@
 use super::defaults::DEFAULTS;
 use super::groups::Group;
 use super::objective::{ObjectiveSettings, OwnChoices};
-use super::settings::{PRECISIONS, Schedule, Selection, Settings, precision};
+use super::settings::{PRECISIONS, Schedule, Selection, Settings, Wordings, precision};
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
+use crate::metrics::RightTargets;
+use crate::ranges;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use thisbut_model::RetrievalConfig;
@@ -32,9 +34,11 @@ pub struct Choices {
     pub preset: Option<String>,
     /// Dropout during training.
     #[arg(long, value_name = "SHARE", help_heading = MODEL, hide_short_help = true)]
+    #[arg(value_parser = ranges::PART.parser::<f64>())]
     pub dropout: Option<f64>,
     /// τ at the start, whatever the starting weights say.
     #[arg(long, value_name = "T", help_heading = MODEL, hide_short_help = true)]
+    #[arg(value_parser = ranges::POSITIVE.parser::<f64>())]
     pub temperature: Option<f64>,
     /// Those of the method's family.
     #[command(flatten)]
@@ -42,18 +46,21 @@ pub struct Choices {
     pub own: OwnChoices,
     /// Steps in all.
     #[arg(long, value_name = "N", help_heading = SCHEDULE)]
+    #[arg(value_parser = ranges::count)]
     pub steps: Option<usize>,
     /// Epochs in all, instead of --steps.
     #[arg(long, value_name = "N", conflicts_with = "steps", help_heading = SCHEDULE)]
+    #[arg(value_parser = ranges::POSITIVE.parser::<f64>())]
     pub epochs: Option<f64>,
     /// Peak learning rate.
-    #[arg(long, value_name = "RATE", help_heading = SCHEDULE)]
+    #[arg(long, value_parser = ranges::POSITIVE.parser::<f64>(), value_name = "RATE", help_heading = SCHEDULE)]
     pub learning_rate: Option<f64>,
     /// Steps of warm-up.
     #[arg(long, value_name = "N", help_heading = SCHEDULE)]
     pub warmup: Option<usize>,
     /// Epochs of warm-up, instead of --warmup.
     #[arg(long, value_name = "N", conflicts_with = "warmup", help_heading = SCHEDULE, hide_short_help = true)]
+    #[arg(value_parser = ranges::POSITIVE.parser::<f64>())]
     pub warmup_epochs: Option<f64>,
     /// How the learning rate goes.
     #[arg(long, value_enum, help_heading = SCHEDULE)]
@@ -63,15 +70,23 @@ pub struct Choices {
     pub schedule_steps: Option<usize>,
     /// Epochs that the schedule is made for, instead of --schedule-steps.
     #[arg(long, value_name = "N", conflicts_with = "schedule_steps", help_heading = SCHEDULE, hide_short_help = true)]
+    #[arg(value_parser = ranges::POSITIVE.parser::<f64>())]
     pub schedule_epochs: Option<f64>,
     /// One-cycle: the peak rate divided by the first.
     #[arg(long, value_name = "N", help_heading = SCHEDULE, hide_short_help = true)]
+    #[arg(value_parser = ranges::AT_LEAST_ONE.parser::<f64>())]
     pub div_factor: Option<f64>,
     /// Weight decay on matrices.
     #[arg(long, value_name = "DECAY", help_heading = SCHEDULE, hide_short_help = true)]
+    #[arg(value_parser = ranges::NOT_NEGATIVE.parser::<f64>())]
     pub weight_decay: Option<f64>,
+    /// Let norms, biases and τ decay too, as SPRC's code does.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = SCHEDULE, hide_short_help = true)]
+    pub decay_vectors: Option<bool>,
     /// Largest global gradient norm; 0: any.
     #[arg(long, value_name = "NORM", help_heading = SCHEDULE, hide_short_help = true)]
+    #[arg(value_parser = ranges::NOT_NEGATIVE.parser::<f64>())]
     pub clip: Option<f64>,
     /// Train the word embeddings too.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -82,6 +97,7 @@ pub struct Choices {
     pub groups: Option<Vec<Group>>,
     /// Triplets a step, over all devices.
     #[arg(long, value_name = "N", help_heading = BATCHES)]
+    #[arg(value_parser = ranges::count)]
     pub batch: Option<usize>,
     /// Triplets encoded together, for less memory; 0: the whole batch.
     ///
@@ -91,10 +107,15 @@ pub struct Choices {
     pub sub_batch: Option<usize>,
     /// Triplets with similar targets that share a batch; 1 shuffles freely.
     #[arg(long, value_name = "N", help_heading = BATCHES, hide_short_help = true)]
+    #[arg(value_parser = ranges::count)]
     pub group: Option<usize>,
     /// Share of rows whose text changes nothing ("the same") and whose target is the reference.
     #[arg(long, value_name = "SHARE", help_heading = BATCHES, hide_short_help = true)]
+    #[arg(value_parser = ranges::ADDED.parser::<f64>())]
     pub unchanged: Option<f64>,
+    /// How a pair with several wordings is read (FashionIQ): one drawn an epoch, or each as a row of its own.
+    #[arg(long, value_enum, help_heading = BATCHES, hide_short_help = true)]
+    pub wordings: Option<Wordings>,
     /// Seed of every draw.
     #[arg(long, help_heading = BATCHES)]
     pub seed: Option<u64>,
@@ -103,6 +124,7 @@ pub struct Choices {
     pub device: Option<DeviceKind>,
     /// Devices that share each batch: CUDA cards, or threads of the processor.
     #[arg(long, value_name = "N", help_heading = BATCHES, hide_short_help = true)]
+    #[arg(value_parser = ranges::count)]
     pub devices: Option<usize>,
     /// What the passes compute in; master weights stay f32.
     #[serde(default, deserialize_with = "precision")]
@@ -110,18 +132,24 @@ pub struct Choices {
     pub precision: Option<NumberFormat>,
     /// Steps between validations.
     #[arg(long, value_name = "N", help_heading = VALIDATION)]
+    #[arg(value_parser = ranges::count)]
     pub validate_every: Option<usize>,
     /// Epochs between validations, instead of --validate-every.
     #[arg(long, value_name = "N", conflicts_with = "validate_every", help_heading = VALIDATION, hide_short_help = true)]
+    #[arg(value_parser = ranges::POSITIVE.parser::<f64>())]
     pub validate_epochs: Option<f64>,
     /// Validation queries used on the way; 0: all.
     #[arg(long, value_name = "N", help_heading = VALIDATION, hide_short_help = true)]
     pub validate_queries: Option<usize>,
+    /// Which targets validation counts as right: hard (CIRR's server), or all, soft ones too.
+    #[arg(long, value_name = "WHICH", value_enum, help_heading = VALIDATION, hide_short_help = true)]
+    pub right_targets: Option<RightTargets>,
     /// Which figure chooses the best checkpoint.
     #[arg(long, value_enum, help_heading = VALIDATION, hide_short_help = true)]
     pub selection: Option<Selection>,
     /// Steps between checkpoints.
     #[arg(long, value_name = "N", help_heading = VALIDATION, hide_short_help = true)]
+    #[arg(value_parser = ranges::count)]
     pub checkpoint_every: Option<usize>,
     /// Whether what was not chosen is as the family pretrains.
     #[arg(skip)]
@@ -141,7 +169,7 @@ pub(super) use or_each;
 ///
 /// # Errors
 /// When there is no such word, with those that there are.
-pub(super) fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+pub fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_json::from_value(text.into()).map_err(|e| e.to_string())
 }
 
@@ -163,8 +191,8 @@ impl Choices {
         }
         or_each!(self, base,
             preset dropout temperature seed device devices precision batch sub_batch steps epochs learning_rate warmup
-            warmup_epochs schedule schedule_steps schedule_epochs div_factor weight_decay clip group unchanged train_words
-            groups validate_every validate_epochs validate_queries selection checkpoint_every;
+            warmup_epochs schedule schedule_steps schedule_epochs div_factor weight_decay decay_vectors clip group wordings unchanged train_words
+            groups validate_every validate_epochs validate_queries right_targets selection checkpoint_every;
             own: self.own.over(base.own), pretraining: self.pretraining || base.pretraining)
     }
 
@@ -181,9 +209,11 @@ impl Choices {
         self.own.configure(&mut config)?;
         let family = config.method.family_mut();
         if let Some(share) = self.dropout {
+            ranges::PART.check("--dropout", share)?;
             family.set_dropout(share);
         }
         if let Some(temperature) = self.temperature {
+            ranges::POSITIVE.check("--temperature", temperature)?;
             family.set_temperature(temperature);
         }
         config.check("the run's configuration")?;
@@ -203,18 +233,16 @@ impl Choices {
     pub fn settings(&self, config: &RetrievalConfig, triplets: usize) -> Result<Settings> {
         let batch = self.batch.unwrap_or(DEFAULTS.batch);
         let per_epoch = triplets as f64 / batch.max(1) as f64;
-        let length = |steps: Option<usize>, epochs: Option<f64>, option: &str| match (steps, epochs) {
-            (Some(steps), _) => Ok(Some(steps)),
-            (None, Some(epochs)) if epochs > 0.0 && epochs.is_finite() => {
-                // Whole batches only, as with PyTorch's `drop_last`.
-                Ok(Some(((epochs * per_epoch.floor()).round() as usize).max(1)))
+        let length = |steps: Option<usize>, epochs: Option<f64>, option: &str| -> Result<Option<usize>> {
+            match (steps, epochs) {
+                (Some(steps), _) => Ok(Some(steps)),
+                (None, Some(epochs)) => {
+                    ranges::POSITIVE.check(option, epochs)?;
+                    // Whole batches only, as with PyTorch's `drop_last`.
+                    Ok(Some(((epochs * per_epoch.floor()).round() as usize).max(1)))
+                }
+                (None, None) => Ok(None),
             }
-            (None, Some(epochs)) => Err(TrainerError::settings(
-                option,
-                format!("{epochs} is not a positive number"),
-                "choose another value",
-            )),
-            (None, None) => Ok(None),
         };
         let settings = Settings {
             objective: self.objective(config),
@@ -234,17 +262,92 @@ impl Choices {
             betas: (0.9, 0.98),
             epsilon: 1e-7,
             weight_decay: self.weight_decay.unwrap_or(DEFAULTS.weight_decay),
+            decay_vectors: self.decay_vectors.unwrap_or(DEFAULTS.decay_vectors),
             clip: self.clip.unwrap_or(DEFAULTS.clip),
             unchanged: self.unchanged.unwrap_or(DEFAULTS.unchanged),
             group: self.group.unwrap_or(DEFAULTS.group),
+            wordings: self.wordings,
             freeze_words: !self.train_words.unwrap_or(DEFAULTS.train_words),
             validate_every: length(self.validate_every, self.validate_epochs, "--validate-epochs")?
                 .unwrap_or(DEFAULTS.validate_every),
             validate_queries: self.validate_queries.unwrap_or(DEFAULTS.validate_queries),
+            right_targets: self.right_targets,
             selection: self.selection.unwrap_or(DEFAULTS.selection),
             checkpoint_every: self.checkpoint_every.unwrap_or(DEFAULTS.checkpoint_every),
         };
         settings.check()?;
+        self.check_warmup(&settings)?;
         Ok(settings)
+    }
+
+    /// A warm-up that was chosen ends within the schedule; the default's is cut short by a short run.
+    fn check_warmup(&self, settings: &Settings) -> Result<()> {
+        let chosen = self.warmup.is_some() || self.warmup_epochs.is_some();
+        match chosen && settings.warmup > settings.schedule_length() {
+            true => Err(TrainerError::settings(
+                if self.warmup.is_some() { "--warmup" } else { "--warmup-epochs" },
+                format!("{} steps are more than the schedule's {}", settings.warmup, settings.schedule_length()),
+                "give 0 to as many, or more --steps",
+            )),
+            false => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::super::recipes;
+    use super::*;
+    use clap::Args;
+    use std::any::TypeId;
+
+    /// The long names of the choices that are numbers of a type.
+    fn options<T: 'static>() -> Vec<String> {
+        let command = Choices::augment_args(clap::Command::new("finetune"));
+        let wanted = |arg: &&clap::Arg| arg.get_value_parser().type_id() == TypeId::of::<T>();
+        command.get_arguments().filter(wanted).filter_map(|arg| arg.get_long().map(str::to_owned)).collect()
+    }
+
+    fn settings(recipe: &str) -> Result<Settings> {
+        let choices = recipes::parse(&format!("preset = \"tiny\"\n{recipe}\n"), "mine.toml")?;
+        let config = choices.configure(RetrievalConfig::preset("tiny").unwrap())?;
+        choices.settings(&config, 1000)
+    }
+
+    #[test]
+    fn no_recipe_gets_a_number_past_its_range() {
+        settings("").unwrap();
+        let names = options::<f64>();
+        assert!(names.len() > 12, "{names:?}");
+        for name in names {
+            for value in ["nan", "inf", "-inf", "-1.0", "1e30"] {
+                let problem = settings(&format!("{name} = {value}")).unwrap_err().to_string();
+                assert!(
+                    problem.contains(&format!("--{name}")) && problem.contains("give "),
+                    "{name} = {value}: {problem}"
+                );
+            }
+        }
+        for name in ["temperature", "epochs", "warmup-epochs", "schedule-epochs", "validate-epochs", "learning-rate"] {
+            let problem = settings(&format!("{name} = 0.0")).unwrap_err().to_string();
+            assert!(problem.contains(&format!("--{name}")) && problem.contains("above 0"), "{name}: {problem}");
+        }
+        for name in ["steps", "batch", "group", "devices", "validate-every", "checkpoint-every"] {
+            let problem = settings(&format!("{name} = 0")).unwrap_err().to_string();
+            assert!(problem.contains(&format!("--{name}")), "{name}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_warm_up_that_is_chosen_ends_within_the_schedule() {
+        let problem = settings("steps = 50\nwarmup = 51").unwrap_err().to_string();
+        assert!(problem.contains("--warmup: 51 steps are more than the schedule's 50"), "{problem}");
+        assert!(settings("steps = 50\nwarmup-epochs = 30").unwrap_err().to_string().contains("--warmup-epochs"));
+        settings("steps = 50\nwarmup = 50").unwrap();
+        settings("steps = 50\nwarmup = 80\nschedule-steps = 100").unwrap();
+        // The default's hundred steps are no choice.
+        assert_eq!(settings("steps = 50").unwrap().warmup, DEFAULTS.warmup);
     }
 }

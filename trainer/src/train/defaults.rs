@@ -37,6 +37,7 @@ table! {
     schedule: Schedule = Schedule::Cosine;
     div_factor: f64 = 25.0;
     weight_decay: f64 = 0.05;
+    decay_vectors: bool = false;
     clip: f64 = 1.0;
     train_words: bool = false;
     batch: usize = 128;
@@ -54,8 +55,13 @@ table! {
 }
 
 /// Choices whose default is what something else says.
-const ELSEWHERE: [(&str, &str); 3] =
-    [("dropout", "the preset's"), ("temperature", "the starting weights'"), ("schedule_steps", "those of the run")];
+const ELSEWHERE: [(&str, &str); 5] = [
+    ("dropout", "the preset's"),
+    ("temperature", "the starting weights'"),
+    ("schedule_steps", "those of the run"),
+    ("wordings", "as the run began, else drawn"),
+    ("right_targets", "as the run began, else as the data set counts"),
+];
 
 /// A value as the command line takes it.
 pub(super) fn written(value: &impl Serialize) -> Option<String> {

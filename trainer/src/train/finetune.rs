@@ -18,6 +18,7 @@ use crate::embed::{self, Tokenized};
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
 use crate::fsx;
+use crate::lock::{self, Lock};
 use burn::tensor::Device;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -76,8 +77,9 @@ impl<O: Objective> Replica<'_, O> {
 /// # Errors
 /// When data, settings or files do not fit.
 pub fn finetune(settings: &Settings, inputs: Inputs, tell: &mut dyn FnMut(Event<Validated>)) -> Result<PathBuf> {
-    settings.check()?;
+    check_plan(settings, inputs.config, inputs.train, inputs.validation)?;
     fsx::create_dir(inputs.run)?;
+    let _lock = Lock::take(&inputs.run.join(lock::RUN), inputs.run)?;
     settings.objective.apply(inputs.config, Finetuning { settings, inputs, tell })
 }
 
@@ -92,15 +94,16 @@ impl Use for Finetuning<'_> {
 
     fn with<O: Objective>(self, objective: O) -> Result<PathBuf> {
         let Self { settings, mut inputs, tell } = self;
-        let batches = Batches::new(settings, inputs.train)?;
         let devices = peers::devices(settings.device, settings.devices)?;
         for device in &devices {
             check_precision(settings.precision, device)?;
             device.seed(settings.seed);
         }
         check(settings, &inputs, &objective)?;
-        let wanted = Header::new(settings.clone(), inputs.config.clone(), start::fingerprint(inputs.train));
+        let wanted = header(settings, inputs.config, [inputs.train, inputs.validation], Some(inputs.texts));
         let (mut header, stored) = run::resume(inputs.run, wanted, PartialEq::eq, &mut |note| tell(Event::Note(note)))?;
+        let settings = &settings.continuing(&header.settings);
+        let batches = Batches::new(settings, inputs.train)?;
         let (weights, state) = match stored {
             Some((weights, state)) => (weights, Some(state)),
             None => (objective.start(std::mem::take(&mut inputs.start), settings.seed)?, None),
@@ -130,20 +133,74 @@ impl Use for Finetuning<'_> {
     }
 }
 
-/// Checks that what trains fits the objective and the image tokens.
-fn check<O: Objective>(settings: &Settings, inputs: &Inputs, objective: &O) -> Result<()> {
-    if inputs.validation.triplets.is_empty() {
+/// What the checkpoints of a run say of it.
+pub fn header(
+    settings: &Settings,
+    config: &RetrievalConfig,
+    tables: [&Table; 2],
+    texts: Option<&TextReader>,
+) -> Header {
+    let [train, validation] = tables;
+    let mut header = Header::new(settings.clone(), config.clone(), start::fingerprint(train));
+    header.parts = start::parts(train, validation);
+    header.vocabulary = texts.map(|texts| texts.fingerprint().to_owned());
+    header
+}
+
+/// Whether the newest checkpoint of `folder` belongs to the run of `wanted`; a folder without any does.
+///
+/// # Errors
+/// [`TrainerError::Checkpoint`] with what differs.
+pub fn check_resume(folder: &Path, wanted: Header) -> Result<()> {
+    run::resume(folder, wanted, PartialEq::eq, &mut |_| ()).map(drop)
+}
+
+/// Checks a run before anything of it is computed: its settings, and that what trains fits the data and the objective. Images,
+/// weights and devices are looked at later.
+///
+/// # Errors
+/// What [`finetune`] would refuse.
+pub fn check_plan(settings: &Settings, config: &RetrievalConfig, train: &Table, validation: &Table) -> Result<()> {
+    struct Plan<'a>(&'a Settings, &'a RetrievalConfig);
+    impl Use for Plan<'_> {
+        type Out = ();
+        fn with<O: Objective>(self, objective: O) -> Result<()> {
+            fits(self.0, self.1, &objective).map(drop)
+        }
+    }
+    settings.check()?;
+    Batches::new(settings, train)?;
+    if validation.triplets.is_empty() {
         return Err(TrainerError::data(
             "the validation split",
             "has no queries",
             "add some, or train on another data set",
         ));
     }
+    if let Some(option) = settings.objective.family().reads_reverse() {
+        let without = train.triplets.iter().filter(|triplet| triplet.reverse.is_none()).count();
+        if without > 0 {
+            let problem = format!("{without} of {} training triplets have no reverse text", train.triplets.len());
+            let mend = format!("bring the reverse texts, give --reverse, or set {option} 0");
+            return Err(TrainerError::settings(option, problem, mend));
+        }
+    }
+    settings.objective.apply(config, Plan(settings, config))
+}
+
+/// Checks that groups and objective fit a model of `config`; it comes back without weights.
+fn fits<O: Objective>(settings: &Settings, config: &RetrievalConfig, objective: &O) -> Result<Learner<O::Model>> {
     let (device, groups) = (Device::flex(), settings.groups_in_force());
-    let learner = Learner::new(objective.model(&device)?, inputs.config, &groups, &device);
+    let learner = Learner::new(objective.model(&device)?, config, &groups, &device);
     let shapes = learner.shapes();
     groups::check(&settings.groups, shapes.keys().map(String::as_str))?;
     objective.check(&groups, &shapes.keys().map(String::as_str).collect::<Vec<_>>())?;
+    Ok(learner)
+}
+
+/// Checks that starting weights and image tokens fit what trains.
+fn check<O: Objective>(settings: &Settings, inputs: &Inputs, objective: &O) -> Result<()> {
+    let learner = fits(settings, inputs.config, objective)?;
     let given = inputs.start.keys().any(|name| name.starts_with(IMAGE_ENCODER));
     if given && learner.image_encoder.is_none() {
         let problem = "holds an image encoder that was trained, and no group of this run trains it on";
@@ -155,7 +212,7 @@ fn check<O: Objective>(settings: &Settings, inputs: &Inputs, objective: &O) -> R
     }
     if let (Some(_), Some(image)) = (&learner.image_encoder, inputs.train.images.first()) {
         // Asked for before anything is written: a cache has no pixels.
-        inputs.features.pixels(&[inputs.features.row(&image.name)?], &device)?;
+        inputs.features.pixels(&[inputs.features.row(&image.name)?], &Device::flex())?;
     }
     Ok(())
 }

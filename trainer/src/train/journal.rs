@@ -5,6 +5,25 @@ use crate::fsx;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+const MEND: &str = "move it away, or give another --out";
+
+/// The lines of an earlier run's metrics up to `step`. The last line may break off where the run was killed; any other that
+/// is not a run's is an error, as the file would be replaced.
+fn kept(path: &Path, text: &str, step: usize) -> Result<String> {
+    let place = |line: usize| format!("{}, line {line}", path.display());
+    let (mut kept, count) = (String::new(), text.lines().count());
+    for (number, line) in (1..).zip(text.lines()) {
+        let found = serde_json::from_str::<serde_json::Value>(line).ok().and_then(|v| v["step"].as_u64());
+        match found {
+            Some(at) if at as usize <= step => kept.extend([line, "\n"]),
+            Some(_) => {}
+            None if number == count && !text.ends_with('\n') => {}
+            None => return Err(TrainerError::data(place(number), "is no line of a run's metrics", MEND)),
+        }
+    }
+    Ok(kept)
+}
+
 /// The metrics file; lines after the step that a run resumes from are dropped.
 pub struct Journal {
     file: std::fs::File,
@@ -18,16 +37,9 @@ impl Journal {
     /// When the file cannot be written.
     pub fn open(path: &Path, step: usize) -> Result<Self> {
         let mend = "check the run folder";
-        let kept: String = match std::fs::read_to_string(path) {
-            Ok(text) => text
-                .lines()
-                .filter(|line| {
-                    serde_json::from_str::<serde_json::Value>(line)
-                        .is_ok_and(|v| v["step"].as_u64().is_some_and(|s| s as usize <= step))
-                })
-                .flat_map(|line| [line, "\n"])
-                .collect(),
-            Err(_) => String::new(),
+        let kept = match path.exists() {
+            true => kept(path, &fsx::read_text(path, fsx::TABLE)?, step)?,
+            false => String::new(),
         };
         fsx::write_atomic(path, kept.as_bytes())?;
         let file = std::fs::OpenOptions::new()
@@ -43,5 +55,37 @@ impl Journal {
     /// When the file cannot be written.
     pub fn write(&mut self, line: &serde_json::Value) -> Result<()> {
         writeln!(self.file, "{line}").map_err(|e| TrainerError::io(&self.path, "write", e, "check free space"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn lines_after_the_step_go_and_what_is_no_metrics_file_stays_untouched() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("metrics.jsonl");
+        let open = |text: &[u8]| {
+            std::fs::write(&path, text).unwrap();
+            Journal::open(&path, 1).map(drop).map_err(|e| e.to_string())
+        };
+        open(b"{\"step\":1}\n{\"step\":2}\n{\"st").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"step\":1}\n");
+        for (text, said) in
+            [(&b"my notes\n"[..], "line 1"), (b"{\"step\":1}\nx\n{\"step\":2}\n", "line 2"), (&[0xff, 0xfe], "UTF-8")]
+        {
+            let problem = open(text).unwrap_err();
+            assert!(problem.contains(said), "{problem}");
+            assert_eq!(std::fs::read(&path).unwrap(), text, "replaced");
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(Journal::open(&path, 1).is_err(), "a folder of that name");
+        std::fs::remove_dir(&path).unwrap();
+        Journal::open(&path, 1).unwrap().write(&serde_json::json!({"step": 2})).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"step\":2}\n");
     }
 }

@@ -1,6 +1,7 @@
 //! Training: batches, losses, the optimiser, checkpoints and the loop.
 
 pub mod batches;
+pub mod board;
 pub mod checkpoint;
 pub mod choices;
 pub mod defaults;

@@ -22,6 +22,7 @@ pub struct AdamW {
     betas: (f64, f64),
     epsilon: f64,
     weight_decay: f64,
+    decay_vectors: bool,
     clip: f64,
     groups: Vec<Group>,
     steps: u64,
@@ -35,6 +36,7 @@ impl AdamW {
             betas: settings.betas,
             epsilon: settings.epsilon,
             weight_decay: settings.weight_decay,
+            decay_vectors: settings.decay_vectors,
             clip: settings.clip,
             groups: settings.groups_in_force(),
             steps: 0,
@@ -54,7 +56,8 @@ impl AdamW {
 
     /// One update. Returns the module and the gradient's global norm before clipping.
     ///
-    /// Weight decay touches matrices only: norms, biases and the temperature keep their scale.
+    /// Weight decay touches matrices only, so norms, biases and the temperature keep their scale, unless the settings decay
+    /// vectors too.
     ///
     /// # Errors
     /// [`TrainerError::Checkpoint`] when the gradient is not finite.
@@ -161,7 +164,8 @@ impl Mapper for Update<'_> {
         let Some(grad) = self.grads.get(&name).cloned() else {
             return param;
         };
-        let AdamW { betas: (_, b2), epsilon, weight_decay, steps, ref mut moments, .. } = *self.optimizer;
+        let AdamW { betas: (_, b2), epsilon, weight_decay, decay_vectors, steps, ref mut moments, .. } =
+            *self.optimizer;
         let (of_rate, of_decay) = groups::factors(&self.optimizer.groups, &name);
         let (rate, b1) = (self.pace.at.rate * of_rate, self.pace.at.beta1);
         let grad = if self.pace.scale < 1.0 { grad * self.pace.scale } else { grad };
@@ -175,7 +179,7 @@ impl Mapper for Update<'_> {
         let (c1, c2) = (1.0 - b1.powi(steps as i32), 1.0 - b2.powi(steps as i32));
         let delta = first.clone() / ((second.clone() / c2).sqrt() + epsilon) * (rate / c1);
         moments.insert(name, Moments { first, second });
-        let decay = if D > 1 { 1.0 - rate * weight_decay * of_decay } else { 1.0 };
+        let decay = if D > 1 || decay_vectors { 1.0 - rate * weight_decay * of_decay } else { 1.0 };
         param.map(|value| {
             let shape = value.shape();
             let updated = value.inner() * decay - delta.reshape(shape);

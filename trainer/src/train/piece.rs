@@ -128,6 +128,7 @@ pub struct BatchFacts<'a> {
 /// neither on how the batch is cut into pieces nor on which device has which rows.
 pub struct PassNoise {
     p: f64,
+    of_weights: f64,
     seed: u64,
     by_row: bool,
 }
@@ -137,6 +138,7 @@ impl PassNoise {
     pub fn new(config: &RetrievalConfig, settings: &Settings, step: usize) -> Self {
         Self {
             p: config.method.family().dropout(),
+            of_weights: config.method.family().attention_dropout(),
             seed: settings.seed.wrapping_add((step as u64) << 20),
             by_row: settings.sub_batch > 0 || settings.devices > 1,
         }
@@ -145,7 +147,7 @@ impl PassNoise {
     /// The masks of call pattern `stream` for rows of the batch from `first` on.
     pub fn of(&self, stream: u64, first: usize) -> Noise {
         let seed = self.seed.wrapping_add(stream.wrapping_mul(0xD6E8_FEB8_6659_FD93));
-        let noise = Noise::new(self.p, seed).starting_at(first);
+        let noise = Noise::new(self.p, seed).on_weights(self.of_weights).starting_at(first);
         if self.by_row { noise.by_row() } else { noise }
     }
 }

@@ -30,7 +30,7 @@ pub fn find(name: &str) -> Result<Choices> {
     }
     let path = Path::new(name);
     if path.extension().is_some_and(|e| e == "toml") || path.exists() {
-        return parse(&fsx::read_text(path)?, name);
+        return parse(&fsx::read_text(path, fsx::SMALL)?, name);
     }
     let known: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
     Err(TrainerError::settings(
@@ -82,7 +82,7 @@ fn keys_known() -> BTreeSet<String> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-    use super::super::settings::{Schedule, Settings, check_precision};
+    use super::super::settings::{Schedule, Selection, Settings, Wordings, check_precision};
     use super::*;
     use crate::train::groups;
     use thisbut_model::RetrievalConfig;
@@ -125,6 +125,53 @@ mod tests {
         let own = settings.objective.two_pass().unwrap();
         assert_eq!((settings.learning_rate, own.t2t, own.p2p, own.losses), (1e-5, 0.4, 0.4, Losses::Sprc));
         assert_eq!((settings.schedule, settings.freeze_words), (Schedule::OneCycle, false));
+        assert!(settings.decay_vectors && own.free_temperature);
+    }
+
+    #[test]
+    fn sprc_on_fashioniq_is_as_published() {
+        // 18,000 pairs: 140 whole batches an epoch.
+        let settings = settings(&find("sprc-fashioniq").unwrap(), 18_000);
+        assert_eq!((settings.batch, settings.steps, settings.schedule_steps, settings.warmup), (128, 4200, 0, 210));
+        let own = settings.objective.two_pass().unwrap();
+        assert_eq!((settings.learning_rate, own.t2t, own.p2p, own.losses), (2e-5, 1.0, 1.0, Losses::Sprc));
+        assert_eq!((settings.schedule, settings.div_factor), (Schedule::OneCycle, 100.0));
+        assert!(settings.decay_vectors && own.free_temperature && own.keep_false_negatives);
+        assert_eq!((settings.wordings, settings.selection), (Some(Wordings::Drawn), Selection::Own));
+    }
+
+    #[test]
+    fn spn4cirs_second_stage_is_as_published() {
+        for name in ["spn4cir-stage2", "spn4cir-stage2-fashioniq"] {
+            let choices = find(name).unwrap();
+            let settings = settings(&choices, 3200);
+            assert_eq!((settings.batch, settings.steps, settings.warmup, settings.clip), (32, 300, 0, 0.0));
+            assert_eq!((settings.schedule, settings.learning_rate), (Schedule::Constant, 1e-5));
+            assert_eq!((settings.weight_decay, settings.decay_vectors), (0.05, true));
+            assert_eq!((choices.temperature, settings.selection), (Some(0.05), Selection::Own));
+            let own = settings.objective.two_pass().unwrap();
+            assert!(own.bank && own.bank_references && own.free_temperature && !own.fuse_by_image);
+            let groups = settings.groups_in_force();
+            let trains = |name: &str| !groups::is_frozen(&groups, name);
+            assert!(["temperature", "second.word", "text_projection.bias"].into_iter().all(trains));
+            assert!(
+                !["qformer.word", "vision_projection.weight", "query_tokens", "image_norm.beta"]
+                    .into_iter()
+                    .any(trains)
+            );
+        }
+    }
+
+    #[test]
+    fn the_papers_recipes_drop_attentions_weights_and_leave_tau_free() {
+        for (name, _) in BUILT_IN.iter().filter(|(name, _)| !name.starts_with("fluent")) {
+            let choices = find(name).unwrap();
+            let config = choices.configure(RetrievalConfig::preset(choices.preset()).unwrap()).unwrap();
+            let q = &config.two_pass().unwrap().qformer;
+            assert_eq!((q.dropout, q.attention_dropout), (0.1, 0.1), "{name}");
+            let settings = choices.settings(&config, CIRR).unwrap();
+            assert!(settings.decay_vectors && settings.objective.two_pass().unwrap().free_temperature, "{name}");
+        }
     }
 
     #[test]

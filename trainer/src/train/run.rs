@@ -1,5 +1,6 @@
 //! The one training loop: resumes, steps, writes metrics and checkpoints, validates, keeps the best, stops where it is told.
 
+use super::board::Board;
 use super::checkpoint::{self, Checkpoint, Header};
 use super::event::Event;
 use super::journal::Journal;
@@ -9,10 +10,11 @@ use super::settings::Settings;
 use super::start::SameGenerator;
 use super::{schedule, start};
 use crate::error::Result;
+use crate::process;
 use burn::tensor::Device;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use thisbut_model::weights::Tensors;
 
 /// Checkpoints that a run keeps.
@@ -53,6 +55,13 @@ pub struct Stepped {
     pub norm: f64,
 }
 
+/// What a step took of the machine.
+struct Taken {
+    seconds: f64,
+    /// Bytes that the process holds, where the system says.
+    memory: Option<u64>,
+}
+
 /// What a validation says.
 pub struct Validation<F> {
     /// What was found.
@@ -90,7 +99,7 @@ pub fn resume(
     };
     start::same_run(&path, &header, &wanted, same_generator)?;
     note(format!("resumed from step {} ({})", header.step, path.display()));
-    Ok((header, Some((model, optimizer))))
+    Ok((header.renewed(wanted), Some((model, optimizer))))
 }
 
 /// Seeds `device` for `step`: devices that draw dropout masks themselves draw the same ones in a resumed run.
@@ -116,23 +125,30 @@ impl Run<'_> {
     ) -> Result<PathBuf> {
         let Self { settings, folder, .. } = *self;
         let mut journal = Journal::open(&folder.join("metrics.jsonl"), header.step)?;
+        let mut board = Board::open(folder, header.step)?;
         let (started, first, steps) = (Instant::now(), header.step, self.steps(header));
         let end = steps.end;
         for step in steps {
+            let began = Instant::now();
             let (next, stepped) = trainee.step(step)?;
             trainee = next;
             header.step = step + 1;
-            journal.write(&self.line(step, &stepped))?;
+            let taken = Taken { seconds: began.elapsed().as_secs_f64(), memory: process::resident() };
+            let line = self.line(step, &stepped, &taken);
+            journal.write(&line)?;
+            board.scalars(header.step, &line)?;
             let speed = (header.step - first) as f64 / started.elapsed().as_secs_f64().max(1e-9);
             tell(Event::Step {
                 step: header.step,
                 steps: settings.steps,
                 losses: stepped.losses,
                 triplets_per_second: speed * settings.batch as f64,
+                remaining: Duration::from_secs_f64((end - header.step) as f64 / speed.max(1e-9)),
+                memory: taken.memory,
             });
             let last = header.step == end;
             if header.step.is_multiple_of(settings.validate_every) || last {
-                self.validate(&mut trainee, header, &mut journal, tell)?;
+                self.validate(&mut trainee, header, (&mut journal, &mut board), tell)?;
             }
             if header.step.is_multiple_of(settings.checkpoint_every) || last {
                 let (state, steps) = trainee.optimizer().state()?;
@@ -153,12 +169,15 @@ impl Run<'_> {
         &self,
         trainee: &mut T,
         header: &mut Header,
-        journal: &mut Journal,
+        (journal, board): (&mut Journal, &mut Board),
         tell: &mut dyn FnMut(Event<T::Found>),
     ) -> Result<()> {
         let Validation { found, score, mut line } = trainee.validate(header.step)?;
         line.insert("step".into(), header.step.into());
-        journal.write(&line.into())?;
+        line.insert("wall_time".into(), process::now().into());
+        let line = line.into();
+        journal.write(&line)?;
+        board.scalars(header.step, &line)?;
         tell(Event::Validation { step: header.step, found });
         if header.best.is_none_or(|(best, _)| score > best) {
             header.best = Some((score, header.step));
@@ -169,7 +188,7 @@ impl Run<'_> {
     }
 
     /// The metrics file's line of `step`.
-    fn line(&self, step: usize, stepped: &Stepped) -> Value {
+    fn line(&self, step: usize, stepped: &Stepped, taken: &Taken) -> Value {
         let done = step + 1;
         let mut line = json!({
             "step": done, "epoch": done as f64 / self.per_epoch as f64, "loss": stepped.losses.total,
@@ -177,6 +196,11 @@ impl Run<'_> {
         });
         for (name, value) in &stepped.losses.parts {
             line[*name] = (*value).into();
+        }
+        line["wall_time"] = process::now().into();
+        line["step_seconds"] = taken.seconds.into();
+        if let Some(bytes) = taken.memory {
+            line["memory_bytes"] = bytes.into();
         }
         line
     }

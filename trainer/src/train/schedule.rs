@@ -16,11 +16,17 @@ pub struct Point {
 ///
 /// A schedule may be longer than the run (`schedule_steps`): SPRC stops after 50 epochs of a schedule made for 80.
 pub fn point(settings: &Settings, step: usize) -> Point {
-    let length = if settings.schedule_steps > 0 { settings.schedule_steps } else { settings.steps };
+    let length = settings.schedule_length();
     match settings.schedule {
         Schedule::Cosine => Point { rate: cosine(settings, step, length), beta1: settings.betas.0 },
         Schedule::OneCycle => one_cycle(settings, step, length),
+        Schedule::Constant => Point { rate: settings.learning_rate * warm(settings, step), beta1: settings.betas.0 },
     }
+}
+
+/// The share of the rate that warm-up has reached.
+fn warm(settings: &Settings, step: usize) -> f64 {
+    if step < settings.warmup { (step + 1) as f64 / settings.warmup as f64 } else { 1.0 }
 }
 
 /// Linear warm-up, then half a cosine down to a hundredth.
@@ -75,6 +81,17 @@ mod tests {
             near(point(&settings, step).rate, rate);
             near(point(&settings, step).beta1, beta1);
         }
+    }
+
+    #[test]
+    fn a_constant_rate_is_constant() {
+        let settings = Settings { steps: 50, schedule: Schedule::Constant, learning_rate: 1e-5, ..Settings::sprc() };
+        assert!([0, 1, 25, 49].iter().all(|step| point(&settings, *step) == Point { rate: 1e-5, beta1: 0.9 }));
+        let warm = Settings { warmup: 10, ..settings };
+        let near = |step, rate: f64| assert!((point(&warm, step).rate / rate - 1.0).abs() < 1e-12);
+        near(0, 1e-6);
+        near(9, 1e-5);
+        near(49, 1e-5);
     }
 
     /// step, rate, β₁.

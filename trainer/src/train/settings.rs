@@ -7,6 +7,8 @@ use super::objective::two_pass::TwoPassSettings;
 use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
 use crate::formats::Formats;
+use crate::metrics::RightTargets;
+use crate::ranges;
 use burn::tensor::{DType, Device};
 use serde::{Deserialize, Deserializer, Serialize};
 use thisbut_model::number::NumberFormat;
@@ -43,6 +45,8 @@ pub enum Schedule {
     Cosine,
     /// PyTorch's OneCycleLR, which SPRC and MTST_PTHA use.
     OneCycle,
+    /// Linear warm-up, then the same rate to the end (SPN4CIR's second stage, without a warm-up).
+    Constant,
 }
 
 /// By which figure of a validation the best checkpoint is chosen.
@@ -55,6 +59,18 @@ pub enum Selection {
     Own,
     /// The mean of CIRR's seven figures (SPRC's code); elsewhere as `own`.
     Mean,
+}
+
+/// How training reads a pair that has several wordings (FashionIQ).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wordings {
+    /// An epoch reads each pair once, in a wording drawn from the seed (published code). So two wordings of a pair never meet in
+    /// a batch, where each would be the other's negative.
+    #[default]
+    Drawn,
+    /// Each wording is a row of its own, as in runs of version 0.1.
+    Spread,
 }
 
 /// All settings of a fine-tuning run.
@@ -103,6 +119,9 @@ pub struct Settings {
     pub epsilon: f64,
     /// Decoupled weight decay on matrices.
     pub weight_decay: f64,
+    /// Whether vectors decay too: norms, biases and τ (SPRC, MTST_PTHA and SPN4CIR decay every parameter).
+    #[serde(default)]
+    pub decay_vectors: bool,
     /// Largest global gradient norm; 0: any.
     pub clip: f64,
     /// Share of rows whose text changes nothing and whose target is the reference.
@@ -110,17 +129,33 @@ pub struct Settings {
     pub unchanged: f64,
     /// Triplets with similar targets that go into one batch together; 1 shuffles freely.
     pub group: usize,
+    /// How pairs with several wordings are read; `None`: not chosen, so as the run began, else [`Wordings::Drawn`].
+    #[serde(default = "spread")]
+    pub wordings: Option<Wordings>,
     /// Whether the word embeddings stay as they were loaded.
     pub freeze_words: bool,
     /// Steps between validations.
     pub validate_every: usize,
     /// Validation queries used during training; 0: all.
     pub validate_queries: usize,
+    /// Which targets validation counts as right; `None`: not chosen, so as the run began, else as the data set counts.
+    #[serde(default = "all_targets")]
+    pub right_targets: Option<RightTargets>,
     /// Which figure chooses the best checkpoint.
     #[serde(default)]
     pub selection: Selection,
     /// Steps between checkpoints.
     pub checkpoint_every: usize,
+}
+
+/// What a run of version 0.1 did.
+fn spread() -> Option<Wordings> {
+    Some(Wordings::Spread)
+}
+
+/// What a run of version 0.1 did.
+fn all_targets() -> Option<RightTargets> {
+    Some(RightTargets::All)
 }
 
 fn one() -> usize {
@@ -152,15 +187,27 @@ impl Settings {
             betas: (0.9, 0.98),
             epsilon: 1e-7,
             weight_decay: 0.05,
+            decay_vectors: true,
             clip: 1.0,
             unchanged: 0.0,
             precision: NumberFormat::F32,
             group: 1,
+            wordings: None,
             freeze_words: false,
             validate_every: 1,
             validate_queries: 1,
+            right_targets: None,
             selection: Selection::Own,
             checkpoint_every: 1,
+        }
+    }
+
+    /// These settings, with what they leave open as `began`, the settings that the run began with, says.
+    pub fn continuing(&self, began: &Self) -> Self {
+        Self {
+            wordings: self.wordings.or(began.wordings),
+            right_targets: self.right_targets.or(began.right_targets),
+            ..self.clone()
         }
     }
 
@@ -179,38 +226,48 @@ impl Settings {
         self.groups.iter().any(|group| group.pattern.starts_with(IMAGE_ENCODER) && group.rate > 0.0)
     }
 
+    /// Steps of the schedule, of which the run may take fewer.
+    pub fn schedule_length(&self) -> usize {
+        if self.schedule_steps > 0 { self.schedule_steps } else { self.steps }
+    }
+
     /// Checks every field.
     ///
     /// # Errors
     /// [`TrainerError::Settings`] that names the option.
     pub fn check(&self) -> Result<()> {
-        let wrong =
-            |option: &str, problem: String| Err(TrainerError::settings(option, problem, "choose another value"));
+        let wrong = |option: &str, problem: String, range: String| {
+            Err(TrainerError::settings(option, problem, format!("give {range}")))
+        };
         if self.batch < 2 {
-            return wrong("--batch", format!("{} leaves no negatives in a batch", self.batch));
+            return wrong("--batch", format!("{} leaves no negatives", self.batch), "at least 2".into());
         }
         if !(1..=self.batch).contains(&self.devices) {
-            return wrong("--devices", format!("{} for a batch of {}", self.devices, self.batch));
+            let problem = format!("{} for a batch of {}", self.devices, self.batch);
+            return wrong("--devices", problem, format!("1 to {}", self.batch));
         }
         if self.schedule_steps > 0 && self.schedule_steps < self.steps {
             let problem = format!("{} is shorter than the run's {} steps", self.schedule_steps, self.steps);
-            return wrong("--schedule-steps", problem);
+            return wrong("--schedule-steps", problem, format!("0, or at least {}", self.steps));
         }
-        if !(self.div_factor >= 1.0 && self.div_factor.is_finite()) {
-            return wrong("--div-factor", format!("{} is not at least 1", self.div_factor));
+        for (option, count) in [
+            ("--steps", self.steps),
+            ("--group", self.group),
+            ("--checkpoint-every", self.checkpoint_every),
+            ("--validate-every", self.validate_every),
+        ] {
+            if count == 0 {
+                return Err(TrainerError::settings(option, "0 is out of range", "give at least 1"));
+            }
         }
-        if self.steps == 0 {
-            return wrong("--steps", "there is nothing to do".into());
-        }
-        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
-            return wrong("--learning-rate", format!("{} is not a positive number", self.learning_rate));
-        }
-        if !(0.0..=0.9).contains(&self.unchanged) {
-            return wrong("--unchanged", format!("{} is not in [0, 0.9]", self.unchanged));
-        }
-        if self.group == 0 || self.checkpoint_every == 0 || self.validate_every == 0 {
-            return wrong("--group, --checkpoint-every, --validate-every", "must be at least 1".into());
-        }
+        ranges::POSITIVE.check("--learning-rate", self.learning_rate)?;
+        ranges::AT_LEAST_ONE.check("--div-factor", self.div_factor)?;
+        ranges::NOT_NEGATIVE.check("--weight-decay", self.weight_decay)?;
+        ranges::NOT_NEGATIVE.check("--clip", self.clip)?;
+        ranges::ADDED.check("--unchanged", self.unchanged)?;
+        ranges::PART.check("β₁", self.betas.0)?;
+        ranges::PART.check("β₂", self.betas.1)?;
+        ranges::POSITIVE.check("ε", self.epsilon)?;
         PRECISIONS.check("--precision", self.precision)?;
         self.objective.family().check()
     }

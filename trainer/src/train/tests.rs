@@ -127,7 +127,8 @@ fn difference(a: &Found, b: &Found) -> f32 {
 fn config(dropout: f64) -> RetrievalConfig {
     let mut config = RetrievalConfig::preset("tiny").unwrap();
     config.text = TextConfig::WordPiece { vocabulary: WORDS.len(), length: config.text.length() };
-    config.two_pass_mut().unwrap().qformer.dropout = dropout;
+    let q = &mut config.two_pass_mut().unwrap().qformer;
+    (q.dropout, q.attention_dropout) = (dropout, dropout);
     config
 }
 
@@ -149,6 +150,8 @@ fn cases() -> Vec<(&'static str, Settings, RetrievalConfig)> {
     (q.word_width, q.image_width) = (Some(24), Some(20));
     let mut second = config(0.1);
     second.two_pass_mut().unwrap().own_second_pass = true;
+    let mut prototype = config(0.1);
+    prototype.two_pass_mut().unwrap().read_out = thisbut_model::config::ReadOut::Prototype;
     vec![
         ("sprc", of(Losses::Sprc), config(0.1)),
         ("ptha", of(Losses::Ptha), config(0.1)),
@@ -156,7 +159,13 @@ fn cases() -> Vec<(&'static str, Settings, RetrievalConfig)> {
         ("ptha, other widths", of(Losses::Ptha), mapped),
         ("captions", of(Losses::Captions), config(0.1)),
         ("q2t", with(q2t.clone()), config(0.1)),
-        ("bank", with(TwoPassSettings { bank: true, ..q2t }), second),
+        ("bank", with(TwoPassSettings { bank: true, ..q2t.clone() }), second.clone()),
+        (
+            "bank by image",
+            with(TwoPassSettings { bank: true, bank_references: true, fuse_by_image: true, ..q2t.clone() }),
+            second,
+        ),
+        ("prototype", with(q2t), prototype),
         ("ptha, image encoder", in_part, config(0.1)),
     ]
 }

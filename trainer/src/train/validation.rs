@@ -4,6 +4,7 @@ use super::finetune::Inputs;
 use super::learner::Learner;
 use super::objective::Objective;
 use super::settings::{Selection, Settings};
+use crate::data::table::Table;
 use crate::embed::{self, Tokenized};
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
@@ -54,7 +55,8 @@ pub fn validate<O: Objective>(
     inputs: &Inputs,
     device: &Device,
 ) -> Result<Validated> {
-    let table = inputs.validation;
+    let counted = settings.right_targets.unwrap_or(inputs.validation.right_targets);
+    let table = &Table { right_targets: counted, ..inputs.validation.clone() };
     let learner = learner.valid();
     let images = learner.images(inputs.features);
     let rows = embed::rows(table, &images)?;
@@ -79,7 +81,7 @@ pub fn validate<O: Objective>(
         let scores = embed::read(similarity(queries, gallery.clone()))?;
         for (scores, triplet) in scores.chunks(table.gallery.len()).zip(batch) {
             let triplet = &table.triplets[*triplet as usize];
-            let mut query = table.query(&positions, triplet, false);
+            let mut query = table.query(&positions, triplet);
             query.group.get_or_insert_with(|| "other".into());
             ranks.add(scores, &query)?;
         }

@@ -14,6 +14,8 @@ mod x86;
 use super::cpu::vectorised;
 use super::decoder::gated;
 use super::extension::{Primitive, elements, primitive};
+#[cfg(target_arch = "x86_64")]
+use super::features;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
@@ -171,9 +173,9 @@ impl Path {
     fn all() -> Vec<Self> {
         vec![
             #[cfg(target_arch = "x86_64")]
-            x86::has_vnni().then_some(Self::Vnni),
+            features::vnni().then_some(Self::Vnni),
             #[cfg(target_arch = "x86_64")]
-            std::arch::is_x86_feature_detected!("avx2").then_some(Self::Avx2),
+            features::avx2().then_some(Self::Avx2),
             Some(Self::Portable),
         ]
         .into_iter()

@@ -3,11 +3,6 @@
 use super::{BLOCK, LINES, Line, PANEL, Panel, QUAD, Rows, TILE, Tile};
 use core::arch::x86_64::*;
 
-/// Whether the processor has what [`vnni`] asks for.
-pub(super) fn has_vnni() -> bool {
-    std::arch::is_x86_feature_detected!("avx512f") && std::arch::is_x86_feature_detected!("avx512vnni")
-}
-
 /// See [`super::Path::tile`].
 ///
 /// # Safety

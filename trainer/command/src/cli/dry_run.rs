@@ -55,7 +55,8 @@ pub fn dry_run(
         "memory of each device, {} triplets at a time (an estimate, within a factor of 1.3 on a CPU):\n{full}",
         load.rows
     ))?;
-    match features.and_then(|path| Features::open(path, None).ok().map(|cache| (path, cache))) {
+    let cache = features.filter(|path| path.exists());
+    match cache.map(|path| Features::open(path).map(|cache| (path, cache))).transpose()? {
         Some((path, cache)) => super::print(format_args!(
             "feature cache: {}, {:?}, {} of the file system's cache (not in the sum)",
             path.display(),
@@ -105,7 +106,8 @@ pub fn dry_run(
     }
 }
 
-fn long(time: Duration) -> String {
+/// A time for people.
+pub fn long(time: Duration) -> String {
     match time.as_secs() {
         0..120 => format!("{:.0} s", time.as_secs_f64()),
         120..7200 => format!("{:.0} min", time.as_secs_f64() / 60.0),

@@ -2,19 +2,23 @@
 
 use anyhow::{Result, bail};
 use burn::tensor::Tensor;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{Form, Manifest};
+use thisbut_model::config::{ReadOut, SecondPassMask};
 use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
 use thisbut_trainer::bundle_io::{Bundle, MANIFEST};
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, circo};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::error::TrainerError;
 use thisbut_trainer::evaluate::{Answer, Encoded, Scorer, Subject, cached_tokens, evaluate, target_tokens};
-use thisbut_trainer::features::Features;
-use thisbut_trainer::report::Report;
+use thisbut_trainer::metrics::{Protocol, RightTargets};
+use thisbut_trainer::ranges;
+use thisbut_trainer::report::{About, AboutModel, Incomplete, Report};
 use thisbut_trainer::retriever::Retriever;
 use thisbut_trainer::stored::Stored;
+use thisbut_trainer::train::choices::word;
 use thisbut_trainer::{compress, embed, fsx, submission};
 
 /// Measure a checkpoint or a bundle on a data set's queries
@@ -53,22 +57,39 @@ pub struct Args {
     #[arg(long, value_name = "KIND", value_delimiter = ',', help_heading = QUERIES)]
     without: Vec<String>,
     /// Every n-th query only.
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = QUERIES)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = ranges::count, help_heading = QUERIES)]
     every: usize,
     /// Put each text into this template of {relative_caption} and {shared_concept}, or circo's.
     ///
     /// Put each text into this template of {relative_caption} and {shared_concept}; "circo" stands for "Find a picture that
-    /// also {shared_concept}, but {relative_caption}".
+    /// also {shared_concept}, but {relative_caption}.".
     #[arg(long, value_name = "TEMPLATE", help_heading = QUERIES)]
     prompt: Option<String>,
+    /// Which targets are right answers: hard (CIRR's server), or all, soft ones too [default: as the data set counts].
+    #[arg(long, value_name = "WHICH", value_enum, help_heading = QUERIES)]
+    right_targets: Option<RightTargets>,
+    /// Leave each reference out of its ranking where the data set's own evaluator keeps it (CIRCO, FashionIQ).
+    #[arg(long, help_heading = QUERIES)]
+    without_reference: bool,
+    /// Read queries from a checkpoint in another way than it was trained: cls, mean-prompt-cls or prototype.
+    ///
+    /// Read queries from a checkpoint in another way than it was trained: cls, mean-prompt-cls, or prototype, which is the
+    /// fused tokens' mean without a second pass. MTST_PTHA's code trains with mean-prompt-cls and evaluates with cls.
+    #[arg(long, value_parser = word::<ReadOut>, conflicts_with = "bundle", help_heading = QUERIES, hide_short_help = true)]
+    read_out: Option<ReadOut>,
+    /// What a checkpoint's second pass attends to in another way than it was trained: padding (hides it) or all-ones.
+    #[arg(long, value_name = "MASK", value_parser = word::<SecondPassMask>, conflicts_with = "bundle")]
+    #[arg(help_heading = QUERIES, hide_short_help = true)]
+    second_pass_mask: Option<SecondPassMask>,
     /// Write the files for the data set's test server into this folder (CIRR, CIRCO).
     #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     submission: Option<PathBuf>,
     /// Target tokens of an image, the first so many of the model's N [default: all; with --bundle, its gallery's].
-    #[arg(long, value_name = "N", alias = "tokens", help_heading = GALLERY)]
+    #[arg(long, value_name = "N", alias = "tokens", value_parser = ranges::count, help_heading = GALLERY)]
     target_tokens: Option<usize>,
     /// Dimensions that are kept of query and target tokens, the principal ones [default: all].
-    #[arg(long, value_name = "P", alias = "width", conflicts_with = "bundle", help_heading = GALLERY)]
+    #[arg(long, value_name = "P", alias = "width", conflicts_with = "bundle", value_parser = ranges::count)]
+    #[arg(help_heading = GALLERY)]
     projection: Option<usize>,
     /// Write the figures here as JSON.
     #[arg(long, value_name = "FILE", alias = "json", help_heading = FILES)]
@@ -100,12 +121,12 @@ impl Args {
         if let Some(prompt) = &self.prompt {
             table.prompt(if prompt == "circo" { circo::PROMPT } else { prompt })?;
         }
-        let mut at = 0;
-        table.triplets.retain(|t| {
-            at += 1;
-            let unwanted = t.kind.as_ref().is_some_and(|k| self.without.contains(k));
-            (t.people || !self.people) && !unwanted && (at - 1) % self.every.max(1) == 0
-        });
+        table.right_targets = self.right_targets.unwrap_or(table.right_targets);
+        table.without_reference = self.without_reference;
+        self.choose(&mut table)?;
+        if let Some(incomplete) = Incomplete::of(&table) {
+            super::note(incomplete);
+        }
         let (report, answers) = match (&self.checkpoint, &self.bundle) {
             (Some(path), _) => self.of_checkpoint(path, &table)?,
             (None, Some(root)) => self.of_bundle(root, &table)?,
@@ -115,7 +136,7 @@ impl Args {
             fsx::write_atomic(path, serde_json::to_string_pretty(&report)?.as_bytes())?;
         }
         if let (Some(name), Some(root)) = (&self.record, &self.bundle) {
-            record(root, name, &report)?;
+            record(root, name, Report { about: None, ..report.clone() })?;
         }
         super::print(&report)?;
         if let Some(folder) = &self.submission {
@@ -126,18 +147,88 @@ impl Args {
         Ok(())
     }
 
-    fn title(&self, what: &Path) -> String {
+    /// Keeps the queries that are asked for.
+    fn choose(&self, table: &mut Table) -> Result<()> {
+        let kinds: BTreeSet<&str> = table.triplets.iter().filter_map(|t| t.kind.as_deref()).collect();
+        if let Some(unknown) = self.without.iter().find(|kind| !kinds.contains(kind.as_str())) {
+            let known = match kinds.is_empty() {
+                true => "the data set names no kinds".to_owned(),
+                false => format!("give one of {}", kinds.into_iter().collect::<Vec<_>>().join(", ")),
+            };
+            bail!("--without {unknown}: no query is of this kind; {known}");
+        }
+        let mut at = 0;
+        table.triplets.retain(|t| {
+            at += 1;
+            let unwanted = t.kind.as_ref().is_some_and(|k| self.without.contains(k));
+            (t.people || !self.people) && !unwanted && (at - 1) % self.every == 0
+        });
+        let (place, split) = (self.dataset.display(), self.split.name());
+        if table.triplets.is_empty() {
+            bail!("{place}: no query of the split '{split}' is left; leave out --people, --without or --every");
+        }
+        let positions = table.gallery_positions();
+        let has_target = |image: &u32| positions.get(*image as usize).is_some_and(Option::is_some);
+        if self.submission.is_none() && !table.triplets.iter().any(|t| t.targets.iter().any(has_target)) {
+            bail!(
+                "{place}: the split '{split}' has no right target in its files, so there is nothing to measure; \
+                 use --split val, or write the files for the data set's server with --submission"
+            );
+        }
+        if self.submission.is_some() && table.missing.images > 0 {
+            bail!(
+                "--submission: {} images of {place} are missing, and the server asks for every query over all images; \
+                 bring them first",
+                table.missing.images
+            );
+        }
+        Ok(())
+    }
+
+    /// The first target tokens of a model's `all` that are kept.
+    fn kept(&self, all: usize) -> Result<Option<usize>> {
+        match self.target_tokens {
+            Some(kept) if kept > all => bail!("--target-tokens {kept} for a model of {all}; give 1 to {all}"),
+            kept => Ok(kept),
+        }
+    }
+
+    fn title(&self, what: &Path, table: &Table) -> Result<String> {
         let people = if self.people { ", people only" } else { "" };
         let without =
             if self.without.is_empty() { String::new() } else { format!(", without {}", self.without.join(", ")) };
-        format!("{} on {} {}{people}{without}", what.display(), self.dataset.display(), self.split.name())
+        let mut read = String::new();
+        if let Some(words) = self.counted(table) {
+            read.push_str(&format!(", {words}"));
+        }
+        for (what, chosen) in
+            [("read-out", written(self.read_out)?), ("second-pass mask", written(self.second_pass_mask)?)]
+        {
+            read.extend(chosen.map(|word| format!(", {what} {word}")));
+        }
+        if self.without_reference {
+            read.push_str(", references left out");
+        }
+        let (what, set, split) = (what.display(), self.dataset.display(), self.split.name());
+        Ok(format!("{what} on {set} {split}{people}{without}{read}"))
+    }
+
+    /// What the title says of the targets that count, where a query has several.
+    fn counted(&self, table: &Table) -> Option<&'static str> {
+        let several = table.triplets.iter().any(|triplet| triplet.targets.len() > 1);
+        (several && table.protocol == Protocol::Cirr || self.right_targets.is_some())
+            .then(|| table.right_targets.words())
     }
 
     fn of_checkpoint(&self, path: &Path, table: &Table) -> Result<Evaluated> {
         let device = choose(self.device)?;
         let mut retriever = Retriever::load(path, &self.weights, &device)?;
+        self.kept(retriever.config().target_tokens)?;
+        if self.read_out.is_some() || self.second_pass_mask.is_some() {
+            retriever = retriever.reading(self.read_out, self.second_pass_mask)?;
+        }
         let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, retriever.config()));
-        let features = Features::open(&cache, retriever.trained_encoder())?;
+        let features = retriever.features(&cache, &self.weights)?;
         let rows = embed::rows(table, &features)?;
         let tokens = cached_tokens(&features, &rows, &device);
         let bar = super::progress("images");
@@ -158,7 +249,16 @@ impl Args {
         bar.finish_and_clear();
         let &RetrievalConfig { projection, target_tokens, .. } = retriever.config();
         let (targets, kept) = keep(self.target_tokens, targets, target_tokens, projection);
-        self.score(&retriever.subject(&tokens), table, &Scorer::Exact(targets, kept, projection), path)
+        let model = AboutModel {
+            path: path.display().to_string(),
+            sha256: retriever.fingerprint.clone(),
+            preset: retriever.config().name.clone(),
+            step: Some(retriever.header.step),
+            seed: Some(retriever.header.settings.seed),
+            target_tokens: kept,
+            projection,
+        };
+        self.score((&retriever.subject(&tokens), &Scorer::Exact(targets, kept, projection)), table, path, model)
     }
 
     fn of_bundle(&self, root: &Path, table: &Table) -> Result<Evaluated> {
@@ -166,6 +266,7 @@ impl Args {
         let bundle = Bundle::read(root)?;
         let engine = bundle.engine(&device)?;
         let retrieval = engine.retrieval();
+        let kept = self.kept(retrieval.config().target_tokens)?.unwrap_or(bundle.manifest.gallery.tokens);
         let bar = super::progress("images");
         let own = self.target_tokens.is_none().then(|| bundle.numbers(table)).flatten();
         let (encoded, stored);
@@ -186,34 +287,51 @@ impl Args {
         let subject = Subject { retrieval, tokens };
         let scorer = match own {
             Some(numbers) => Scorer::Shipped(bundle.gallery()?, numbers),
-            None => Scorer::Codes(self.encoded_gallery(&bundle, &subject, table)?),
+            None => Scorer::Codes(encoded_gallery(kept, &subject, table)?),
         };
         bar.finish_and_clear();
-        self.score(&subject, table, &scorer, root)
+        let &RetrievalConfig { projection, ref name, .. } = retrieval.config();
+        let model = AboutModel {
+            path: root.display().to_string(),
+            sha256: fsx::sha256_of(&root.join(MANIFEST))?,
+            preset: name.clone(),
+            target_tokens: kept,
+            projection,
+            ..AboutModel::default()
+        };
+        self.score((&subject, &scorer), table, root, model)
     }
 
-    /// A gallery of images that the bundle's own lacks, or with fewer tokens an image.
-    fn encoded_gallery(&self, bundle: &Bundle, subject: &Subject, table: &Table) -> Result<Gallery> {
-        let targets = target_tokens(subject, &table.gallery, &mut |_, _| {})?;
-        let &RetrievalConfig { projection, target_tokens, .. } = subject.retrieval.config();
-        let kept = self.target_tokens.or(Some(bundle.manifest.gallery.tokens));
-        let (targets, n) = keep(kept, targets, target_tokens, projection);
-        let mut gallery = Gallery::new();
-        gallery.push(Chunk::parse(&encode_chunk(&targets, n, projection)?)?)?;
-        Ok(gallery)
-    }
-
-    fn score(&self, subject: &Subject, table: &Table, scorer: &Scorer, what: &Path) -> Result<Evaluated> {
+    /// Asks `with`, which is `what` and `model`, every query.
+    fn score(&self, with: (&Subject, &Scorer), table: &Table, what: &Path, model: AboutModel) -> Result<Evaluated> {
         let bar = super::progress("queries");
-        let (report, answers) =
-            evaluate(subject, table, scorer, &self.title(what), &mut |done, all| super::advance(&bar, done, all))?;
+        let (mut report, answers) = evaluate(with.0, table, with.1, &self.title(what, table)?, &mut |done, all| {
+            super::advance(&bar, done, all)
+        })?;
         bar.finish_and_clear();
+        let format = DataSet::open(&self.dataset, self.format)?.format;
+        report.about = Some(Box::new(About::new(model, (&self.dataset, format, self.split), table, self.device)));
         if let Some(path) = &self.per_query {
             let lines: Result<Vec<String>, _> = answers.iter().map(serde_json::to_string).collect();
             fsx::write_atomic(path, (lines?.join("\n") + "\n").as_bytes())?;
         }
         Ok((report, answers))
     }
+}
+
+/// A gallery of images that a bundle's own lacks, or with fewer tokens an image: `kept` of them.
+fn encoded_gallery(kept: usize, subject: &Subject, table: &Table) -> Result<Gallery> {
+    let targets = target_tokens(subject, &table.gallery, &mut |_, _| {})?;
+    let &RetrievalConfig { projection, target_tokens, .. } = subject.retrieval.config();
+    let (targets, n) = keep(Some(kept), targets, target_tokens, projection);
+    let mut gallery = Gallery::new();
+    gallery.push(Chunk::parse(&encode_chunk(&targets, n, projection)?)?)?;
+    Ok(gallery)
+}
+
+/// A choice as on the command line.
+fn written(choice: Option<impl serde::Serialize>) -> Result<Option<String>> {
+    Ok(choice.map(serde_json::to_value).transpose()?.and_then(|word| word.as_str().map(str::to_owned)))
 }
 
 /// The first `kept` of each image's `n` target tokens, and how many they are.
@@ -227,9 +345,9 @@ fn keep(kept: Option<usize>, targets: Vec<f32>, n: usize, p: usize) -> (Vec<f32>
 }
 
 /// Writes a report into a bundle's manifest, which is replaced whole.
-fn record(root: &Path, name: &str, report: &Report) -> Result<()> {
+fn record(root: &Path, name: &str, report: Report) -> Result<()> {
     let path = root.join(MANIFEST);
-    let mut manifest = Manifest::parse(&fsx::read(&path)?)?;
+    let mut manifest = Manifest::parse(&fsx::read(&path, fsx::SMALL)?)?;
     if !manifest.measured.is_object() {
         manifest.measured = serde_json::json!({});
     }

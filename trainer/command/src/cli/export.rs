@@ -2,10 +2,11 @@
 
 use anyhow::{Result, bail};
 use std::path::PathBuf;
-use thisbut_model::bundle::Form;
+use thisbut_model::bundle::{Form, Manifest};
 use thisbut_model::number::NumberFormat;
 use thisbut_model::quant::CodeWidth;
-use thisbut_trainer::bundle_io::Bundle;
+use thisbut_trainer::bundle_io::{Bundle, MANIFEST, check_target, manifest_of};
+use thisbut_trainer::card::{self, Made};
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::export::{Packing, STORES, bundle, gather, stage, take_encoder};
@@ -13,6 +14,7 @@ use thisbut_trainer::footprint::{Bytes, Footprint};
 use thisbut_trainer::fsx;
 use thisbut_trainer::index::engine::EngineEncoder;
 use thisbut_trainer::index::{Options, index};
+use thisbut_trainer::ranges;
 use thisbut_trainer::train::checkpoint;
 
 /// Make a bundle from a checkpoint and a data set's images
@@ -55,17 +57,10 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t)]
     device: DeviceKind,
     /// At most so many images in the gallery, evenly chosen.
-    #[arg(long, value_name = "N", help_heading = GALLERY)]
+    #[arg(long, value_name = "N", value_parser = ranges::count, help_heading = GALLERY)]
     limit: Option<usize>,
-    /// Title of what is written: the gallery's name.
-    #[arg(long, default_value = "", hide_default_value = true, help_heading = GALLERY)]
-    title: String,
-    /// Licence and origin of the images.
-    #[arg(long, default_value = "", hide_default_value = true, help_heading = GALLERY)]
-    licence: String,
-    /// A modification text that the page offers; may be given several times.
-    #[arg(long, value_name = "TEXT", help_heading = GALLERY)]
-    suggest: Vec<String>,
+    #[command(flatten, next_help_heading = GALLERY)]
+    about: super::index::AboutArgs,
 }
 
 const GALLERY: &str = "Gallery";
@@ -74,7 +69,7 @@ const GALLERY: &str = "Gallery";
 #[derive(clap::Args)]
 pub struct Packed {
     /// Target tokens of an image, the first so many of the model's N [default: all].
-    #[arg(long, value_name = "N", alias = "tokens")]
+    #[arg(long, value_name = "N", alias = "tokens", value_parser = ranges::count)]
     target_tokens: Option<usize>,
     /// Megabytes that a weights file holds at most.
     #[arg(long, value_name = "MB", alias = "split-mb", default_value_t = 64)]
@@ -110,9 +105,11 @@ enum FormArg {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
+        check_target(&self.out)?;
         let (checkpoint, dataset) = (&self.checkpoint, &self.dataset);
         // From the checkpoint's header alone, before gigabytes are read.
-        let described = checkpoint::open(checkpoint)?.header.config;
+        let header = checkpoint::open(checkpoint)?.header;
+        let described = header.config.clone();
         let packing = self.packing(described.target_tokens)?;
         match Footprint::of(&described, packing)?.problem() {
             Some(problem) if !self.force => bail!("{problem}; or --force, to write it all the same"),
@@ -121,7 +118,8 @@ impl Args {
         }
         let (config, mut tensors) = gather(checkpoint, &self.weights)?;
         let footprint = Footprint::of(&config, packing)?;
-        let vocabulary = fsx::read_text(&self.weights.join("vocab.txt"))?;
+        let vocabulary = fsx::read_text(&self.weights.join("vocab.txt"), fsx::SMALL)?;
+        header.check_vocabulary(checkpoint, &fsx::sha256_hex(vocabulary.as_bytes()))?;
         let device = choose(self.device)?;
         let encoder = match packing.form {
             Form::GalleryReference => Some(take_encoder(&config, &mut tensors, &device)?),
@@ -130,20 +128,25 @@ impl Args {
         let made: Bundle = bundle(&config, tensors, packing, vocabulary)?;
         let (table, complaints) = DataSet::open(dataset, self.format)?.load(self.split, &LoadOptions::default())?;
         super::complain(&complaints, 20);
-        let staged = stage(dataset, &table, self.limit)?;
+        let staged = stage(dataset, &table, self.limit, &self.out)?;
+        staged.swept.iter().for_each(|path| super::index::swept(path));
         let mut encoder = EngineEncoder::new(&made, encoder, &device)?;
-        let options = Options {
-            photos: staged.photos.clone(),
-            out: self.out,
-            csv: Some(staged.titles.clone()),
-            title: self.title,
-            licence: self.licence,
-            suggestions: self.suggest,
-        };
+        let mut about = self.about.about();
+        // The images lie in a folder of ours, whose name says nothing.
+        let named = dataset.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        if about.title.is_none() && manifest_of(&self.out).is_none_or(|earlier| earlier.gallery.title.is_empty()) {
+            about.title = named;
+        }
+        let options = Options { photos: staged.photos.clone(), out: self.out, csv: Some(staged.titles.clone()), about };
         let bar = super::progress("images");
         let outcome = index(&options, &made, &mut encoder, &mut |done, all| super::advance(&bar, done, all))?;
         bar.finish_and_clear();
         super::complain(&outcome.complaints, 20);
+        let manifest = Manifest::parse(&fsx::read(&options.out.join(MANIFEST), fsx::SMALL)?)?;
+        let sha256 = fsx::sha256_of(checkpoint)?;
+        let source = Made { checkpoint, sha256: &sha256, header: &header, gallery: dataset, manifest: &manifest };
+        fsx::write_atomic(&options.out.join(card::NAME), card::card(&source).as_bytes())?;
+        super::index::explain(&outcome);
         let weights: u64 = made.manifest.weights.iter().map(|w| w.file.bytes).sum();
         super::print(format_args!(
             "{}: {} images, weights of {:.1} MB",

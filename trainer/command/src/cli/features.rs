@@ -68,18 +68,27 @@ impl Args {
         let fingerprint = import::encoder_fingerprint(&config, &self.weights)?;
         let encoder = import::load_image_encoder_in(&config, &self.weights, self.encoder_precision, &device)?;
         let bar = super::progress("images");
-        features::build(
-            &out,
-            &files,
-            &config,
-            Store::try_from(self.store)?,
+        let job = features::Job {
+            images: &files,
+            config: &config,
+            store: Store::try_from(self.store)?,
             fingerprint,
+            computing: format!("{:?} {:?}", self.device, self.encoder_precision),
+        };
+        let built = features::build(
+            &out,
+            &job,
             &encoder,
             &device,
             &mut |done, all| super::advance(&bar, done, all),
-            &mut |complaint| super::note(complaint),
+            &mut |said| bar.suspend(|| super::note(said)),
         )?;
         bar.finish_and_clear();
-        super::print(format_args!("{}: {} images", out.display(), files.len()))
+        let found = if built.found { ", there already" } else { "" };
+        let left_out = match built.left_out {
+            0 => String::new(),
+            count => format!("; {count} could not be read, and training and evaluation will ask for them"),
+        };
+        super::print(format_args!("{}: {} images{found}{left_out}", out.display(), built.images))
     }
 }

@@ -37,7 +37,7 @@ pub struct Args {
     /// Only files of this name, `*` for any part, `?` for any character; may be given several times.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
-    /// Seconds without a byte after which a connection counts as broken.
+    /// Seconds without a byte, or with less than a kilobyte each, after which a connection counts as broken.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     stall: u64,
 }
@@ -66,7 +66,9 @@ impl Args {
 
     fn hub(&self, model: &str) -> Result<()> {
         let dir = self.out.clone().unwrap_or_else(|| PathBuf::from("data/checkpoints").join(folder_name(model)));
-        let patience = fetch::Patience { stall: std::time::Duration::from_secs(self.stall), ..Default::default() };
+        let stall = std::time::Duration::from_secs(self.stall);
+        // A kilobyte a second is the least, whatever the time in which it is measured.
+        let patience = fetch::Patience { stall, window: stall, least: self.stall << 10, ..Default::default() };
         let settings =
             Settings { revision: self.revision.clone(), only: self.only.clone(), patience, ..Settings::from_env() };
         let bar = super::progress_bytes();
@@ -79,7 +81,9 @@ impl Args {
                 if current != path {
                     // What an earlier run brought does not count into this one's rate.
                     bar.reset_eta();
-                    bar.set_message(path.file_name().unwrap_or_default().to_string_lossy().into_owned());
+                    bar.set_message(thisbut_trainer::terminal::line(
+                        &path.file_name().unwrap_or_default().to_string_lossy(),
+                    ));
                     current = path.to_owned();
                 }
             }

@@ -1,5 +1,6 @@
 //! `thisbut finetune`: training by a recipe, on triplets or captions.
 
+use super::StepLog;
 use anyhow::{Result, bail};
 use clap::Command;
 use std::num::NonZeroUsize;
@@ -7,17 +8,20 @@ use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::number::NumberFormat;
 use thisbut_model::text::TextReader;
-use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, synthetic};
+use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, extended, synthetic};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{Features, ImageTokens, Live};
+use thisbut_trainer::report::Incomplete;
 use thisbut_trainer::tensor_file::FORMATS;
+use thisbut_trainer::train::checkpoint::{self, Reader};
 use thisbut_trainer::train::choices::Choices;
 use thisbut_trainer::train::defaults;
 use thisbut_trainer::train::event::Event;
-use thisbut_trainer::train::finetune::{Inputs, finetune};
+use thisbut_trainer::train::finetune::{Inputs, check_plan, check_resume, finetune, header};
 use thisbut_trainer::train::learner::IMAGE_ENCODER;
-use thisbut_trainer::train::recipes;
-use thisbut_trainer::{fsx, import};
+use thisbut_trainer::train::settings::Settings;
+use thisbut_trainer::train::{recipes, start};
+use thisbut_trainer::{embed, fsx, import};
 
 /// Train on triplets or captions
 ///
@@ -73,6 +77,12 @@ pub struct Args {
     /// of `thisbut generator pairs --annotated FOLDER --split train`.
     #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true)]
     reverse: Option<PathBuf>,
+    /// Further triplets beside the data set's own: SPN4CIR's extended captions.
+    ///
+    /// Further triplets beside the data set's own: SPN4CIR's extended captions, cap.rc2.train.extend_*.json (CIRR) or
+    /// cap.extend_*.train.json (FashionIQ). An epoch reads them too.
+    #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true)]
+    extended: Option<PathBuf>,
     /// Train on the first so many triplets only; 0: all.
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
     first: usize,
@@ -123,7 +133,57 @@ impl Args {
         }
         let expected = import::encoder_fingerprint(config, &self.weights)?;
         let path = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, config));
-        Ok(Box::new(Features::open(&path, Some(&expected))?))
+        Ok(Box::new(Features::of_encoder(&path, config, &expected)?))
+    }
+
+    /// Opens the checkpoint to start from, which must be of a model like this one.
+    fn starting(&self, path: &Path, config: &RetrievalConfig, texts: Option<&TextReader>) -> Result<Reader> {
+        let reader = checkpoint::open(path)?;
+        if reader.header.generator.is_some() {
+            bail!("--start {}: it is a generator's; give a retrieval model's checkpoint", path.display());
+        }
+        start::check_start(path, &reader.header, config)?;
+        if let Some(texts) = texts {
+            reader.header.check_vocabulary(path, texts.fingerprint())?;
+        }
+        Ok(reader)
+    }
+
+    /// The run's checks of the files that are there: what a dry run looks at. What is missing may come before the run.
+    fn check_files(
+        &self,
+        settings: &Settings,
+        config: &RetrievalConfig,
+        tables: [&Table; 2],
+        texts: Option<&TextReader>,
+    ) -> Result<()> {
+        if let Some(path) = &self.start {
+            self.starting(path, config, texts)?;
+        }
+        // A dry run without the pictures sees rows that the run may leave out.
+        if tables.iter().any(|table| table.images.iter().any(|image| !image.path.is_file())) {
+            return Ok(());
+        }
+        if let Some(out) = self.out.as_ref().filter(|out| out.is_dir()) {
+            check_resume(out, header(settings, config, tables, texts))?;
+        }
+        let on_the_fly = self.features.as_deref() == Some(Path::new(ON_THE_FLY));
+        let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, config));
+        if on_the_fly || !cache.exists() {
+            return Ok(());
+        }
+        if settings.trains_image_encoder() {
+            bail!("--features {}: a part of the image encoder trains; use --features {ON_THE_FLY}", cache.display());
+        }
+        // Without the encoder's weights here nobody can say whose cache it is.
+        let features = match import::encoder_fingerprint(config, &self.weights) {
+            Ok(expected) => Features::of_encoder(&cache, config, &expected)?,
+            Err(_) => Features::open(&cache)?,
+        };
+        for table in tables {
+            embed::rows(table, &features)?;
+        }
+        Ok(())
     }
 
     /// Runs `thisbut pretrain`: with the family's values for it, unless a recipe says otherwise.
@@ -151,6 +211,9 @@ impl Args {
             None => data.load(Split::Train, &options)?,
         };
         super::complain(&complaints, 20);
+        if let Some(file) = &self.extended {
+            super::complain(&extended::add(file, &mut train, &options)?, 20);
+        }
         if self.first > 0 {
             train.triplets.truncate(self.first);
         }
@@ -176,16 +239,26 @@ impl Args {
             }
         }
         let vocabulary = self.weights.join("vocab.txt");
+        for (name, table) in [("training", &train), ("validation", &validation)] {
+            if let Some(incomplete) = Incomplete::of(table) {
+                super::note(format_args!("{name}: {incomplete}"));
+            }
+        }
+        check_plan(&settings, &config, &train, &validation)?;
         if self.dry_run {
-            let texts = fsx::read_text(&vocabulary).ok().map(|text| TextReader::new(&config, &text)).transpose()?;
+            let texts = match vocabulary.exists() {
+                true => Some(TextReader::new(&config, &fsx::read_text(&vocabulary, fsx::SMALL)?)?),
+                false => None,
+            };
+            self.check_files(&settings, &config, [&train, &validation], texts.as_ref())?;
             let cache = self.features.unwrap_or_else(|| super::features_path(&self.dataset, &config));
             return super::dry_run::dry_run(&settings, &config, &train, texts.as_ref(), Some(&cache));
         }
         let Some(out) = self.out.clone() else { bail!("--out is missing; name the run's folder") };
         let features = self.features(&config, settings.device, [&train, &validation])?;
-        let texts = TextReader::new(&config, &fsx::read_text(&vocabulary)?)?;
+        let texts = TextReader::new(&config, &fsx::read_text(&vocabulary, fsx::SMALL)?)?;
         let mut start = match &self.start {
-            Some(path) => thisbut_trainer::train::checkpoint::open(path)?.model()?,
+            Some(path) => self.starting(path, &config, Some(&texts))?.model()?,
             None => objective.family().weights(&config, &self.weights)?,
         };
         if settings.trains_image_encoder() && !start.keys().any(|name| name.starts_with(IMAGE_ENCODER)) {
@@ -206,10 +279,13 @@ impl Args {
             until: self.until.map(NonZeroUsize::get),
         };
         let bar = super::progress("steps");
+        let mut log = StepLog::default();
         let path = finetune(&settings, inputs, &mut |event| match event {
-            Event::Step { step, steps, losses, triplets_per_second } => {
+            Event::Step { step, steps, losses, triplets_per_second, remaining, memory } => {
                 super::advance(&bar, step, steps);
-                bar.set_message(format!("{losses}, {triplets_per_second:.0} triplets/s"));
+                let said = format!("{losses}, {triplets_per_second:.0} triplets/s");
+                log.step(&bar, (step, steps), &said, (remaining, memory));
+                bar.set_message(said);
             }
             Event::Validation { step, found } => {
                 let groups: Vec<String> =

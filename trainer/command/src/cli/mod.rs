@@ -4,6 +4,7 @@
 //! standard error.
 
 mod check;
+mod compare;
 mod config;
 mod convert;
 mod dry_run;
@@ -17,6 +18,7 @@ mod footprint;
 mod generator;
 mod import;
 mod index;
+mod inspect;
 mod plot;
 mod prepare;
 mod query;
@@ -27,9 +29,13 @@ mod tests;
 use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use indicatif::ProgressBar;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write;
+use std::time::{Duration, Instant};
+use thisbut_trainer::terminal;
+use thisbut_trainer::train::estimate::memory::readable;
 
 /// Search by "this, but …": composed image retrieval
 #[derive(Parser)]
@@ -69,6 +75,8 @@ enum Command {
     Plot(plot::Args),
     Evaluate(evaluate::Args),
     Report(report::Args),
+    Compare(compare::Args),
+    Inspect(inspect::Args),
     Footprint(footprint::Args),
     Export(export::Args),
     Index(index::Args),
@@ -88,7 +96,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Data", &["prepare", "check"]),
     ("Weights", &["fetch", "import", "convert"]),
     ("Train", &["config", "features", "pretrain", "finetune", "plot"]),
-    ("Evaluate", &["evaluate", "report"]),
+    ("Evaluate", &["evaluate", "report", "compare", "inspect"]),
     ("Bundle", &["footprint", "export", "index", "query"]),
     ("Generator", &["generator"]),
 ];
@@ -141,6 +149,8 @@ impl Cli {
             Command::Plot(args) => args.run(),
             Command::Evaluate(args) => args.run(),
             Command::Report(args) => args.run(),
+            Command::Compare(args) => args.run(),
+            Command::Inspect(args) => args.run(),
             Command::Footprint(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Index(args) => args.run(),
@@ -153,11 +163,23 @@ impl Cli {
     }
 }
 
+/// An error with its causes, each once: messages of this project name their cause themselves.
+pub fn said(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.contains(&cause) {
+        true => said,
+        false if said.is_empty() => cause,
+        false => format!("{said}: {cause}"),
+    })
+}
+
 /// A preset by its name, or a configuration file by its path.
 pub fn preset(name: &str) -> Result<thisbut_model::RetrievalConfig> {
     let path = std::path::Path::new(name);
     if path.extension().is_some_and(|e| e == "json") {
-        return Ok(thisbut_model::RetrievalConfig::parse(&thisbut_trainer::fsx::read_text(path)?, name)?);
+        return Ok(thisbut_model::RetrievalConfig::parse(
+            &thisbut_trainer::fsx::read_text(path, thisbut_trainer::fsx::SMALL)?,
+            name,
+        )?);
     }
     Ok(thisbut_model::RetrievalConfig::preset(name)?)
 }
@@ -187,16 +209,39 @@ pub fn progress_bytes() -> indicatif::ProgressBar {
     bar
 }
 
+/// A run's steps as lines, where no terminal shows a bar: the first, the last, and one every half minute.
+#[derive(Default)]
+pub struct StepLog {
+    said: Option<Instant>,
+}
+
+/// Between two lines of a [`StepLog`].
+const QUIET: Duration = Duration::from_secs(30);
+
+impl StepLog {
+    /// Says what a step found, if it is time for it: `at` is the step and how many there are, `costs` the time that remains
+    /// and the bytes that are held.
+    pub fn step(&mut self, bar: &ProgressBar, at: (usize, usize), found: &str, costs: (Duration, Option<u64>)) {
+        let quiet = self.said.is_some_and(|said| said.elapsed() < QUIET);
+        if !bar.is_hidden() || (quiet && at.0 < at.1) {
+            return;
+        }
+        self.said = Some(Instant::now());
+        let memory = costs.1.map(|bytes| format!(", {} of memory", readable(bytes as usize))).unwrap_or_default();
+        note(format_args!("step {} of {}: {found}, {} left{memory}", at.0, at.1, dry_run::long(costs.0)));
+    }
+}
+
 /// Moves a progress bar.
 pub fn advance(bar: &indicatif::ProgressBar, done: usize, all: usize) {
     bar.set_length(all as u64);
     bar.set_position(done.min(all) as u64);
 }
 
-/// Prints an answer on standard output. A reader that went away (`thisbut … | head`) is not an error.
+/// Prints an answer on standard output, with what steers a terminal made visible. A reader that went away (`thisbut … | head`) is not an error.
 pub fn print(text: impl std::fmt::Display) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    match writeln!(out, "{}", terminal::text(&text.to_string())).and_then(|()| out.flush()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => Ok(other?),
     }
@@ -204,13 +249,13 @@ pub fn print(text: impl std::fmt::Display) -> Result<()> {
 
 /// Says something on the way, on standard error.
 pub fn note(text: impl std::fmt::Display) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", terminal::message(&text.to_string()));
 }
 
 /// Lists complaints on standard error: the first `limit`, then how many more there are.
 pub fn complain<T: std::fmt::Display>(complaints: &[T], limit: usize) {
     for complaint in complaints.iter().take(limit) {
-        note(format_args!("  {complaint}"));
+        note(format_args!("  {}", terminal::line(&complaint.to_string())));
     }
     if complaints.len() > limit {
         note(format_args!("  … and {} more", complaints.len() - limit));

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use std::path::PathBuf;
 use thisbut_fluent::FluentOptions;
+use thisbut_trainer::ranges;
 
 /// Make a data set that this command can make by itself
 #[derive(clap::Args)]
@@ -36,13 +37,13 @@ struct Fluent {
     #[arg(long, default_value_t = FluentOptions::default().seed)]
     seed: u64,
     /// Training triplets to draw.
-    #[arg(long, value_name = "N", default_value_t = FluentOptions::default().train_triplets)]
+    #[arg(long, value_name = "N", default_value_t = FluentOptions::default().train_triplets, value_parser = ranges::count)]
     train: usize,
     /// Validation queries to draw.
-    #[arg(long, value_name = "N", default_value_t = FluentOptions::default().val_queries)]
+    #[arg(long, value_name = "N", default_value_t = FluentOptions::default().val_queries, value_parser = ranges::count)]
     val: usize,
     /// Test queries to draw.
-    #[arg(long, value_name = "N", default_value_t = FluentOptions::default().test_queries)]
+    #[arg(long, value_name = "N", default_value_t = FluentOptions::default().test_queries, value_parser = ranges::count)]
     test: usize,
 }
 

@@ -3,7 +3,9 @@
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thisbut_trainer::device::{DeviceKind, choose};
-use thisbut_trainer::query::{Asker, Reference, remark};
+use thisbut_trainer::query::{Asker, Reference};
+use thisbut_trainer::ranges;
+use thisbut_trainer::terminal::line;
 
 /// Search a bundle's gallery with an image, a text, or both
 #[derive(clap::Args)]
@@ -23,7 +25,7 @@ pub struct Args {
     #[arg(long)]
     text: Option<String>,
     /// Images of a ranking.
-    #[arg(short = 'k', long, value_name = "N", default_value_t = 10)]
+    #[arg(short = 'k', long, value_name = "N", default_value_t = 10, value_parser = ranges::count)]
     top: usize,
     /// Print the answer as JSON.
     #[arg(long)]
@@ -42,16 +44,18 @@ impl Args {
             (None, None) if self.text.is_none() => bail!("nothing to look for; give --image, --text, or both"),
             (None, None) => None,
         };
-        if let Some(remark) = self.text.as_deref().and_then(remark) {
+        let asker = Asker::open(&self.bundle, &choose(self.device)?)?;
+        if let Some(remark) = self.text.as_deref().and_then(|text| asker.remark(text)) {
             super::note(remark);
         }
-        let asker = Asker::open(&self.bundle, &choose(self.device)?)?;
         let answers = asker.ask(reference, self.text.as_deref(), self.top)?;
         if self.json {
             return super::print(serde_json::to_string_pretty(&answers)?);
         }
-        let lines: Vec<String> =
-            answers.iter().map(|a| format!("{:>4}  {:>6.3}  {}  [{}]", a.rank, a.score, a.title, a.id)).collect();
+        let lines: Vec<String> = answers
+            .iter()
+            .map(|a| format!("{:>4}  {:>6.3}  {}  [{}]", a.rank, a.score, line(&a.title), line(&a.id)))
+            .collect();
         super::print(lines.join("\n"))
     }
 }

@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split};
 use thisbut_trainer::fsx;
 use thisbut_trainer::page::{Options, Run, page};
+use thisbut_trainer::ranges;
+
+/// Images of a ranking that a per-query file has.
+const TOP: usize = 10;
 
 /// Write the queries of an evaluation as one HTML page with pictures
 ///
@@ -32,10 +36,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE", default_value = "report.html")]
     out: PathBuf,
     /// Queries in each list.
-    #[arg(long, value_name = "N", default_value_t = 24)]
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = ranges::count)]
     count: usize,
     /// Images of a ranking, at most 10.
-    #[arg(long, value_name = "N", default_value_t = 8)]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = |text: &str| ranges::counted(text, TOP))]
     top: usize,
     /// Title of what is written: the page's heading [default: the runs and the data set].
     #[arg(long)]
@@ -65,6 +69,10 @@ impl Args {
         let (table, complaints) = DataSet::open(&self.dataset, self.format)?.load(self.split, &options)?;
         super::complain(&complaints, 20);
         let files: HashMap<String, PathBuf> = table.images.into_iter().map(|image| (image.name, image.path)).collect();
+        let place = format!("{}, split '{}'", self.dataset.display(), self.split.name());
+        for run in &runs {
+            run.check(&files, &place)?;
+        }
         let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
         let title = self
             .title

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use super::{Cli, GROUPS, command};
+use clap::error::ErrorKind;
 use clap::{Arg, Command, FromArgMatches};
+use std::any::TypeId;
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 
 /// Each command that is shown, with the words that call it.
 fn all() -> Vec<(Vec<String>, Command)> {
@@ -144,6 +147,78 @@ fn yesterdays_spellings_are_read() {
         let args = words(&format!("thisbut {line}"));
         command().try_get_matches_from(args).map_err(|e| format!("{line}: {e}")).unwrap();
     }
+}
+
+/// Options for which 0 has a meaning: none, all, or the first.
+const ZERO_SAYS: [&str; 19] = [
+    "clip",
+    "complaints",
+    "dropout",
+    "first",
+    "label-smoothing",
+    "length-penalty",
+    "lora-rank",
+    "min-tokens",
+    "p2p",
+    "schedule-steps",
+    "seed",
+    "sub-batch",
+    "t2t",
+    "title-share",
+    "unchanged",
+    "validate-queries",
+    "warmup",
+    "weight-decay",
+    "most",
+];
+/// Options that may be below zero.
+const NEGATIVE: [&str; 1] = ["length-penalty"];
+
+/// Whether an option's value is a number; `true` for one with a fraction.
+fn number(arg: &Arg) -> Option<bool> {
+    let id = arg.get_value_parser().type_id();
+    let is = |of: TypeId| id == of;
+    let fraction = is(TypeId::of::<f64>()) || is(TypeId::of::<f32>());
+    let whole = [TypeId::of::<usize>(), TypeId::of::<u64>(), TypeId::of::<u32>(), TypeId::of::<NonZeroUsize>()];
+    (fraction || whole.into_iter().any(is)).then_some(fraction)
+}
+
+#[test]
+fn no_option_takes_a_number_that_makes_no_sense() {
+    let (mut count, mut passed) = (0, Vec::new());
+    for (name, owner) in all() {
+        for (arg, long) in owner.get_arguments().filter_map(|arg| Some((arg, arg.get_long()?))) {
+            let Some(fraction) = number(arg) else { continue };
+            let mut senseless = vec!["nan", "inf", "-inf", "1e400", "x", ""];
+            senseless.extend((!NEGATIVE.contains(&long)).then_some("-1"));
+            senseless.extend((!fraction).then_some("1.5"));
+            senseless.extend((!ZERO_SAYS.contains(&long)).then_some("0"));
+            for value in senseless {
+                count += 1;
+                let line = name.iter().cloned().chain([format!("--{long}={value}")]);
+                let refused = command().try_get_matches_from(line).err();
+                let told = refused.is_some_and(|e| {
+                    matches!(e.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue)
+                        && e.to_string().contains(&format!("--{long}"))
+                });
+                if !told {
+                    passed.push(format!("{} --{long}={value}", name.join(" ")));
+                }
+            }
+        }
+    }
+    assert!(passed.is_empty(), "{passed:#?}");
+    assert!(count > 300, "{count}");
+}
+
+#[test]
+fn a_cause_is_told_once() {
+    let io = std::io::Error::other("the disk is full");
+    let of = |e: thisbut_trainer::error::TrainerError| super::said(&anyhow::Error::new(e));
+    let said = of(thisbut_trainer::error::TrainerError::io(std::path::Path::new("x"), "write", io, "check free space"));
+    assert_eq!(said, "x: cannot write: the disk is full; check free space");
+    let outer = anyhow::anyhow!("inner").context("outer");
+    assert_eq!(super::said(&outer), "outer: inner");
 }
 
 #[test]

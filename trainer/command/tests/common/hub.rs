@@ -17,6 +17,8 @@ pub enum Fault {
     Stall(usize, Duration),
     /// Sends the body in pieces of 4 KiB with a pause after each.
     Slow(Duration),
+    /// Sends the body a byte at a time with a pause after each.
+    Drip(Duration),
     /// Answers with this status and no content.
     Status(u16),
     /// Sends the whole file with status 200 whatever was asked for, and cuts it after this many bytes.
@@ -183,6 +185,11 @@ fn answer(
             std::thread::sleep(pause);
             Ok(())
         }
+        Fault::Drip(pause) => body.iter().try_for_each(|byte| {
+            std::thread::sleep(pause);
+            out.write_all(&[*byte])?;
+            out.flush()
+        }),
         Fault::Slow(pause) => body.chunks(4096).try_for_each(|piece| {
             std::thread::sleep(pause);
             out.write_all(piece)

@@ -210,6 +210,10 @@ impl LlamaConfig {
                 return wrong(field, format!("{value} is not between 1 and {most}"));
             }
         }
+        // Norms have their values before a file gives any: 128 MiB at most.
+        if (2 * self.layers + 1).saturating_mul(self.width) > 1 << 25 {
+            return wrong("layers", format!("{} layers of width {} are too many together", self.layers, self.width));
+        }
         if !self.heads.is_multiple_of(self.key_heads) {
             return wrong("heads", format!("{} do not divide into {} groups", self.heads, self.key_heads));
         }
@@ -222,5 +226,29 @@ impl LlamaConfig {
             return wrong("rotary base or epsilon", format!("{} and {} make no sense", self.rope_base, self.norm_eps));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn sizes_are_bounded_one_by_one_and_together() {
+        let config = |layers: u64, width: u64| {
+            let json = format!(
+                r#"{{"model_type": "llama", "hidden_size": {width}, "intermediate_size": 160, "num_hidden_layers": {layers},
+                "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 40, "max_position_embeddings": 64}}"#
+            );
+            LlamaConfig::from_hugging_face(&json, "config.json").map_err(|e| e.to_string())
+        };
+        // Llama 3.1's largest.
+        assert!(config(126, 1 << 14).is_ok());
+        assert!(config(1024, 1 << 14).unwrap_err().contains("too many together"));
+        for (layers, width) in [(1 << 20, 64), (u64::MAX, 64), (2, 1 << 33), (2, u64::MAX), (0, 64), (2, 0)] {
+            assert!(config(layers, width).unwrap_err().starts_with("config.json: "), "{layers} {width}");
+        }
     }
 }

@@ -26,6 +26,7 @@ use thisbut_trainer::embed::{self, read};
 use thisbut_trainer::error::{Result, TrainerError};
 use thisbut_trainer::features::ImageTokens;
 use thisbut_trainer::fsx;
+use thisbut_trainer::lock::{self, Lock};
 use thisbut_trainer::train::batches::Batches;
 use thisbut_trainer::train::checkpoint::Header;
 use thisbut_trainer::train::event::Event;
@@ -218,12 +219,15 @@ impl Context<'_> {
 pub fn train(settings: &Settings, mut inputs: Inputs, tell: &mut dyn FnMut(Event<Validated>)) -> Result<PathBuf> {
     settings.check()?;
     fsx::create_dir(inputs.run)?;
+    let _lock = Lock::take(&inputs.run.join(lock::RUN), inputs.run)?;
     let batches = Batches::new(settings, inputs.train)?;
     let plain = device::choose(settings.device)?;
     let device = plain.clone().autodiff();
     check_precision(settings.precision, &plain)?;
     language::check_precision(inputs.setup.arithmetic, settings.device, &plain)?;
     let mut wanted = Header::new(settings.clone(), inputs.config.clone(), start::fingerprint(inputs.train));
+    wanted.parts = start::parts(inputs.train, inputs.validation);
+    wanted.vocabulary = Some(inputs.texts.fingerprint().to_owned());
     wanted.generator = Some(inputs.setup.described(inputs.run)?);
     let head = |device: &Device| Mtst::of(inputs.config, &inputs.setup.mtst, &inputs.setup.language, device);
     let (mut header, stored) = run::resume(inputs.run, wanted, Setup::same, &mut |note| tell(Event::Note(note)))?;

@@ -43,10 +43,22 @@ fn each_layout_loads_with_soft_targets_groups_and_reverse_texts() {
         assert_eq!((first.reference, &first.targets, first.subset.len()), (0, &vec![1, 2], 6), "hard target first");
         assert_eq!(second.reverse.as_deref(), Some("now in blue"));
         assert_eq!((second.group.as_deref(), second.people, second.row), (Some("unseen"), true, 2));
-        let query = table.query(&table.gallery_positions(), second, false);
-        assert_eq!((query.exclude, query.right.len(), query.subset.len()), (Some(0), 2, 5));
-        assert_eq!(table.query(&table.gallery_positions(), second, true).right, [1]);
+        let query = table.query(&table.gallery_positions(), second);
+        assert_eq!((query.exclude, query.subset.len()), (Some(0), 5));
+        assert_eq!((query.right, query.relevant), (vec![1], 1), "CIRR counts the hard target alone");
+        let all = Table { right_targets: RightTargets::All, ..table.clone() };
+        assert_eq!(all.query(&all.gallery_positions(), second).right, [1, 2], "the named switch counts soft ones too");
     }
+}
+
+#[test]
+fn a_collection_that_names_kinds_of_change_counts_every_right_target() {
+    let mut own = row(2);
+    own["kind"] = json!("colour");
+    let root = data_set("", "", &json!([row(1), own]));
+    let (table, _) = load(root.path(), Split::Train, &LoadOptions::default()).unwrap();
+    assert_eq!(table.right_targets, RightTargets::All);
+    assert_eq!(table.query(&table.gallery_positions(), &table.triplets[0]).right, [1, 2]);
 }
 
 #[test]
@@ -125,4 +137,10 @@ fn the_published_validation_files_have_the_published_counts() {
     assert_eq!((table.triplets.len(), table.gallery.len()), (4181, 2297));
     assert!(table.triplets.iter().all(|t| t.subset.len() == 6 && !t.targets.is_empty() && t.targets[0] != t.reference));
     assert_eq!(splits(&root), [Split::Val]);
+    // What counting soft targets would add.
+    let soft: Vec<&Triplet> = table.triplets.iter().filter(|t| t.targets.len() > 1).collect();
+    let in_subset = soft.iter().filter(|t| t.targets[1..].iter().any(|target| t.subset.contains(target)));
+    assert_eq!((soft.len(), in_subset.count()), (37, 22));
+    let positions = table.gallery_positions();
+    assert!(table.triplets.iter().all(|t| table.query(&positions, t).right.len() == 1));
 }

@@ -178,7 +178,7 @@ impl Key {
     pub fn read(path: &Path) -> Result<Self> {
         let place = path.display().to_string();
         let mend = "give the .key.json file that was written beside the page";
-        let key: Self = serde_json::from_str(&fsx::read_text(path)?)
+        let key: Self = serde_json::from_str(&fsx::read_text(path, fsx::MIDDLE)?)
             .map_err(|e| TrainerError::data(&place, format!("is not a page's key ({e})"), mend))?;
         if key.version != VERSION {
             let problem = format!("has version {}, this build reads {VERSION}", key.version);

@@ -52,7 +52,7 @@ impl Filled {
         let refuse = |place: String, problem: String| {
             TrainerError::data(place, problem, "save the results from the page again, and give that page's --key")
         };
-        let text = fsx::read_text(path)?;
+        let text = fsx::read_text(path, fsx::MIDDLE)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         let (pages, reader, rows) = if text.trim_start().starts_with('{') {
             let saved: Saved = serde_json::from_str(text)

@@ -118,7 +118,7 @@ impl Load {
         let padded_texts = config.method.family().reads_padding();
         let mut words = 0;
         for epoch in 0..LOOKED_AT {
-            let order = batches::epoch_order(table, settings.seed, epoch, settings.group);
+            let order = batches::epoch_order(table, settings, epoch);
             let mut lengths: Vec<usize> = order.iter().take(settings.batch).map(|t| texts.length(*t)).collect();
             lengths.sort_unstable();
             // The piece with the longest texts is the last; each part of it is padded to its longest.

@@ -109,6 +109,9 @@ pub trait FamilySettings {
     /// Whether a row is an image with its own text, rather than a triplet.
     fn reads_captions(&self) -> bool;
 
+    /// The loss that reads the reverse texts, by its option; none where no loss does.
+    fn reads_reverse(&self) -> Option<&'static str>;
+
     /// Base weights in `folder` that a run without a starting checkpoint begins with.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use super::{Encoded, FamilySettings, Objective, ObjectiveSettings};
 use crate::embed;
 use crate::error::{Result, TrainerError};
 use crate::import;
+use crate::ranges;
 use crate::train::estimate::{Cost, Load};
 use crate::train::groups::{self, Group};
 use crate::train::piece::{BatchFacts, Context, PassNoise, Piece};
@@ -29,14 +30,15 @@ use thisbut_model::method::{TwoPass, similarity};
 use thisbut_model::nn::Noise;
 use thisbut_model::weights::Tensors;
 
-/// Where τ stays (BLIP's own limits): an easy batch drives it to zero and beyond, where the ranking turns round.
+/// Where τ stays unless it is free (BLIP's own limits): an easy batch drives it to zero and beyond, where the ranking turns
+/// round.
 const TEMPERATURES: Range<f64> = 0.001..0.5;
 /// The name of τ among the parameters.
 const TEMPERATURE: &str = "temperature";
 /// The parameters of a second pass of its own begin with this.
 const SECOND: &str = "second.";
 /// Beginnings of the parameters that may train while a bank holds the targets.
-const BESIDE_BANK: [&str; 2] = [SECOND, "text_projection."];
+const BESIDE_BANK: [&str; 3] = [SECOND, "text_projection.", TEMPERATURE];
 
 /// The losses' names.
 pub mod names {
@@ -86,6 +88,16 @@ pub struct TwoPassSettings {
     /// weights (SPN4CIR's second stage): the target side must be frozen, and the first pass runs without dropout.
     #[serde(default)]
     pub bank: bool,
+    /// Whether the bank holds the training references too (SPN4CIR's code).
+    #[serde(default)]
+    pub bank_references: bool,
+    /// With a bank, whether the first pass reads the text of the last row that has the reference, in the order of the file,
+    /// rather than the row's own: SPN4CIR's code with `--plus` keeps one set of fused tokens an image.
+    #[serde(default)]
+    pub fuse_by_image: bool,
+    /// Whether τ may take any value (SPRC, MTST_PTHA, SPN4CIR), rather than stay within 0.001 and 0.5.
+    #[serde(default)]
+    pub free_temperature: bool,
     /// Whether other right targets of a query count as negatives when a batch holds them (published code: yes).
     pub keep_false_negatives: bool,
 }
@@ -94,7 +106,17 @@ impl TwoPassSettings {
     /// SPRC's published settings for CIRR.
     pub fn sprc() -> Self {
         let losses = Losses::Sprc;
-        Self { losses, label_smoothing: 0.0, t2t: 0.4, p2p: 0.4, bank: false, keep_false_negatives: true }
+        Self {
+            losses,
+            label_smoothing: 0.0,
+            t2t: 0.4,
+            p2p: 0.4,
+            bank: false,
+            bank_references: false,
+            fuse_by_image: false,
+            free_temperature: true,
+            keep_false_negatives: true,
+        }
     }
 
     /// Whether queries are composed of image and text; captions ask with texts alone.
@@ -110,13 +132,17 @@ impl TwoPassSettings {
 
 impl FamilySettings for TwoPassSettings {
     fn check(&self) -> Result<()> {
-        let wrong =
-            |option: &str, problem: String| Err(TrainerError::settings(option, problem, "choose another value"));
+        ranges::PART.check("--label-smoothing", self.label_smoothing)?;
+        ranges::NOT_NEGATIVE.check("--t2t", self.t2t)?;
+        ranges::NOT_NEGATIVE.check("--p2p", self.p2p)?;
         if self.bank && (!self.composes() || self.t2t > 0.0 || self.p2p > 0.0) {
-            return wrong("--bank", "it is for q2t alone (--t2t 0 --p2p 0)".into());
+            let mend = "add --t2t 0 --p2p 0, or leave --bank out";
+            return Err(TrainerError::settings("--bank", "it is for q2t alone", mend));
         }
-        if !(0.0..1.0).contains(&self.label_smoothing) {
-            return wrong("--label-smoothing", format!("{} is not in [0, 1)", self.label_smoothing));
+        for (asked, option) in [(self.bank_references, "--bank-references"), (self.fuse_by_image, "--fuse-by-image")] {
+            if asked && !self.bank {
+                return Err(TrainerError::settings(option, "there is no --bank", "add it, or leave this out"));
+            }
         }
         Ok(())
     }
@@ -131,6 +157,10 @@ impl FamilySettings for TwoPassSettings {
 
     fn reads_captions(&self) -> bool {
         !self.composes()
+    }
+
+    fn reads_reverse(&self) -> Option<&'static str> {
+        (self.losses == Losses::Ptha && self.p2p > 0.0).then_some("--p2p")
     }
 
     fn weights(&self, config: &RetrievalConfig, folder: &Path) -> Result<Tensors> {
@@ -273,7 +303,7 @@ impl Objective for TwoPassObjective {
         match names.iter().find(moves) {
             Some(name) if self.settings.bank => {
                 let problem = format!("{name} is trained, but what the bank holds must stay as it is");
-                let mend = "train only `second.` and `text_projection.`, as recipe spn4cir-stage2 does";
+                let mend = "train only `second.`, `text_projection.` and τ, as recipe spn4cir-stage2 does";
                 Err(TrainerError::settings("--bank", problem, mend))
             }
             _ => Ok(()),
@@ -282,7 +312,7 @@ impl Objective for TwoPassObjective {
 
     fn prepare(&mut self, model: &TwoPass, context: &Context, device: &Device) -> Result<()> {
         if self.settings.bank {
-            self.bank = Some(Arc::new(Bank::new(context, model, device)?));
+            self.bank = Some(Arc::new(Bank::new(context, model, device, self.settings.bank_references)?));
         }
         Ok(())
     }
@@ -314,7 +344,11 @@ impl Objective for TwoPassObjective {
                 continue;
             }
             let fusing = if bank { Noise::off() } else { noise(Pass::Fuse) };
-            let prompt = model.fuse(&reference.slice(part.rows.clone()), &text, &fusing);
+            let fused_with = match &self.bank {
+                Some(bank) if self.settings.fuse_by_image => &bank.texts(piece, &part)?,
+                _ => &text,
+            };
+            let prompt = model.fuse(&reference.slice(part.rows.clone()), fused_with, &fusing);
             queries.push(model.compose(prompt.clone(), &text, &noise(Pass::Compose)));
             let Some(frozen) = &frozen else { continue };
             let towards = || -> Result<Tensor<3>> {
@@ -355,7 +389,7 @@ impl Objective for TwoPassObjective {
     }
 
     fn bounded(&self, mut model: TwoPass) -> TwoPass {
-        if model.temperature.is_require_grad() {
+        if model.temperature.is_require_grad() && !self.settings.free_temperature {
             model.temperature = model
                 .temperature
                 .map(|tau| Tensor::from_inner(tau.inner().clamp(TEMPERATURES.start, TEMPERATURES.end)).require_grad());

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use thisbut_generator::round_trip::{RoundTrip, Rule, filter};
 use thisbut_generator::texts;
 use thisbut_trainer::device::{DeviceKind, choose};
-use thisbut_trainer::fsx;
 use thisbut_trainer::retriever::Retriever;
+use thisbut_trainer::{fsx, ranges};
 
 /// Keep the triplets whose target a retrieval model finds from the reference and the text
 ///
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     features: PathBuf,
     /// The last rank that passes the round trip.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = ranges::count)]
     rank: usize,
     /// The reverse text must find the reference from the target, too.
     #[arg(long)]

@@ -14,7 +14,7 @@ use thisbut_trainer::data::json_rows;
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::Features;
 use thisbut_trainer::retriever::Retriever;
-use thisbut_trainer::{fsx, import};
+use thisbut_trainer::{fsx, import, ranges};
 
 /// Write texts for pairs with a trained generator: triplets for pretraining
 ///
@@ -52,40 +52,44 @@ pub struct Args {
     #[arg(long, value_parser = PRECISIONS.parser(), default_value = "f32")]
     precision: NumberFormat,
     /// Pairs that are answered together.
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = ranges::count)]
     batch: usize,
     /// Pairs that are written together; a kill costs at most these.
-    #[arg(long, value_name = "N", default_value_t = 256, hide_short_help = true)]
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = ranges::count, hide_short_help = true)]
     part: usize,
     /// This machine's share of the pairs, such as 2/8: the second of eight.
     #[arg(long, value_parser = share)]
     share: Option<(usize, usize)>,
     /// Hypotheses of the beam search; 1 is greedy (published code: 5).
-    #[arg(long, value_name = "N", default_value_t = 5, help_heading = TEXTS)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = beams, help_heading = TEXTS)]
     beams: usize,
     /// Exponent of the length that a hypothesis' score is divided by.
     #[arg(long, value_name = "EXPONENT", default_value_t = 1.0, help_heading = TEXTS, hide_short_help = true)]
+    #[arg(value_parser = ranges::EXPONENT.parser::<f32>())]
     length_penalty: f32,
     /// Draw texts at this temperature instead of searching for the likeliest.
     #[arg(long, value_name = "T", alias = "temperature", help_heading = TEXTS)]
+    #[arg(value_parser = ranges::POSITIVE.parser::<f32>())]
     sampling_temperature: Option<f32>,
     /// With --sampling-temperature: the share of the probability that is drawn from.
     #[arg(long, value_name = "SHARE", default_value_t = 0.9, help_heading = TEXTS, hide_short_help = true)]
+    #[arg(value_parser = ranges::SHARE.parser::<f32>())]
     top_p: f32,
     /// Seed of every draw.
     #[arg(long, default_value_t = 1, help_heading = TEXTS, hide_short_help = true)]
     seed: u64,
     /// Penalty on tokens that a text has already.
     #[arg(long, value_name = "PENALTY", default_value_t = 1.5, help_heading = TEXTS, hide_short_help = true)]
+    #[arg(value_parser = ranges::POSITIVE.parser::<f32>())]
     repetition_penalty: f32,
     /// Tokens that a text has at least.
     #[arg(long, value_name = "N", default_value_t = 1, help_heading = TEXTS)]
     min_tokens: usize,
     /// Tokens that a text has at most (published code: 256) [default: as many as the generator was trained on].
-    #[arg(long, value_name = "N", help_heading = TEXTS)]
+    #[arg(long, value_name = "N", value_parser = tokens, help_heading = TEXTS)]
     max_tokens: Option<usize>,
     /// Tokens that a text should have: the end is less likely before, likelier after.
-    #[arg(long, value_name = "N", alias = "target-tokens", help_heading = TEXTS)]
+    #[arg(long, value_name = "N", alias = "target-tokens", value_parser = tokens, help_heading = TEXTS)]
     preferred_tokens: Option<usize>,
     /// Leave out the pairs whose target this retrieval model does not find from the reference and the text.
     ///
@@ -95,6 +99,7 @@ pub struct Args {
     round_trip: Option<PathBuf>,
     /// The last rank that passes the round trip.
     #[arg(long, alias = "round-trip-rank", default_value_t = 10, requires = "round_trip", help_heading = ROUND_TRIP)]
+    #[arg(value_parser = ranges::count)]
     rank: usize,
     /// The reverse text must find the reference from the target, too.
     #[arg(long, alias = "round-trip-both", requires = "round_trip", help_heading = ROUND_TRIP)]
@@ -113,6 +118,14 @@ struct PairRow {
 fn share(text: &str) -> Result<(usize, usize), String> {
     let parts = text.split_once('/').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
     parts.filter(|(a, b)| *a >= 1 && a <= b).ok_or_else(|| format!("'{text}' is not a share such as 2/8"))
+}
+
+fn beams(text: &str) -> Result<usize, String> {
+    ranges::counted(text, 64)
+}
+
+fn tokens(text: &str) -> Result<usize, String> {
+    ranges::counted(text, 1 << 16)
 }
 
 impl Args {
@@ -138,7 +151,7 @@ impl Args {
         self.decoding(self.min_tokens.max(1)).check()?;
         let device = choose(self.device)?;
         check_precision(self.precision, self.device, &device)?;
-        let features = Features::open(&self.features, None)?;
+        let features = Features::open(&self.features)?;
         let (pairs, images) = self.asked(&features)?;
         let mut trained = Trained::load(&self.generator, &device)?;
         if self.precision == NumberFormat::Int8 {
@@ -164,10 +177,11 @@ impl Args {
     ) -> Result<()> {
         let decoding = self.decoding(trained.answer_length());
         decoding.check()?;
-        let texts = TextReader::new(&trained.config, &fsx::read_text(&self.weights.join("vocab.txt"))?)?;
+        let texts = TextReader::new(&trained.config, &fsx::read_text(&self.weights.join("vocab.txt"), fsx::SMALL)?)?;
+        trained.check_vocabulary(&self.generator, &texts)?;
         let expected = import::encoder_fingerprint(&trained.config, &self.weights)?;
+        let features = Features::of_encoder(&self.features, &trained.config, &expected)?;
         let speaker = Speaker::new(trained, language, &texts)?;
-        let features = Features::open(&self.features, Some(&expected))?;
         let named: BTreeSet<&str> =
             pairs.iter().flat_map(|asked| [asked.reference.as_str(), asked.target.as_str()]).collect();
         let mut about = serde_json::to_string(&(decoding, self.precision))?;
@@ -175,7 +189,7 @@ impl Args {
             "\n{:?}\n{}\n{}\n{}\n",
             self.device,
             self.part,
-            fsx::sha256_hex(&fsx::read(&self.generator)?),
+            fsx::sha256_of(&self.generator)?,
             features.digest(named.into_iter())?
         ));
         for Asked { reference, target } in pairs {

@@ -22,7 +22,7 @@ struct Sheet {
     #[arg(long, value_enum, hide_short_help = true)]
     format: Option<Format>,
     /// Pairs on the page.
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = thisbut_trainer::ranges::count)]
     count: usize,
     /// Seed of every draw.
     #[arg(long, default_value_t = 1)]

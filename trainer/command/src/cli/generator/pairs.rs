@@ -11,6 +11,7 @@ use thisbut_trainer::pairs::near::{Item, Reading, neighbours, nine, subgroups};
 use thisbut_trainer::pairs::nlvr2::{self, PUBLISHED_SETS, own_sets, recurring_sets, synsets, unordered};
 use thisbut_trainer::pairs::rules::{all_ordered, capped, generator, sets_of};
 use thisbut_trainer::pairs::sources::{self, Row};
+use thisbut_trainer::ranges;
 
 /// Choose the pairs of images that the generator writes texts for
 ///
@@ -23,7 +24,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// At most so many pairs, drawn at random; a pair and its swapped twin stay or go together.
-    #[arg(long, value_name = "N", alias = "most")]
+    #[arg(long, value_name = "N", alias = "most", value_parser = ranges::count)]
     limit: Option<usize>,
     /// The cache of `thisbut features`.
     #[arg(long, value_name = "FILE")]
@@ -63,6 +64,7 @@ pub struct Args {
     nlvr2_sets: Nlvr2Sets,
     /// With --nlvr2-sets recurring: how many; the paper's 707,745 pairs are 15 of each of 47,183.
     #[arg(long, value_name = "N", default_value_t = PUBLISHED_SETS, help_heading = RULES, hide_short_help = true)]
+    #[arg(value_parser = ranges::count)]
     sets: usize,
     /// Write where the NLVR2 images of the pairs lie, for --images of `features` and `pretrain`.
     #[arg(long, value_name = "JSON", requires = "nlvr2", help_heading = RULES, hide_short_help = true)]
@@ -71,7 +73,7 @@ pub struct Args {
     #[arg(long, value_name = "CSV", help_heading = RULES)]
     groups: Vec<PathBuf>,
     /// Pairs a label or group at most, as a multiple of its images.
-    #[arg(long, value_name = "N", default_value_t = 3, help_heading = RULES)]
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = ranges::count, help_heading = RULES)]
     cap: usize,
     /// One of the 20 nearest of the same category and source (FACap): a CSV with image, category, source, product.
     ///
@@ -142,7 +144,7 @@ impl Args {
             }
         }
         if let Some(cache) = &self.features {
-            self.by_features(&Features::open(cache, None)?, &mut pairs)?;
+            self.by_features(&Features::open(cache)?, &mut pairs)?;
         }
         if pairs.counts().is_empty() {
             bail!("no rule was given a file; see `thisbut generator pairs --help`");

@@ -34,7 +34,7 @@ fn text(name: &str) -> Result<String> {
     }
     let path = Path::new(name);
     if path.extension().is_some_and(|e| e == "toml") || path.exists() {
-        return Ok(fsx::read_text(path)?);
+        return Ok(fsx::read_text(path, fsx::SMALL)?);
     }
     let known = BUILT_IN.map(|(name, _)| name).join(", ");
     bail!("--recipe {name}: there is none of that name; use one of {known}, or the path of a .toml file")

@@ -1,6 +1,6 @@
 //! `thisbut generator train`: training the modification-text generator.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -13,11 +13,13 @@ use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, derive, describ
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::Features;
 use thisbut_trainer::train::event::Event;
-use thisbut_trainer::train::settings::Settings;
-use thisbut_trainer::{fsx, import};
+use thisbut_trainer::train::settings::{Settings, Wordings};
+use thisbut_trainer::{fsx, import, ranges};
 
 /// Other images that each image is paired with under `--titles`.
 const PARTNERS: usize = 8;
+/// Steps of warm-up where none are chosen.
+const WARMUP: usize = 50;
 
 /// What the composed feature q_c is made from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -107,6 +109,7 @@ pub struct Args {
     lora_rank: usize,
     /// Tokens of a text that are trained on [default: 64; with --instruction-form lavis 256].
     #[arg(long, value_name = "N", help_heading = MODEL, hide_short_help = true)]
+    #[arg(value_parser = ranges::count)]
     answer_length: Option<usize>,
     /// Let every answer first say what both images show.
     ///
@@ -115,7 +118,7 @@ pub struct Args {
     #[arg(long, conflicts_with = "titles", help_heading = MODEL)]
     describe: bool,
     /// This share of the rows names two random images and stops there, so that images without a triplet are known too.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, requires = "describe", value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, requires = "describe", value_parser = ranges::TITLES.parser::<f64>())]
     #[arg(help_heading = MODEL, hide_short_help = true)]
     title_share: f64,
     /// Train the Q-Former's word embeddings too [default: with --instruction-form lavis, as its code].
@@ -124,21 +127,26 @@ pub struct Args {
     train_words: Option<bool>,
     /// Steps in all.
     #[arg(long, value_name = "N", default_value_t = 1000, help_heading = SCHEDULE)]
+    #[arg(value_parser = ranges::count)]
     steps: usize,
     /// Peak learning rate.
     #[arg(long, value_name = "RATE", default_value_t = 5e-4, help_heading = SCHEDULE)]
+    #[arg(value_parser = ranges::POSITIVE.parser::<f64>())]
     learning_rate: f64,
-    /// Steps of linear warm-up.
-    #[arg(long, value_name = "N", default_value_t = 50, help_heading = SCHEDULE, hide_short_help = true)]
-    warmup: usize,
+    /// Steps of linear warm-up [default: 50, or all of a shorter run].
+    #[arg(long, value_name = "N", help_heading = SCHEDULE, hide_short_help = true)]
+    warmup: Option<usize>,
     /// Weight decay on matrices.
     #[arg(long, value_name = "DECAY", default_value_t = 0.05, help_heading = SCHEDULE, hide_short_help = true)]
+    #[arg(value_parser = ranges::NOT_NEGATIVE.parser::<f64>())]
     weight_decay: f64,
     /// Largest global gradient norm; 0: any.
     #[arg(long, value_name = "NORM", default_value_t = 1.0, help_heading = SCHEDULE, hide_short_help = true)]
+    #[arg(value_parser = ranges::NOT_NEGATIVE.parser::<f64>())]
     clip: f64,
     /// Triplets a step.
     #[arg(long, value_name = "N", default_value_t = 32, help_heading = BATCHES)]
+    #[arg(value_parser = ranges::count)]
     batch: usize,
     /// Triplets that go through the model together, for less memory; 0: the whole batch.
     ///
@@ -158,15 +166,18 @@ pub struct Args {
     precision: NumberFormat,
     /// Steps between validations.
     #[arg(long, value_name = "N", default_value_t = 100, help_heading = VALIDATION)]
+    #[arg(value_parser = ranges::count)]
     validate_every: usize,
     /// Held-out triplets whose perplexity is measured; 0: all.
     #[arg(long, value_name = "N", default_value_t = 400, help_heading = VALIDATION, hide_short_help = true)]
     validate_queries: usize,
     /// Held-out pairs that get a text at each validation.
     #[arg(long, value_name = "N", default_value_t = 64, help_heading = VALIDATION, hide_short_help = true)]
+    #[arg(value_parser = ranges::count)]
     samples: usize,
     /// Steps between checkpoints.
     #[arg(long, value_name = "N", default_value_t = 50, help_heading = VALIDATION, hide_short_help = true)]
+    #[arg(value_parser = ranges::count)]
     checkpoint_every: usize,
 }
 
@@ -174,11 +185,6 @@ const MODEL: &str = "Model";
 const SCHEDULE: &str = "Schedule and optimiser";
 const BATCHES: &str = "Batches and device";
 const VALIDATION: &str = "Validation and checkpoints";
-
-fn share(text: &str) -> std::result::Result<f64, String> {
-    let found = text.parse().ok().filter(|share| (0.0..=0.95).contains(share));
-    found.ok_or_else(|| format!("'{text}' is no share between 0 and 0.95"))
-}
 
 impl Args {
     /// The form of the instruction: the option's, or that of the weights to start from.
@@ -201,8 +207,11 @@ impl Args {
             sub_batch: self.sub_batch,
             steps: self.steps,
             learning_rate: self.learning_rate,
-            warmup: self.warmup,
+            warmup: self.warmup.unwrap_or(WARMUP),
             weight_decay: self.weight_decay,
+            decay_vectors: false,
+            // Rows of one pair are no negatives of each other here.
+            wordings: Some(Wordings::Spread),
             clip: self.clip,
             // Published: all but image encoder and language model trains.
             freeze_words: !self.train_words.unwrap_or(form == InstructionForm::Lavis),
@@ -219,6 +228,9 @@ impl Args {
         let instruction_form = self.form()?;
         let settings = self.settings(instruction_form);
         settings.check()?;
+        if let Some(warmup) = self.warmup.filter(|warmup| *warmup > self.steps) {
+            bail!("--warmup: {warmup} steps are more than the run's {}; give 0 to as many", self.steps);
+        }
         let form = match self.composed_feature {
             Composed::Paper => MtstForm::Paper,
             Composed::Code => MtstForm::Code,
@@ -263,8 +275,8 @@ impl Args {
         }
         let expected = import::encoder_fingerprint(&config, &self.weights)?;
         let path = self.features.clone().unwrap_or_else(|| crate::cli::features_path(&self.dataset, &config));
-        let features = Features::open(&path, Some(&expected))?;
-        let texts = TextReader::new(&config, &fsx::read_text(&self.weights.join("vocab.txt"))?)?;
+        let features = Features::of_encoder(&path, &config, &expected)?;
+        let texts = TextReader::new(&config, &fsx::read_text(&self.weights.join("vocab.txt"), fsx::SMALL)?)?;
         let language = Language::load(&self.llm, settings.precision.float()?, &device)?;
         let start = match &self.start {
             Some(path) => start::weights(path, &config, &language.config)?,
@@ -290,10 +302,13 @@ impl Args {
             until: self.until.map(NonZeroUsize::get),
         };
         let bar = crate::cli::progress("steps");
+        let mut log = crate::cli::StepLog::default();
         let path = train(&settings, inputs, &mut |event| match event {
-            Event::Step { step, steps, losses, triplets_per_second } => {
+            Event::Step { step, steps, losses, triplets_per_second, remaining, memory } => {
                 crate::cli::advance(&bar, step, steps);
-                bar.set_message(format!("{losses}, {triplets_per_second:.1} triplets/s"));
+                let said = format!("{losses}, {triplets_per_second:.1} triplets/s");
+                log.step(&bar, (step, steps), &said, (remaining, memory));
+                bar.set_message(said);
             }
             Event::Validation { step, found } => bar.suspend(|| {
                 crate::cli::note(format_args!(

@@ -2,6 +2,7 @@
 
 use super::{Losses, TwoPassSettings};
 use crate::error::Result;
+use crate::ranges;
 use crate::train::choices::{LOSSES, MODEL, or_each, word};
 use crate::train::defaults;
 use crate::train::objective::FamilyChoices;
@@ -15,6 +16,9 @@ defaults::table! {
     p2p: f64 = 0.5;
     label_smoothing: f64 = 0.0;
     bank: bool = false;
+    bank_references: bool = false;
+    fuse_by_image: bool = false;
+    free_temperature: bool = false;
     keep_false_negatives: bool = false;
 }
 
@@ -22,7 +26,7 @@ defaults::table! {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case")]
 pub struct TwoPassChoices {
-    /// How the query is read from the second pass: cls or mean-prompt-cls.
+    /// How the query is read: cls, mean-prompt-cls, or prototype, which has no second pass.
     #[arg(long, value_parser = word::<ReadOut>, help_heading = MODEL, hide_short_help = true)]
     pub read_out: Option<ReadOut>,
     /// What the second pass attends to: padding (hides it) or all-ones.
@@ -32,22 +36,41 @@ pub struct TwoPassChoices {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(help_heading = MODEL, hide_short_help = true)]
     pub own_second_pass: Option<bool>,
+    /// Dropout on attention's weights during training (BERT, and so the papers: 0.1).
+    #[arg(long, value_name = "SHARE", help_heading = MODEL, hide_short_help = true)]
+    pub attention_dropout: Option<f64>,
     /// Which losses.
     #[arg(long, value_enum, help_heading = LOSSES)]
     pub losses: Option<Losses>,
     /// λ, weight of t2t (SPRC: 0.4 for CIRR).
-    #[arg(long, value_name = "WEIGHT", help_heading = LOSSES)]
+    #[arg(long, value_parser = ranges::NOT_NEGATIVE.parser::<f64>(), value_name = "WEIGHT", help_heading = LOSSES)]
     pub t2t: Option<f64>,
     /// α, weight of p2p (paper: 0.5), or of SPRC's align.
-    #[arg(long, value_name = "WEIGHT", help_heading = LOSSES)]
+    #[arg(long, value_parser = ranges::NOT_NEGATIVE.parser::<f64>(), value_name = "WEIGHT", help_heading = LOSSES)]
     pub p2p: Option<f64>,
     /// Label smoothing of q2t (MTST_PTHA's code: 0.1).
     #[arg(long, value_name = "SHARE", help_heading = LOSSES, hide_short_help = true)]
+    #[arg(value_parser = ranges::PART.parser::<f64>())]
     pub label_smoothing: Option<f64>,
     /// Every training target is a negative, embedded once by the starting weights; its side must be frozen.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(help_heading = LOSSES, hide_short_help = true)]
     pub bank: Option<bool>,
+    /// The bank holds the training references too.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = LOSSES, hide_short_help = true)]
+    pub bank_references: Option<bool>,
+    /// With a bank: the first pass reads the text that the reference was last fused with, not the row's own.
+    ///
+    /// With a bank: the first pass reads the text of the last row that has the reference, not the row's own, as SPN4CIR's code
+    /// does with extended captions.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = LOSSES, hide_short_help = true)]
+    pub fuse_by_image: Option<bool>,
+    /// τ may take any value, as in the published code, rather than stay within 0.001 and 0.5.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = LOSSES, hide_short_help = true)]
+    pub free_temperature: Option<bool>,
     /// Count other right targets in a batch as negatives, as the published code does.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(help_heading = LOSSES, hide_short_help = true)]
@@ -60,15 +83,21 @@ impl FamilyChoices for TwoPassChoices {
     /// Pretraining is q2t alone.
     const PRETRAINING: &'static [(&'static str, &'static str)] = &[("t2t", "0.0"), ("p2p", "0.0")];
 
-    const ELSEWHERE: &'static [(&'static str, &'static str)] =
-        &[("read_out", "the preset's"), ("second_pass_mask", "the preset's"), ("own_second_pass", "the preset's")];
+    const ELSEWHERE: &'static [(&'static str, &'static str)] = &[
+        ("read_out", "the preset's"),
+        ("second_pass_mask", "the preset's"),
+        ("own_second_pass", "the preset's"),
+        ("attention_dropout", "the preset's"),
+    ];
 
     fn default_of(id: &str) -> Option<String> {
         own(id)
     }
 
     fn over(self, base: Self) -> Self {
-        or_each!(self, base, read_out second_pass_mask own_second_pass losses t2t p2p label_smoothing bank keep_false_negatives)
+        or_each!(self, base,
+            read_out second_pass_mask own_second_pass attention_dropout losses t2t p2p label_smoothing bank bank_references
+            fuse_by_image free_temperature keep_false_negatives)
     }
 
     fn pretraining(&mut self) {
@@ -81,6 +110,7 @@ impl FamilyChoices for TwoPassChoices {
         own.read_out = self.read_out.unwrap_or(own.read_out);
         own.second_pass_mask = self.second_pass_mask.unwrap_or(own.second_pass_mask);
         own.own_second_pass = self.own_second_pass.unwrap_or(own.own_second_pass);
+        own.qformer.attention_dropout = self.attention_dropout.unwrap_or(own.qformer.attention_dropout);
         Ok(())
     }
 
@@ -91,6 +121,9 @@ impl FamilyChoices for TwoPassChoices {
             t2t: self.t2t.unwrap_or(DEFAULTS.t2t),
             p2p: self.p2p.unwrap_or(DEFAULTS.p2p),
             bank: self.bank.unwrap_or(DEFAULTS.bank),
+            bank_references: self.bank_references.unwrap_or(DEFAULTS.bank_references),
+            fuse_by_image: self.fuse_by_image.unwrap_or(DEFAULTS.fuse_by_image),
+            free_temperature: self.free_temperature.unwrap_or(DEFAULTS.free_temperature),
             keep_false_negatives: self.keep_false_negatives.unwrap_or(DEFAULTS.keep_false_negatives),
         }
     }

@@ -3,20 +3,23 @@
 use super::{Losses, TwoPassSettings};
 use crate::train::estimate::{Cost, DROPOUT, Load, NORM, SOFTMAX};
 use thisbut_model::RetrievalConfig;
-use thisbut_model::config::{QFormerConfig, TwoPassConfig};
+use thisbut_model::config::{QFormerConfig, ReadOut, TwoPassConfig};
 
 /// Which passes a step makes.
 struct Passes {
     composed: bool,
+    /// The second pass; the prototype itself is read without one.
+    second: bool,
     text_only: bool,
     reverse: bool,
     targets: bool,
 }
 
 impl Passes {
-    fn of(settings: &TwoPassSettings) -> Self {
+    fn of(settings: &TwoPassSettings, method: &TwoPassConfig) -> Self {
         Self {
             composed: settings.composes(),
+            second: settings.composes() && method.read_out != ReadOut::Prototype,
             text_only: settings.reads_texts(),
             reverse: settings.losses == Losses::Ptha && settings.p2p > 0.0,
             targets: !settings.bank,
@@ -43,7 +46,7 @@ pub(super) fn of(
     load: Load,
     fused: bool,
 ) -> Cost {
-    let (q, passes) = (&method.qformer, Passes::of(settings));
+    let (q, passes) = (&method.qformer, Passes::of(settings, method));
     let model = Model { config, q };
     let (graph, plain) = operations(&passes, model, load);
     Cost {
@@ -78,7 +81,8 @@ fn operations(passes: &Passes, Model { config, q }: Model, load: Load) -> (f64, 
     let on = |pass: bool| f64::from(u8::from(pass));
     let graph = passes.images(1) as f64 * keys
         + on(passes.targets) * look
-        + on(passes.composed) * (fuse + layers * block(length))
+        + on(passes.composed) * fuse
+        + on(passes.second) * layers * block(length)
         + on(passes.text_only) * layers * block(length);
     (rows * graph, rows * on(passes.reverse) * fuse)
 }
@@ -109,7 +113,8 @@ fn activations(passes: &Passes, Model { config, q }: Model, load: Load, fused: b
     let keys = images * tokens * ((1 + norm) * config.image_width() + mapped + crosses * 4 * d)
         + usize::from(passes.composed) * load.rows * tokens * crosses * 2 * d;
     keys + usize::from(passes.targets) * look
-        + usize::from(passes.composed) * (fuse + text)
+        + usize::from(passes.composed) * fuse
+        + usize::from(passes.second) * text
         + usize::from(passes.text_only) * text
 }
 
@@ -120,7 +125,9 @@ fn softmax(passes: &Passes, Model { config, q }: Model, load: Load) -> usize {
     let own = |positions: usize| load.rows * q.heads * positions * positions * q.layers;
     let cross = load.rows * q.heads * q.query_tokens * config.image_tokens() * crosses;
     let sum = usize::from(passes.targets) * (own(q.query_tokens) + cross)
-        + usize::from(passes.composed) * (2 * own(length) + cross)
+        + usize::from(passes.composed) * (own(length) + cross)
+        + usize::from(passes.second) * own(length)
         + usize::from(passes.text_only) * own(length);
-    SOFTMAX * sum
+    let mask = DROPOUT * usize::from(q.attention_dropout > 0.0);
+    (SOFTMAX + mask) * sum
 }

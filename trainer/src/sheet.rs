@@ -1,0 +1,141 @@
+//! Tables that people write: CSV with a header, separated by commas, semicolons or tabs, with line ends of any system.
+
+use crate::error::{Result, TrainerError};
+use crate::fsx;
+use csv::{ByteRecord, ReaderBuilder, StringRecord, Trim};
+use std::path::Path;
+
+/// A table in memory.
+#[derive(Clone, Debug)]
+pub struct Sheet {
+    /// The names of the columns.
+    pub headers: Vec<String>,
+    /// Every row with the line that it begins in, from 1. A row may have more or fewer fields than there are columns.
+    pub rows: Vec<(u32, StringRecord)>,
+}
+
+impl Sheet {
+    /// Reads a table.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not UTF-8.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fsx::read_text(path, fsx::TABLE)?;
+        Self::parse(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(|(line, problem)| {
+            TrainerError::data(format!("{}, line {line}", path.display()), problem, "mend the line")
+        })
+    }
+
+    fn parse(text: &str) -> std::result::Result<Self, (u32, String)> {
+        let mut reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .trim(Trim::All)
+            .delimiter(separator(text))
+            .from_reader(text.as_bytes());
+        let (mut lines, mut rows, mut record) = (Lines::new(text), Vec::new(), ByteRecord::new());
+        loop {
+            let line = lines.of(reader.position().byte());
+            match reader.read_byte_record(&mut record) {
+                Ok(false) => break,
+                Ok(true) => {
+                    let row = StringRecord::from_byte_record(record.clone()).map_err(|e| (line, e.to_string()))?;
+                    rows.push((line, row));
+                }
+                Err(e) => return Err((line, e.to_string())),
+            }
+        }
+        let mut rows = rows.into_iter();
+        let headers = rows.next().map(|(_, row)| row.iter().map(str::to_owned).collect()).unwrap_or_default();
+        Ok(Self { headers, rows: rows.collect() })
+    }
+
+    /// The place of the first column that has one of `names`, in any case.
+    pub fn column(&self, names: &[&str]) -> Option<usize> {
+        self.headers.iter().position(|header| names.iter().any(|name| header.eq_ignore_ascii_case(name)))
+    }
+
+    /// The names of the columns, for people.
+    pub fn columns(&self) -> String {
+        self.headers.join(", ")
+    }
+
+    /// What is wrong with a row's length, if anything.
+    pub fn wrong_length(&self, row: &StringRecord) -> Option<String> {
+        let (has, wanted) = (row.len(), self.headers.len());
+        (has != wanted).then(|| format!("has {has} fields, the header has {wanted}"))
+    }
+}
+
+/// What separates the columns: of comma, semicolon and tab the one that the first line has most of, outside quotes.
+fn separator(text: &str) -> u8 {
+    let (mut quoted, mut counts) = (false, [(b',', 0), (b';', 0), (b'\t', 0)]);
+    let first = text.trim_start_matches(['\r', '\n']);
+    for byte in first.bytes().take_while(|byte| !matches!(byte, b'\r' | b'\n')) {
+        quoted ^= byte == b'"';
+        counts.iter_mut().filter(|count| !quoted && count.0 == byte).for_each(|count| count.1 += 1);
+    }
+    // The first of equals: a header of one column has none of them.
+    counts.into_iter().rev().max_by_key(|count| count.1).map_or(b',', |count| count.0)
+}
+
+/// Line numbers of places that come in order.
+struct Lines<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    line: u32,
+}
+
+impl<'a> Lines<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { bytes: text.as_bytes(), at: 0, line: 1 }
+    }
+
+    /// The line of the first character from byte `from` on that is no line end: a reader may stop in the middle of one.
+    fn of(&mut self, from: u64) -> u32 {
+        while let Some(byte) = self.bytes.get(self.at) {
+            let end = matches!(byte, b'\r' | b'\n');
+            if self.at as u64 >= from && !end {
+                break;
+            }
+            let pair = *byte == b'\r' && self.bytes.get(self.at + 1) == Some(&b'\n');
+            self.line += u32::from(end && !pair);
+            self.at += 1;
+        }
+        self.line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_numbers_are_an_editors_with_every_kind_of_line_end() {
+        let text = "file,title\na,b\n\n\"c\n\",d\ne,f\n\n\ng,h";
+        for end in ["\n", "\r\n", "\r"] {
+            let sheet = Sheet::parse(&text.replace('\n', end)).unwrap();
+            let lines: Vec<u32> = sheet.rows.iter().map(|row| row.0).collect();
+            assert_eq!(lines, [2, 4, 6, 9], "{end:?}");
+            assert_eq!(sheet.rows[1].1.get(0), Some("c"), "{end:?}");
+        }
+    }
+
+    #[test]
+    fn the_header_says_what_separates() {
+        for (text, columns) in [
+            ("file;title;tags\na.jpg;Hat, red;x,y\n", "file|title|tags"),
+            ("file\ttitle\r\na.jpg\tHat; red, old\r\n", "file|title"),
+            ("file,\"a;b;c\"\na.jpg,x\n", "file|a;b;c"),
+            ("\r\nfile\na.jpg\n", "file"),
+            ("", ""),
+        ] {
+            let sheet = Sheet::parse(text).unwrap();
+            assert_eq!(sheet.headers.join("|"), columns);
+            assert!(sheet.rows.iter().all(|(_, row)| sheet.wrong_length(row).is_none()), "{text}");
+        }
+        let sheet = Sheet::parse("a,b\n1,2,3\n4\n").unwrap();
+        assert_eq!(sheet.wrong_length(&sheet.rows[0].1).unwrap(), "has 3 fields, the header has 2");
+        assert_eq!((sheet.column(&["none", "B"]), sheet.columns()), (Some(1), "a, b".to_owned()));
+    }
+}
