@@ -1,4 +1,8 @@
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::single_range_in_vec_init,
+    reason = "a test fails by panicking; burn slices by one range"
+)]
 
 use super::*;
 use burn::tensor::{Device, TensorData};

@@ -116,10 +116,10 @@ mod tests {
     #[test]
     fn a_whole_file_has_the_mean_of_its_texts() {
         let text = include_str!("../../../tests/golden/overlap.json");
-        let cases: Vec<(String, String, f64, f64)> = serde_json::from_str(text).unwrap();
+        type Case = (String, String, f64, f64);
+        let cases: Vec<Case> = serde_json::from_str(text).unwrap();
         let found = Overlap::of(cases.iter().map(|(a, b, ..)| (a.as_str(), b.as_str())));
-        let mean =
-            |of: &dyn Fn(&(String, String, f64, f64)) -> f64| cases.iter().map(of).sum::<f64>() / cases.len() as f64;
+        let mean = |of: &dyn Fn(&Case) -> f64| cases.iter().map(of).sum::<f64>() / cases.len() as f64;
         assert_eq!(found.texts, cases.len());
         assert!((found.rouge1 - mean(&|c| c.2)).abs() < 1e-9 && (found.meteor_exact - mean(&|c| c.3)).abs() < 1e-9);
         assert!(found.to_string().contains("METEOR (exact match)"));

@@ -439,7 +439,9 @@ fn what_is_not_a_bundle_is_not_written_over() {
     // An empty folder, and one with hidden files, may become a bundle; so may a bundle of another version.
     for name in [None, Some(".gitkeep")] {
         std::fs::create_dir(place.at("out")).unwrap();
-        name.map(|name| std::fs::write(place.at("out").join(name), "").unwrap());
+        if let Some(name) = name {
+            std::fs::write(place.at("out").join(name), "").unwrap();
+        }
         place.index(&place.options()).unwrap();
         assert!(name.is_none_or(|name| place.at("out").join(name).exists()));
         let manifest = place.at("out/bundle.json");

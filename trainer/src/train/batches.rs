@@ -134,7 +134,7 @@ mod tests {
             id: i.into(),
             reference: i,
             targets: vec![i + 1],
-            wordings: if i % 3 == 0 { Vec::new() } else { ["a", "b", "c", "d"].map(str::to_owned).to_vec() },
+            wordings: if i.is_multiple_of(3) { Vec::new() } else { ["a", "b", "c", "d"].map(str::to_owned).to_vec() },
             ..Triplet::default()
         };
         let mut table = Table { triplets: (0..pairs).map(triplet).collect(), ..Table::default() };

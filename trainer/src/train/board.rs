@@ -197,14 +197,16 @@ mod tests {
         found
     }
 
+    type Event = (u64, f64, Vec<(String, f32)>);
+
     /// Step, wall time and scalars of each event of a file, whose checksums are right.
-    fn read(path: &Path) -> Vec<(u64, f64, Vec<(String, f32)>)> {
+    fn read(path: &Path) -> Vec<Event> {
         let file = std::fs::read(path).unwrap();
         let mut rest = &file[..];
         let mut events = Vec::new();
         let checked = |data: &[u8], stored: &[u8]| {
             let crc = by_division(data);
-            let expected = ((crc >> 15) | (crc << 17)).wrapping_add(0xa282_ead8);
+            let expected = crc.rotate_right(15).wrapping_add(0xa282_ead8);
             assert_eq!(u32::from_le_bytes(stored.try_into().unwrap()), expected);
         };
         while !rest.is_empty() {
@@ -252,7 +254,7 @@ mod tests {
         std::fs::write(root.path().join("metrics.jsonl"), format!("{}\n{}\n", lines[0], lines[1])).unwrap();
         let mut board = Board::open(root.path(), 1).unwrap();
         let one = (1, 1.5e9, vec![("loss".to_owned(), 2.5)]);
-        assert_eq!(read(&root.path().join(NAME)), [one.clone()]);
+        assert_eq!(read(&root.path().join(NAME)), std::slice::from_ref(&one));
         board.scalars(300, &lines[1]).unwrap();
         let more = [("loss", 0.5), ("val/groups/seen/r1", 3.0), ("val/r1", 12.0)];
         let more = (300, 2e9, more.map(|(name, value)| (name.to_owned(), value)).to_vec());

@@ -27,12 +27,12 @@ enum Words {
     /// An order of merges, by the crate `tokenizers`.
     Library(Box<Library>),
     /// Scores of pieces, by our own code.
-    Scores(Pieces),
+    Scores(Box<Pieces>),
 }
 
 impl Words {
     fn scores(pieces: &[Piece], prefix: Prefix) -> Result<Self, String> {
-        Pieces::new(pieces, prefix).map(Self::Scores)
+        Pieces::new(pieces, prefix).map(|pieces| Self::Scores(Box::new(pieces)))
     }
 }
 
