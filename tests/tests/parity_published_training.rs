@@ -148,18 +148,16 @@ fn journal(folder: &Path) -> Outcome<Vec<Value>> {
 
 /// The golden architecture.
 fn config(own_second_pass: bool, dropout: f64, attention_dropout: f64) -> Outcome<RetrievalConfig> {
-    let text = format!(
-        r#"{{
+    let text = r#"{
             "name": "golden",
-            "preprocess": {{ "size": 32, "resize": "bicubic", "pad_ratio": 1.25, "pad_fill": [255, 255, 255],
-                "background": [255, 255, 255], "mean": [127, 127, 127], "std": [128, 128, 128], "scale_to_unit": false }},
-            "image_encoder": {{ "kind": "patch", "patch": 8, "width": 24 }},
-            "qformer": {{ "layers": 4, "width": 32, "heads": 4, "intermediate": 48, "query_tokens": 32,
-                "cross_attention_every": 2, "vocabulary": 60, "positions": 64 }},
+            "preprocess": { "size": 32, "resize": "bicubic", "pad_ratio": 1.25, "pad_fill": [255, 255, 255],
+                "background": [255, 255, 255], "mean": [127, 127, 127], "std": [128, 128, 128], "scale_to_unit": false },
+            "image_encoder": { "kind": "patch", "patch": 8, "width": 24 },
+            "qformer": { "layers": 4, "width": 32, "heads": 4, "intermediate": 48, "query_tokens": 32,
+                "cross_attention_every": 2, "vocabulary": 60, "positions": 64 },
             "projection": 16, "text_length": 8
-        }}"#
-    );
-    let mut config = RetrievalConfig::parse(&text, "the golden configuration")?;
+        }"#;
+    let mut config = RetrievalConfig::parse(text, "the golden configuration")?;
     let own = config.two_pass_mut()?;
     own.own_second_pass = own_second_pass;
     (own.qformer.dropout, own.qformer.attention_dropout) = (dropout, attention_dropout);
