@@ -188,7 +188,11 @@ fn a_dry_run_refuses_what_the_run_refuses() {
             &["--preset", &other, "--start", &start, "--features", &cache],
             "method.qformer.layers is 2 there and 4 here",
         ),
-        (&fresh, &["--preset", &wide, "--features", &cache], "another image encoder"),
+        (
+            &fresh,
+            &["--preset", &wide, "--features", &cache],
+            "it has (16, 48) (tokens an image, width), the model reads (16, 32)",
+        ),
         (&fresh, &["--warmup", "5"], "--warmup: 5 steps are more than the schedule's 4"),
         (&out, &["--sub-batch", "4"], "--sub-batch is 0 there and 4 here"),
     ] {

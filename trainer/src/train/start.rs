@@ -86,8 +86,16 @@ pub fn same_run(path: &Path, found: &Header, wanted: &Header, same_generator: Sa
 
 /// Fields of a configuration in which a model may differ from the one that it starts from: they change how it computes, and
 /// no parameter's meaning.
-const SWITCHES: [&str; 7] =
-    ["name", "temperature", "dropout", "read_out", "second_pass_mask", "own_second_pass", "length"];
+const SWITCHES: [&str; 8] = [
+    "name",
+    "temperature",
+    "dropout",
+    "attention_dropout",
+    "read_out",
+    "second_pass_mask",
+    "own_second_pass",
+    "length",
+];
 
 /// Checks that a model of `config` can start from the weights of `path`, whose header is `found`.
 ///
@@ -259,6 +267,7 @@ mod tests {
         let mut config = found.config.clone();
         let own = config.two_pass_mut().unwrap();
         (own.temperature, own.qformer.dropout, own.own_second_pass) = (0.05, 0.0, true);
+        own.qformer.attention_dropout = 0.3;
         config.name = "mine".into();
         check_start(Path::new("start"), &found, &config).unwrap();
         config.two_pass_mut().unwrap().qformer.layers = 4;

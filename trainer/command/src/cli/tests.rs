@@ -150,7 +150,8 @@ fn yesterdays_spellings_are_read() {
 }
 
 /// Options for which 0 has a meaning: none, all, or the first.
-const ZERO_SAYS: [&str; 19] = [
+const ZERO_SAYS: [&str; 20] = [
+    "attention-dropout",
     "clip",
     "complaints",
     "dropout",

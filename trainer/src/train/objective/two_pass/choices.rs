@@ -38,6 +38,7 @@ pub struct TwoPassChoices {
     pub own_second_pass: Option<bool>,
     /// Dropout on attention's weights during training (BERT, and so the papers: 0.1).
     #[arg(long, value_name = "SHARE", help_heading = MODEL, hide_short_help = true)]
+    #[arg(value_parser = ranges::PART.parser::<f64>())]
     pub attention_dropout: Option<f64>,
     /// Which losses.
     #[arg(long, value_enum, help_heading = LOSSES)]
@@ -110,6 +111,9 @@ impl FamilyChoices for TwoPassChoices {
         own.read_out = self.read_out.unwrap_or(own.read_out);
         own.second_pass_mask = self.second_pass_mask.unwrap_or(own.second_pass_mask);
         own.own_second_pass = self.own_second_pass.unwrap_or(own.own_second_pass);
+        if let Some(share) = self.attention_dropout {
+            ranges::PART.check("--attention-dropout", share)?;
+        }
         own.qformer.attention_dropout = self.attention_dropout.unwrap_or(own.qformer.attention_dropout);
         Ok(())
     }
