@@ -98,8 +98,6 @@ pub async fn files(
         None => store.fresh_text(&index, "bundle.json").await?,
     };
     let manifest = Manifest::parse(text.as_bytes())?;
-    // Before anything that it names is fetched.
-    manifest.retrieval_config("bundle.json")?;
     let total = manifest.files().map(|file| file.bytes).sum();
     let progress = Progress::new(emit, total);
     progress.show("files");

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use thisbut_model::engine::{Engine, Reference};
-use thisbut_model::gallery::{Chunk, Hit, ImageMeta, largest_reference};
+use thisbut_model::gallery::{Chunk, Hit, ImageMeta};
 use thisbut_model::image::Rgba;
 use thisbut_model::retrieval::EncodedImages;
 
@@ -113,11 +113,6 @@ impl Session {
         let file = self.items.get(image.index).and_then(|item| item.reference.as_ref()).ok_or_else(|| {
             WebError::new("query", format!("there are no tokens of image {}", image.index), "choose another image")
         })?;
-        let config = self.engine.config();
-        if file.bytes > largest_reference(config.image_tokens(), config.image_width()) {
-            let problem = format!("{}: {} bytes are too many for an image's tokens", file.path, file.bytes);
-            return Err(WebError::new("reference", problem, "index the gallery again"));
-        }
         let fetched =
             self.store.file(&Wanted::of(&self.bundle, file)?, |_| ()).await.map_err(WebError::of_reference)?;
         let encoded = self.engine.retrieval().reference(&fetched.0).map_err(|e| WebError::from(e).of_reference())?;
