@@ -326,7 +326,10 @@ fn unused(root: &Path, files: &BTreeSet<String>) -> Vec<PathBuf> {
 /// A name that [`Writer::add`] gives: `stem.0123456789abcdef.ext`.
 fn made_by_us(name: &str) -> bool {
     let mut parts = name.split('.');
-    let stem = parts.next().is_some_and(|stem| ["weights", "vocab", "tokens", "meta", "t", "r"].contains(&stem));
+    let stem = parts
+        .next()
+        .and_then(|stem| stem.split("-").next())
+        .is_some_and(|stem| ["weights", "vocab", "tokens", "meta", "t", "r"].contains(&stem));
     let hash = parts.next().is_some_and(|hash| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
     stem && hash && parts.next().is_some() && parts.next().is_none()
 }
