@@ -23,7 +23,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RetrievalConfig {
     /// The preset's name, as in `--preset web-s`. It becomes a part of file names, so it is one itself: letters, digits and
-    /// ` ._+-`, at most [`MAX_NAME`] bytes.
+    /// ` ._+-`, at most 100 bytes.
     pub name: String,
     /// From RGBA bytes to the image encoder's input.
     pub preprocess: PreprocessConfig,

@@ -31,7 +31,7 @@ macro_rules! families {
             /// Changes the architecture of `config` as was chosen.
             ///
             /// # Errors
-            /// [`TrainerError::Settings`] when something was chosen for a family that is not the configuration's.
+            /// [`TrainerError::Settings`](crate::error::TrainerError::Settings) when something was chosen for a family that is not the configuration's.
             pub fn configure(&self, config: &mut RetrievalConfig) -> Result<()> {
                 $(if !matches!(config.method, MethodConfig::$family(_)) && self.$field != $choices::default() {
                     return Err(choices::foreign::<$choices>(config));
