@@ -79,6 +79,14 @@ fn refused(arguments: &[&str], words: &str) {
     assert!(line.contains(words) && !said.contains("panicked"), "{words}: {said}");
 }
 
+/// Runs, expects that an option's value is refused before anything is read.
+fn out_of_range(arguments: &[&str], option: &str) {
+    let output = thisbut().args(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    assert!(said.contains(&format!("'{option}")) && said.contains("it is out of range"), "{said}");
+}
+
 #[test]
 fn the_round_trip_ranks_as_the_evaluation_does() {
     let world = World::new();
@@ -162,7 +170,8 @@ fn the_round_trip_ranks_as_the_evaluation_does() {
         refused(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), words);
         assert!(!Path::new(&few).exists());
     };
-    refused(with(&made, &["--rank", "0"]), "rank 0");
+    let nothing = with(&made, &["--rank", "0"]);
+    out_of_range(&nothing.iter().map(String::as_str).collect::<Vec<_>>(), "--rank");
     refused(with(&made, &["--rank", "23"]), "rank 23 over a gallery of 24");
     refused(with(&world.place("none.jsonl"), &[]), "cannot read");
     std::fs::write(&mixed, format!("{foreign}\n")).unwrap();
@@ -375,6 +384,6 @@ fn pages_are_made_filled_in_and_counted() {
     for command in ["compare", "check"] {
         refused(&["generator", command, &made, "--dataset", &world.data, "--out", &out], "no picture of 'x'");
     }
-    refused(&["generator", "check", &made, "--dataset", &world.data, "--out", &out, "--count", "0"], "--count 0");
+    out_of_range(&["generator", "check", &made, "--dataset", &world.data, "--out", &out, "--count", "0"], "--count");
     assert!(!Path::new(&out).exists() && !Path::new(&world.place("none.key.json")).exists());
 }
