@@ -1,7 +1,9 @@
 //! Models with fixed pseudo-random weights: they answer nonsense, and always the same nonsense.
 
 use burn::tensor::Device;
-use thisbut_model::method::TwoPass;
+use std::collections::BTreeSet;
+use thisbut_model::config::TextConfig;
+use thisbut_model::method::AnyMethod;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::weights::{self, Tensors};
@@ -25,7 +27,7 @@ fn noise(seed: &mut u64) -> f32 {
 /// When the device does not give its values back.
 pub fn tensors(config: &RetrievalConfig, device: &Device) -> Result<Tensors, ModelError> {
     let mut all = weights::collect(&ImageEncoder::new(config, device), ENCODER_PREFIX)?;
-    all.extend(weights::collect(&TwoPass::new(config, device)?, MODEL_PREFIX)?);
+    all.extend(AnyMethod::new(config, device)?.collect(MODEL_PREFIX)?);
     let mut seed = 7;
     for (name, (dims, values)) in &mut all {
         let columns: usize = dims.iter().skip(1).product();
@@ -38,6 +40,35 @@ pub fn tensors(config: &RetrievalConfig, device: &Device) -> Result<Tensors, Mod
     Ok(all)
 }
 
+/// The words of the tests' shapes.
+const PLAIN: &str = "but with a an the in of and same this red green blue yellow black white round circle square triangle \
+    ring cross corners smaller larger";
+
+/// The vocabulary of a model's tokenizer that has the words of the tests' shapes.
+pub fn vocabulary_of(config: &RetrievalConfig) -> String {
+    match config.text {
+        TextConfig::WordPiece { .. } => vocabulary(),
+        TextConfig::Bpe { .. } => merges(),
+    }
+}
+
+/// A list of merges that joins each of the words of the tests' shapes, and "photo", to one token.
+pub fn merges() -> String {
+    let (mut lines, mut made) = (vec!["#version: 0.2".to_owned()], BTreeSet::new());
+    for word in PLAIN.split_whitespace().chain(["photo"]) {
+        let last = word.len() - 1;
+        let symbols = word.char_indices().map(|(at, c)| if at == last { format!("{c}</w>") } else { c.to_string() });
+        symbols.reduce(|left, right| {
+            let joined = format!("{left}{right}");
+            if made.insert(joined.clone()) {
+                lines.push(format!("{left} {right}"));
+            }
+            joined
+        });
+    }
+    lines.join("\n") + "\n"
+}
+
 /// A vocabulary of letters, digits and the words of the tests' shapes.
 pub fn vocabulary() -> String {
     let mut words: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"].map(String::from).to_vec();
@@ -45,8 +76,6 @@ pub fn vocabulary() -> String {
         words.push(letter.into());
         words.push(format!("##{letter}"));
     }
-    let plain = "but with a an the in of and same this red green blue yellow black white round circle square triangle \
-                 ring cross corners smaller larger";
-    words.extend(plain.split_whitespace().filter(|word| word.len() > 1).map(String::from));
+    words.extend(PLAIN.split_whitespace().filter(|word| word.len() > 1).map(String::from));
     words.join("\n") + "\n"
 }

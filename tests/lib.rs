@@ -1,5 +1,7 @@
 //! Helpers shared by the cross-crate tests.
 
 pub mod fixed;
+pub mod memory;
+pub mod skipped;
 pub mod small_qformer;
 pub mod upstream;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
+use crate::skipped::skipped;
 use safetensors::{Dtype, SafeTensors};
 use thisbut_generator::runtime::{Decoding, Strategy};
 
@@ -103,7 +104,7 @@ pub fn real_weights(names: &[&str], bring: &str) -> Outcome<Option<PathBuf>> {
     }
     let lacking = format!("{} is not under {}: run {bring}", names.join(" or "), folder.display());
     if std::env::var_os("THISBUT_SKIP_WEIGHTS").is_some_and(|value| value == "1") {
-        println!("SKIPPED: {lacking}");
+        skipped(&lacking);
         return Ok(None);
     }
     Err(format!("{lacking}; or set THISBUT_SKIP_WEIGHTS=1 to leave such tests out").into())

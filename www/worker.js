@@ -1,116 +1,89 @@
 // The worker's loader: picks the module (CPU or WebGPU), fetches it with counted bytes, and hands every message to
 // the engine inside. All work is in the wasm module (crate thisbut-web).
 
-import { runtime } from "./runtime/runtime.js";
+import { failure } from "./loader/failure.js";
+import { announced, kept, promised } from "./loader/index.js";
+import { Meter } from "./loader/meter.js";
+import { CACHE, beginning, storage } from "./loader/parts.js";
+import { program } from "./loader/program.js";
+import { steady, stored } from "./loader/steady.js";
 
-/** @import { Failure, Info, Message, Module, Progress, Question, Questions } from "./types.js" */
+/** @import { Info, Message, Module, Question, Questions } from "./types.js" */
 
 /** @type {?Module} */
 let engine = null;
 
 const post = (/** @type {Message} */ message) => self.postMessage(message);
 
-/** @param {string} kind @param {string} message @returns {Failure} */
-const failure = (kind, message, mend = "") => ({ kind, message, mend });
-
-/**
- * Downloaded, decoded bytes of the module, so that its share of the total is honest however it was compressed.
- * @param {ReadableStream<Uint8Array>} body
- * @param {(more: number) => void} count
- */
-function counted(body, count) {
-  const reader = body.getReader();
-  const stream = new ReadableStream({
-    async pull(controller) {
-      const { done, value } = await reader.read();
-      if (done) return controller.close();
-      count(value.byteLength);
-      controller.enqueue(value);
-    },
-  });
-  return new Response(stream, { headers: { "content-type": "application/wasm" } });
-}
-
-/**
- * The text of the bundle's index, which says how many bytes the first answer needs.
- * @param {string} bundle
- */
-async function announced(bundle) {
+/** The modules of this site. */
+async function runtimes() {
   try {
-    const answer = await fetch(new URL("bundle.json", bundle), { cache: "no-store" });
-    return answer.ok ? await answer.text() : null;
-  } catch {
-    // The engine asks again and says what is wrong.
-    return null;
-  }
-}
-
-/**
- * What an index promises: bytes, and whether new images can be read. Nothing where it is unreadable (the engine says why).
- * @param {?string} text
- */
-function promised(text) {
-  try {
-    const { weights, vocab, gallery, form } = JSON.parse(text ?? "");
-    const size = [...weights, vocab, ...gallery.chunks, ...gallery.metadata].reduce((sum, file) => sum + file.bytes, 0);
-    return { size, upload: form !== "gallery-reference" };
-  } catch {
-    return {};
-  }
-}
-
-/**
- * Glue and module of a device.
- * @param {string} glue
- * @param {string} wasm
- * @returns {Promise<[Module, Response]>}
- */
-async function fetched(glue, wasm) {
-  try {
-    return await Promise.all([import(new URL(glue, import.meta.url).href), fetch(new URL(wasm, import.meta.url))]);
+    return (await import("./runtime/runtime.js")).runtime;
   } catch (reason) {
-    throw failure("network", String(reason));
+    throw failure("module", `runtime/runtime.js: ${reason}`);
   }
+}
+
+/**
+ * Tells the meter of every file that has to come.
+ * @param {Meter} meter
+ * @param {Map<string, number>} files
+ */
+async function expect(meter, files) {
+  const here = await stored([...files.keys()]);
+  meter.report({ stored: here.size === files.size });
+  const cache = await storage();
+  await Promise.all(
+    [...files].filter(([url]) => !here.has(url)).map(async ([url, bytes]) => meter.expect(url, bytes, (await beginning(cache, url)).size)),
+  );
+  meter.settle();
+}
+
+/** The index for a worker beside the page's own: as that one has stored it, and what it reads pictures with. @param {string} url */
+async function beside(url) {
+  const [text] = await Promise.all([kept(url), import("./loader/indexing.js")]);
+  return text ?? announced(url);
+}
+
+/** @param {Module | null} engine @param {Question} data */
+async function answer(engine, data) {
+  if (!engine) throw failure("runtime", "the engine is not loaded");
+  if (data.type !== "index") return engine.handle(data);
+  const { index } = await import("./loader/indexing.js");
+  return index(engine, data);
 }
 
 /** @param {{id: number} & Questions["load"]["asks"]} question @returns {Promise<Info>} */
-async function load({ id, bundle, device, fresh }) {
+async function load({ id, bundle, device, fresh, helper }) {
+  const began = performance.now();
+  const meter = new Meter((progress) => post({ event: "progress", id, ...progress }));
+  const runtime = await runtimes();
   const built = runtime[device];
   if (!built) throw failure("device", `this site has no module for ${device}`, "use the CPU");
-  const { glue, wasm, bytes } = built;
-  const began = performance.now();
-  /** @type {Progress} */
-  const progress = { loaded: 0, total: null, stage: "runtime" };
-  const report = () => post({ event: "progress", id, ...progress });
-  const manifest = announced(bundle);
-  const [module, response] = await fetched(glue, wasm);
-  if (!response.ok || !response.body) throw failure("network", `${wasm}: ${response.status}`);
-  manifest.then((text) => {
-    const { size, upload } = promised(text);
-    if (size) progress.total = bytes + size;
-    progress.upload = upload;
+  if (fresh && self.caches) await caches.delete(CACHE).catch(() => false);
+  const index = new URL("bundle.json", bundle).href;
+  const [wasm, text] = [new URL(built.wasm, import.meta.url).href, helper ? beside(index) : announced(index)];
+  const size = meter.expect(wasm, built.bytes);
+  const known = text.then(async (text) => {
+    const { files, upload, words, about } = promised(text, bundle);
+    steady(files, meter);
+    meter.report({ upload });
+    await Promise.all([size, files.size && expect(meter, files)]);
+    return { text, words, about };
   });
-  await module.default({
-    module_or_path: counted(response.body, (more) => {
-      progress.loaded += more;
-      report();
-    }),
-  });
-  const loaded = progress.loaded;
+  const module = await program(built, import.meta.url, Boolean(fresh), meter);
   engine = module;
   const ready = performance.now();
-  const info = await module.load({ bundle, device, fresh, manifest: await manifest }, (part) => {
-    post({ event: "progress", id, stage: part.stage, loaded: loaded + part.loaded, total: loaded + part.total });
-  });
-  const webgpu = Boolean(runtime.webgpu);
-  return { ...info, webgpu, bytes: info.bytes + loaded, timings: { ...info.timings, runtime: ready - began, total: performance.now() - began } };
+  const { text: manifest, words, about } = await known;
+  const info = await module.load({ bundle, device, fresh: false, manifest }, ({ stage }) => meter.report({ stage }));
+  const timings = { ...info.timings, runtime: ready - began, total: performance.now() - began };
+  return { ...info, ...about, words, webgpu: runtime.webgpu?.bytes ?? 0, bytes: info.bytes + built.bytes, transferred: meter.now.loaded, timings };
 }
 
 self.onmessage = async (/** @type {MessageEvent<Question>} */ { data }) => {
   const { id, type } = data;
   try {
-    if (type !== "load" && !engine) throw failure("runtime", "the engine is not loaded");
-    const value = type === "load" ? await load(data) : await engine?.handle(data);
+    const value = type === "load" ? await load(data) : await answer(engine, data);
     post({ id, ok: true, value });
   } catch (/** @type {any} */ reason) {
     const error = reason?.kind ? reason : failure("runtime", String(reason?.message ?? reason));

@@ -5,17 +5,15 @@
 //
 // --models: the graphs that ort_export.py wrote. --runtime: the folder that scripts/build-web wrote. --bundle: a bundle
 // of the same preset (`bench_bundle`). Without --runtime only onnxruntime-web runs, without --models only ours.
-// The page is cross-origin isolated, so that onnxruntime-web may use more threads than one; our module uses one.
+// onnxruntime-web may use more threads than one; our module uses one.
 // Ours: `encode` is everything from RGBA pixels to the image tokens' keys (resize, encoder, key and value maps),
 // `fuse12` tokenises the modifier (12 tokens) and runs both passes, `scan` ranks the gallery.
-import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { loadavg } from "node:os";
-import { dirname, extname, join, normalize } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { chromium } from "playwright-core";
+import { open, peer } from "./page.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -31,34 +29,6 @@ if (!options.models && !(options.runtime && options.bundle)) {
   console.error("browser.mjs: nothing to time; give --models DIR, or --runtime DIR and --bundle DIR, or all three");
   process.exit(2);
 }
-
-const runtime = dirname(createRequire(import.meta.url).resolve("onnxruntime-web"));
-const types = { ".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm", ".json": "application/json" };
-const page = "<!doctype html><title>onnxruntime-web</title>";
-
-const server = createServer(async (request, response) => {
-  const path = normalize(new URL(request.url, "http://localhost").pathname);
-  const headers = {
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
-    "Content-Type": types[extname(path)] ?? "application/octet-stream",
-  };
-  if (path === "/") {
-    response.writeHead(200, { ...headers, "Content-Type": "text/html" }).end(page);
-    return;
-  }
-  const [, folder, ...rest] = path.split("/");
-  const here = dirname(fileURLToPath(import.meta.url));
-  const root = { ort: runtime, models: options.models, runtime: options.runtime, bundle: options.bundle, here }[folder];
-  try {
-    const body = await readFile(join(root, ...rest));
-    response.writeHead(200, headers).end(body);
-  } catch {
-    response.writeHead(404, headers).end();
-  }
-});
-await new Promise((ready) => server.listen(0, "127.0.0.1", () => ready(null)));
-const origin = `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}`;
 
 // Runs in the page.
 async function measure({ graph, threads, seconds }) {
@@ -110,23 +80,17 @@ function measureOurs({ seconds, text }) {
   });
 }
 
-const { version } = JSON.parse(await readFile(join(runtime, "..", "package.json"), "utf8"));
-const browser = await chromium.launch({
-  executablePath: options.chromium,
-  args: ["--headless=new", "--no-sandbox", "--no-first-run", "--disable-background-networking", "--disable-component-update"],
-});
+const { folder: ort, version } = await peer();
+const here = dirname(fileURLToPath(import.meta.url));
+const folders = { ort, models: options.models, runtime: options.runtime, bundle: options.bundle, here };
+const browser = await open(folders, options.chromium);
 const round = (x) => Math.round(x * 1000) / 1000;
 const seconds = Number(options.seconds);
-const open = async () => {
-  const tab = await browser.newPage(); // a fresh page each time: onnxruntime takes its thread count once
-  await tab.goto(origin);
-  return tab;
-};
 const print = (record) => console.log(JSON.stringify({ ...record, load: round(loadavg()[0]) }));
 try {
   if (options.runtime && options.bundle) {
     const manifest = JSON.parse(await readFile(join(options.bundle, "bundle.json"), "utf8"));
-    const tab = await open();
+    const tab = await browser.tab();
     const text = manifest.suggestions[0];
     const result = await tab.evaluate(measureOurs, { seconds, text });
     const shapes = {
@@ -138,7 +102,7 @@ try {
       const times = result[name].sort((a, b) => a - b);
       print({
         name,
-        peer: `thisbut wasm, Chromium ${browser.version()}`,
+        peer: `thisbut wasm, Chromium ${browser.version}`,
         threads: 1,
         shape,
         median_ms: round(times[times.length >> 1]),
@@ -152,13 +116,12 @@ try {
   }
   for (const threads of options.models ? options.threads.split(",").map(Number) : []) {
     for (const graph of ["encode", "fuse", "fuse12"]) {
-      const tab = await open();
+      const tab = await browser.tab(); // a fresh page each time: onnxruntime takes its thread count once
       const result = await tab.evaluate(measure, { graph, threads, seconds });
-      print({ name: graph, peer: `onnxruntime-web ${version}, Chromium ${browser.version()}`, threads, ...result });
+      print({ name: graph, peer: `onnxruntime-web ${version}, Chromium ${browser.version}`, threads, ...result });
       await tab.close();
     }
   }
 } finally {
   await browser.close();
-  server.close();
 }

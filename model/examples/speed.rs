@@ -1,5 +1,5 @@
-//! Times of the parts that need no model: preprocessing, the gallery scan, reading quantized weights.
-//! `cargo run --release -p thisbut-model -p thisbut-trainer --example speed`
+//! Times of the parts that need no model: preprocessing, the gallery scan, reading quantized weights, attention with and without
+//! dropout of its weights. `cargo run --release -p thisbut-model -p thisbut-trainer --example speed`
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -20,7 +20,52 @@ fn best<T>(runs: usize, mut work: impl FnMut() -> Result<T>) -> Result<f64> {
     Ok(best)
 }
 
+/// Processor time of all threads so far in milliseconds, where the system says.
+#[cfg(all(feature = "flex", feature = "autodiff"))]
+fn processor() -> Option<f64> {
+    let spent = |task: std::fs::DirEntry| -> Option<f64> {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        Some(text.split(' ').next()?.parse::<f64>().ok()? / 1e6)
+    };
+    Some(std::fs::read_dir("/proc/self/task").ok()?.flatten().filter_map(spent).sum())
+}
+
+/// Attention of a Q-Former as wide as BERT, 32 rows of 32 queries and 32 words: forward alone, and both passes. With and without
+/// dropout take turns, so that another program on the machine slows both down. Processor time, else time.
+#[cfg(all(feature = "flex", feature = "autodiff"))]
+fn attention() {
+    use burn::tensor::{Device, Distribution, Tensor};
+    use thisbut_kernels::{Mask, attention_with_dropout};
+
+    for (pass, device, rounds) in [("forward", Device::flex(), 200), ("both passes", Device::flex().autodiff(), 50)] {
+        let random = |_| Tensor::<3>::random([32, 64, 768], Distribution::Normal(0.0, 1.0), &device);
+        let inputs = [0; 3].map(random).map(|x| if pass == "forward" { x } else { x.require_grad() });
+        let bias = Tensor::<2>::zeros([32, 64], &device);
+        let mut times = [Vec::new(), Vec::new()];
+        for round in 0..rounds {
+            for (share, times) in [None, Some(0.1)].into_iter().zip(&mut times) {
+                let dropout = share.map(|p| (p, Mask { seed: round, first_row: 0, by_row: true }));
+                let (started, before) = (Instant::now(), processor());
+                let out = attention_with_dropout(inputs.clone(), bias.clone(), 12, dropout);
+                if pass == "forward" {
+                    drop(black_box(out.into_data()));
+                } else {
+                    drop(black_box(out.sum().backward()));
+                }
+                let spent = processor().zip(before).map(|(after, before)| after - before);
+                times.push(spent.unwrap_or(started.elapsed().as_secs_f64() * 1e3));
+            }
+        }
+        for (name, times) in ["without dropout", "with dropout 0.1"].into_iter().zip(&mut times) {
+            times.sort_by(f64::total_cmp);
+            println!("attention {name}, {pass}: least {:.1} ms, median {:.1} ms", times[0], times[times.len() / 2]);
+        }
+    }
+}
+
 fn main() -> Result<()> {
+    #[cfg(all(feature = "flex", feature = "autodiff"))]
+    attention();
     for (width, height, alpha) in [(4000, 3000, 255), (4000, 3000, 200), (1280, 720, 255), (256, 256, 255)] {
         let bytes = 4 * width as usize * height as usize;
         let data: Vec<u8> = (0..bytes).map(|i| if i % 4 == 3 { alpha } else { (i * 7 % 251) as u8 }).collect();

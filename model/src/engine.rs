@@ -6,9 +6,10 @@ use crate::config::RetrievalConfig;
 use crate::error::{ModelError, Result};
 use crate::gallery::{Chunk, Gallery, Hit};
 use crate::image::Rgba;
+use crate::quant::StoredWeights;
 use crate::retrieval::{EncodedImages, Retrieval};
-use crate::weights::Tensors;
 use burn::tensor::Device;
+use std::sync::Arc;
 
 /// Cosine from which on two images' target tokens are the same picture. Eight bits cost about 2e-5, another device less;
 /// pictures that differ in a detail lie below.
@@ -19,28 +20,45 @@ const ALIKE: f32 = 0.99;
 /// A picture that a query starts from, and the gallery images that are this picture.
 pub struct Reference {
     image: EncodedImages,
+    tokens: Vec<f32>,
     same: Vec<u32>,
+    nearest: Option<f32>,
 }
 
-/// A model and a gallery on one device.
+impl Reference {
+    /// The score of the gallery's image that is nearest to the picture; none for an empty gallery.
+    pub fn nearest(&self) -> Option<f32> {
+        self.nearest
+    }
+}
+
+/// A model and a gallery on one device. A clone shares both: what is added to one of them does not disturb a query of the other.
+#[derive(Clone)]
 pub struct Engine {
-    retrieval: Retrieval,
+    retrieval: Arc<Retrieval>,
     gallery: Gallery,
+    /// Images of the shipped gallery; a visitor's own are behind them.
+    shipped: u32,
 }
 
 impl Engine {
     /// An engine whose gallery is still empty.
     pub fn new(retrieval: Retrieval) -> Self {
-        Self { retrieval, gallery: Gallery::new() }
+        Self { retrieval: Arc::new(retrieval), gallery: Gallery::new(), shipped: 0 }
     }
 
-    /// The engine of a bundle, from the tensors of all its weights files and its vocabulary; the gallery is still empty.
+    /// The engine of a bundle, from what all its weights files hold and its vocabulary; the gallery is still empty.
     ///
     /// # Errors
     /// As [`Retrieval::load`], or when the weights are of another form than the bundle says.
-    pub fn from_bundle(manifest: &Manifest, tensors: Tensors, vocabulary: &str, device: &Device) -> Result<Self> {
+    pub fn from_bundle(
+        manifest: &Manifest,
+        weights: impl Into<StoredWeights>,
+        vocabulary: &str,
+        device: &Device,
+    ) -> Result<Self> {
         let config = manifest.retrieval_config("bundle.json")?;
-        let retrieval = Retrieval::load(config, tensors, vocabulary, device)?;
+        let retrieval = Retrieval::load(config, weights, vocabulary, device)?;
         let (form, found) = (manifest.form, if retrieval.has_encoder() { "an" } else { "no" });
         if retrieval.has_encoder() != (form == Form::Full) {
             return Err(ModelError::Weights {
@@ -72,12 +90,33 @@ impl Engine {
     /// # Errors
     /// [`ModelError::Format`] when the chunk's tokens are not of this model's shape.
     pub fn add_chunk(&mut self, chunk: Chunk) -> Result<()> {
-        self.gallery.push(chunk)
+        self.gallery.push(chunk)?;
+        self.shipped = self.gallery.len() as u32;
+        Ok(())
     }
 
     /// Replaces the gallery.
     pub fn set_gallery(&mut self, gallery: Gallery) {
+        self.shipped = gallery.len() as u32;
         self.gallery = gallery;
+    }
+
+    /// Images of the shipped gallery: the number of a visitor's first own image.
+    pub fn shipped(&self) -> u32 {
+        self.shipped
+    }
+
+    /// Adds a visitor's own images behind the shipped gallery ([`crate::own`]).
+    ///
+    /// # Errors
+    /// As [`Engine::add_chunk`].
+    pub fn add_own(&mut self, chunk: Chunk) -> Result<()> {
+        self.gallery.push(chunk)
+    }
+
+    /// Lets go of all of a visitor's own images.
+    pub fn forget_own(&mut self) {
+        self.gallery.truncate(self.shipped);
     }
 
     /// The query rows `[R, P]` of a picture and a modifier. Without a modifier it asks for pictures like this one,
@@ -104,8 +143,22 @@ impl Engine {
     /// # Errors
     /// [`ModelError::Device`] when the device does not answer.
     pub async fn reference(&self, image: EncodedImages) -> Result<Reference> {
-        let same = self.same_images(&image).await?;
-        Ok(Reference { image, same })
+        let tokens = self.retrieval.target_rows(&image).await?;
+        self.looked_for(image, tokens)
+    }
+
+    /// Looks for a picture once more: the gallery is another than it was.
+    ///
+    /// # Errors
+    /// [`ModelError::Query`] when the gallery is not of this model's width.
+    pub fn again(&self, reference: &Reference) -> Result<Reference> {
+        self.looked_for(reference.image.clone(), reference.tokens.clone())
+    }
+
+    fn looked_for(&self, image: EncodedImages, tokens: Vec<f32>) -> Result<Reference> {
+        let (same, nearest) =
+            (self.alike(&tokens)?, self.gallery.search(&tokens, 1, &[])?.first().map(|hit| hit.score));
+        Ok(Reference { image, tokens, same, nearest })
     }
 
     /// The gallery images that do not answer a query. `chosen`, the gallery image that a visitor took as the reference, never
@@ -117,15 +170,22 @@ impl Engine {
         chosen.iter().chain(same.into_iter().flatten()).copied().collect()
     }
 
-    /// Gallery images that are this very picture: every target token has its twin there.
-    async fn same_images(&self, image: &EncodedImages) -> Result<Vec<u32>> {
-        let tokens = self.retrieval.target_rows(image).await?;
+    /// Gallery images that are the same picture as the gallery's image `index`, itself among them.
+    ///
+    /// # Errors
+    /// [`ModelError::Query`] when the gallery is not of this model's width.
+    pub fn twins(&self, index: u32) -> Result<Vec<u32>> {
+        self.gallery.image(index).map_or(Ok(Vec::new()), |tokens| self.alike(&tokens))
+    }
+
+    /// Gallery images whose target tokens are all the twins of `tokens` `[·, P]`.
+    fn alike(&self, tokens: &[f32]) -> Result<Vec<u32>> {
         let p = self.config().projection;
         let Some(first) = tokens.get(..p) else { return Ok(Vec::new()) };
         let alike = self.gallery.search_above(first, ALIKE)?;
         Ok(alike
             .into_iter()
-            .filter(|at| self.gallery.image(*at).is_some_and(|other| same(&tokens, &other, p)))
+            .filter(|at| self.gallery.image(*at).is_some_and(|other| same(tokens, &other, p)))
             .collect())
     }
 

@@ -97,5 +97,24 @@ pub enum ModelError {
     },
 }
 
+impl ModelError {
+    /// The error of a configuration's field, with the name of the configuration before it.
+    pub(crate) fn of_file(self, file: &str) -> Self {
+        match self {
+            Self::Config { place, problem, mend } => Self::Config { place: format!("{file}: {place}"), problem, mend },
+            other => other,
+        }
+    }
+}
+
 /// The crate's result.
 pub type Result<T, E = ModelError> = std::result::Result<T, E>;
+
+/// Characters of a problem that is told in somebody else's words.
+const LONGEST: usize = 300;
+
+/// The beginning of a problem: a reader of JSON repeats what it met, which may be megabytes of a hostile file.
+pub(crate) fn excerpt(problem: &str) -> String {
+    let short: String = problem.chars().take(LONGEST).collect();
+    if short.len() < problem.len() { short + "…" } else { short }
+}

@@ -7,6 +7,7 @@
 // What needs it is in `thisbut-kernels`.
 #![forbid(unsafe_code)]
 
+pub mod ask;
 pub mod bundle;
 pub mod config;
 pub mod engine;
@@ -16,6 +17,7 @@ pub mod image;
 pub mod method;
 pub mod nn;
 pub mod number;
+pub mod own;
 pub mod quant;
 pub mod retrieval;
 pub mod text;

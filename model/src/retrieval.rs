@@ -11,9 +11,11 @@ use crate::gallery::parse_reference;
 use crate::image::{Rgba, preprocess};
 use crate::method::{AnyImage, AnyMethod, EncodedImage};
 use crate::nn::{ImageEncoder, Noise};
+use crate::quant::StoredWeights;
 use crate::text::{TextReader, Tokens};
-use crate::weights::{self, Fetch, Tensors};
-use burn::tensor::{Device, Tensor, TensorData};
+use crate::weights::{self, Fetch};
+use burn::tensor::{Device, FloatDType, Tensor};
+use thisbut_kernels as kernels;
 
 /// Names of a model's tensors in a bundle: the image encoder's and the trained method's.
 pub const ENCODER_PREFIX: &str = "image_encoder";
@@ -56,18 +58,27 @@ impl Retrieval {
         Self { config, encoder, method: method.into(), texts, device: device.clone() }
     }
 
-    /// A bundle's model from its named weights. Without any tensor behind [`ENCODER_PREFIX`] it has no image encoder.
+    /// A bundle's model from its named weights, each unpacked when its place is reached. Without any tensor behind
+    /// [`ENCODER_PREFIX`] it has no image encoder.
     ///
     /// # Errors
-    /// [`ModelError::Weights`] when a tensor is missing or has another shape, [`ModelError::Config`] when the vocabulary
+    /// [`ModelError::Weights`] when a tensor is missing or has another shape, [`ModelError::Format`] when the vocabulary
     /// does not fit.
-    pub fn load(config: RetrievalConfig, mut tensors: Tensors, vocabulary: &str, device: &Device) -> Result<Self> {
-        let of_encoder = |name: &String| name.strip_prefix(ENCODER_PREFIX).is_some_and(|rest| rest.starts_with('.'));
-        let encoder = match tensors.keys().any(of_encoder) {
-            true => Some(weights::load(ImageEncoder::new(&config, device), ENCODER_PREFIX, &mut tensors)?),
+    pub fn load(
+        config: RetrievalConfig,
+        weights: impl Into<StoredWeights>,
+        vocabulary: &str,
+        device: &Device,
+    ) -> Result<Self> {
+        let mut stored = weights.into();
+        let of_encoder = |name: &str| name.strip_prefix(ENCODER_PREFIX).is_some_and(|rest| rest.starts_with('.'));
+        let encoded = stored.names().any(of_encoder);
+        let mut fetch = |name: &str| Ok::<_, ModelError>(stored.take(name));
+        let encoder = match encoded {
+            true => Some(weights::load_from(ImageEncoder::new(&config, device), ENCODER_PREFIX, &mut fetch)?),
             false => None,
         };
-        Self::load_method(config, encoder, MODEL_PREFIX, &mut |name| Ok(tensors.remove(name)), vocabulary, device)
+        Self::load_method(config, encoder, MODEL_PREFIX, &mut fetch, vocabulary, device)
     }
 
     /// A model whose method's parameters come from `fetch`, each name behind `prefix`.
@@ -137,14 +148,14 @@ impl Retrieval {
     /// [`ModelError::Query`] without an image encoder.
     pub fn encode_pixels(&self, pixels: Vec<f32>, count: usize) -> Result<EncodedImages> {
         let side = self.config.preprocess.size;
-        let pixels = Tensor::from_data(TensorData::new(pixels, [count, 3, side, side]), &self.device);
+        let pixels = kernels::from_values(pixels, [count, 3, side, side], &self.device);
         Ok(self.encoded(self.encoder()?.forward(pixels)))
     }
 
     /// Pictures from the tokens that an image encoder made of them, `[count, T, C]` in one slice.
     pub fn encode_tokens(&self, tokens: Vec<f32>, count: usize) -> EncodedImages {
         let shape = [count, self.config.image_tokens(), self.config.image_width()];
-        self.encoded(Tensor::from_data(TensorData::new(tokens, shape), &self.device))
+        self.encoded(kernels::from_values(tokens, shape, &self.device))
     }
 
     /// A gallery image from its file of tokens.
@@ -177,7 +188,11 @@ impl Retrieval {
         if let Some(images) = images.filter(|images| images.count != texts.len()) {
             return Err(unpaired(images.count, texts.len()));
         }
-        let batch = self.texts.batch(texts.iter().copied(), &self.device);
+        let texts = texts.iter().copied();
+        let batch = match images {
+            Some(_) => self.texts.composed_batch(texts, &self.device),
+            None => self.texts.batch(texts, &self.device),
+        };
         self.method.query(images.map(|images| &images.images), &batch, &Noise::off())
     }
 
@@ -235,6 +250,6 @@ async fn read<const R: usize>(x: Tensor<R>, stage: &str) -> Result<Vec<f32>> {
         problem: format!("the device did not answer ({problem})"),
         mend: "try again, or use the CPU".into(),
     };
-    let data = x.into_data_async().await.map_err(|e| failed(format!("{e:?}")))?;
-    data.convert::<f32>().try_to_vec().map_err(|e| failed(format!("{e:?}")))
+    let data = x.cast(FloatDType::F32).into_data_async().await.map_err(|e| failed(format!("{e:?}")))?;
+    data.try_to_vec().map_err(|e| failed(format!("{e:?}")))
 }

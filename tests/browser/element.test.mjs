@@ -5,7 +5,7 @@ import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { launch } from "./lib/browser.mjs";
 import { huge, odd, shape } from "./lib/images.mjs";
-import { answer, fixture, message, open, ready, say, titles, upload, way } from "./lib/page.mjs";
+import { answer, fixture, focused, inMode, message, open, ready, say, titles, upload, way } from "./lib/page.mjs";
 import { mockSite } from "./mock/site.mjs";
 
 let browser;
@@ -31,27 +31,7 @@ function on(name, options, run) {
   });
 }
 
-/** The site with the mock worker in another mode. */
-async function inMode(page, mode, attributes = "") {
-  await page.evaluate(
-    ([how, extra]) => {
-      document.querySelector("this-but").remove();
-      const holder = document.createElement("div");
-      holder.innerHTML = `<this-but worker="worker.js?mode=${how}" ${extra}></this-but>`;
-      document.querySelector("main").append(holder.firstChild);
-    },
-    [mode, attributes],
-  );
-}
-
 const step = (page) => page.locator("this-but .step");
-const focused = (page) =>
-  page.evaluate(() => {
-    /** @type {any} */
-    const inner = document.activeElement.shadowRoot?.activeElement ?? document.activeElement;
-    return inner.getAttribute("aria-label") ?? inner.innerText ?? inner.tagName;
-  });
-
 on("an image, words, a result as the next image, and back", {}, async (page) => {
   await ready(page);
   const similar = await answer(page, () => fixture("judge.jpg").then((file) => upload(page, "judge.jpg", "image/jpeg", file)));
@@ -169,7 +149,7 @@ on("an engine that refuses shows why and goes on", {}, async (page) => {
 on("an engine that never starts is given up on, and can be tried again", {}, async (page) => {
   await inMode(page, "silent", 'timeout="700"');
   await page.locator("this-but .error").waitFor({ state: "visible" });
-  assert.match(await message(page), /did not start in time/);
+  assert.match(await message(page), /did not answer in time/);
   assert.ok(await way(page, "Try again").isVisible());
 });
 

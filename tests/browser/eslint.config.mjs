@@ -19,8 +19,8 @@ export default [
       "no-unused-vars": ["error", { argsIgnorePattern: "^_" }],
     },
   },
-  { files: ["www/**/*.js", "trainer/src/page/**/*.js"], languageOptions: { globals: globals.browser } },
-  { files: ["www/worker.js", "tests/browser/mock/worker.js"], languageOptions: { globals: globals.worker } },
+  { files: ["www/**/*.js", "docs/site/**/*.js", "trainer/src/page/**/*.js"], languageOptions: { globals: globals.browser } },
+  { files: ["www/worker.js", "www/loader/*.js", "tests/browser/mock/worker.js"], languageOptions: { globals: globals.worker } },
   { files: ["www/sw.js"], languageOptions: { globals: globals.serviceworker } },
   // Tests and benchmarks hand functions to the page.
   { files: ["**/*.mjs"], languageOptions: { globals: { ...globals.node, ...globals.browser } } },

@@ -1,5 +1,5 @@
-//! Writes the small bundles of the two forms that the browser tests load: both architectures of BLIP-2 with fixed
-//! pseudo-random weights, indexed over coloured shapes as `thisbut export` does it, each with the native engine's answers
+//! Writes the small bundles of the two forms that the browser tests load: both architectures of BLIP-2, and a CLIP with each way
+//! to compose, all with fixed pseudo-random weights, indexed over coloured shapes as `thisbut export` does it, each with the native engine's answers
 //! in `expected.json`. Run it after a change of format:
 //!
 //! ```sh
@@ -13,9 +13,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::Form;
+use thisbut_model::config::Composition;
 use thisbut_model::quant::CodeWidth;
-use thisbut_tests::fixed::{tensors, vocabulary};
-use thisbut_trainer::export::{Packing, bundle, take_encoder};
+use thisbut_tests::fixed::{tensors, vocabulary_of};
+use thisbut_trainer::export::{Packing, bundle, reduce, take_encoder};
 use thisbut_trainer::index::engine::EngineEncoder;
 use thisbut_trainer::index::{About, Options, index};
 use thisbut_trainer::query::{Asker, Reference};
@@ -25,12 +26,23 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// Several weights files, though the models are small.
 const SPLIT: u64 = 32_000;
 
-const BUNDLES: [(&str, &str, Form, CodeWidth); 4] = [
+/// CLIP's towers with a mapping network.
+const WORDS: &str = include_str!("configs/small-words.json");
+
+const BUNDLES: [(&str, &str, Form, CodeWidth); 8] = [
     ("eva-gallery", include_str!("configs/small-eva.json"), Form::GalleryReference, CodeWidth::Q8),
     ("clip-gallery", include_str!("configs/small-clip.json"), Form::GalleryReference, CodeWidth::Q4),
     ("eva-full", include_str!("configs/small-eva.json"), Form::Full, CodeWidth::Q4),
     ("clip-full", include_str!("configs/small-clip.json"), Form::Full, CodeWidth::Q8),
+    ("words-full", WORDS, Form::Full, CodeWidth::Q8),
+    ("words-gallery", WORDS, Form::GalleryReference, CodeWidth::Q4),
+    ("sum-full", WORDS, Form::Full, CodeWidth::Q4),
+    ("slerp-gallery", WORDS, Form::GalleryReference, CodeWidth::Q8),
 ];
+
+/// How the bundles compose that do not compose as their configuration says.
+const COMPOSITIONS: [(&str, Composition); 2] =
+    [("sum-full", Composition::WeightedSum { weight: 0.4 }), ("slerp-gallery", Composition::Slerp { weight: 0.6 })];
 
 fn answers(asker: &Asker, reference: Option<Reference>, text: &str) -> Result<Vec<Value>> {
     let hits = asker.ask(reference, (!text.is_empty()).then_some(text), 12)?;
@@ -42,14 +54,19 @@ fn make(root: &Path, photos: &Path, (name, config, form, width): (&str, &str, Fo
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
-    let config = RetrievalConfig::parse(config, name)?;
+    let mut config = RetrievalConfig::parse(config, name)?;
+    if let Some((_, composition)) = COMPOSITIONS.iter().find(|(own, _)| *own == name) {
+        config.pseudo_word_mut()?.composition = *composition;
+    }
     let mut tensors = tensors(&config, &device)?;
+    // A mapping network that nothing reads is left out, as an export does.
+    reduce(&mut config, &mut tensors)?;
     let encoder = match form {
         Form::GalleryReference => Some(take_encoder(&config, &mut tensors, &device)?),
         Form::Full => None,
     };
     let packing = Packing { form, width: Some(width), split: SPLIT, tokens: config.target_tokens };
-    let made = bundle(&config, tensors, packing, vocabulary())?;
+    let made = bundle(&config, tensors, packing, vocabulary_of(&config))?;
     let options = Options {
         photos: photos.to_path_buf(),
         out: folder.clone(),
@@ -58,6 +75,7 @@ fn make(root: &Path, photos: &Path, (name, config, form, width): (&str, &str, Fo
             title: Some("Shapes".into()),
             licence: Some("MIT OR Apache-2.0".into()),
             suggestions: Some(vec!["but red".into(), "but blue".into()]),
+            understands: Some("coloured shapes; a random model, trained on nothing".into()),
         },
     };
     index(&options, &made, &mut EngineEncoder::new(&made, encoder, &device)?, &mut |_, _| {})?;

@@ -5,11 +5,13 @@ interface HTMLElementTagNameMap {
 }
 
 interface GlobalEventHandlersEventMap {
+  ready: CustomEvent;
   results: CustomEvent;
   select: CustomEvent;
 }
 
 interface Window {
+  answered: boolean;
   answers: any[];
   chosen: any;
 }

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { launch } from "./lib/browser.mjs";
-import { answer, fixture, open, ready, say, upload } from "./lib/page.mjs";
+import { answer, fixture, intend, open, ready, say, upload } from "./lib/page.mjs";
 import { DIST, site } from "./lib/site.mjs";
 
 let browser;
@@ -28,6 +28,7 @@ test("upload, words, the right target; then a result and more words", { timeout:
   here.state.sent.length = 0;
   const { page, context, problems } = await open(browser, here.address);
   const began = Date.now();
+  await intend(page);
   await ready(page);
   const start = Date.now() - began;
   const wanted = (pattern) => items.filter(({ title }) => pattern.test(title)).map(({ title }) => title);
@@ -50,6 +51,7 @@ test("upload, words, the right target; then a result and more words", { timeout:
 
 test("warm queries are quick", { timeout: 120_000 }, async (t) => {
   const { page, context } = await open(browser, here.address);
+  await intend(page);
   await ready(page);
   const file = await fixture("judge.jpg");
   await page.fill("this-but input[type=text]", "but a man");

@@ -19,8 +19,7 @@ use burn::tensor::Device;
 use thisbut_model::Retrieval;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{
-    FORMAT, FileEntry, Form, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, SelfTest, VERSION, VocabularyEntry,
-    WeightsEntry, hashed_name,
+    FileEntry, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, SelfTest, WeightsEntry, hashed_name,
 };
 use thisbut_model::engine::Engine;
 use thisbut_model::gallery::{Chunk, ImageMeta, encode_chunk, encode_metadata};
@@ -79,6 +78,7 @@ fn main() -> Result<()> {
             id,
             title,
             tags,
+            changes: Vec::new(),
             thumb: name.clone(),
             width: picture.width,
             height: picture.height,
@@ -103,32 +103,19 @@ fn main() -> Result<()> {
     let hits = at_once(gallery.self_test_hits(&self_test))??;
     self_test.expected = hits.iter().map(|hit| (hit.index, hit.score)).collect();
     println!("{:?}", self_test.expected);
-    let manifest = Manifest {
-        format: FORMAT.into(),
-        version: VERSION,
-        product_version: env!("CARGO_PKG_VERSION").into(),
-        architecture: config.name.clone(),
-        form: Form::Full,
-        config: serde_json::to_value(&config)?,
-        weights: vec![WeightsEntry {
-            file: write(&folder, "weights", "safetensors", &weights)?,
-            code_width: NumberFormat::Q8,
-        }],
-        vocab: VocabularyEntry { file: write(&folder, "vocab", "txt", vocab.as_bytes())? },
-        gallery: GalleryEntry {
-            count: u32::try_from(images.len())?,
-            tokens: n,
-            width: p,
-            chunks,
-            metadata,
-            thumbnails: "thumbs/".into(),
-            title: "Shapes".into(),
-            licence: "MIT OR Apache-2.0".into(),
-        },
-        self_test: Some(self_test),
-        measured: serde_json::Value::Null,
-        suggestions: vec!["but red".into(), "but blue".into()],
+    let weights =
+        WeightsEntry { file: write(&folder, "weights", "safetensors", &weights)?, code_width: NumberFormat::Q8 };
+    let mut manifest = Manifest::of_model(&config, vec![weights], write(&folder, "vocab", "txt", vocab.as_bytes())?)?;
+    manifest.gallery = GalleryEntry {
+        count: u32::try_from(images.len())?,
+        chunks,
+        metadata,
+        title: "Shapes".into(),
+        licence: "MIT OR Apache-2.0".into(),
+        ..manifest.gallery
     };
+    manifest.self_test = Some(self_test);
+    manifest.suggestions = vec!["but red".into(), "but blue".into()];
     fs::write(folder.join("bundle.json"), manifest.to_json()?)?;
     Ok(())
 }

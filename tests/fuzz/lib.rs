@@ -12,10 +12,24 @@ use thisbut_model::gallery::{Chunk, parse_metadata};
 use thisbut_model::method::AnyMethod;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::quant::{read_metadata, read_weights};
-use thisbut_model::text::{WordPiece, clean_caption};
+use thisbut_model::text::{BytePairs, WordPiece, clean_caption};
 use thisbut_model::{RetrievalConfig, weights};
 use thisbut_trainer::features::read_cache;
 use thisbut_trainer::import::source;
+
+/// A parser that is given any bytes.
+pub type Target = fn(&[u8]);
+
+/// Every target with its name.
+pub const ALL: [(&str, Target); 7] = [
+    ("checkpoint", checkpoint),
+    ("bundle", bundle),
+    ("features", features),
+    ("configuration", configuration),
+    ("text", text),
+    ("gguf", gguf),
+    ("tokenizer", tokenizer),
+];
 
 /// Inputs are a few kilobytes; no parser has a reason to ask for more than this at once.
 const LARGEST: usize = 64 << 20;
@@ -107,6 +121,9 @@ pub fn bundle(bytes: &[u8]) {
             if let Ok(words) = WordPiece::from_vocab(&text) {
                 check_encoding(&words, &text);
             }
+            if let Ok(words) = BytePairs::from_merges(&text, 520) {
+                check_byte_pairs(&words, &text);
+            }
         }
         _ => {
             let _ = RetrievalConfig::parse(&text, "here");
@@ -192,7 +209,10 @@ pub fn text(bytes: &[u8]) {
         WordPiece::from_vocab(&vocabulary.into_iter().chain(lines).collect::<Vec<_>>().join("\n"))
             .expect("a vocabulary")
     });
+    static PAIRS: LazyLock<BytePairs> =
+        LazyLock::new(|| BytePairs::from_merges("r e\nre d</w>\nÃ ©\na a\naa aa\n", 519).expect("a list of merges"));
     let text = String::from_utf8_lossy(bytes);
+    check_byte_pairs(&PAIRS, &text);
     let clean = clean_caption(&text, 32);
     assert_eq!(clean_caption(&clean, 32), clean, "cleaning twice is cleaning once");
     check_encoding(&WORDS, &text);
@@ -208,4 +228,20 @@ fn check_encoding(words: &WordPiece, text: &str) {
     assert!(real >= 2 && encoded.mask.iter().take(real).all(|real| *real), "padding comes last");
     assert_eq!(encoded.ids.get(real - 1), Some(&words.sep_id()));
     assert!(encoded.ids.iter().skip(real).all(|id| *id == words.pad_id()));
+}
+
+fn check_byte_pairs(words: &BytePairs, text: &str) {
+    let clean = words.clean(text);
+    let count = clean.chars().count() as u32;
+    for text in [text, &clean] {
+        let encoded = words.encode(text, 32);
+        assert_eq!((encoded.ids.len(), encoded.mask.len(), encoded.spans.len()), (32, 32, 32));
+        let real = encoded.count();
+        assert_eq!(encoded.ids.first(), Some(&words.begin_id()));
+        assert_eq!(encoded.ids.get(real - 1), Some(&words.end_id()));
+        let inside = encoded.ids.get(1..real - 1).expect("tokens between the marks");
+        assert!(inside.iter().all(|id| *id < words.begin_id()), "no mark within the text");
+    }
+    let encoded = words.encode(&clean, 32);
+    assert!(encoded.spans.iter().all(|span| span.start <= span.end && span.end <= count), "spans lie in the text");
 }

@@ -38,7 +38,30 @@ fn check(bundle: &str) {
     }
 }
 
+/// A bundle holds what a visitor needs: no image encoder where none is read, no mapping network where none composes.
+#[test]
+fn bundles_hold_no_part_that_is_not_read() {
+    for (bundle, encoder, mapping) in [
+        ("words-full", true, true),
+        ("words-gallery", false, true),
+        ("sum-full", true, false),
+        ("slerp-gallery", false, false),
+    ] {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(fixtures().join(bundle)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|end| end == "safetensors") {
+                names.extend(thisbut_model::quant::read_weights(&fs::read(path).unwrap()).unwrap().into_keys());
+            }
+        }
+        let has = |part: &str| names.iter().any(|name| name.starts_with(part));
+        assert!(has("model.text.word"), "{bundle}");
+        assert_eq!((has("image_encoder."), has("model.mapping.")), (encoder, mapping), "{bundle}");
+    }
+}
+
 #[test]
 fn small_bundles_answer_as_the_browser_tests_expect() {
     ["eva-gallery", "clip-gallery", "eva-full", "clip-full"].into_iter().for_each(check);
+    ["words-full", "words-gallery", "sum-full", "slerp-gallery"].into_iter().for_each(check);
 }

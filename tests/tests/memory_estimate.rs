@@ -1,89 +1,28 @@
 //! The dry run's memory against the measured peak of a training step, on a CPU.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use burn::tensor::{Device, Tensor, TensorData};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::config::TextConfig;
 use thisbut_model::text::TextReader;
-use thisbut_trainer::data::table::{Table, Triplet};
+use thisbut_tests::memory::{Counting, FACTOR, IMAGES, Same, WORDS, of_steps, table};
+use thisbut_trainer::data::table::Table;
 use thisbut_trainer::embed::Tokenized;
-use thisbut_trainer::features::ImageTokens;
 use thisbut_trainer::train::estimate::memory::{memory, readable};
 use thisbut_trainer::train::estimate::{Load, parameters};
-use thisbut_trainer::train::learner::Learner;
+use thisbut_trainer::train::objective::ObjectiveSettings;
 use thisbut_trainer::train::objective::two_pass::{Losses, TwoPassObjective, TwoPassSettings};
-use thisbut_trainer::train::objective::{Objective, ObjectiveSettings};
-use thisbut_trainer::train::optimizer::AdamW;
-use thisbut_trainer::train::peers::Alone;
 use thisbut_trainer::train::piece::Context;
-use thisbut_trainer::train::schedule;
 use thisbut_trainer::train::settings::Settings;
-use thisbut_trainer::train::step::Step;
-
-/// How far the estimate may be off, either way: what the dry run says of itself.
-const FACTOR: f64 = 1.3;
-
-/// Counts what is allocated now, and the most that was.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator with the same layout; counting touches no memory of its own.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        PEAK.fetch_max(NOW.fetch_add(layout.size(), Relaxed) + layout.size(), Relaxed);
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: `at` came from `System` with this layout.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const WORDS: [&str; 10] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "but", "in", "red", "blue", "now", "square"];
-const IMAGES: u32 = 40;
-
-struct Same(usize, usize);
-
-impl ImageTokens for Same {
-    fn row(&self, _: &str) -> thisbut_trainer::error::Result<usize> {
-        Ok(0)
-    }
-    fn tokens(&self, rows: &[usize], device: &Device) -> thisbut_trainer::error::Result<Tensor<3>> {
-        let values: Vec<f32> = (0..rows.len() * self.0 * self.1).map(|i| (i % 97) as f32 / 48.0 - 1.0).collect();
-        Ok(Tensor::from_data(TensorData::new(values, [rows.len(), self.0, self.1]), device))
-    }
-}
-
 /// Bytes that two training steps took at their height.
 fn measured(settings: &Settings, config: &RetrievalConfig, table: &Table, texts: &Tokenized) -> usize {
-    let (device, rows) = (Device::flex(), vec![0; IMAGES as usize]);
-    let features = Same(config.image_tokens(), config.image_width());
-    let context = Context { settings, config, train: table, features: &features, rows: &rows, texts };
-    let batch: Vec<u32> = (0..settings.batch as u32).collect();
-    let before = NOW.load(Relaxed);
-    PEAK.store(before, Relaxed);
-    let autodiff = device.clone().autodiff();
-    let own = settings.objective.two_pass().unwrap();
-    let mut objective = TwoPassObjective::new(own, config).unwrap();
-    let mut learner = Learner::new(objective.model(&autodiff).unwrap(), config, &settings.groups_in_force(), &autodiff);
-    objective.prepare(&learner.model, &context, &device).unwrap();
-    let mut optimizer = AdamW::new(settings);
-    for step in 0..2 {
-        let task = Step { context: &context, objective: &objective, peers: &Alone, device: &autodiff };
-        let (found, losses) = task.gradients(&learner, &batch, step).unwrap();
-        assert!(losses.total.is_finite());
-        (learner, _) = learner.update(&mut optimizer, &found, schedule::point(settings, 0)).unwrap();
-    }
-    PEAK.load(Relaxed) - before
+    let (features, rows) = (Same(config.image_tokens(), config.image_width()), vec![0; IMAGES as usize]);
+    let context = Context { settings, config, train: table, features: &features, rows: &rows, texts, unlabelled: None };
+    let mut objective = TwoPassObjective::new(settings.objective.two_pass().unwrap(), config).unwrap();
+    of_steps(&mut objective, &context, &[]).unwrap()
 }
 
 #[test]
@@ -96,27 +35,7 @@ fn the_estimate_is_near_the_measured_peak() {
         config.check("test").unwrap();
         config
     };
-    let table = Table {
-        triplets: (0..64)
-            .map(|i| Triplet {
-                id: i.into(),
-                reference: i % IMAGES,
-                targets: vec![(i * 5 + 1) % IMAGES],
-                text: WORDS[4..]
-                    .iter()
-                    .cycle()
-                    .skip(i as usize)
-                    .take(3 + i as usize % 9)
-                    .copied()
-                    .collect::<Vec<_>>()
-                    .join(" "),
-                reverse: Some("but in red".into()),
-                ..Triplet::default()
-            })
-            .collect(),
-        ..Table::default()
-    };
-
+    let table = table(64);
     let (deep, heavy) = (model(64, 6, 256, 100), model(192, 2, 768, 6000));
     let base = Settings { batch: 48, ..Settings::sprc() };
     let with = |own: TwoPassSettings| Settings { objective: ObjectiveSettings::TwoPass(own), ..base.clone() };

@@ -5,7 +5,10 @@
 
 #[path = "../fuzz/lib.rs"]
 mod fuzz;
+#[path = "../mutate.rs"]
+mod mutate;
 
+use mutate::{Random, setting};
 use std::path::Path;
 use thisbut_model::RetrievalConfig;
 
@@ -16,81 +19,11 @@ static MEMORY: fuzz::Bounded = fuzz::Bounded;
 /// Mutations of a target in the ordinary run of the tests.
 const FEW: u64 = 5_000;
 
-/// What numbers are replaced with.
-const NUMBERS: [&str; 14] = [
-    "0",
-    "1",
-    "2",
-    "-1",
-    "255",
-    "1024",
-    "65536",
-    "1048576",
-    "1048577",
-    "1000000000",
-    "4294967296",
-    "8589934592",
-    "18446744073709551615",
-    "1e308",
-];
-
-/// A generator of numbers that is the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self, below: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % below.max(1)
-    }
-
-    /// One change: a bit, a byte, a piece that is doubled, taken out or brought from another file, a cut, or a number.
-    fn change(&mut self, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
-        if bytes.is_empty() {
-            return bytes.extend(&others[self.next(others.len())]);
-        }
-        let (at, kind) = (self.next(bytes.len()), self.next(10));
-        let end = (at + 1 + self.next(16)).min(bytes.len());
-        match kind {
-            0 => bytes[at] ^= 1 << self.next(8),
-            1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff, b'"', b'0', b'9'][self.next(8)],
-            2 => drop(bytes.drain(at..end)),
-            3 => {
-                let piece = bytes[at..end].to_vec();
-                bytes.splice(at..at, piece);
-            }
-            4 => {
-                let other = &others[self.next(others.len())];
-                let from = self.next(other.len());
-                let piece = other[from..(from + 1 + self.next(64)).min(other.len())].to_vec();
-                bytes.splice(at..end, piece);
-            }
-            5 if self.next(8) == 0 => bytes.truncate(at),
-            6 if at + 8 <= bytes.len() => {
-                let number = [0, 1, 0x7fff_ffff, u64::from(u32::MAX), 1 << 33, u64::MAX][self.next(6)];
-                bytes[at..at + 8].copy_from_slice(&number.to_le_bytes());
-            }
-            _ => self.change_number(bytes, at),
-        }
-    }
-
-    /// The next number after `at` that is written out becomes another.
-    fn change_number(&mut self, bytes: &mut Vec<u8>, at: usize) {
-        let digit = |b: &u8| b.is_ascii_digit();
-        let Some(start) = bytes[at..].iter().position(digit).map(|i| at + i) else { return };
-        let end = bytes[start..].iter().position(|b| !digit(b)).map_or(bytes.len(), |i| start + i);
-        let number = NUMBERS[self.next(NUMBERS.len())];
-        bytes.splice(start..end, number.bytes());
-    }
-}
-
 /// Runs `target` on changed `seeds`, each of which it must take first.
-fn mutate(name: &str, seeds: &[Vec<u8>], target: fn(&[u8])) {
-    let count = std::env::var("THISBUT_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(FEW);
-    let begin = std::env::var("THISBUT_MUTATIONS_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1_u64);
+fn each(name: &str, seeds: &[Vec<u8>], target: fn(&[u8])) {
+    let (count, begin) = (setting("THISBUT_MUTATIONS", FEW), setting("THISBUT_MUTATIONS_SEED", 1));
     seeds.iter().for_each(|seed| target(seed));
-    let mut random = Random(begin.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut random = Random::new(begin);
     let last = std::env::temp_dir().join(format!("thisbut-mutation-{name}-{}", std::process::id()));
     let keep = std::env::var_os("THISBUT_MUTATIONS_KEEP").is_some();
     for at in 0..count {
@@ -143,7 +76,7 @@ fn feature_caches() {
         assert_eq!(thisbut_trainer::features::read_cache(cache, |_, _| count += 1), Ok((2, 3)));
         assert_eq!(count, 2);
     }
-    mutate("features", &caches, fuzz::features);
+    each("features", &caches, fuzz::features);
 }
 
 #[test]
@@ -158,17 +91,18 @@ fn configurations() {
     for seed in &seeds {
         RetrievalConfig::parse(std::str::from_utf8(seed).unwrap(), "seed").unwrap();
     }
-    mutate("configuration", &seeds, fuzz::configuration);
+    each("configuration", &seeds, fuzz::configuration);
 }
 
 #[test]
 fn manifests() {
     let mut manifest: serde_json::Value = serde_json::from_slice(&file("exported/bundle.json")).unwrap();
     manifest["measured"] = serde_json::Value::Null;
+    manifest["opening"] = serde_json::Value::Null;
     manifest["suggestions"] = serde_json::json!(["but red"]);
     let text = manifest.to_string();
     assert!(text.len() < 8000, "{} bytes", text.len());
     let parsed = thisbut_model::bundle::Manifest::parse(text.as_bytes()).unwrap();
     parsed.retrieval_config("seed").unwrap();
-    mutate("bundle", &[[&[0], text.as_bytes()].concat()], fuzz::bundle);
+    each("bundle", &[[&[0], text.as_bytes()].concat()], fuzz::bundle);
 }

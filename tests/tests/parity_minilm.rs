@@ -6,6 +6,7 @@ use thisbut_model::RetrievalConfig;
 use thisbut_model::nn::{Noise, QFormer, TextBatch};
 use thisbut_model::weights;
 use thisbut_tests::upstream::{Outcome, SMALL, Table, golden_json, numbers, real_weights};
+use thisbut_trainer::sentences::{Sentences, WIDTH};
 
 #[test]
 fn sentence_embeddings_and_layers_match() -> Outcome {
@@ -57,4 +58,27 @@ fn sentence_embeddings_and_layers_match() -> Outcome {
         table.add(format!("1 - cosine of sentence {row}"), (1.0 - cosine) as f32, 1e-5);
     }
     table.finish("MiniLM")
+}
+
+/// The encoder of `thisbut filter`, from texts to vectors: its tokenizer, its tower, the mean and the norm.
+#[test]
+fn the_sentence_encoder_gives_upstreams_vectors() -> Outcome {
+    let Some(path) = real_weights(&["minilm.safetensors"], SMALL)? else { return Ok(()) };
+    let golden = golden_json("minilm.json")?;
+    let folder = path.parent().ok_or("the weights lie in a folder")?;
+    let mut encoder = Sentences::load(folder, &Device::flex())?;
+    let sentences: Vec<&str> =
+        golden["sentences"].as_array().into_iter().flatten().filter_map(|s| s.as_str()).collect();
+    let vectors = encoder.encode(&sentences)?;
+    let mut table = Table::default();
+    for (row, (vector, expected)) in
+        vectors.iter().zip(golden["embeddings"].as_array().into_iter().flatten()).enumerate()
+    {
+        let expected = numbers(expected);
+        assert_eq!((vector.len(), expected.len()), (WIDTH, WIDTH));
+        let worst = vector.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        table.add(format!("vector of sentence {row}"), worst, 1e-5);
+    }
+    assert_eq!(encoder.encode(&sentences[..1])?[0], vectors[0], "a sentence that comes again has the same vector");
+    table.finish("MiniLM as sentence encoder")
 }

@@ -87,8 +87,10 @@ impl Published {
             train: &self.data,
             validation: &self.data,
             features: self,
+            unlabelled: None,
             texts: &self.texts,
             start,
+            understands: None,
             run: folder.path(),
             until: None,
         };
@@ -191,8 +193,10 @@ fn sprcs_training_is_followed_step_by_step() -> Outcome {
             train: &published.data,
             validation: &published.data,
             features: &published,
+            unlabelled: None,
             texts: &published.texts,
             start: cold.clone(),
+            understands: None,
             run: folder.path(),
             until: None,
         };

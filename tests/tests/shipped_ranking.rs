@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use thisbut_model::engine::Reference;
 use thisbut_model::image::Rgba;
+use thisbut_tests::skipped::skipped;
 use thisbut_trainer::bundle_io::Bundle;
 use thisbut_trainer::data::{DataSet, LoadOptions, Split, Table};
 use thisbut_trainer::error::TrainerError;
@@ -26,9 +27,12 @@ fn collection() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = std::env::var_os("THISBUT_FLUENT").map_or_else(|| root.join("../data/fluent"), PathBuf::from);
     let found = folder.join("captions").is_dir();
-    let skipped = std::env::var_os("THISBUT_SKIP_FLUENT").is_some_and(|value| value == "1");
+    let left_out = std::env::var_os("THISBUT_SKIP_FLUENT").is_some_and(|value| value == "1");
     let mend = "run `thisbut prepare fluent`, or set THISBUT_SKIP_FLUENT=1 to leave this test out";
-    assert!(found || skipped, "{} is missing: {mend}", folder.display());
+    assert!(found || left_out, "{} is missing: {mend}", folder.display());
+    if !found {
+        skipped(&format!("{} is missing: run `thisbut prepare fluent`", folder.display()));
+    }
     found.then_some(folder)
 }
 
@@ -57,9 +61,9 @@ fn evaluation_ranks_as_the_engine_does() {
 
     let encoded = Encoded::new(engine.retrieval(), &table, false, &mut |_, _| {}).unwrap();
     let tokens = |images: &[u32]| -> Result<Tensor<3>, TrainerError> { Ok(encoded.tokens(images, &device)) };
-    let subject = Subject { retrieval: engine.retrieval(), tokens: &tokens };
+    let subject = Subject { name: "exported".into(), retrieval: engine.retrieval(), tokens: &tokens };
     let scorer = Scorer::Shipped(bundle.gallery().unwrap(), numbers.clone());
-    let (_, answers) = evaluate(&subject, &table, &scorer, "test", &mut |_, _| {}).unwrap();
+    let (_, answers) = evaluate(&subject, &table, &scorer, ("test", 0.5), &mut |_, _| {}).unwrap();
 
     let image_of: HashMap<u32, u32> = numbers.iter().copied().zip(table.gallery.iter().copied()).collect();
     let mut pictures = HashMap::new();

@@ -1,13 +1,15 @@
 //! Writes a bundle of a preset with random weights and a gallery of random targets, to time the browser with:
 //! its answers mean nothing, its times and its memory are those of a trained one.
-//! `bench_bundle FOLDER [preset] [images] [full|gallery-reference] [q8|q4]` (web-s, 10000, full, q8); `bench/browser` runs it.
+//! `bench_bundle FOLDER [preset] [images] [full|gallery-reference] [q8|q4] [MERGES]` (web-s, 10000, full, q8); `bench/browser` runs it.
+//! MERGES, for a model that reads CLIP's byte pairs: merges.txt or OpenAI's bpe_simple_vocab_16e6.txt[.gz].
 
 use burn::tensor::Device;
 use std::path::Path;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{Form, GalleryChunk, GalleryEntry, Manifest, MetadataChunk, SelfTest};
+use thisbut_model::config::TextConfig;
 use thisbut_model::gallery::{Chunk, ImageMeta, encode_chunk, encode_metadata, encode_reference};
-use thisbut_model::method::TwoPass;
+use thisbut_model::method::AnyMethod;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::number::NumberFormat;
 use thisbut_model::quant::CodeWidth;
@@ -16,6 +18,7 @@ use thisbut_model::weights;
 use thisbut_trainer::bundle_io::Writer;
 use thisbut_trainer::export::{Packing, bundle};
 use thisbut_trainer::footprint::{Bytes, Footprint};
+use thisbut_trainer::import::merges;
 
 /// The words of the timed modifier: with `[CLS]` and `[SEP]` twelve tokens.
 const WORDS: &str = "but with a red hat and the same blue background";
@@ -32,13 +35,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let width = arguments.next().map_or(Ok(NumberFormat::Q8), |x| x.parse())?;
     let device = Device::flex();
-    let mut tensors = weights::collect(&TwoPass::new(&config, &device)?, MODEL_PREFIX)?;
+    let mut tensors = AnyMethod::new(&config, &device)?.collect(MODEL_PREFIX)?;
     if form == Form::Full {
         tensors.extend(weights::collect(&ImageEncoder::new(&config, &device), ENCODER_PREFIX)?);
     }
     let (n, p) = (config.target_tokens, config.projection);
-    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"];
-    let vocabulary: String = special.into_iter().chain(WORDS.split(' ')).flat_map(|word| [word, "\n"]).collect();
+    let vocabulary = match config.text {
+        TextConfig::Bpe { vocabulary, .. } => {
+            merges::read(Path::new(&arguments.next().ok_or("which file of merges?")?), vocabulary)?
+        }
+        TextConfig::WordPiece { .. } => {
+            let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"];
+            special.into_iter().chain(WORDS.split(' ')).flat_map(|word| [word, "\n"]).collect()
+        }
+    };
     let packing = Packing { form, width: CodeWidth::of(width)?, split: 64_000_000, tokens: n };
     let made = bundle(&config, tensors, packing, vocabulary)?;
 
@@ -61,6 +71,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         id: format!("{i}"),
         title: format!("image {i}"),
         tags: Vec::new(),
+        changes: Vec::new(),
         thumb: "none.webp".into(),
         width: 256,
         height: 256,

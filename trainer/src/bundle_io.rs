@@ -12,8 +12,7 @@ use std::path::{Path, PathBuf};
 use thisbut_model::bundle::{FORMAT, FileEntry, Form, MAX_BYTES, Manifest};
 use thisbut_model::engine::Engine;
 use thisbut_model::gallery::{Chunk, Gallery, ImageMeta, MAX_METADATA_BYTES, largest_reference, parse_metadata};
-use thisbut_model::quant::read_weights;
-use thisbut_model::weights::Tensors;
+use thisbut_model::quant::StoredWeights;
 use thisbut_model::{ModelError, RetrievalConfig};
 
 /// The manifest's file name.
@@ -109,13 +108,19 @@ impl Bundle {
 
     /// The engine on `device`, with as much of the gallery as was read.
     pub fn engine(&self, device: &Device) -> Result<Engine> {
-        let mut tensors = Tensors::new();
+        let mut weights = StoredWeights::default();
         for (entry, bytes) in self.manifest.weights.iter().zip(&self.weights) {
-            tensors.extend(read_weights(bytes).map_err(|e| at(&self.root, &entry.file, e))?);
+            weights.add(bytes).map_err(|e| at(&self.root, &entry.file, e))?;
         }
         let vocabulary = &self.manifest.vocab.file;
-        let mut engine = Engine::from_bundle(&self.manifest, tensors, &self.vocab, device).map_err(|e| match e {
-            ModelError::Format { ref place, .. } if place == "vocab.txt" => at(&self.root, vocabulary, e),
+        let mut engine = Engine::from_bundle(&self.manifest, weights, &self.vocab, device).map_err(|e| match e {
+            ModelError::Format { ref place, .. } if place == self.config.text.vocabulary_file() => {
+                at(&self.root, vocabulary, e)
+            }
+            ModelError::Weights { place, problem, .. } => {
+                let mend = "copy the bundle again, or export or index it again";
+                TrainerError::data(format!("{}: {place}", self.root.display()), problem, mend)
+            }
             other => other.into(),
         })?;
         engine.set_gallery(self.gallery()?);
@@ -155,7 +160,7 @@ fn verified(root: &Path, entry: &FileEntry) -> Result<Vec<u8>> {
 }
 
 /// The model crate names a file as the bundle does; people need the whole path, and another mend than a page has.
-fn at(root: &Path, entry: &FileEntry, error: ModelError) -> TrainerError {
+pub(crate) fn at(root: &Path, entry: &FileEntry, error: ModelError) -> TrainerError {
     let path = root.join(&entry.path).display().to_string();
     let again = "copy the bundle again, or export or index it again".to_owned();
     match error {
@@ -237,6 +242,8 @@ pub struct Writer {
     root: PathBuf,
     staging: partial::Staging,
     files: BTreeSet<String>,
+    /// Files that lie in place already.
+    kept: BTreeSet<String>,
     /// What a killed run left, and this one removed.
     swept: Vec<PathBuf>,
     _lock: Lock,
@@ -255,7 +262,8 @@ impl Writer {
         let staged = beside(root, ".files")?;
         let (staging, left) = partial::Staging::new(&staged).map_err(failed)?;
         let swept = if left { vec![staged] } else { Vec::new() };
-        Ok(Self { root: root.to_path_buf(), staging, files: BTreeSet::new(), swept, _lock: lock })
+        let (files, kept) = (BTreeSet::new(), BTreeSet::new());
+        Ok(Self { root: root.to_path_buf(), staging, files, kept, swept, _lock: lock })
     }
 
     /// Stages a file under a name with its content's hash: `folder/stem.0123456789abcdef.ext`.
@@ -271,6 +279,11 @@ impl Writer {
             fsx::write_atomic(&self.staging.path().join(&entry.path), content)?;
         }
         Ok(entry)
+    }
+
+    /// Keeps a file of the bundle that lies in place, as it is.
+    pub fn keep(&mut self, path: String) {
+        self.kept.insert(path);
     }
 
     /// Moves everything into place, `bundle.json` last, then removes what only the bundle before this one used, and what
@@ -296,6 +309,7 @@ impl Writer {
         }
         fsx::write_atomic(&self.root.join(MANIFEST), json.as_bytes())?;
         self.files.insert(MANIFEST.to_owned());
+        self.files.append(&mut self.kept);
         for old in before.difference(&self.files) {
             // Left-over files cost room only; failing to remove one is no reason to fail.
             let _ = std::fs::remove_file(self.root.join(old));

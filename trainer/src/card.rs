@@ -53,6 +53,10 @@ pub fn card(made: &Made) -> String {
             ("target tokens", format!("{} of {} dimensions", manifest.gallery.tokens, config.projection)),
             ("weights", format!("{:.1} MB, {store}", weights as f64 / 1e6)),
             ("form", manifest.form.name().to_owned()),
+            (
+                "understands",
+                Some(manifest.understands.clone()).filter(|said| !said.is_empty()).unwrap_or("not stated".into()),
+            ),
             ("checkpoint", format!("{}, SHA-256 {sha256}", checkpoint.display())),
             (
                 "vocabulary",

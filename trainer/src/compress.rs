@@ -4,6 +4,7 @@ use crate::error::{Result, TrainerError};
 use nalgebra::{DMatrix, SymmetricEigen};
 use rayon::prelude::*;
 use thisbut_model::RetrievalConfig;
+use thisbut_model::config::{MethodConfig, TextTowerConfig};
 use thisbut_model::weights::Tensors;
 
 /// Steps of the QR iteration; each dimension needs two or three.
@@ -15,10 +16,8 @@ const MAX_STEPS: usize = 1 << 16;
 /// # Errors
 /// When a tensor is missing or has another shape.
 pub fn fold_words(config: &mut RetrievalConfig, tensors: &mut Tensors, prefix: &str) -> Result<()> {
-    if !fold_shape(config) {
-        return Ok(());
-    }
-    let name = |rest: &str| format!("{prefix}.qformer.{rest}");
+    let Some(module) = fold_shape(config) else { return Ok(()) };
+    let name = |rest: &str| format!("{prefix}.{module}.{rest}");
     let (dims, words) = take(tensors, &name("word"))?;
     let (shape, map) = take(tensors, &name("word_projection.weight"))?;
     let (_, bias) = take(tensors, &name("word_projection.bias"))?;
@@ -31,16 +30,27 @@ pub fn fold_words(config: &mut RetrievalConfig, tensors: &mut Tensors, prefix: &
     Ok(())
 }
 
-/// The configuration after [`fold_words`]; whether that changes anything.
-pub fn fold_shape(config: &mut RetrievalConfig) -> bool {
-    // Only a Q-Former has a map behind its words.
-    let Ok(own) = config.two_pass_mut() else { return false };
-    // A second Q-Former of its own has its own map too; such models are as wide as their words.
-    let folds = !own.own_second_pass && own.qformer.word_width.is_some_and(|width| width > own.qformer.width);
-    if folds {
-        own.qformer.word_width = None;
+/// The configuration after [`fold_words`]; the module whose words are folded, none where that changes nothing.
+pub fn fold_shape(config: &mut RetrievalConfig) -> Option<&'static str> {
+    let (module, words, width) = match &mut config.method {
+        // A second Q-Former of its own has its own map too; such models are as wide as their words.
+        MethodConfig::TwoPass(own) if own.own_second_pass => return None,
+        MethodConfig::TwoPass(own) => ("qformer", &mut own.qformer.word_width, own.qformer.width),
+        MethodConfig::PseudoWord(own) => match &mut own.text_tower {
+            TextTowerConfig::Bert(tower) => ("text", &mut tower.word_width, tower.width),
+            TextTowerConfig::Clip(_) => return None,
+        },
+    };
+    words.take_if(|words| *words > width).map(|_| module)
+}
+
+/// Leaves out of `tensors`, named behind `prefix`, the parts that neither queries nor targets read, and changes the configuration
+/// so that it lacks them too.
+pub fn leave_unread(config: &mut RetrievalConfig, tensors: &mut Tensors, prefix: &str) {
+    for part in config.method.family_mut().leave_unread() {
+        let begin = format!("{prefix}.{part}.");
+        tensors.retain(|name, _| !name.starts_with(&begin));
     }
-    folds
 }
 
 /// Turns query and target space to `axes` `[P, p]` and keeps these p dimensions.
@@ -57,6 +67,11 @@ pub fn narrow(
     let width = config.projection;
     if axes.len() != width * kept {
         return Err(misfit(format!("{} values for {width} × {kept} axes", axes.len())));
+    }
+    if config.method.family().projections().is_empty() {
+        let problem =
+            format!("a {} model like this one reads all of its {width} dimensions", config.method.family().name());
+        return Err(TrainerError::settings("--projection", problem, "leave it out"));
     }
     for map in config.method.family().projections() {
         let dot = if prefix.is_empty() { "" } else { "." };
@@ -131,7 +146,14 @@ fn misfit(problem: String) -> TrainerError {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
     use super::*;
+    use burn::tensor::{Device, Tensor, TensorData};
+    use thisbut_model::config::MappingConfig;
+    use thisbut_model::method::PseudoWord;
+    use thisbut_model::nn::{Noise, TextBatch};
+    use thisbut_model::weights;
 
     #[test]
     fn axes_of_a_stretched_cloud() {
@@ -165,5 +187,58 @@ mod tests {
         fold_words(&mut config, &mut tensors, "model").unwrap();
         config.two_pass_mut().unwrap().qformer.word_width = Some(3);
         assert!(fold_words(&mut config, &mut tensors, "model").is_err());
+    }
+
+    /// A dual encoder, its tensors, and what two texts and two images become.
+    fn answers(config: &RetrievalConfig, tensors: &Tensors) -> [Vec<f32>; 2] {
+        let device = Device::flex();
+        let model = PseudoWord::new(config, &device).unwrap();
+        let model = weights::load(model, "model", &mut tensors.clone()).unwrap();
+        let rows = [(vec![2, 9, 5, 3], vec![true; 4]), (vec![2, 7, 3], vec![true; 3])];
+        let shape = [2, config.image_tokens(), config.image_width()];
+        let pixels: Vec<f32> =
+            (0..shape.iter().product::<usize>()).map(|i| (i * 7919 % 1013) as f32 / 506.0 - 1.0).collect();
+        let image = model.embedding(model.pooled(Tensor::from_data(TensorData::new(pixels, shape), &device)));
+        let text = model.read(&TextBatch::new(&rows, &device), &Noise::off());
+        [text, image.0].map(|x| x.into_data().try_to_vec().unwrap())
+    }
+
+    fn dual() -> (RetrievalConfig, Tensors) {
+        let mut config = RetrievalConfig::preset("tiny-dual").unwrap();
+        let TextTowerConfig::Bert(tower) = &mut config.pseudo_word_mut().unwrap().text_tower else { panic!("no BERT") };
+        tower.word_width = Some(48);
+        let device = Device::flex();
+        device.seed(5);
+        let tensors = weights::collect(&PseudoWord::new(&config, &device).unwrap(), "model").unwrap();
+        (config, tensors)
+    }
+
+    #[test]
+    fn a_towers_words_are_folded_too() {
+        let (mut config, mut tensors) = dual();
+        let before = answers(&config, &tensors);
+        fold_words(&mut config, &mut tensors, "model").unwrap();
+        assert_eq!(tensors["model.text.word"].0, [2048, 32]);
+        for (a, b) in answers(&config, &tensors).concat().iter().zip(before.concat()) {
+            assert!((a - b).abs() < 1e-5, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_dual_encoder_is_narrowed_on_both_sides_unless_something_reads_all_of_it() {
+        let (mut config, mut tensors) = dual();
+        // Keeps the first half of the dimensions, in another order.
+        let mut axes = vec![0.0; 16 * 8];
+        (0..8).for_each(|kept| axes[(7 - kept) * 8 + kept] = 1.0);
+        let before = answers(&config, &tensors);
+        narrow(&mut config, &mut tensors, "model", &axes, 8).unwrap();
+        let [_, image] = answers(&config, &tensors);
+        for (row, whole) in image.chunks(8).zip(before[1].chunks(16)) {
+            row.iter().zip(whole[..8].iter().rev()).for_each(|(a, b)| assert!((a - b).abs() < 1e-5, "{a} {b}"));
+        }
+        let (mut config, mut tensors) = dual();
+        config.pseudo_word_mut().unwrap().mapping = Some(MappingConfig::default());
+        let refused = narrow(&mut config, &mut tensors, "model", &axes, 8).unwrap_err().to_string();
+        assert!(refused.contains("reads all of its 16 dimensions"), "{refused}");
     }
 }

@@ -49,6 +49,11 @@ impl Tokenized {
         self.reader.batch(triplets.iter().map(|t| self.tokens(*t)), device)
     }
 
+    /// The modifiers of some triplets as they come with images: with the method's prompt around them.
+    pub fn composed_batch(&self, triplets: &[u32], device: &Device) -> TextBatch {
+        self.reader.composed_batch(triplets.iter().map(|t| self.tokens(*t)), device)
+    }
+
     /// The reverse modifiers of some triplets.
     ///
     /// # Errors
@@ -91,6 +96,22 @@ pub fn gallery(retrieval: &Retrieval, features: &dyn ImageTokens, images: &[u32]
     };
     let parts: Result<Vec<Tensor<3>>> = images.chunks(BATCH).map(embed).collect();
     Ok(Tensor::cat(parts?, 0))
+}
+
+/// Refuses rows of `width` values where one is not finite: a model that has diverged ranks nothing. `model` names it, and
+/// `row` what the row of a number is.
+///
+/// # Errors
+/// [`TrainerError::Checkpoint`] with model and row.
+pub fn check_finite(values: &[f32], width: usize, model: &str, row: impl Fn(usize) -> String) -> Result<()> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(at) => Err(TrainerError::checkpoint(
+            model,
+            format!("{} holds {}, so training has diverged", row(at / width.max(1)), values[at]),
+            "use an earlier checkpoint, or train again with a lower --learning-rate",
+        )),
+    }
 }
 
 /// A matrix's values, row by row.

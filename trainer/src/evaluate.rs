@@ -1,7 +1,8 @@
 //! Evaluation by the data set's own protocol, of a checkpoint or of a bundle through the engine that visitors use.
 
-use crate::baselines::{Comparison, Method};
+use crate::baselines::{self, Comparison, Method};
 use crate::data::table::{Table, Triplet};
+use crate::embed;
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
 use crate::metrics::{Query, rank};
@@ -16,9 +17,13 @@ use thisbut_model::text::Tokens;
 
 /// Queries embedded together.
 const BATCH: usize = 64;
+/// The image's weight in a dual encoder's baselines where nobody chose one.
+pub const HALF: f64 = 0.5;
 
 /// A model and what it needs to answer.
 pub struct Subject<'a> {
+    /// What errors name: the checkpoint and its step, or the bundle.
+    pub name: String,
     /// The model.
     pub retrieval: &'a Retrieval,
     /// Image tokens `[images, T, C]` of some of the table's images, by index.
@@ -72,16 +77,19 @@ pub fn cached_tokens<'a>(
     }
 }
 
-/// Target tokens `[M · N · P]` of the gallery.
+/// Target tokens `[M · N · P]` of the gallery, whose images are `images` of `table`.
 ///
 /// # Errors
-/// When the device does not give them back.
-pub fn target_tokens(subject: &Subject, images: &[u32], progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<f32>> {
+/// When the device does not give them back, and when one is not finite.
+pub fn target_tokens(subject: &Subject, table: &Table, progress: &mut dyn FnMut(usize, usize)) -> Result<Vec<f32>> {
     let mut out = Vec::new();
-    for (done, chunk) in images.chunks(BATCH).enumerate() {
+    for (done, chunk) in table.gallery.chunks(BATCH).enumerate() {
         let encoded = subject.retrieval.encoded((subject.tokens)(chunk)?);
-        out.extend(block_on(subject.retrieval.target_rows(&encoded))?);
-        progress((done + 1) * BATCH, images.len());
+        let rows = block_on(subject.retrieval.target_rows(&encoded))?;
+        let row = |i: usize| format!("the target of image '{}'", chunk.get(i).map_or("", |at| table.image_name(*at)));
+        embed::check_finite(&rows, rows.len() / chunk.len(), &subject.name, row)?;
+        out.extend(rows);
+        progress((done + 1) * BATCH, table.gallery.len());
     }
     Ok(out)
 }
@@ -99,7 +107,7 @@ pub struct Answer {
     pub reference: String,
     /// Modifier.
     pub text: String,
-    /// Right targets.
+    /// The targets that count as right.
     pub targets: Vec<String>,
     /// Group that it is reported under.
     pub group: Option<String>,
@@ -135,7 +143,7 @@ impl Answer {
             id: triplet.id,
             reference: name(triplet.reference),
             text: triplet.text.clone(),
-            targets: triplet.targets.iter().map(|t| name(*t)).collect(),
+            targets: table.right(triplet).iter().map(|t| name(*t)).collect(),
             group: triplet.group.clone(),
             kind: triplet.kind.clone(),
             rank,
@@ -152,21 +160,24 @@ fn images(table: &Table, positions: Vec<u32>) -> Vec<u32> {
     positions.iter().map(|at| table.gallery[*at as usize]).collect()
 }
 
-/// The composed query of every triplet beside image only, text only and their average.
+/// The composed query of every triplet beside image only, text only and both together: their average, or for a dual encoder,
+/// whose embeddings of images and texts lie in one space, the compositions that need no training.
 ///
 /// Image only: the mean, over the reference's own target tokens, of their scores. Averaged: the mean of the image's and the
-/// text's scores. The ranking follows the table's protocol.
+/// text's scores. Weighted sum and spherical interpolation: `weight` is the image's; half of each is as averaged. The ranking
+/// follows the table's protocol.
 ///
 /// # Errors
-/// When an image or the device fails.
+/// When an image or the device fails, and when a query or a target is not finite.
 pub fn evaluate(
     subject: &Subject,
     table: &Table,
     scorer: &Scorer,
-    title: &str,
+    (title, weight): (&str, f64),
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<(Report, Vec<Answer>)> {
     let positions = table.gallery_positions();
+    let dual = subject.retrieval.config().method.family().is_dual_encoder();
     let mut comparison = Comparison::with(table.protocol);
     let mut answers = Vec::with_capacity(table.triplets.len());
     // The same reference serves many queries; its own scores are computed once.
@@ -181,11 +192,19 @@ pub fn evaluate(
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => place.insert(scorer.scores(&asked.by_image[i])?),
             };
-            let both: Vec<f32> = by_image.iter().zip(&by_text).map(|(a, b)| 0.5 * (a + b)).collect();
             let rank = comparison.add(Method::Composed, &scores, &query)?;
             comparison.add(Method::ImageOnly, by_image, &query)?;
             comparison.add(Method::TextOnly, &by_text, &query)?;
-            comparison.add(Method::Averaged, &both, &query)?;
+            if dual {
+                let (image, text) = (&asked.by_image[i], &asked.by_text[i]);
+                let sum = scorer.scores(&baselines::weighted_sum(image, text, weight))?;
+                comparison.add(Method::WeightedSum, &sum, &query)?;
+                let slerp = scorer.scores(&baselines::slerp(image, text, weight))?;
+                comparison.add(Method::Slerp, &slerp, &query)?;
+            } else {
+                let both: Vec<f32> = by_image.iter().zip(&by_text).map(|(a, b)| 0.5 * (a + b)).collect();
+                comparison.add(Method::Averaged, &both, &query)?;
+            }
             answers.push(Answer {
                 by_image: images(table, rank::best(by_image, &query, TOP)),
                 by_text: images(table, rank::best(&by_text, &query, TOP)),
@@ -221,6 +240,12 @@ impl Asked {
             true => texts.iter().map(|tokens| text_row(retrieval, tokens)).collect::<Result<_>>()?,
             false => block_on(retrieval.query_rows(None, &texts))?,
         };
+        for (kind, rows) in [("query", &composed), ("reference alone", &by_image), ("text alone", &by_text)] {
+            for (row, triplet) in rows.iter().zip(batch) {
+                let named = |_| format!("the {kind} of triplet {} ('{}')", triplet.id, triplet.text);
+                embed::check_finite(row, row.len(), &subject.name, named)?;
+            }
+        }
         Ok(Self { composed, by_image, by_text })
     }
 }

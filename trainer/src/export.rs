@@ -2,7 +2,7 @@
 
 use crate::bundle_io::{Bundle, beside};
 use crate::data::described;
-use crate::data::table::{ImageEntry, Table};
+use crate::data::table::{Complaint, ImageEntry, Table};
 use crate::error::{Result, TrainerError};
 use crate::formats::Formats;
 use crate::lock::Lock;
@@ -12,7 +12,7 @@ use burn::tensor::Device;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
-use thisbut_model::bundle::{self, FileEntry, Form, GalleryEntry, Manifest, VocabularyEntry, WeightsEntry};
+use thisbut_model::bundle::{self, FileEntry, Form, Manifest, WeightsEntry};
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::number::NumberFormat;
 use thisbut_model::quant::{CodeWidth, split, write_weights};
@@ -23,7 +23,10 @@ use thisbut_model::weights::{self, Tensors};
 pub const STORES: Formats = Formats(&[
     (NumberFormat::F32, "Plain f32"),
     (NumberFormat::Q8, "8 bits and a scale a block of 32"),
-    (NumberFormat::Q4, "4 bits and a scale a block of 32; convolutions and embeddings of the image encoder stay at 8"),
+    (
+        NumberFormat::Q4,
+        "4 bits and a scale a block of 32; convolutions, embeddings and heads beside the blocks stay at 8",
+    ),
 ]);
 
 /// Everything that the engine needs of a checkpoint: names behind their prefixes, and the architecture.
@@ -44,8 +47,17 @@ pub fn gather(checkpoint_path: &Path, weights_dir: &Path) -> Result<(RetrievalCo
             tensors.insert(format!("{ENCODER_PREFIX}.{name}"), value);
         }
     }
-    compress::fold_words(&mut config, &mut tensors, MODEL_PREFIX)?;
+    reduce(&mut config, &mut tensors)?;
     Ok((config, tensors))
+}
+
+/// Makes a whole model into what a bundle holds of it: without the parts that nothing reads, its words at the model's width.
+///
+/// # Errors
+/// When a tensor is missing or has another shape.
+pub fn reduce(config: &mut RetrievalConfig, tensors: &mut Tensors) -> Result<()> {
+    compress::leave_unread(config, tensors, MODEL_PREFIX);
+    compress::fold_words(config, tensors, MODEL_PREFIX)
 }
 
 /// How a model is packed.
@@ -67,13 +79,21 @@ impl Packing {
         self.width.map_or(NumberFormat::F32, CodeWidth::format)
     }
 
-    /// The codes of one tensor; `None` for plain f32.
-    pub fn codes(&self, name: &str) -> Option<CodeWidth> {
+    /// The codes of one tensor of a model of `config`; `None` for plain f32.
+    pub fn codes(&self, config: &RetrievalConfig, name: &str) -> Option<CodeWidth> {
         // The encoder was never trained to bear coarse weights; only a vision transformer's blocks are so many that they
         // have to.
-        let spared = name.strip_prefix(ENCODER_PREFIX).is_some_and(|rest| !rest.starts_with(".vit.blocks."));
+        let encoder = name.strip_prefix(ENCODER_PREFIX).is_some_and(|rest| !rest.starts_with(".vit.blocks."));
+        let rest = name.strip_prefix(MODEL_PREFIX).and_then(|rest| rest.strip_prefix('.'));
+        let part = |part: &&str| rest.is_some_and(|rest| rest.strip_prefix(part).is_some_and(is_end));
+        let spared = encoder || config.method.family().kept_fine().iter().any(part);
         self.width.map(|width| if spared { CodeWidth::Q8 } else { width })
     }
+}
+
+/// Whether a name that goes on with `rest` has ended with a whole part.
+fn is_end(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with('.')
 }
 
 /// What a weights file says of itself beside its tensors.
@@ -94,7 +114,7 @@ pub fn take_encoder(config: &RetrievalConfig, tensors: &mut Tensors, device: &De
 /// # Errors
 /// When the weights cannot be written.
 pub fn bundle(config: &RetrievalConfig, mut tensors: Tensors, packing: Packing, vocabulary: String) -> Result<Bundle> {
-    let codes = |name: &str, _: &[usize]| packing.codes(name);
+    let codes = |name: &str, _: &[usize]| packing.codes(config, name);
     let shapes = tensors.iter().map(|(name, (dims, _))| (name.as_str(), dims.as_slice()));
     let names: Vec<Vec<String>> = split(shapes, codes, packing.split)
         .into_iter()
@@ -110,32 +130,10 @@ pub fn bundle(config: &RetrievalConfig, mut tensors: Tensors, packing: Packing, 
         let file = FileEntry::new(bundle::hashed_name("weights", "safetensors", content), content);
         WeightsEntry { file, code_width }
     };
-    let json = serde_json::to_value(config)
-        .map_err(|e| TrainerError::checkpoint("the configuration", e.to_string(), "report this"))?;
     let vocab = FileEntry::new(bundle::hashed_name("vocab", "txt", vocabulary.as_bytes()), vocabulary.as_bytes());
-    let manifest = Manifest {
-        format: bundle::FORMAT.to_owned(),
-        version: bundle::VERSION,
-        product_version: env!("CARGO_PKG_VERSION").to_owned(),
-        architecture: config.name.clone(),
-        form: packing.form,
-        config: json,
-        weights: contents.iter().map(entry).collect(),
-        vocab: VocabularyEntry { file: vocab },
-        gallery: GalleryEntry {
-            count: 0,
-            tokens: packing.tokens,
-            width: config.projection,
-            chunks: Vec::new(),
-            metadata: Vec::new(),
-            thumbnails: String::new(),
-            title: String::new(),
-            licence: String::new(),
-        },
-        self_test: None,
-        measured: serde_json::Value::Null,
-        suggestions: Vec::new(),
-    };
+    let mut manifest = Manifest::of_model(config, contents.iter().map(entry).collect(), vocab)?;
+    manifest.form = packing.form;
+    manifest.gallery.tokens = packing.tokens;
     Ok(Bundle {
         root: PathBuf::new(),
         manifest,
@@ -167,6 +165,17 @@ pub fn gallery_id(image: &ImageEntry) -> String {
     // Some data sets name an image by its file, ending and all.
     let bare = image.name.strip_suffix(&ending).unwrap_or(&image.name);
     format!("{}{ending}", bare.replace('/', "_"))
+}
+
+impl Staged {
+    /// A complaint about an image that was laid out, at the data set's own file.
+    pub fn at_origin(&self, table: &Table, complaint: Complaint) -> Complaint {
+        let name = Path::new(&complaint.place).strip_prefix(&self.photos).ok().and_then(Path::to_str);
+        match name.and_then(|name| table.images.iter().find(|image| gallery_id(image) == name)) {
+            Some(image) => Complaint { place: image.path.display().to_string(), ..complaint },
+            None => complaint,
+        }
+    }
 }
 
 /// Lays out the gallery of `table` for the bundle `out`, at most `limit` images evenly chosen. Titles and tags come from `images.json`, where

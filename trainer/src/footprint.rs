@@ -21,6 +21,8 @@ use thisbut_model::weights::shapes;
 pub const WASM_MEMORY: u64 = 1 << 32;
 /// Largest file that a page takes in one piece: the format's own limit, and what browsers give one buffer.
 pub const LARGEST_FILE: u64 = 2 << 30;
+/// Bytes of the page's scripts and its CPU module as they are fetched, compressed, about: `scripts/size-check` has the exact figure.
+pub const PAGE: u64 = 860_000;
 /// Memory from which on it is worth a remark.
 const MUCH: u64 = 512 << 20;
 /// The module itself with its stack, the tokenizer and what a query needs.
@@ -56,13 +58,14 @@ impl Footprint {
     /// When the method refuses the configuration.
     pub fn of(config: &RetrievalConfig, packing: Packing) -> Result<Self> {
         let mut config = config.clone();
+        config.method.family_mut().leave_unread();
         compress::fold_shape(&mut config);
         let device = Device::flex();
         let mut all: BTreeMap<String, Vec<usize>> = AnyMethod::new(&config, &device)?.shapes(MODEL_PREFIX);
         if packing.form == Form::Full {
             all.extend(shapes(&ImageEncoder::new(&config, &device), ENCODER_PREFIX));
         }
-        let codes = |name: &str, _: &[usize]| packing.codes(name);
+        let codes = |name: &str, _: &[usize]| packing.codes(&config, name);
         let meta = weights_meta(&config);
         let pairs = || all.iter().map(|(name, dims)| (name.as_str(), dims.as_slice()));
         let weights: Vec<u64> = split(pairs(), codes, packing.split)
@@ -72,8 +75,8 @@ impl Footprint {
         let elements = |dims: &Vec<usize>| dims.iter().map(|d| *d as u64).product::<u64>();
         let parameters: u64 = all.values().map(elements).sum();
         let (t, c) = (config.image_tokens(), config.image_width());
-        // Every weight is unpacked to 32 bits; the last file stands beside what is made of it. Then come the values
-        // that the method keeps of each picture.
+        // As if every weight were unpacked to 32 bits beside the largest file: the most that a module takes. The CPU's holds
+        // linear maps in 16 bits. Then come the values that the method keeps of each picture.
         let kept = 4 * config.method.family().image_values(t) as u64;
         let largest = weights.iter().copied().max().unwrap_or(0);
         Ok(Self {

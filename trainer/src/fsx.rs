@@ -93,6 +93,21 @@ pub fn start(path: &Path, most: u64) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Opens a file that is this program's own, such as a lock or the part of a download, to be read and written; it is made where
+/// there is none. A link there, which may lead to somebody's file, is refused, and so is a pipe.
+///
+/// # Errors
+/// [`TrainerError::Data`] when it is refused, [`TrainerError::Io`] when it cannot be made or opened.
+pub fn own(path: &Path) -> Result<File> {
+    let found = std::fs::symlink_metadata(path).ok();
+    if found.is_some_and(|found| !found.is_file()) {
+        let problem = "is a link, a folder, a pipe or a device where this program keeps a file of its own";
+        return Err(TrainerError::data(path.display().to_string(), problem, "move it away"));
+    }
+    let file = File::options().read(true).write(true).create(true).truncate(false).open(path);
+    file.map_err(|e| TrainerError::io(path, "write", e, "check free space and the folder's permissions"))
+}
+
 /// Hex SHA-256 of a file of any size, a piece at a time.
 ///
 /// # Errors
@@ -205,6 +220,15 @@ mod tests {
                 assert!(problem.to_string().contains("is not a file but a pipe"), "{problem}");
             }
         }
+        std::fs::write(root.path().join("mine"), b"precious").unwrap();
+        std::os::unix::fs::symlink(root.path().join("mine"), root.path().join("to-mine")).unwrap();
+        std::os::unix::fs::symlink(root.path().join("gone"), root.path().join("to-gone")).unwrap();
+        for name in ["pipe", "to-mine", "to-gone", "."] {
+            assert!(own(&root.path().join(name)).unwrap_err().to_string().contains("move it away"), "{name}");
+        }
+        assert!(!root.path().join("gone").exists());
+        let own = own(&root.path().join("mine")).unwrap();
+        assert_eq!(own.metadata().unwrap().len(), 8, "what is there stays");
         let good = root.path().join("good");
         std::fs::write(root.path().join("a"), b"abc").unwrap();
         std::os::unix::fs::symlink(root.path().join("a"), &good).unwrap();

@@ -128,7 +128,8 @@ fn of_bundle(path: &Path) -> Result<Value> {
     let weights: u64 = manifest.weights.iter().map(|entry| entry.file.bytes).sum();
     Ok(json!({
         "kind": "a bundle", "version": manifest.version, "written_by": manifest.product_version,
-        "form": manifest.form.name(), "architecture": of_config(&config), "weights_bytes": weights,
+        "form": manifest.form.name(), "understands": Some(&manifest.understands).filter(|text| !text.is_empty()),
+        "architecture": of_config(&config), "weights_bytes": weights,
         "weights_files": manifest.weights.len(), "gallery": manifest.gallery.count, "title": manifest.gallery.title,
         "target_tokens": manifest.gallery.tokens, "measured": measured(&manifest.measured),
     }))

@@ -33,10 +33,18 @@ pub mod query;
 pub mod ranges;
 pub mod report;
 pub mod retriever;
+pub mod sentences;
 pub mod sheet;
 pub mod stored;
 pub mod submission;
+pub mod suggest;
+pub mod teacher;
 pub mod tensor_file;
 pub mod terminal;
 pub mod train;
+pub mod unpacked;
 pub mod weights_fetch;
+
+#[cfg(test)]
+#[path = "../../tests/skipped.rs"]
+mod skipped;

@@ -2,8 +2,8 @@
 //! it ends.
 
 use crate::error::{Result, TrainerError};
-use crate::partial;
-use std::fs::{File, OpenOptions, TryLockError};
+use crate::{fsx, partial};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// The name of a training run's lock, in its folder.
@@ -21,11 +21,11 @@ impl Lock {
     /// Takes the lock of the file at `path`, which is made if need be, for a run that writes `what`.
     ///
     /// # Errors
-    /// When another run holds it, and when the file cannot be made.
+    /// When another run holds it, and when the file cannot be made, or is none ([`fsx::own`]).
     pub fn take(path: &Path, what: &Path) -> Result<Self> {
         let failed = |e| TrainerError::io(path, "lock", e, "check free space and the folder's permissions");
         loop {
-            let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+            let file = fsx::own(path)?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
@@ -84,6 +84,19 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         drop(Lock::take(&path, Path::new("out")).unwrap());
         assert!(!path.exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_no_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let (pipe, link, mine) = (folder.path().join("pipe"), folder.path().join("link"), folder.path().join("mine"));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::os::unix::fs::symlink(&mine, &link).unwrap();
+        for path in [&pipe, &link] {
+            assert!(Lock::take(path, Path::new("out")).unwrap_err().to_string().contains("move it away"));
+        }
+        assert!(!mine.exists());
     }
 
     #[test]

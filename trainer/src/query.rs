@@ -5,9 +5,13 @@ use crate::error::{Result, TrainerError};
 use crate::images;
 use burn::tensor::Device;
 use pollster::block_on;
+use std::collections::HashSet;
 use std::path::Path;
+use thisbut_model::ModelError;
+use thisbut_model::ask::{Ask, EVEN};
+use thisbut_model::bundle::Best;
 use thisbut_model::engine::Engine;
-use thisbut_model::gallery::{Hit, ImageMeta};
+use thisbut_model::gallery::{Hit, ImageMeta, facets, having};
 use thisbut_model::image::Rgba;
 use thisbut_model::retrieval::EncodedImages;
 use thisbut_model::text::{MAX_TEXT, max_words};
@@ -19,6 +23,28 @@ pub enum Reference<'a> {
     File(&'a Path),
     /// A gallery image by its id; it is not among the answers.
     Gallery(&'a str),
+}
+
+/// A question in all its parts; what they mean: [`thisbut_model::ask`].
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    /// The images that it starts from.
+    pub references: Vec<Reference<'a>>,
+    /// What should be different.
+    pub text: Option<&'a str>,
+    /// What is not wanted.
+    pub without: Vec<String>,
+    /// Between the image (0) and the words (1).
+    pub balance: f32,
+    /// Only images whose title and tags have all of these words.
+    pub only: Vec<String>,
+}
+
+impl<'a> Question<'a> {
+    /// An image, a text, or both.
+    pub fn new(reference: Option<Reference<'a>>, text: Option<&'a str>) -> Self {
+        Self { references: reference.into_iter().collect(), text, without: Vec::new(), balance: EVEN, only: Vec::new() }
+    }
 }
 
 /// One answer.
@@ -36,6 +62,14 @@ pub struct Answer {
     pub thumb: String,
 }
 
+/// Answers as CSV: rank, score, id, title, thumb, under a line with these names.
+pub fn as_csv(answers: &[Answer]) -> Result<Vec<u8>> {
+    let failed = |problem: String| TrainerError::data("the answers", problem, "leave --csv out");
+    let mut rows = csv::Writer::from_writer(Vec::new());
+    answers.iter().try_for_each(|answer| rows.serialize(answer)).map_err(|e| failed(e.to_string()))?;
+    rows.into_inner().map_err(|e| failed(e.to_string()))
+}
+
 /// A bundle that is ready to answer.
 pub struct Asker {
     bundle: Bundle,
@@ -47,7 +81,14 @@ impl Asker {
     pub fn open(root: &Path, device: &Device) -> Result<Self> {
         let bundle = Bundle::read(root)?;
         let engine = bundle.engine(device)?;
-        block_on(engine.self_test(&bundle.manifest))?;
+        block_on(engine.self_test(&bundle.manifest)).map_err(|e| match e {
+            // A page has other devices to turn to.
+            ModelError::Device { problem, .. } => {
+                let mend = "copy the bundle again, or export or index it again";
+                TrainerError::data(root.display().to_string(), format!("its self-test fails: {problem}"), mend)
+            }
+            other => other.into(),
+        })?;
         Ok(Self { bundle, engine })
     }
 
@@ -61,32 +102,42 @@ impl Asker {
     ///
     /// Fails when there is neither, when the text has no words, and when the reference cannot be used.
     pub fn ask(&self, reference: Option<Reference>, text: Option<&str>, k: usize) -> Result<Vec<Answer>> {
-        if text.is_some_and(|t| self.engine.retrieval().texts().tokens(t).is_empty()) {
+        self.answer(&Question::new(reference, text), k)
+    }
+
+    /// The `k` best images of a question.
+    ///
+    /// Fails as [`Asker::ask`] does, when a text that is not wanted has no words, and when no image has the words of `only`.
+    pub fn answer(&self, question: &Question, k: usize) -> Result<Vec<Answer>> {
+        let texts = question.text.into_iter().map(|text| ("the text", text));
+        let unwanted = question.without.iter().map(|text| ("what is not wanted", text.as_str()));
+        let silent = |text: &str| self.engine.retrieval().texts().tokens(text).is_empty();
+        if let Some((what, _)) = texts.chain(unwanted).find(|(_, text)| silent(text)) {
             return Err(TrainerError::settings(
-                "the text",
+                what,
                 "has no words",
                 "say what should be different, or leave the text out to find similar images",
             ));
         }
-        let (encoded, chosen) = match reference {
-            Some(Reference::File(path)) => (Some(self.encode(path)?), None),
-            Some(Reference::Gallery(id)) => {
-                let (at, meta) = self.find(id)?;
-                let encoded = match &meta.reference {
-                    Some(file) if !self.engine.retrieval().has_encoder() => {
-                        self.engine.retrieval().reference(&self.bundle.reference(file)?)?
-                    }
-                    _ => self.encode(&self.bundle.root.join(self.thumb(meta)))?,
-                };
-                (Some(encoded), Some(at))
-            }
-            None => (None, None),
-        };
+        let among = (!question.only.is_empty()).then(|| having(&self.bundle.metadata, &question.only));
+        if among.as_ref().is_some_and(HashSet::is_empty) {
+            let words = question.only.join(", ");
+            let mend = format!("the most common words are: {}", self.words());
+            return Err(TrainerError::settings(format!("--only {words}"), "no image of the gallery has it", mend));
+        }
         // An empty text is none: the image alone asks.
-        let text = text.unwrap_or_default();
-        let shown = encoded.map(|image| block_on(self.engine.reference(image))).transpose()?;
-        let query = block_on(self.engine.compose_from(shown.as_ref(), text))?;
-        let hits = self.engine.search(&query, k, &self.engine.excluded(shown.as_ref(), chosen, text))?;
+        let text = question.text.unwrap_or_default();
+        let (mut shown, mut exclude) = (Vec::new(), Vec::new());
+        for reference in &question.references {
+            let (encoded, chosen) = self.reference(*reference)?;
+            let found = block_on(self.engine.reference(encoded))?;
+            exclude.extend(self.engine.excluded(Some(&found), chosen, text));
+            shown.push(found);
+        }
+        let references: Vec<_> = shown.iter().collect();
+        let (without, balance) = (question.without.as_slice(), question.balance);
+        let ask = Ask { references: &references, text, without, balance, among: among.as_ref() };
+        let hits = block_on(self.engine.ask(&ask, k, &exclude))?;
         let answer = |(rank, hit): (usize, Hit)| {
             // The bundle's reader has counted: each image of the gallery has its metadata.
             let meta = &self.bundle.metadata[hit.index as usize];
@@ -94,6 +145,40 @@ impl Asker {
             Answer { rank, score: hit.score, id, title, thumb }
         };
         Ok((1..).zip(hits).map(answer).collect())
+    }
+
+    /// A reference's image, and its number where it is one of the gallery.
+    fn reference(&self, reference: Reference) -> Result<(EncodedImages, Option<u32>)> {
+        let id = match reference {
+            Reference::File(path) => return Ok((self.encode(path)?, None)),
+            Reference::Gallery(id) => id,
+        };
+        let (at, meta) = self.find(id)?;
+        let encoded = match &meta.reference {
+            Some(file) if !self.engine.retrieval().has_encoder() => {
+                self.engine.retrieval().reference(&self.bundle.reference(file)?)?
+            }
+            _ => self.encode(&self.bundle.root.join(self.thumb(meta)))?,
+        };
+        Ok((encoded, Some(at)))
+    }
+
+    /// Words that part the gallery, for people.
+    fn words(&self) -> String {
+        let words = facets(&self.bundle.metadata, 12).into_iter().map(|(word, count)| format!("{word} ({count})"));
+        words.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Whether nothing is close to a question of one image, as far as the bundle's figures say.
+    pub fn is_far(&self, question: &Question, answers: &[Answer]) -> Result<bool> {
+        let (Some(closeness), [reference]) = (self.bundle.manifest.closeness, question.references.as_slice()) else {
+            return Ok(false);
+        };
+        let (encoded, chosen) = self.reference(*reference)?;
+        let plain = question.without.is_empty() && question.only.is_empty() && question.balance == EVEN;
+        let composed = answers.first().filter(|_| plain && question.text.is_some()).map(|answer| answer.score);
+        let nearest = block_on(self.engine.reference(encoded))?.nearest();
+        Ok(closeness.is_far(Best { composed, image: nearest.filter(|_| chosen.is_none()) }))
     }
 
     fn encode(&self, path: &Path) -> Result<EncodedImages> {

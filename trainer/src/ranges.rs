@@ -28,6 +28,8 @@ pub const AT_LEAST_ONE: Within = Within { least: 1.0, most: LARGEST, open: false
 pub const PART: Within = Within { least: 0.0, most: 1.0, open: false, below: true };
 /// A share that is not none.
 pub const SHARE: Within = Within { least: 0.0, most: 1.0, open: true, below: false };
+/// A share of the whole, none or all of it among them.
+pub const PORTION: Within = Within { least: 0.0, most: 1.0, open: false, below: false };
 /// Rows that are added to others.
 pub const ADDED: Within = Within { least: 0.0, most: 0.9, open: false, below: false };
 /// Rows that only name what images show.

@@ -5,6 +5,7 @@ use crate::data::Format;
 use crate::data::table::{Missing, Split, Table};
 use crate::device::DeviceKind;
 use crate::metrics::Recall;
+use crate::terminal;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -164,6 +165,16 @@ impl Report {
         self.incomplete = Some(incomplete);
     }
 
+    /// Takes over the rows of another report about the same queries.
+    pub fn append(&mut self, other: Self) {
+        for section in other.sections {
+            match self.sections.iter_mut().find(|own| own.name == section.name) {
+                Some(own) => own.rows.extend(section.rows),
+                None => self.sections.push(section),
+            }
+        }
+    }
+
     /// The figures of `method` over all queries.
     pub fn overall(&self, method: Method) -> Option<&Recall> {
         self.sections.first()?.rows.iter().find(|r| r.method == method).map(|r| &r.recall)
@@ -192,7 +203,7 @@ pub fn table(f: &mut fmt::Formatter<'_>, name: &str, rows: &[(&str, &Recall)]) -
             heads.push(figure.head);
         }
     }
-    let name = format!("{name} ({n} queries)");
+    let name = format!("{} ({n} queries)", terminal::line(name));
     let columns: String = heads.iter().map(|head| format!("{head:>15}")).collect();
     writeln!(f, "\n{name:<34}{columns}")?;
     for (label, recall) in rows {
@@ -212,7 +223,7 @@ pub fn table(f: &mut fmt::Formatter<'_>, name: &str, rows: &[(&str, &Recall)]) -
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.title)?;
+        writeln!(f, "{}", terminal::line(&self.title))?;
         for section in &self.sections {
             let rows: Vec<(&str, &Recall)> = section.rows.iter().map(|row| (row.method.label(), &row.recall)).collect();
             table(f, &section.name, &rows)?;
@@ -253,7 +264,7 @@ mod tests {
         }
         let report = all.report("model x on test");
         assert_eq!(report.sections.iter().map(|s| s.name.as_str()).collect::<Vec<_>>(), ["all", "seen", "unseen"]);
-        assert!(report.sections.iter().all(|s| s.rows.len() == 4));
+        assert!(report.sections.iter().all(|s| s.rows.len() == Method::ALL.len()));
         assert!((report.margin().unwrap() - 66.667).abs() < 0.01);
         let text = report.to_string();
         for part in
@@ -263,6 +274,11 @@ mod tests {
         }
         let back: Report = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
         assert_eq!(back, report);
+        // A group's name is somebody's: it begins no line of its own.
+        let mut forged = report;
+        forged.sections[1].name = "seen\nall (9 queries)".into();
+        assert_eq!(forged.to_string().lines().count(), text.lines().count());
+        assert!(forged.to_string().contains("seen\\u000aall (9 queries) (2 queries)"), "{forged}");
     }
 
     #[test]

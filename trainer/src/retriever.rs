@@ -6,8 +6,8 @@ use crate::features::Features;
 use crate::train::checkpoint::{self, Header};
 use crate::{compress, fsx, import};
 use burn::tensor::{Device, Tensor};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
-use thisbut_model::config::{ReadOut, SecondPassMask};
 use thisbut_model::weights::Tensors;
 use thisbut_model::{ModelError, Retrieval, RetrievalConfig};
 
@@ -37,7 +37,7 @@ impl Retriever {
             return Err(TrainerError::checkpoint(place, "it is a generator's, not a retrieval model's", mend));
         }
         let config = reader.header.config.clone();
-        let vocabulary = fsx::read_text(&weights_dir.join("vocab.txt"), fsx::SMALL)?;
+        let vocabulary = import::vocabulary(&config, weights_dir)?;
         reader.header.check_vocabulary(path, &fsx::sha256_hex(vocabulary.as_bytes()))?;
         let encoder = reader.image_encoder()?;
         let trained_encoder = if encoder.is_empty() { None } else { Some(import::fingerprint_of(&config, &encoder)?) };
@@ -84,7 +84,8 @@ impl Retriever {
 
     /// The model with what it needs to be evaluated; `tokens` gives image tokens.
     pub fn subject<'a>(&'a self, tokens: &'a dyn Fn(&[u32]) -> Result<Tensor<3>>) -> Subject<'a> {
-        Subject { retrieval: &self.retrieval, tokens }
+        let name = format!("{}, step {}", self.path.display(), self.header.step);
+        Subject { name, retrieval: &self.retrieval, tokens }
     }
 
     /// The model whose query and target tokens keep `width` principal dimensions, `axes` of
@@ -100,17 +101,18 @@ impl Retriever {
         Ok(self)
     }
 
-    /// The model asked in another way than it was trained: how the query is read out, and what the second pass attends to;
-    /// `None`, as the checkpoint says. MTST_PTHA's code trains with one of each and evaluates with the other.
+    /// The model asked in another way than it was trained: its family's switches
+    /// ([`FamilyConfig::switches`](thisbut_model::config::FamilyConfig::switches)) with other values. MTST_PTHA's code trains
+    /// with one read-out and evaluates with another; a dual encoder composes by any weight.
     ///
     /// # Errors
-    /// When the model is not of the two-pass family, or its weights cannot be read back.
-    pub fn reading(mut self, read_out: Option<ReadOut>, mask: Option<SecondPassMask>) -> Result<Self> {
+    /// When the model's family has no such switch, or its weights cannot be read back.
+    pub fn reading(mut self, switches: &[(&str, Value)]) -> Result<Self> {
         let mut tensors = self.retrieval.method().collect("")?;
         let mut config = self.config().clone();
-        let own = config.two_pass_mut()?;
-        own.read_out = read_out.unwrap_or(own.read_out);
-        own.second_pass_mask = mask.unwrap_or(own.second_pass_mask);
+        for (switch, value) in switches {
+            config = config.switched(switch, value.clone())?;
+        }
         self.retrieval = answering(config, &mut tensors, &self.vocabulary, self.retrieval.device())?;
         Ok(self)
     }

@@ -18,7 +18,7 @@ impl Sheet {
     /// Reads a table.
     ///
     /// # Errors
-    /// When the file cannot be read or is not UTF-8.
+    /// When the file cannot be read or is not UTF-8, and when a quote is never closed.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fsx::read_text(path, fsx::TABLE)?;
         Self::parse(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(|(line, problem)| {
@@ -27,18 +27,24 @@ impl Sheet {
     }
 
     fn parse(text: &str) -> std::result::Result<Self, (u32, String)> {
+        let delimiter = separator(text);
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .trim(Trim::All)
-            .delimiter(separator(text))
+            .delimiter(delimiter)
             .from_reader(text.as_bytes());
         let (mut lines, mut rows, mut record) = (Lines::new(text), Vec::new(), ByteRecord::new());
         loop {
-            let line = lines.of(reader.position().byte());
+            let begin = reader.position().byte() as usize;
+            let line = lines.of(begin as u64);
             match reader.read_byte_record(&mut record) {
                 Ok(false) => break,
                 Ok(true) => {
+                    let ended = reader.position().byte() as usize >= text.len();
+                    if ended && open(text.get(begin..).unwrap_or_default(), delimiter) {
+                        return Err((line, "a quote is opened in this row and never closed".into()));
+                    }
                     let row = StringRecord::from_byte_record(record.clone()).map_err(|e| (line, e.to_string()))?;
                     rows.push((line, row));
                 }
@@ -77,6 +83,22 @@ fn separator(text: &str) -> u8 {
     }
     // The first of equals: a header of one column has none of them.
     counts.into_iter().rev().max_by_key(|count| count.1).map_or(b',', |count| count.0)
+}
+
+/// Whether a row that goes to the end of its table ends inside quotes: the reader takes all that follows for one field. A quote
+/// opens where a field begins; inside, two stand for one.
+fn open(row: &str, delimiter: u8) -> bool {
+    let (mut quoted, mut begins) = (false, true);
+    for byte in row.bytes() {
+        match (quoted, byte) {
+            // Of two quotes the second opens again what the first has closed.
+            (true, b'"') => (quoted, begins) = (false, true),
+            (false, b'"') if begins => quoted = true,
+            (false, byte) => begins = byte == delimiter || matches!(byte, b'\r' | b'\n'),
+            (true, _) => {}
+        }
+    }
+    quoted
 }
 
 /// Line numbers of places that come in order.
@@ -133,6 +155,13 @@ mod tests {
             let sheet = Sheet::parse(text).unwrap();
             assert_eq!(sheet.headers.join("|"), columns);
             assert!(sheet.rows.iter().all(|(_, row)| sheet.wrong_length(row).is_none()), "{text}");
+        }
+        for (text, line) in [("a,b\n1,\"2\n3,4\n", 2), ("a,b\n1,2\n3,\"4\"\"\n", 3), ("a,\"b", 1)] {
+            let (found, problem) = Sheet::parse(text).unwrap_err();
+            assert!(found == line && problem.contains("never closed"), "{text}: {found} {problem}");
+        }
+        for text in ["a,b\n1,5\" nail", "a,b\n1,\"5\"\" \n nail\"\n", "a,b\n1,\"\"", "a;b\n1;x,\"y\n"] {
+            assert_eq!(Sheet::parse(text).unwrap().rows.len(), 1, "{text}");
         }
         let sheet = Sheet::parse("a,b\n1,2,3\n4\n").unwrap();
         assert_eq!(sheet.wrong_length(&sheet.rows[0].1).unwrap(), "has 3 fields, the header has 2");

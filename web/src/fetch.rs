@@ -4,10 +4,10 @@
 use crate::error::{WebError, WebResult, thrown};
 use gloo_net::http::Request;
 use js_sys::{Reflect, Uint8Array};
-use thisbut_model::bundle::FileEntry;
+use thisbut_model::bundle::{FileEntry, MAX_BYTES};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Cache, ReadableStreamDefaultReader, RequestCache, Response, Url, WorkerGlobalScope};
+use web_sys::{Cache, ReadableStream, ReadableStreamDefaultReader, RequestCache, Response, Url, WorkerGlobalScope};
 
 /// Name of the Cache; the number changes when the way of storing does.
 const CACHE: &str = "thisbut-bundle-v1";
@@ -93,20 +93,25 @@ impl Store {
         }
     }
 
-    /// A text that must be fresh: from the network, never from HTTP's cache; the stored copy only when there is no
-    /// network. Gives the text and whether it is the stored one.
+    /// A text of a manifest's size at most that must be fresh: from the network, never from HTTP's cache; the stored copy
+    /// only when there is no network.
     ///
     /// # Errors
-    /// Kind `missing` where the server has no such file, `network` where nothing answers and nothing is stored.
+    /// Kind `missing` where the server has no such file, `network` where nothing answers and nothing is stored, `format`
+    /// where it is longer than any manifest.
     pub async fn fresh_text(&self, url: &str, name: &str) -> WebResult<String> {
         let answer = Request::get(url).cache(RequestCache::NoStore).send().await;
         let problem = match answer {
-            Ok(answer) if answer.ok() => match answer.text().await {
-                Ok(text) => {
-                    self.put(url, text.as_bytes()).await;
-                    return Ok(text);
+            Ok(answer) if answer.ok() => match pieces(answer.body(), name, MAX_BYTES as u64, &mut |_| ()).await {
+                Ok(body) if body.len() > MAX_BYTES => {
+                    let problem = format!("{name}: it has more than {MAX_BYTES} bytes");
+                    return Err(WebError::new("format", problem, "publish the whole bundle again"));
                 }
-                Err(e) => WebError::network(name, &e.to_string()),
+                Ok(body) => {
+                    self.put(url, &body).await;
+                    return Ok(String::from_utf8_lossy(&body).into_owned());
+                }
+                Err(problem) => problem,
             },
             Ok(answer) => status(name, answer.status()),
             Err(e) => WebError::network(name, &e.to_string()),
@@ -167,34 +172,43 @@ fn status(name: &str, code: u16) -> WebError {
     }
 }
 
-/// Reads a response piece by piece.
+/// Asks for a file and reads what comes.
 async fn stream(wanted: &Wanted, count: &mut impl FnMut(u64), cache: RequestCache) -> WebResult<Vec<u8>> {
     let name = &wanted.entry.path;
-    let failed = |e: JsValue| WebError::network(name, &thrown(&e));
     let answer =
         Request::get(&wanted.url).cache(cache).send().await.map_err(|e| WebError::network(name, &e.to_string()))?;
     if !answer.ok() {
         return Err(status(name, answer.status()));
     }
-    let mut body = Vec::with_capacity(usize::try_from(wanted.entry.bytes).unwrap_or(0).min(1 << 30));
-    let Some(pipe) = answer.body() else { return Ok(body) };
+    pieces(answer.body(), name, wanted.entry.bytes, count).await
+}
+
+/// The body of an answer, piece by piece. One that is longer than `most` bytes is given up behind them.
+async fn pieces(
+    body: Option<ReadableStream>,
+    name: &str,
+    most: u64,
+    count: &mut impl FnMut(u64),
+) -> WebResult<Vec<u8>> {
+    let failed = |e: JsValue| WebError::network(name, &thrown(&e));
+    let mut bytes = Vec::with_capacity(usize::try_from(most).unwrap_or(0).min(1 << 30));
+    let Some(pipe) = body else { return Ok(bytes) };
     let reader: ReadableStreamDefaultReader = pipe.get_reader().unchecked_into();
     loop {
         let part = JsFuture::from(reader.read()).await.map_err(failed)?;
         if Reflect::get(&part, &"done".into()).map_err(failed)?.is_truthy() {
-            return Ok(body);
+            return Ok(bytes);
         }
         let piece: Uint8Array = Reflect::get(&part, &"value".into()).map_err(failed)?.unchecked_into();
-        let start = body.len();
-        if (start as u64) + u64::from(piece.length()) > wanted.entry.bytes {
-            // Longer than promised: the rest cannot make it right.
-            body.push(0);
-            JsFuture::from(reader.cancel()).await.ok();
-            return Ok(body);
-        }
-        body.resize(start + piece.length() as usize, 0);
-        if let Some(tail) = body.get_mut(start..) {
+        let start = bytes.len();
+        bytes.resize(start + piece.length() as usize, 0);
+        if let Some(tail) = bytes.get_mut(start..) {
             piece.copy_to(tail);
+        }
+        if bytes.len() as u64 > most {
+            // Longer than promised: the rest cannot make it right.
+            JsFuture::from(reader.cancel()).await.ok();
+            return Ok(bytes);
         }
         count(u64::from(piece.length()));
     }

@@ -7,6 +7,7 @@ mod device;
 mod error;
 mod fetch;
 mod load;
+mod own;
 mod protocol;
 mod session;
 
@@ -74,6 +75,10 @@ async fn answer(request: JsValue) -> WebResult<JsValue> {
         Request::Refer(image) => protocol::write(&session.refer(image).await?),
         Request::Query(query) => protocol::write(&session.query(query).await?),
         Request::Browse(page) => protocol::write(&session.browse(&page)?),
+        Request::Index(image) => protocol::write(&session.index(image).await?),
+        Request::Add(images) => protocol::write(&session.add(images)?),
+        Request::Forget {} => protocol::write(&session.forget()?),
+        Request::Publish(own) => protocol::write(&session.publish(own).await?),
         Request::Measure {} => protocol::write(&session.measure().await?),
     }
 }

@@ -1,5 +1,5 @@
 //! A bundle, from its address to checked bytes: `bundle.json` fresh from the network, everything that it promises from
-//! the browser's storage or the network, with one total over all of it. Weights are unpacked as they come.
+//! the browser's storage or the network, with one total over all of it. Weights stay codes until the engine takes them.
 
 use crate::error::{WebError, WebResult};
 use crate::fetch::{Store, Wanted, join};
@@ -10,8 +10,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use thisbut_model::bundle::{FileEntry, Manifest};
 use thisbut_model::gallery::{ImageMeta, parse_metadata};
-use thisbut_model::quant::read_weights;
-use thisbut_model::weights::Tensors;
+use thisbut_model::quant::StoredWeights;
 use wasm_bindgen::JsValue;
 
 /// Weights files that are held at a time: memory that a module has taken once is never given back.
@@ -24,7 +23,7 @@ pub struct Files {
     /// What the page offers to type; more than the manifest type knows (see [`suggestions`]).
     pub suggestions: serde_json::Value,
     /// What the weights files hold.
-    pub tensors: Tensors,
+    pub weights: StoredWeights,
     /// The tokeniser's vocabulary.
     pub vocab: Vec<u8>,
     /// Gallery chunks, in order.
@@ -78,6 +77,20 @@ impl Progress {
     }
 }
 
+/// Bytes of all files of a bundle, once `bundle.json` alone shows that its configuration is one that can be built, that its
+/// files are of the sizes that the configuration asks for, and that a module can hold them. Nothing is fetched before.
+fn affordable(manifest: &Manifest) -> WebResult<u64> {
+    manifest.retrieval_config("bundle.json")?;
+    let total = manifest.files().fold(0_u64, |sum, file| sum.saturating_add(file.bytes));
+    match usize::try_from(total) {
+        Ok(_) => Ok(total),
+        Err(_) => {
+            let problem = format!("bundle.json: its files have {total} bytes, more than a page can address");
+            Err(WebError::new("format", problem, "publish fewer images, or a smaller model"))
+        }
+    }
+}
+
 /// Fetches a whole bundle.
 ///
 /// # Errors
@@ -98,7 +111,7 @@ pub async fn files(
         None => store.fresh_text(&index, "bundle.json").await?,
     };
     let manifest = Manifest::parse(text.as_bytes())?;
-    let total = manifest.files().map(|file| file.bytes).sum();
+    let total = affordable(&manifest)?;
     let progress = Progress::new(emit, total);
     progress.show("files");
     let fetched = Cell::new(0);
@@ -115,16 +128,16 @@ pub async fn files(
         }
     };
     let weights = async {
-        let mut tensors = Tensors::new();
+        let mut weights = StoredWeights::default();
         for some in manifest.weights.chunks(IN_FLIGHT) {
             for body in try_join_all(some.iter().map(|entry| get(&entry.file))).await? {
-                tensors.extend(read_weights(&body)?);
+                weights.add(&body)?;
             }
         }
-        Ok::<_, WebError>(tensors)
+        Ok::<_, WebError>(weights)
     };
     let others = try_join_all(manifest.files().skip(manifest.weights.len()).map(get));
-    let (tensors, bodies) = try_join(weights, others).await?;
+    let (weights, bodies) = try_join(weights, others).await?;
     let mut bodies = bodies.into_iter();
     let mut take = |count: usize| bodies.by_ref().take(count).collect::<Vec<_>>();
     let vocab = take(1)
@@ -141,5 +154,5 @@ pub async fn files(
     store.prune(bundle, &wanted).await;
     let suggestions = manifest.suggestions.iter().cloned().map(serde_json::Value::String).collect();
     let fetched = fetched.get();
-    Ok((Files { manifest, suggestions, tensors, vocab, chunks, items, store, bytes: total, fetched }, progress))
+    Ok((Files { manifest, suggestions, weights, vocab, chunks, items, store, bytes: total, fetched }, progress))
 }

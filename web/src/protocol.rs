@@ -3,6 +3,8 @@
 use crate::error::{WebError, WebResult};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use thisbut_model::gallery::ImageMeta;
+use thisbut_model::own::Scope;
 use wasm_bindgen::JsValue;
 
 /// `load`: fetch a bundle and start its engine.
@@ -32,11 +34,19 @@ pub enum Request {
     Query(Query),
     /// Items to start from.
     Browse(Browse),
+    /// Read an image for the visitor's own gallery.
+    Index(Encode),
+    /// Search the visitor's own images too.
+    Add(Add),
+    /// Let go of all own images.
+    Forget {},
+    /// The own images as a bundle.
+    Publish(Publish),
     /// Time one query, for the choice between CPU and WebGPU.
     Measure {},
 }
 
-/// `encode`: an image's pixels, and the key under which its tokens are kept.
+/// `encode`: an image's pixels, and the key under which its tokens are kept. `index`: the same, and nothing is kept.
 #[derive(Deserialize)]
 pub struct Encode {
     /// Any string; the same key later means this image.
@@ -48,6 +58,9 @@ pub struct Encode {
     /// RGBA, row by row, `width * height * 4` bytes.
     #[serde(with = "serde_bytes")]
     pub rgba: Vec<u8>,
+    /// The file that a browser made them of, where it is a JPEG: browsers show one that is cut off.
+    #[serde(default, with = "serde_bytes")]
+    pub file: Option<Vec<u8>>,
 }
 
 /// `refer`: a gallery image, and the key under which its tokens are kept.
@@ -69,8 +82,59 @@ pub struct Query {
     /// The modifier; empty means similar images.
     #[serde(default)]
     pub text: String,
+    /// More images to start from.
+    #[serde(default)]
+    pub others: Vec<Other>,
+    /// What is not wanted.
+    #[serde(default)]
+    pub without: Vec<String>,
+    /// Between image (0) and words (1); even where it is missing.
+    #[serde(default)]
+    pub balance: Option<f32>,
+    /// Only images whose title and tags have all of these words.
+    #[serde(default)]
+    pub only: Vec<String>,
+    /// Which images are ranked.
+    #[serde(default)]
+    pub scope: Scope,
     /// How many results.
     pub limit: usize,
+}
+
+/// `add`: own images, with their rows from `index`.
+#[derive(Deserialize)]
+pub struct Add {
+    /// What is shown with them.
+    pub items: Vec<OwnItem>,
+    /// A chunk of each image, in the same order.
+    pub rows: Vec<serde_bytes::ByteBuf>,
+}
+
+/// An own image as the page shows it.
+#[derive(Clone, Deserialize)]
+pub struct OwnItem {
+    /// For people.
+    pub title: String,
+    /// Address of its picture; the page's own, and never fetched here.
+    pub image: String,
+}
+
+/// `publish`: what a bundle of the own images says of them.
+#[derive(Deserialize)]
+pub struct Publish {
+    /// Name of the collection.
+    pub title: String,
+    /// The own images, in order.
+    pub images: Vec<ImageMeta>,
+}
+
+/// One more image that a query starts from.
+#[derive(Deserialize)]
+pub struct Other {
+    /// As in `Query`.
+    pub key: String,
+    /// As in `Query`.
+    pub chosen: Option<u32>,
 }
 
 /// `browse`: a window over the gallery in a well-mixed order.
@@ -98,6 +162,10 @@ pub struct Info {
     pub upload: bool,
     /// Modifiers to offer.
     pub suggestions: serde_json::Value,
+    /// Words that part the gallery, with the number of images that have each.
+    pub facets: Vec<(String, usize)>,
+    /// Names the form of an own image's row: rows of another form are of another model.
+    pub rows: String,
     /// Bytes of the bundle's files.
     pub bytes: f64,
     /// Of these, fetched now and not found stored.
@@ -120,6 +188,44 @@ pub struct LoadTimings {
     pub self_test: f64,
 }
 
+/// What `index` answers.
+#[derive(Serialize)]
+pub struct Indexed {
+    /// A gallery chunk of this one image.
+    pub row: serde_bytes::ByteBuf,
+    /// Milliseconds.
+    pub ms: f64,
+}
+
+/// What `add` and `forget` answer.
+#[derive(Serialize)]
+pub struct Counted {
+    /// Images that are searched: the gallery's and the visitor's own.
+    pub count: usize,
+    /// Of these, the own ones.
+    pub own: usize,
+}
+
+/// What `publish` answers.
+#[derive(Serialize)]
+pub struct Published {
+    /// The text of `bundle.json`.
+    pub manifest: String,
+    /// The gallery's files.
+    pub files: Vec<PublishedFile>,
+    /// Paths of the shipped bundle's files that belong to it: weights and vocabulary.
+    pub shipped: Vec<String>,
+}
+
+/// One file of a bundle.
+#[derive(Serialize)]
+pub struct PublishedFile {
+    /// Relative to `bundle.json`.
+    pub path: String,
+    /// Content.
+    pub bytes: serde_bytes::ByteBuf,
+}
+
 /// What `encode` and `refer` answer.
 #[derive(Serialize)]
 pub struct Encoded {
@@ -134,6 +240,10 @@ pub struct Encoded {
 pub struct Found {
     /// Best first.
     pub hits: Vec<Item>,
+    /// Nothing is close: the model does not know what picture or words are.
+    pub far: bool,
+    /// The words' end was not read: the model has no room for it.
+    pub cut: bool,
     /// Milliseconds.
     pub timings: QueryTimings,
 }
@@ -159,14 +269,20 @@ pub struct Page {
 /// An image of the gallery as the page shows it.
 #[derive(Clone, Serialize)]
 pub struct Item {
-    /// Position in the gallery.
+    /// Position in the gallery; the visitor's own images follow the shipped ones.
     pub index: usize,
+    /// One of the visitor's own.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub own: bool,
     /// For people.
     pub title: String,
     /// Address of the picture.
     pub image: String,
     /// Words that describe it, for suggestions.
     pub tags: Vec<String>,
+    /// Modifiers to offer with it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
     /// Similarity to the query, −1 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<f32>,
@@ -188,12 +304,12 @@ pub fn read<T: DeserializeOwned>(value: JsValue) -> WebResult<T> {
         .map_err(|e| WebError::new("runtime", format!("unreadable message: {e}"), "reload the page"))
 }
 
-/// Writes an answer as plain objects.
+/// Writes an answer as plain objects; bytes as a `Uint8Array`.
 ///
 /// # Errors
 /// Kind `runtime`.
 pub fn write<T: Serialize>(value: &T) -> WebResult<JsValue> {
     value
-        .serialize(&serde_wasm_bindgen::Serializer::json_compatible())
+        .serialize(&serde_wasm_bindgen::Serializer::json_compatible().serialize_bytes_as_arrays(false))
         .map_err(|e| WebError::new("runtime", format!("unwritable answer: {e}"), "reload the page"))
 }

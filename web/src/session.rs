@@ -4,20 +4,24 @@ use crate::error::{WebError, WebResult};
 use crate::fetch::{Store, Wanted, join};
 use crate::load::{self, Files};
 use crate::protocol::{
-    Browse, Encode, Encoded, Found, Info, Item, Load, LoadTimings, Measured, Page, Query, QueryTimings, Refer,
+    Browse, Encode, Encoded, Found, Info, Item, Load, LoadTimings, Measured, OwnItem, Page, Query, QueryTimings, Refer,
 };
 use crate::{device, now};
 use js_sys::Function;
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
+use thisbut_model::ask::{Ask, EVEN};
+use thisbut_model::bundle::{Best, Manifest};
 use thisbut_model::engine::{Engine, Reference};
-use thisbut_model::gallery::{Chunk, Hit, ImageMeta};
-use thisbut_model::image::Rgba;
+use thisbut_model::gallery::{Chunk, Hit, ImageMeta, facets, having, largest_reference, varied};
+use thisbut_model::image::{Rgba, jpeg};
 use thisbut_model::retrieval::EncodedImages;
 
 /// Images whose tokens are kept: a visitor steps back and forth between a few.
 const KEPT: usize = 12;
+/// Words that a search can be kept to.
+const FACETS: usize = 24;
 /// Bytes of a page of WebAssembly memory.
 const PAGE: f64 = 65_536.0;
 /// Most results that one query gives.
@@ -27,12 +31,16 @@ const ROUNDS: usize = 4;
 
 /// The engine with the texts and pictures around it.
 pub struct Session {
-    engine: Engine,
+    /// A question holds the engine as it was when it was asked: own images may be added meanwhile.
+    pub(crate) engine: RefCell<Rc<Engine>>,
     items: Vec<ImageMeta>,
+    /// The visitor's own images, in the order in which the engine has them.
+    pub(crate) own: RefCell<Vec<OwnItem>>,
+    pub(crate) manifest: Manifest,
     bundle: String,
     pictures: String,
     store: Store,
-    kept: RefCell<VecDeque<(String, Rc<Reference>)>>,
+    pub(crate) kept: RefCell<VecDeque<(String, Rc<Reference>)>>,
 }
 
 impl Session {
@@ -46,10 +54,11 @@ impl Session {
         let fetched = now();
         progress.show("start");
         let device = device::open(&request.device).await?;
-        let Files { manifest, suggestions, tensors, vocab, chunks, items, store, bytes, fetched: new_bytes } = files;
+        let Files { manifest, suggestions, weights: stored, vocab, chunks, items, store, bytes, fetched: new_bytes } =
+            files;
         let vocab = String::from_utf8(vocab)
             .map_err(|_| WebError::new("format", "the vocabulary is not UTF-8", "publish the bundle again"))?;
-        let mut engine = Engine::from_bundle(&manifest, tensors, &vocab, &device)?;
+        let mut engine = Engine::from_bundle(&manifest, stored, &vocab, &device)?;
         for chunk in &chunks {
             engine.add_chunk(Chunk::parse(chunk)?)?;
         }
@@ -66,20 +75,34 @@ impl Session {
             version: manifest.product_version.clone(),
             upload: engine.retrieval().has_encoder(),
             suggestions,
+            facets: facets(&items, FACETS),
+            rows: manifest.row_form(),
             bytes: bytes as f64,
             fetched: new_bytes as f64,
             memory: core::arch::wasm32::memory_size(0) as f64 * PAGE,
             timings: LoadTimings { fetch: fetched - began, build: built - fetched, self_test: tested - built },
         };
         let pictures = join(&request.bundle, &manifest.gallery.thumbnails)?;
-        Ok((Self { engine, items, bundle: request.bundle, pictures, store, kept: RefCell::default() }, info))
+        let (engine, bundle) = (RefCell::new(Rc::new(engine)), request.bundle);
+        let (own, kept) = (RefCell::default(), RefCell::default());
+        Ok((Self { engine, items, own, manifest, bundle, pictures, store, kept }, info))
+    }
+
+    /// The engine as it is now.
+    pub(crate) fn engine(&self) -> Rc<Engine> {
+        Rc::clone(&self.engine.borrow())
     }
 
     fn item(&self, index: usize, score: Option<f32>) -> Option<Item> {
+        if let Some(at) = index.checked_sub(self.items.len()) {
+            let OwnItem { title, image } = self.own.borrow().get(at)?.clone();
+            return Some(Item { index, own: true, title, image, tags: Vec::new(), changes: Vec::new(), score });
+        }
         let meta = self.items.get(index)?;
         // The metadata's reader has refused every name that leads elsewhere.
         let image = format!("{}{}", self.pictures, meta.thumb);
-        Some(Item { index, title: meta.title.clone(), image, tags: meta.tags.clone(), score })
+        let (title, tags, changes) = (meta.title.clone(), meta.tags.clone(), meta.changes.clone());
+        Some(Item { index, own: false, title, image, tags, changes, score })
     }
 
     fn shown(&self, key: &str) -> WebResult<Rc<Reference>> {
@@ -96,10 +119,10 @@ impl Session {
     /// Reads an image and keeps its tokens under its key.
     ///
     /// # Errors
-    /// Kind `image` for pixels that do not fit their size.
+    /// Kind `image` for pixels that do not fit their size, and for a JPEG of which a part is missing.
     pub async fn encode(&self, image: Encode) -> WebResult<Encoded> {
         let began = now();
-        let encoded = self.engine.retrieval().encode_image(&Rgba::new(image.width, image.height, &image.rgba)?)?;
+        let encoded = read(&self.engine(), &image)?;
         self.keep(image.key, encoded, began).await
     }
 
@@ -113,14 +136,20 @@ impl Session {
         let file = self.items.get(image.index).and_then(|item| item.reference.as_ref()).ok_or_else(|| {
             WebError::new("query", format!("there are no tokens of image {}", image.index), "choose another image")
         })?;
+        let engine = self.engine();
+        let config = engine.config();
+        if file.bytes > largest_reference(config.image_tokens(), config.image_width()) {
+            let problem = format!("{}: {} bytes are too many for an image's tokens", file.path, file.bytes);
+            return Err(WebError::new("reference", problem, "index the gallery again"));
+        }
         let fetched =
             self.store.file(&Wanted::of(&self.bundle, file)?, |_| ()).await.map_err(WebError::of_reference)?;
-        let encoded = self.engine.retrieval().reference(&fetched.0).map_err(|e| WebError::from(e).of_reference())?;
+        let encoded = engine.retrieval().reference(&fetched.0).map_err(|e| WebError::from(e).of_reference())?;
         self.keep(image.key, encoded, began).await
     }
 
     async fn keep(&self, name: String, encoded: EncodedImages, began: f64) -> WebResult<Encoded> {
-        let reference = self.engine.reference(encoded).await?;
+        let reference = self.engine().reference(encoded).await?;
         let mut kept = self.kept.borrow_mut();
         kept.retain(|(key, _)| *key != name);
         kept.push_back((name, Rc::new(reference)));
@@ -136,25 +165,67 @@ impl Session {
     /// # Errors
     /// Kind `query` without either; `device` where the device stopped answering.
     pub async fn query(&self, query: Query) -> WebResult<Found> {
-        let began = now();
-        let shown = query.key.as_deref().map(|key| self.shown(key)).transpose()?;
-        let vector = self.engine.compose_from(shown.as_deref(), &query.text).await?;
-        let composed = now();
-        let exclude = self.engine.excluded(shown.as_deref(), query.chosen, &query.text);
-        let hits = self.engine.search(&vector, query.limit.min(MOST), &exclude)?;
-        let hits = hits.iter().filter_map(|Hit { index, score }| self.item(*index as usize, Some(*score))).collect();
-        Ok(Found { hits, timings: QueryTimings { compose: composed - began, search: now() - composed } })
+        let (began, engine) = (now(), self.engine());
+        let first = query.key.as_deref().map(|key| (key, query.chosen));
+        let others = query.others.iter().map(|other| (other.key.as_str(), other.chosen));
+        let (mut shown, mut exclude) = (Vec::new(), Vec::new());
+        for (key, chosen) in first.into_iter().chain(others) {
+            let reference = self.shown(key)?;
+            exclude.extend(engine.excluded(Some(&reference), chosen, &query.text));
+            shown.push(reference);
+        }
+        let references: Vec<&Reference> = shown.iter().map(Rc::as_ref).collect();
+        let among = self.among(&engine, &query);
+        let ask = Ask {
+            references: &references,
+            text: &query.text,
+            without: &query.without,
+            balance: query.balance.unwrap_or(EVEN),
+            among: among.as_ref(),
+        };
+        let limit = query.limit.min(MOST);
+        let (hits, composed) = match engine.is_plain(&ask) {
+            true => {
+                let vector = engine.compose_from(references.first().copied(), &query.text).await?;
+                let composed = now();
+                (engine.search(&vector, limit, &exclude)?, composed)
+            }
+            false => (engine.ask(&ask, limit, &exclude).await?, now()),
+        };
+        let far = self.is_far(&engine, &ask, query.chosen, &hits);
+        let hits: Vec<Item> =
+            hits.iter().filter_map(|Hit { index, score }| self.item(*index as usize, Some(*score))).collect();
+        let cut = engine.retrieval().texts().cuts(&query.text, !shown.is_empty());
+        Ok(Found { hits, far, cut, timings: QueryTimings { compose: composed - began, search: now() - composed } })
     }
 
-    /// A window over the gallery, in an order that shows its variety: steps near the golden section of its size.
+    /// The images that a search ranks, where these are not all.
+    fn among(&self, engine: &Engine, query: &Query) -> Option<HashSet<u32>> {
+        let within = engine.within(query.scope);
+        if query.only.is_empty() {
+            return within;
+        }
+        let mut named = having(&self.items, &query.only);
+        named.retain(|index| within.as_ref().is_none_or(|some| some.contains(index)));
+        Some(named)
+    }
+
+    /// Whether nothing is close, as far as the bundle's figures say: they are of one picture with words, and of one alone.
+    fn is_far(&self, engine: &Engine, ask: &Ask<'_>, chosen: Option<u32>, hits: &[Hit]) -> bool {
+        let (Some(closeness), [reference]) = (self.manifest.closeness, ask.references) else { return false };
+        let said = !engine.retrieval().texts().tokens(ask.text).is_empty();
+        let composed = hits.first().filter(|_| said && engine.is_plain(ask)).map(|hit| hit.score);
+        closeness.is_far(Best { composed, image: reference.nearest().filter(|_| chosen.is_none()) })
+    }
+
+    /// A window over the gallery, in an order that shows its variety.
     ///
     /// # Errors
     /// None today.
     pub fn browse(&self, page: &Browse) -> WebResult<Page> {
         let total = self.items.len();
-        let stride = stride(total);
         let items = (page.offset..page.offset.saturating_add(page.limit.min(total).min(MOST)))
-            .filter_map(|position| self.item((position % total.max(1)) * stride % total.max(1), None))
+            .filter_map(|position| self.item(varied(position, total)?, None))
             .collect();
         Ok(Page { items, total })
     }
@@ -164,11 +235,11 @@ impl Session {
     /// # Errors
     /// Kind `device` where the device stopped answering.
     pub async fn measure(&self) -> WebResult<Measured> {
-        let mut times = Vec::with_capacity(ROUNDS);
+        let (mut times, engine) = (Vec::with_capacity(ROUNDS), self.engine());
         for _ in 0..ROUNDS {
             let began = now();
-            let vector = self.engine.self_test_query("the same but red").await?;
-            self.engine.search(&vector, 24, &[])?;
+            let vector = engine.self_test_query("the same but red").await?;
+            engine.search(&vector, 24, &[])?;
             times.push(now() - began);
         }
         let mut warm = times.split_off(1);
@@ -177,14 +248,10 @@ impl Session {
     }
 }
 
-/// A step that visits every one of `total` positions: near 0.618 of it, and without a common divisor.
-fn stride(total: usize) -> usize {
-    let divisor = |mut a: usize, mut b: usize| {
-        while b != 0 {
-            (a, b) = (b, a % b);
-        }
-        a
-    };
-    let start = total * 618 / 1000;
-    (start..start + total).find(|step| *step > 0 && divisor(*step, total) == 1).unwrap_or(1)
+/// An image's tokens; a JPEG of which a part is missing is refused.
+pub(crate) fn read(engine: &Engine, image: &Encode) -> WebResult<EncodedImages> {
+    if let Some(file) = &image.file {
+        jpeg::whole(file, "the image")?;
+    }
+    Ok(engine.retrieval().encode_image(&Rgba::new(image.width, image.height, &image.rgba)?)?)
 }

@@ -4,6 +4,15 @@
 import { CLEARLY, adapter, mayMeasure, remember, remembered } from "./device.js";
 import { ThisButError } from "./errors.js";
 import { Link } from "./link.js";
+import { opening } from "./opening.js";
+
+/** A module that uses SIMD, as the engine does: `i8x16.splat` and no more. */
+const SIMD = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 8, 1, 6, 0, 65, 0, 253, 15, 11]);
+/** A query may take so many times as long as the self-test, which is one; never less than so many ms. */
+const SLOWER = 40;
+const QUERY_AT_LEAST = 8000;
+/** Items of the gallery that are asked for at a time. */
+const WINDOW = 500;
 
 /** @import { Device, How, Info, Options, Reference } from "../types.js" */
 
@@ -41,10 +50,16 @@ export class Client extends EventTarget {
     this.starting = null;
     /** @type {?Info} */
     this.info = null;
+    /** The graphics card's name, while it could be tried. @type {?string} */
+    this.adapter = null;
     /** Keys of images whose tokens the present worker holds. @type {Set<string>} */
     this.encoded = new Set();
     /** @type {?Device} */
     this.forced = null;
+    /** What the bundle shows without its model. @type {?Promise<?import("../types.js").Opening>} */
+    this.shown = null;
+    /** Counts stops: what was awaited before one is not to go on after it. */
+    this.stops = 0;
   }
 
   release() {
@@ -54,7 +69,17 @@ export class Client extends EventTarget {
     this.stop();
   }
 
+  opening() {
+    return (this.shown ??= opening(this.options.bundle));
+  }
+
+  /** Throws if the client has been stopped or given back since `stops` was that many. @param {number} stops */
+  still(stops) {
+    if (this.stops !== stops || this.users < 1) throw new ThisButError("closed", { detail: "given back while it was starting" });
+  }
+
   stop() {
+    this.stops += 1;
     this.link?.close();
     this.trial?.close();
     this.link = null;
@@ -76,8 +101,9 @@ export class Client extends EventTarget {
   start(how = {}) {
     if (how.device) this.forced = how.device;
     if (how.fresh || how.device) this.stop();
+    const stops = this.stops;
     this.starting ??= this.begin(how).catch((reason) => {
-      this.starting = null;
+      if (this.stops === stops) this.starting = null;
       throw ThisButError.from(reason);
     });
     return this.starting;
@@ -85,23 +111,29 @@ export class Client extends EventTarget {
 
   /** @param {How} how */
   async begin(how) {
+    const { stops } = this;
+    this.still(stops);
     if (typeof WebAssembly !== "object" || typeof Worker !== "function") throw new ThisButError("unsupported");
+    if (!WebAssembly.validate(SIMD)) throw new ThisButError("simd");
     const { bundle, device } = this.options;
     const wanted = this.forced ?? device;
     const name = wanted === "auto" ? await adapter() : null;
+    this.still(stops);
     let info;
     const choice = wanted === "auto" ? (name && remembered(bundle, name)) || "cpu" : wanted;
     try {
       info = await this.open(choice, how);
     } catch (/** @type {any} */ reason) {
+      this.still(stops);
       // Only the device is at fault for these; damaged or missing files would fail on the CPU too.
       if (choice !== "webgpu" || !["device", "runtime", "timeout"].includes(reason.kind)) throw reason;
       remember(bundle, null);
       info = await this.open("cpu", how);
       info.fellBack = true;
     }
+    this.still(stops);
+    this.adapter = wanted === "auto" && name && !remembered(bundle, name) ? name : null;
     this.emit("ready", info);
-    if (wanted === "auto" && name && !remembered(bundle, name)) this.measureLater(name);
     return info;
   }
 
@@ -111,7 +143,8 @@ export class Client extends EventTarget {
     this.link?.close();
     this.link = link;
     this.encoded.clear();
-    return (this.info = await link.ask("load", { bundle: this.options.bundle, device, fresh }, { quiet: this.options.timeout }));
+    const info = await link.ask("load", { bundle: this.options.bundle, device, fresh }, { quiet: this.options.timeout });
+    return (this.info = info);
   }
 
   /** @param {(detail: import("../types.js").Progress) => void} progress @param {Device} device */
@@ -135,33 +168,36 @@ export class Client extends EventTarget {
     return link;
   }
 
-  /**
-   * When the page has been calm for a moment: is WebGPU faster here? Then it takes over.
-   * @param {string} name the adapter's
-   */
-  async measureLater(name) {
-    await new Promise((done) => setTimeout(done, 4000));
-    const link = this.link;
-    if (!link || !this.info || !mayMeasure(this.info)) return;
+  /** Bytes that a trial of the graphics card would fetch; 0 where there is nothing to try. */
+  get trialBytes() {
+    return this.info && this.adapter && !this.trial && mayMeasure(this.info) ? this.info.webgpu : 0;
+  }
+
+  /** Is WebGPU faster here? Then it takes over. Fetches a second module, so only a visitor begins it. */
+  async measure() {
+    const { link, adapter, stops } = this;
+    if (!link || !adapter || !this.trialBytes) return;
     const { bundle } = this.options;
+    this.adapter = null;
     try {
       const cpu = await link.ask("measure", {}, { quiet: 30_000 });
+      this.still(stops);
       const trial = (this.trial = this.connect(() => {}, "webgpu"));
       const info = await trial.ask("load", { bundle, device: "webgpu", fresh: false }, { quiet: 60_000 });
       const gpu = await trial.ask("measure", {}, { quiet: 30_000 });
       const wins = gpu.ms < cpu.ms * CLEARLY;
-      remember(bundle, wins ? "webgpu" : "cpu", name, { cpu: cpu.ms, webgpu: gpu.ms });
+      remember(bundle, wins ? "webgpu" : "cpu", adapter, { cpu: cpu.ms, webgpu: gpu.ms });
       if (!wins || this.link !== link) return trial.close();
       link.close();
       this.link = trial;
       this.info = info;
       this.encoded.clear();
-      this.emit("device", info);
     } catch {
-      remember(bundle, "cpu", name);
+      if (this.stops === stops) remember(bundle, "cpu", adapter);
       this.trial?.close();
     } finally {
       this.trial = null;
+      if (this.info) this.emit("device", this.info);
     }
   }
 
@@ -173,15 +209,23 @@ export class Client extends EventTarget {
    */
   async robust(work) {
     await this.start();
+    const { stops } = this;
     try {
       return await work(this.started());
     } catch (/** @type {any} */ reason) {
+      this.still(stops);
       const died = !this.link || this.link.dead;
       if (!died && reason.kind !== "device") throw reason;
       if (reason.kind === "device") this.link?.fail(reason);
       this.emit("device", await this.start());
       return work(this.started());
     }
+  }
+
+  /** ms that a query may take: this device has shown how long one takes, and a dead worker says nothing. */
+  get patience() {
+    const once = this.info?.timings?.selfTest ?? 0;
+    return Math.min(this.options.timeout, Math.max(QUERY_AT_LEAST, SLOWER * once));
   }
 
   /** The worker that `start` has started. */
@@ -191,13 +235,15 @@ export class Client extends EventTarget {
   }
 
   /**
-   * @param {{image: ?Reference, text: string, limit: number}} query
+   * @param {{image: ?Reference, text: string, limit: number, refined: import("../types.js").Refined}} query
    */
-  query({ image, text, limit }) {
+  query({ image, text, limit, refined: { also, ...rest } }) {
     return this.robust(async (link) => {
-      const encode = image ? await this.encode(link, image) : 0;
-      const body = { key: image?.key ?? null, chosen: image?.item ?? null, text, limit };
-      const found = await link.ask("query", body, { quiet: this.options.timeout });
+      let encode = 0;
+      for (const one of [image, ...also]) encode += one ? await this.encode(link, one) : 0;
+      const others = also.map(({ key, item }) => ({ key, chosen: item ?? null }));
+      const body = { key: image?.key ?? null, chosen: image?.item ?? null, text, limit, others, ...rest };
+      const found = await link.ask("query", body, { quiet: this.patience });
       return { ...found, timings: { ...found.timings, image: encode } };
     });
   }
@@ -206,17 +252,21 @@ export class Client extends EventTarget {
   async encode(link, image) {
     if (this.encoded.has(image.key)) return 0;
     const { key, item } = image;
-    const quiet = this.options.timeout;
+    const quiet = this.patience;
     let told;
     if (this.info?.upload === false) {
       // No image encoder: the engine has the gallery's images alone, and fetches what it needs of them itself.
       if (item === undefined) throw new ThisButError("image", { key: "image.gallery" });
       told = link.ask("refer", { key, index: item }, { quiet });
     } else {
-      const { width, height, rgba } = await image.pixels();
-      told = link.ask("encode", { key, width, height, rgba }, { transfer: [rgba], quiet });
+      const { width, height, rgba, file } = await image.pixels();
+      told = link.ask("encode", { key, width, height, rgba, file }, { transfer: file ? [rgba, file] : [rgba], quiet });
     }
-    const { ms, dropped } = await told;
+    const { ms, dropped } = await told.catch((/** @type {any} */ reason) => {
+      // The engine knows a picture by its key alone.
+      if (reason.kind === "image") throw new ThisButError("image", { values: { name: image.title }, detail: reason.detail });
+      throw reason;
+    });
     for (const key of dropped ?? []) this.encoded.delete(key);
     this.encoded.add(image.key);
     return ms;
@@ -224,6 +274,18 @@ export class Client extends EventTarget {
 
   /** Items of the gallery. @param {number} offset @param {number} limit */
   browse(offset, limit) {
-    return this.robust((link) => link.ask("browse", { offset, limit }));
+    return this.robust((link) => link.ask("browse", { offset, limit }, { quiet: this.patience }));
+  }
+
+  /** The item of the gallery with this number. @param {number} index @returns {Promise<import("../types.js").Item>} */
+  async item(index) {
+    // The engine gives pictures in an order of its own.
+    for (let offset = 0, all = 1; offset < all; offset += WINDOW) {
+      const { items, total } = await this.browse(offset, WINDOW);
+      const found = items.find((one) => one.index === index);
+      if (found) return found;
+      all = total;
+    }
+    throw new ThisButError("query", { detail: `the gallery has no image ${index}` });
   }
 }

@@ -58,8 +58,7 @@ export function remember(bundle, device, name = "", measured = {}) {
 const TRIAL_MEMORY = 5e8;
 
 /**
- * Whether this is a good moment and place to fetch a second module and measure it.
+ * Whether a second module may be fetched and measured here, should the visitor ask for it.
  * @param {import("../types.js").Info} info the first one's
  */
-export const mayMeasure = ({ memory, webgpu }) =>
-  webgpu !== false && !(memory > TRIAL_MEMORY) && !(/** @type {any} */ (navigator).connection?.saveData) && navigator.onLine !== false;
+export const mayMeasure = ({ memory, webgpu, device }) => webgpu > 0 && device === "cpu" && !(memory > TRIAL_MEMORY);

@@ -25,7 +25,7 @@ export class ThisButError extends Error {
   static from(reason, kind = "runtime") {
     if (reason instanceof ThisButError) return reason;
     if (reason && typeof reason === "object" && typeof reason.kind === "string") {
-      return new ThisButError(reason.kind, { message: reason.message, mend: reason.mend, detail: reason.message });
+      return new ThisButError(reason.kind, { message: reason.message, mend: reason.mend, detail: reason.message, ...(reason.key && { key: reason.key, values: reason.values, detail: reason.detail }) });
     }
     const detail = String(reason?.message ?? reason ?? "");
     return new ThisButError(kind, { message: detail, detail });

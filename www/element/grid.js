@@ -1,9 +1,10 @@
 // A listbox of pictures: results and the starting choice. Tiles keep their identity between searches, so that a new
-// ranking is seen as movement. One tab stop, arrow keys inside.
+// ranking is seen as movement. One tab stop, arrow keys inside; Enter takes a picture, Space looks at it.
 
 import { calm, h } from "./dom.js";
+import { Tile } from "./tile.js";
 
-/** @import { Item } from "../types.js" */
+/** @import { Item, RenderItem, Translate } from "../types.js" */
 
 const MOVE = { duration: 420, easing: "cubic-bezier(.2,.8,.2,1)" };
 
@@ -15,58 +16,127 @@ const MOVE = { duration: 420, easing: "cubic-bezier(.2,.8,.2,1)" };
 const option = ({ target }) => /** @type {Element} */ (target).closest("[role=option]");
 
 export class Grid {
-  /**
-   * @param {{label: string, pick: (item: Item, typing: boolean) => void, hint: string, part: string}} options
-   */
-  constructor({ label, pick, hint, part }) {
+  /** @param {{t: Translate, pick: (item: Item, typing: boolean) => void, look: (item: Item, rank: number) => void, leave: () => void}} options */
+  constructor({ t, pick, look, leave }) {
+    this.t = t;
     this.pick = pick;
-    this.hint = hint;
-    /** @type {Map<number, HTMLElement>} */
+    this.look = look;
+    this.leave = leave;
+    /** @type {Map<number, Tile>} */
     this.tiles = new Map();
     /** @type {Item[]} */
     this.items = [];
+    /** Of the items, so many are shown: rows are full. */
+    this.shown = 0;
+    this.least = 0;
     this.scores = false;
-    this.node = h("div.grid", { role: "listbox", "aria-label": label, part });
+    /** What the titles are compared with, and the reference's picture. @type {{from: string, text: string, reference: ?string}} */
+    this.about = { from: "", text: "", reference: null };
+    /** @type {?RenderItem} */
+    this.render = null;
+    /** Told of the number of shown items when the width changes it. */
+    this.onfit = () => {};
+    this.node = h("div.grid", { role: "listbox", "aria-label": t("results"), part: "results" });
     this.node.addEventListener("keydown", (event) => this.key(event));
-    this.node.addEventListener("click", (event) => {
-      const tile = option(event);
-      if (tile) this.choose(tile, matchMedia("(pointer: fine)").matches);
-    });
+    this.node.addEventListener("click", (event) => this.clicked(event));
     this.node.addEventListener("focusin", (event) => this.rove(option(event)));
+    for (const name of ["pointerdown", "pointerup", "pointerleave", "pointercancel"]) this.node.addEventListener(name, (event) => this.hold(event));
+    this.size = new ResizeObserver(() => this.fit());
+    this.size.observe(this.node);
   }
 
   get options() {
     const nodes = /** @type {HTMLElement[]} */ ([...this.node.children]);
-    return nodes.filter((node) => node.getAttribute("role") === "option");
+    return nodes.filter((node) => node.getAttribute("role") === "option" && !node.hidden);
+  }
+
+  /** @param {MouseEvent} event */
+  clicked(event) {
+    const tile = option(event);
+    const target = /** @type {Element} */ (event.target);
+    // Links and buttons of the page's own template do what they do.
+    if (!tile || event.defaultPrevented || target.closest("a, button, .was")) return;
+    if (target.closest(".look")) this.open(tile);
+    else this.choose(tile, matchMedia("(pointer: fine)").matches);
+  }
+
+  /** @param {Event} event */
+  hold(event) {
+    const was = /** @type {Element} */ (event.target).closest?.(".was");
+    const held = event.type === "pointerdown" && Boolean(was);
+    for (const { frame } of this.tiles.values()) frame.classList.toggle("held", held && frame.contains(/** @type {Node} */ (was)));
   }
 
   /**
    * `typing`: the words are likely to be typed next, so the field may take the focus without a keyboard jumping up.
-   * @param {HTMLElement} tile
+   * @param {HTMLElement} node
    * @param {boolean} typing
    */
-  choose(tile, typing) {
-    const item = this.items.find((one) => one.index === Number(tile.dataset.index));
-    if (item) this.pick(item, typing);
+  choose(node, typing) {
+    const tile = this.tiles.get(Number(node.dataset.index));
+    if (tile) this.pick(tile.item, typing);
   }
 
-  /** @param {Item[]} items */
-  show(items) {
-    const before = new Map([...this.tiles].map(([index, tile]) => [index, tile.getBoundingClientRect()]));
+  /** @param {HTMLElement} node */
+  open(node) {
+    const tile = this.tiles.get(Number(node.dataset.index));
+    if (tile) this.look(tile.item, this.items.indexOf(tile.item));
+  }
+
+  /**
+   * @param {Item[]} items
+   * @param {{least?: number, from?: string, text?: string, reference?: ?string}} [how] `least`: so many items are wanted;
+   *   what is over fills the last row
+   */
+  show(items, { least = items.length, from = "", text = "", reference = null } = {}) {
+    const before = new Map([...this.tiles].map(([index, { node }]) => [index, node.getBoundingClientRect()]));
     const focused = this.node.contains(/** @type {ShadowRoot} */ (this.node.getRootNode()).activeElement);
     this.items = items;
+    this.least = least;
+    this.about = { from, text, reference };
+    /** @type {Map<number, Tile>} */
     const next = new Map();
-    for (const [rank, item] of items.entries()) {
-      const tile = this.tiles.get(item.index) ?? this.tile(item);
-      this.update(tile, item, rank);
-      next.set(item.index, tile);
-    }
-    this.node.replaceChildren(...next.values());
+    for (const item of items) next.set(item.index, this.tiles.get(item.index) ?? new Tile(item, { t: this.t, hint: this.t("useThis") }));
     this.tiles = next;
+    this.node.replaceChildren(...[...next.values()].map(({ node }) => node));
+    this.update();
+    this.fit();
     const first = this.options[0];
     if (first) this.rove(first);
-    if (focused) first?.focus();
+    if (focused) first?.focus({ preventScroll: true });
     if (!calm()) this.animate(before);
+  }
+
+  update() {
+    const { scores, render, about, items } = this;
+    for (const [rank, item] of items.entries()) this.tiles.get(item.index)?.update(item, { ...about, rank, size: this.shown || items.length, scores, render });
+  }
+
+  /** Shows as many items as fill the rows, the wanted number at least where there are enough. */
+  fit() {
+    if (!this.items.length) return;
+    const columns = getComputedStyle(this.node).gridTemplateColumns.split(" ").length;
+    const [first] = this.options;
+    // The best match takes the room of several.
+    const extra = first && this.items[0].score !== undefined && columns > 1 && !this.node.closest(".far") ? 3 : 0;
+    const rows = Math.ceil((this.least + extra) / columns);
+    const full = rows * columns - extra;
+    const fitting = full <= this.items.length ? full : Math.max(1, Math.floor((this.items.length + extra) / columns)) * columns - extra;
+    // Nothing is kept back where there is no more to come.
+    const shown = this.items.length < this.least || fitting < 1 ? this.items.length : Math.min(fitting, this.items.length);
+    for (const [rank, item] of this.items.entries()) /** @type {Tile} */ (this.tiles.get(item.index)).node.hidden = rank >= shown;
+    if (shown === this.shown) return;
+    this.shown = shown;
+    this.update();
+    this.onfit();
+  }
+
+  /** Nothing to show. */
+  clear() {
+    this.tiles.clear();
+    this.items = [];
+    this.shown = 0;
+    this.node.replaceChildren();
   }
 
   /** Moves the focus to the first picture, or the one that was left. */
@@ -81,74 +151,35 @@ export class Grid {
    * @param {number} count
    */
   wait(count) {
-    this.tiles.clear();
-    this.items = [];
-    this.node.replaceChildren(
-      ...Array.from({ length: count }, () => h("div.tile.blank", { "aria-hidden": "true" }, h("div.frame"))),
-    );
-  }
-
-  /** @param {Item} item */
-  tile(item) {
-    const image = h("img", { alt: "", loading: "lazy", decoding: "async", draggable: false });
-    image.addEventListener("load", () => image.classList.add("seen"), { once: true });
-    image.addEventListener("error", () => image.classList.add("gone"));
-    image.src = item.image;
-    const frame = h("div.frame", { part: "tile-image" }, image, h("span.hint", { "aria-hidden": "true" }, this.hint));
-    return h(
-      "div.tile",
-      { role: "option", part: "tile", tabindex: "-1", "aria-selected": "false", "data-index": item.index },
-      frame,
-      h("span.title", { part: "tile-title" }, item.title),
-      h("span.score", { part: "score" }, h("i"), h("b")),
-    );
-  }
-
-  /** @param {HTMLElement} tile @param {Item} item @param {number} rank */
-  update(tile, item, rank) {
-    const score = item.score === undefined ? "" : item.score.toFixed(3);
-    tile.setAttribute("aria-label", score && this.scores ? `${item.title}, ${score}` : item.title);
-    tile.setAttribute("aria-posinset", String(rank + 1));
-    tile.setAttribute("aria-setsize", String(this.items.length));
-    tile.classList.toggle("first", rank === 0);
-    /** @type {HTMLElement} */ (tile.querySelector(".score b")).textContent = score;
-    tile.style.setProperty("--fill", Math.max(0, Math.min(1, item.score ?? 0)).toFixed(3));
+    this.clear();
+    const blanks = Array.from({ length: count }, () => h("div.tile.blank", { "aria-hidden": "true" }, h("div.frame"), h("span.title", {}, "\u00a0")));
+    this.node.replaceChildren(...blanks);
   }
 
   /** @param {boolean} on */
   setScores(on) {
     this.scores = on;
     this.node.classList.toggle("scored", on);
-    for (const [rank, item] of this.items.entries()) {
-      const tile = this.tiles.get(item.index);
-      if (tile) this.update(tile, item, rank);
-    }
+    this.update();
   }
 
   /** @param {Map<number, DOMRect>} before */
   animate(before) {
     let fresh = 0;
-    for (const [index, tile] of this.tiles) {
+    for (const [index, { node }] of this.tiles) {
       const old = before.get(index);
-      if (!old) {
+      if (!old?.width) {
         const delay = Math.min(fresh++, 14) * 22;
-        tile.animate(
-          [
-            { opacity: 0, transform: "translateY(10px) scale(.96)" },
-            { opacity: 1, transform: "none" },
-          ],
-          { ...MOVE, delay, fill: "backwards" },
-        );
+        const from = { opacity: 0, transform: "translateY(10px) scale(.96)" };
+        node.animate([from, { opacity: 1, transform: "none" }], { ...MOVE, delay, fill: "backwards" });
         continue;
       }
-      const now = tile.getBoundingClientRect();
+      const now = node.getBoundingClientRect();
       const [dx, dy] = [old.left - now.left, old.top - now.top];
       const scale = now.width ? old.width / now.width : 1;
       if (!dx && !dy && scale === 1) continue;
-      tile.animate(
-        [{ transformOrigin: "0 0", transform: `translate(${dx}px, ${dy}px) scale(${scale})` }, { transformOrigin: "0 0", transform: "none" }],
-        MOVE,
-      );
+      const start = { transformOrigin: "0 0", transform: `translate(${dx}px, ${dy}px) scale(${scale})` };
+      node.animate([start, { transformOrigin: "0 0", transform: "none" }], MOVE);
     }
   }
 
@@ -166,20 +197,20 @@ export class Grid {
     const tiles = this.options;
     const tile = option(event);
     const at = tile ? tiles.indexOf(tile) : -1;
-    if (at < 0) return;
-    if (event.key === "Enter" || event.key === " ") {
-      event.preventDefault();
-      return this.choose(tiles[at], true);
-    }
+    if (at < 0 || event.target !== tile) return;
     const rtl = getComputedStyle(this.node).direction === "rtl";
     const step = new Map([["ArrowRight", rtl ? -1 : 1], ["ArrowLeft", rtl ? 1 : -1]]).get(event.key);
+    const vertical = event.key === "ArrowDown" || event.key === "ArrowUp";
     let goal;
-    if (step) goal = tiles[at + step];
+    if (event.key === "Enter") this.choose(tiles[at], true);
+    else if (event.key === " ") this.open(tiles[at]);
+    else if (step) goal = tiles[at + step];
     else if (event.key === "Home") goal = tiles[0];
     else if (event.key === "End") goal = tiles.at(-1);
-    else if (event.key === "ArrowDown" || event.key === "ArrowUp") goal = this.beside(tiles, at, event.key === "ArrowDown");
-    else return;
+    else if (vertical) goal = this.beside(tiles, at, event.key === "ArrowDown");
+    else if (event.key !== "Escape") return;
     event.preventDefault();
+    if (event.key === "Escape" || (event.key === "ArrowUp" && !goal)) this.leave();
     goal?.focus();
   }
 
@@ -198,5 +229,9 @@ export class Grid {
     const distance = (/** @type {{box: DOMRect}} */ { box }) =>
       (down ? box.top - from.bottom : from.top - box.bottom) * 4 + Math.max(box.left - x, x - box.right, 0);
     return rows.sort((a, b) => distance(a) - distance(b))[0]?.tile;
+  }
+
+  destroy() {
+    this.size.disconnect();
   }
 }

@@ -9,16 +9,46 @@ import { ThisButError } from "./errors.js";
  * @typedef {{resolve: (value: any) => void, reject: (reason: ThisButError) => void, timer: number, quiet: number}} Call
  */
 
+/** @type {any} */
+let policy = null;
+
+/**
+ * An address that a page with Trusted Types accepts as a script's; its policy is called "thisbut".
+ * @param {string} url
+ * @returns {string}
+ */
+function trusted(url) {
+  const { trustedTypes } = /** @type {any} */ (globalThis);
+  if (!trustedTypes) return url;
+  policy ??= trustedTypes.createPolicy("thisbut", { createScriptURL: (/** @type {string} */ address) => address });
+  return policy.createScriptURL(url);
+}
+
+/** @type {(() => Worker) | null} */
+let maker = null;
+
+/**
+ * How workers are made where none is named: bundlers find a worker's file only where it is created in so many words.
+ * @param {() => Worker} make
+ */
+export function workers(make) {
+  maker = make;
+}
+
+/** Whether workers can be made without an address. */
+export const makes = () => maker !== null;
+
 /**
  * A module worker from any origin: browsers refuse to start a worker straight from another site, but run a one-line
  * local one that imports it.
  * @param {string} url
  */
 function spawn(url) {
-  if (new URL(url).origin === location.origin) return new Worker(url, { type: "module", name: "thisbut" });
+  if (!url && maker) return maker();
+  if (new URL(url).origin === location.origin) return new Worker(trusted(url), { type: "module", name: "thisbut" });
   const shim = URL.createObjectURL(new Blob([`import ${JSON.stringify(url)};`], { type: "text/javascript" }));
   try {
-    return new Worker(shim, { type: "module", name: "thisbut" });
+    return new Worker(trusted(shim), { type: "module", name: "thisbut" });
   } finally {
     // The worker has its own reference by the time that this runs in every browser's event loop.
     setTimeout(() => URL.revokeObjectURL(shim), 10_000);
@@ -27,7 +57,7 @@ function spawn(url) {
 
 export class Link {
   /**
-   * @param {string} url the worker script
+   * @param {string} url the worker script; none for one that the page makes (`workers`)
    * @param {{progress?: (p: Progress) => void, lost?: (e: ThisButError) => void}} on
    */
   constructor(url, on = {}) {
@@ -37,19 +67,31 @@ export class Link {
     this.waiting = new Map();
     /** @type {?ThisButError} */
     this.dead = null;
+    /** What the page's content policy has refused since. */
+    this.refused = "";
+    document.addEventListener("securitypolicyviolation", this.policy);
     try {
       this.worker = spawn(url);
-    } catch (reason) {
-      throw new ThisButError("unsupported", { detail: String(reason) });
+    } catch (/** @type {any} */ reason) {
+      document.removeEventListener("securitypolicyviolation", this.policy);
+      // A page that lists its Trusted Types policies, or no worker sources, refuses by throwing.
+      const kind = this.refused || ["TypeError", "SecurityError"].includes(reason?.name) ? "policy" : "unsupported";
+      throw new ThisButError(kind, { detail: [this.refused, String(reason)].filter(Boolean).join("; ") });
     }
     this.worker.onmessage = ({ data }) => this.receive(data);
     this.worker.onerror = (event) => {
       event.preventDefault();
-      // A worker whose script could not be fetched reports no message at all.
-      this.fail(new ThisButError(event.message ? "runtime" : "network", { detail: event.message ?? "" }));
+      // A worker whose script could not be fetched reports no message at all; nor does one that a policy has refused,
+      // and of that the page hears a moment later.
+      const fail = () => this.fail(new ThisButError(this.refused ? "policy" : event.message ? "runtime" : "module", { detail: this.refused || event.message || url }));
+      setTimeout(fail, event.message ? 0 : 50);
     };
     this.worker.onmessageerror = () => this.fail(new ThisButError("runtime", { detail: "unreadable message" }));
   }
+
+  policy = (/** @type {SecurityPolicyViolationEvent} */ { effectiveDirective, blockedURI }) => {
+    if (/worker-src|script-src|child-src|trusted-types|require-trusted/.test(effectiveDirective)) this.refused ||= `${effectiveDirective}: ${blockedURI}`;
+  };
 
   /** @param {Message} message */
   receive(message) {
@@ -105,6 +147,7 @@ export class Link {
 
   close(error = new ThisButError("runtime", { detail: "closed" })) {
     this.dead ??= error;
+    document.removeEventListener("securitypolicyviolation", this.policy);
     this.worker.terminate();
     for (const call of this.waiting.values()) {
       clearTimeout(call.timer);

@@ -1,31 +1,23 @@
 // The reference slot: takes an image from the file picker, the camera, a drop or a paste, and shows the one in use. Where
 // the bundle cannot read new images, it leads to the gallery instead.
 
+import { welcome } from "./arrivals.js";
 import { h, icon } from "./dom.js";
-import { ThisButError } from "./errors.js";
 
-/** @import { Reference, Translate } from "../types.js" */
+/** @import { Handlers, Reference, Translate } from "../types.js" */
 
 const touch = () => matchMedia("(pointer: coarse)").matches;
 
 export class Slot {
-  /**
-   * @param {{t: Translate, host: HTMLElement, take: (blob: Blob, name: string) => void, clear: () => void,
-   *   refuse: (error: ThisButError) => void, lead: () => void}} options
-   */
-  constructor({ t, host, take, clear, refuse, lead }) {
+  /** @param {{t: Translate, host: HTMLElement, on: Pick<Handlers, "take" | "clear" | "refuse" | "lead">}} options */
+  constructor({ t, host, on }) {
     this.t = t;
-    this.host = host;
-    this.take = take;
-    this.clear = clear;
-    this.refuse = refuse;
-    this.lead = lead;
+    this.on = on;
     /** Only the gallery's images can be started from. */
     this.closed = false;
     /** @type {?Reference} */
     this.shown = null;
     this.gone = new AbortController();
-    this.depth = 0;
     this.file = this.input(false);
     this.shot = this.input(true);
     this.main = h(
@@ -35,23 +27,25 @@ export class Slot {
     );
     this.remove = h(
       "button.round.remove",
-      { type: "button", "aria-label": t("remove"), title: t("remove"), hidden: true, onclick: () => this.clear() },
+      { type: "button", "aria-label": t("remove"), title: t("remove"), hidden: true, onclick: () => on.clear() },
       icon("close"),
     );
-    this.veil = h("div.veil", { "aria-hidden": "true" }, t("slotDrop"));
-    this.node = h("div.slot", { part: "reference" }, this.main, this.remove, this.veil, this.file, this.shot);
+    this.wait = h("span.wait", { "aria-hidden": "true" });
+    this.node = h("div.slot", { part: "reference" }, this.main, this.remove, this.wait, this.file, this.shot);
+    this.veil = h("div.veil", { "aria-hidden": "true", part: "veil" }, h("b", {}, icon("image"), t("slotDrop")));
     this.camera = h(
       "button.quiet.camera",
       { type: "button", hidden: !touch(), onclick: () => this.shot.click() },
       icon("camera"),
       t("camera"),
     );
-    this.listen();
+    const veil = (/** @type {boolean} */ on) => this.veil.classList.toggle("over", on && !this.closed);
+    welcome({ host, take: (what) => on.take(what), refuse: (error) => on.refuse(error), veil }, this.gone.signal);
   }
 
   /** To another image: the file picker, or the gallery. */
   open() {
-    if (this.closed) this.lead();
+    if (this.closed) this.on.lead();
     else this.file.click();
   }
 
@@ -69,68 +63,48 @@ export class Slot {
     const input = h("input", { type: "file", accept: "image/*", hidden: true, "aria-hidden": "true", tabindex: "-1" });
     if (camera) input.setAttribute("capture", "environment");
     input.addEventListener("change", () => {
-      const [file] = input.files ?? [];
-      if (file) this.take(file, file.name);
+      const files = [...(input.files ?? [])];
+      if (files.length) this.on.take({ files, link: "" });
       input.value = "";
     });
     return input;
   }
 
-  listen() {
-    const { host } = this;
-    const { signal } = this.gone;
-    const carries = (/** @type {DragEvent} */ event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-    host.addEventListener("dragenter", (event) => carries(event) && this.drag(event, 1), { signal });
-    host.addEventListener("dragleave", (event) => carries(event) && this.drag(event, -1), { signal });
-    host.addEventListener("dragover", (event) => carries(event) && event.preventDefault(), { signal });
-    host.addEventListener("drop", (event) => this.dropped(event), { signal });
-    // Pasting works anywhere on the page, unless some other field has the focus.
-    document.addEventListener("paste", (event) => this.pasted(event), { signal });
+  /**
+   * A picture that is being read; none where it is not there yet.
+   * @param {string} image its address
+   */
+  reading(image) {
+    this.node.classList.add("reading");
+    this.node.setAttribute("aria-busy", "true");
+    this.picture(image);
   }
 
-  /** @param {DragEvent} event @param {number} by */
-  drag(event, by) {
-    event.preventDefault();
-    this.depth = Math.max(0, this.depth + by);
-    this.node.classList.toggle("over", this.depth > 0 && !this.closed);
-  }
-
-  /** @param {DragEvent} event */
-  dropped(event) {
-    if (!event.dataTransfer?.types.includes("Files")) return;
-    event.preventDefault();
-    this.depth = 0;
-    this.node.classList.remove("over");
-    const [file] = event.dataTransfer.files;
-    if (file) this.take(file, file.name);
-    else this.refuse(new ThisButError("image", { key: "image.none" }));
-  }
-
-  /** @param {ClipboardEvent} event */
-  pasted(event) {
-    const inside = event.composedPath().includes(this.host);
-    const elsewhere = document.activeElement?.matches("input, textarea, [contenteditable]");
-    if (!inside && elsewhere) return;
-    const item = [...(event.clipboardData?.items ?? [])].find((one) => one.kind === "file");
-    if (!item) return;
-    event.preventDefault();
-    const file = item.getAsFile();
-    if (file) this.take(file, file.name);
+  /** @param {string | undefined} image */
+  picture(image) {
+    const old = this.main.querySelector("img");
+    if (old && old.getAttribute("src") === image) return;
+    old?.remove();
+    this.node.classList.toggle("full", Boolean(image));
+    if (!image) return;
+    const shown = h("img", { src: image, alt: "", draggable: false, onerror: () => shown.remove() });
+    this.main.prepend(shown);
   }
 
   /** @param {?Reference} reference */
   show(reference) {
     const { t } = this;
     this.shown = reference;
+    this.node.classList.remove("reading");
+    this.node.removeAttribute("aria-busy");
     this.remove.hidden = !reference;
     this.camera.hidden = Boolean(reference) || this.closed || !touch();
-    this.node.classList.toggle("full", Boolean(reference));
     this.node.classList.toggle("soft", Boolean(reference?.soft));
-    const old = this.main.querySelector("img");
-    old?.remove();
-    this.main.setAttribute("aria-label", reference ? `${t("referenceItem", { title: reference.title })}. ${t("slotChange")}` : this.closed ? `${t("slotGallery")}. ${t("slotGalleryHint")}.` : t("slotTitle"));
+    // Empty, it has words of its own.
+    if (reference) this.main.setAttribute("aria-label", `${t("referenceItem", { title: reference.title })}. ${t("slotChange")}`);
+    else this.main.removeAttribute("aria-label");
     this.main.title = reference ? t("slotChange") : "";
-    if (reference) this.main.prepend(h("img", { src: reference.image, alt: "", draggable: false }));
+    this.picture(reference?.image);
   }
 
   destroy() {

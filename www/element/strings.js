@@ -1,237 +1,35 @@
-// Every sentence that a visitor reads, by language. Another language is one more table, or `ThisBut.define("fr", {…})`
-// from the page. `{name}` marks a value that is filled in.
+// Sentences by language, with the plurals and numbers of that language. Another language is one more table in
+// languages/, or `ThisBut.define("fr", {…})` from the page. All but English are fetched when they are asked for.
 
-/** @type {Record<string, string>} */
-const en = {
-  slotTitle: "Add an image",
-  slotHint: "Drop it here, paste it, or choose a file",
-  slotHintTouch: "Tap to choose a photo",
-  slotDrop: "Let go to use this image",
-  slotChange: "Choose another image",
-  slotGallery: "Choose an image below",
-  slotGalleryHint: "Searches start from these pictures",
-  reference: "Your image",
-  referenceItem: "Your image: {title}",
-  remove: "Remove the image",
-  upload: "Choose a file",
-  camera: "Take a photo",
-  paste: "Paste",
-  this: "this,",
-  but: "but …",
-  fieldLabel: "This, but … what should be different?",
-  fieldLabelText: "What are you looking for?",
-  placeholder: "with a red hat",
-  placeholderText: "or just describe it",
-  search: "Search",
-  suggestions: "Suggestions",
-  history: "Your steps",
-  historyStep: "Back to step {n}: {what}",
-  historyNow: "now",
-  stepSimilar: "similar",
-  stepAnything: "anything",
-  stepStart: "start",
-  restart: "Start over",
-  pick: "Start from one of these",
-  shuffle: "Show others",
-  results: "Matches",
-  resultsText: "Found for “{text}”",
-  resultsBut: "This, but {text}",
-  resultsSimilar: "Similar to this",
-  count: "{n} of {total}",
-  scores: "Scores",
-  more: "Show more",
-  useThis: "this, but …",
-  tileHint: "Use as the new image",
-  loading: "Getting ready",
-  loadingOf: "{loaded} of {total} MB",
-  loadingSome: "{loaded} MB",
-  loadingOnce: "Once only. Next time it starts at once, even offline.",
-  starting: "Starting the model",
-  searching: "Searching",
-  ready: "Ready: {n} images to search.",
-  announceResults: "{n} matches. Best: {title}.",
-  announceStep: "Back to an earlier step.",
-  announceReference: "Image set: {title}.",
-  announceCleared: "Image removed.",
-  cut: "Only the first {n} characters are used.",
-  privacy: "Your image never leaves this device.",
-  privacyGallery: "Your search never leaves this device.",
-  how: "How it works",
-  howText:
-    "A small neural network runs in this page. It reads your image and your words together, and compares them with {n} images that were described ahead of time. Nothing is sent anywhere.",
-  howDevice: "Runs on",
-  howDeviceCpu: "your processor (WebAssembly)",
-  howDeviceGpu: "your graphics card (WebGPU)",
-  howModel: "Model",
-  howDownload: "Download",
-  howMemory: "Memory",
-  howStart: "Start-up",
-  howImage: "Reading the image",
-  howText2: "Image + words",
-  howSearch: "Comparing",
-  howTotal: "Last search, in all",
-  ms: "{n} ms",
-  mb: "{n} MB",
-  retry: "Try again",
-  fresh: "Download again",
-  reload: "Reload the page",
-  useCpu: "Use the processor",
-  otherImage: "Choose another image",
-  dismiss: "Dismiss",
-  "error.network": "The search could not be downloaded.",
-  "error.network.mend": "Check the connection, then try again.",
-  "error.missing": "The search data is not where this page expects it.",
-  "error.missing.mend": "Try again later; the site has to publish its bundle folder.",
-  "error.offline": "This device is offline, and the search has not been stored here yet.",
-  "error.offline.mend": "Connect once; after that it works offline.",
-  "error.timeout": "The search did not start in time.",
-  "error.timeout.mend": "Try again; a slow connection may need a second attempt.",
-  "error.checksum": "A downloaded file is damaged.",
-  "error.checksum.mend": "Download it again.",
-  "error.format": "A downloaded file cannot be read.",
-  "error.format.mend": "Download it again; if that does not help, the site has to publish it anew.",
-  "error.version": "This page and its search data are of different versions.",
-  "error.version.mend": "Reload the page; if that does not help, the site has to publish both together.",
-  "error.device": "The graphics card stopped answering.",
-  "error.device.mend": "The processor gives the same answers.",
-  "error.runtime": "The search stopped unexpectedly.",
-  "error.runtime.mend": "Try again; it restarts by itself.",
-  "error.unsupported": "This browser cannot run the search.",
-  "error.unsupported.mend": "Update the browser, or use a current Chrome, Edge, Firefox or Safari.",
-  "error.query": "This search cannot be answered.",
-  "error.query.mend": "Change the words or the image.",
-  "error.reference": "The data of this image is damaged.",
-  "error.reference.mend": "Try again, or choose another image.",
-  "error.unreachable": "The data of this image could not be downloaded.",
-  "error.unreachable.mend": "Check the connection and try again, or choose another image.",
-  "error.image": "This image cannot be opened.",
-  "error.image.mend": "Choose a JPEG, PNG, WebP or GIF.",
-  "image.empty": "This file is empty.",
-  "image.type": "This file is not an image.",
-  "image.large": "This image has {n} megapixels; the limit is {max}.",
-  "image.large.mend": "Choose a smaller one.",
-  "image.none": "There is no image in what was pasted or dropped.",
-  "image.none.mend": "Copy an image, or drop an image file.",
-  "image.gallery": "This search cannot read images of your own.",
-  "image.gallery.mend": "Choose one of its pictures to start from.",
+import { en } from "./languages/en.js";
+
+/** @typedef {Record<string, string>} Table */
+
+/** @type {Map<string, Table>} */
+const tables = new Map([["en", en]]);
+
+/** Languages that lie beside this file. @type {Record<string, () => Promise<{table: Table}>>} */
+const more = {
+  de: () => import("./languages/de.js"),
 };
 
-const de = {
-  slotTitle: "Bild hinzufügen",
-  slotHint: "Hierher ziehen, einfügen oder eine Datei wählen",
-  slotHintTouch: "Tippen, um ein Foto zu wählen",
-  slotDrop: "Loslassen, um dieses Bild zu nehmen",
-  slotChange: "Anderes Bild wählen",
-  slotGallery: "Wähle unten ein Bild",
-  slotGalleryHint: "Die Suche beginnt bei diesen Bildern",
-  reference: "Dein Bild",
-  referenceItem: "Dein Bild: {title}",
-  remove: "Bild entfernen",
-  upload: "Datei wählen",
-  camera: "Foto aufnehmen",
-  paste: "Einfügen",
-  this: "das hier,",
-  but: "aber …",
-  fieldLabel: "Das hier, aber … was soll anders sein?",
-  fieldLabelText: "Wonach suchst du?",
-  placeholder: "with a red hat",
-  placeholderText: "oder einfach beschreiben (englisch)",
-  search: "Suchen",
-  suggestions: "Vorschläge",
-  history: "Deine Schritte",
-  historyStep: "Zurück zu Schritt {n}: {what}",
-  historyNow: "jetzt",
-  stepSimilar: "ähnlich",
-  stepAnything: "alles",
-  stepStart: "Start",
-  restart: "Von vorn",
-  pick: "Fang mit einem davon an",
-  shuffle: "Andere zeigen",
-  results: "Treffer",
-  resultsText: "Gefunden für „{text}“",
-  resultsBut: "Das hier, aber {text}",
-  resultsSimilar: "Ähnliche Bilder",
-  count: "{n} von {total}",
-  scores: "Werte",
-  more: "Mehr zeigen",
-  useThis: "das hier, aber …",
-  tileHint: "Als neues Bild verwenden",
-  loading: "Wird vorbereitet",
-  loadingOf: "{loaded} von {total} MB",
-  loadingSome: "{loaded} MB",
-  loadingOnce: "Nur einmal. Danach startet es sofort, auch offline.",
-  starting: "Modell startet",
-  searching: "Suche läuft",
-  ready: "Bereit: {n} Bilder durchsuchbar.",
-  announceResults: "{n} Treffer. Bester: {title}.",
-  announceStep: "Zurück zu einem früheren Schritt.",
-  announceReference: "Bild gesetzt: {title}.",
-  announceCleared: "Bild entfernt.",
-  cut: "Nur die ersten {n} Zeichen werden verwendet.",
-  privacy: "Dein Bild verlässt dieses Gerät nie.",
-  privacyGallery: "Deine Suche verlässt dieses Gerät nie.",
-  how: "Wie es funktioniert",
-  howText:
-    "Ein kleines neuronales Netz läuft in dieser Seite. Es liest dein Bild und deine Worte zusammen und vergleicht sie mit {n} vorab beschriebenen Bildern. Nichts wird irgendwohin gesendet.",
-  howDevice: "Läuft auf",
-  howDeviceCpu: "deinem Prozessor (WebAssembly)",
-  howDeviceGpu: "deiner Grafikkarte (WebGPU)",
-  howModel: "Modell",
-  howDownload: "Download",
-  howMemory: "Speicher",
-  howStart: "Start",
-  howImage: "Bild lesen",
-  howText2: "Bild + Worte",
-  howSearch: "Vergleichen",
-  howTotal: "Letzte Suche, gesamt",
-  retry: "Noch einmal versuchen",
-  fresh: "Neu herunterladen",
-  reload: "Seite neu laden",
-  useCpu: "Prozessor verwenden",
-  otherImage: "Anderes Bild wählen",
-  dismiss: "Schließen",
-  "error.network": "Die Suche konnte nicht heruntergeladen werden.",
-  "error.network.mend": "Prüfe die Verbindung und versuche es noch einmal.",
-  "error.missing": "Die Suchdaten liegen nicht dort, wo diese Seite sie erwartet.",
-  "error.missing.mend": "Versuche es später noch einmal; die Website muss ihren Bundle-Ordner veröffentlichen.",
-  "error.offline": "Dieses Gerät ist offline, und die Suche ist hier noch nicht gespeichert.",
-  "error.offline.mend": "Verbinde dich einmal; danach geht es offline.",
-  "error.timeout": "Die Suche ist nicht rechtzeitig gestartet.",
-  "error.timeout.mend": "Versuche es noch einmal.",
-  "error.checksum": "Eine heruntergeladene Datei ist beschädigt.",
-  "error.checksum.mend": "Lade sie neu herunter.",
-  "error.format": "Eine heruntergeladene Datei ist nicht lesbar.",
-  "error.format.mend": "Lade sie neu herunter; hilft das nicht, muss die Website sie neu veröffentlichen.",
-  "error.version": "Diese Seite und ihre Suchdaten haben verschiedene Versionen.",
-  "error.version.mend": "Lade die Seite neu; hilft das nicht, muss die Website beides gemeinsam veröffentlichen.",
-  "error.device": "Die Grafikkarte antwortet nicht mehr.",
-  "error.device.mend": "Der Prozessor gibt dieselben Antworten.",
-  "error.runtime": "Die Suche wurde unerwartet beendet.",
-  "error.runtime.mend": "Versuche es noch einmal; sie startet von selbst neu.",
-  "error.unsupported": "Dieser Browser kann die Suche nicht ausführen.",
-  "error.unsupported.mend": "Aktualisiere den Browser.",
-  "error.query": "Diese Suche kann nicht beantwortet werden.",
-  "error.query.mend": "Ändere die Worte oder das Bild.",
-  "error.reference": "Die Daten dieses Bildes sind beschädigt.",
-  "error.reference.mend": "Versuche es noch einmal, oder wähle ein anderes Bild.",
-  "error.unreachable": "Die Daten dieses Bildes konnten nicht heruntergeladen werden.",
-  "error.unreachable.mend": "Prüfe die Verbindung und versuche es noch einmal, oder wähle ein anderes Bild.",
-  "error.image": "Dieses Bild lässt sich nicht öffnen.",
-  "error.image.mend": "Wähle ein JPEG, PNG, WebP oder GIF.",
-  "image.empty": "Diese Datei ist leer.",
-  "image.type": "Diese Datei ist kein Bild.",
-  "image.large": "Dieses Bild hat {n} Megapixel; die Grenze ist {max}.",
-  "image.large.mend": "Wähle ein kleineres.",
-  "image.none": "Darin ist kein Bild.",
-  "image.none.mend": "Kopiere ein Bild oder ziehe eine Bilddatei hierher.",
-  "image.gallery": "Diese Suche kann eigene Bilder nicht lesen.",
-  "image.gallery.mend": "Wähle eines ihrer Bilder als Anfang.",
-};
-
-const tables = new Map([
-  ["en", en],
-  ["de", de],
-]);
+/**
+ * Fetches a language's sentences if they are not here yet; says whether there are new ones.
+ * @param {string} lang
+ */
+export async function learn(lang) {
+  const tag = (lang || "en").toLowerCase().split("-")[0];
+  if (tables.has(tag) || !Object.hasOwn(more, tag)) return false;
+  try {
+    const { table } = await more[tag]();
+    // What the page has defined meanwhile goes first.
+    define(tag, { ...table, ...tables.get(tag) });
+    return true;
+  } catch {
+    // Without its file, the language is English.
+    return false;
+  }
+}
 
 /**
  * Adds or completes a language. Missing sentences fall back to English.
@@ -242,18 +40,47 @@ export function define(lang, table) {
   tables.set(lang.toLowerCase(), { ...tables.get(lang.toLowerCase()), ...table });
 }
 
+const RTL = new Set("ar arc ckb dv fa ha he khw ks ku ps sd ug ur yi".split(" "));
+
 /**
- * A translator for a language tag ("de-AT" uses "de").
+ * What `make` makes for a language tag; for English where the browser does not know the tag.
+ * @template T
+ * @param {(tag: string) => T} make
+ * @param {string} tag
+ */
+function intl(make, tag) {
+  try {
+    return make(tag);
+  } catch {
+    return make("en");
+  }
+}
+
+/**
+ * A translator for a language tag ("de-AT" uses "de"). Its `lang` and `dir` are those of the sentences that it gives, and
+ * not of the tag: a tag without a table gets English.
  * @param {string} lang
  * @returns {import("../types.js").Translate}
  */
 export function translator(lang) {
   const tag = (lang || "en").toLowerCase();
-  const table = tables.get(tag) ?? tables.get(tag.split("-")[0]) ?? en;
-  return (key, values) => {
-    const text = table[key] ?? en[key] ?? key;
-    return values ? text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? "")) : text;
-  };
+  const known = [tag, tag.split("-")[0]].find((one) => tables.has(one));
+  const table = tables.get(known ?? "en") ?? en;
+  const own = known ? tag : "en";
+  const plural = intl((one) => new Intl.PluralRules(one), own);
+  const number = intl((one) => new Intl.NumberFormat(one), own);
+  const shown = (/** @type {unknown} */ value) => (typeof value === "number" ? number.format(value) : String(value ?? ""));
+  /** @type {import("../types.js").Translate} */
+  const t = Object.assign(
+    (/** @type {string} */ key, /** @type {Record<string, unknown>} */ values = {}) => {
+      const form = typeof values.n === "number" ? `${key}.${plural.select(values.n)}` : key;
+      // A form of another language's plural would be out of place: the table's own sentence goes before it.
+      const text = table[form] ?? table[key] ?? en[form] ?? en[key] ?? key;
+      return text.replace(/\{(\w+)\}/g, (_, name) => shown(values[name]));
+    },
+    { lang: own, dir: /** @type {"ltr" | "rtl"} */ (RTL.has(own.split("-")[0]) ? "rtl" : "ltr") },
+  );
+  return t;
 }
 
 /** Whether a key exists in any table: error messages from below have keys only for kinds that the page knows. */

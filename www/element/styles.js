@@ -1,9 +1,8 @@
 // The element's look. Everything a page may change is a custom property on <this-but>; everything else is reachable
 // as ::part(). Logical properties throughout, so right-to-left pages mirror.
 
-const css = `
+export const css = `
 :host {
-  --_paper: var(--this-but-paper, light-dark(#fbf9f5, #141318));
   --_card: var(--this-but-card, light-dark(#ffffff, #1d1c23));
   --_tile: var(--this-but-tile, light-dark(#f2eee7, #282731));
   --_tile-lit: var(--this-but-tile-lit, light-dark(#fbf8f3, #33323e));
@@ -19,6 +18,7 @@ const css = `
   --_fit: var(--this-but-fit, contain);
   --_columns: var(--this-but-columns, 128px);
   display: block;
+  background: var(--this-but-paper, transparent);
   color: var(--_ink);
   font: 400 1rem/1.5 var(--_font);
   text-align: start;
@@ -26,7 +26,7 @@ const css = `
 }
 @supports not (color: light-dark(#000, #fff)) {
   :host {
-    --_paper: var(--this-but-paper, #fbf9f5); --_card: var(--this-but-card, #fff); --_tile: var(--this-but-tile, #f2eee7);
+    --_card: var(--this-but-card, #fff); --_tile: var(--this-but-tile, #f2eee7);
     --_tile-lit: var(--this-but-tile-lit, #fbf8f3); --_ink: var(--this-but-ink, #221d17); --_soft: var(--this-but-soft, #6a6157);
     --_line: var(--this-but-line, #e6dfd4); --_accent: var(--this-but-accent, #c9431b); --_on-accent: var(--this-but-on-accent, #fff);
   }
@@ -38,6 +38,8 @@ button { cursor: pointer; background: none; border: 0; padding: 0; text-align: i
 button:disabled { cursor: default; opacity: .5; }
 h2, p, ol, dl, dd { margin: 0; padding: 0; font: inherit; }
 ol { list-style: none; }
+/* Sentences without a translation keep their own direction. */
+small, .quiet span { unicode-bidi: plaintext; }
 :focus-visible { outline: 3px solid var(--_accent); outline-offset: 3px; }
 .icon { inline-size: 1.25em; block-size: 1.25em; fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round; stroke-linejoin: round; flex: none; }
 .sr { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
@@ -63,11 +65,17 @@ ol { list-style: none; }
 .empty .icon { inline-size: 34px; block-size: 34px; margin-block-end: 8px; stroke-width: 1.4; color: var(--_accent); }
 .empty b { color: var(--_ink); font-weight: 600; }
 .empty small { font-size: .875rem; line-height: 1.4; }
+.slot.reading img { opacity: .55; }
+.wait { position: absolute; inset: 0; border-radius: inherit; pointer-events: none; display: none; overflow: hidden; }
+.slot.reading .wait { display: block; }
+.wait::after { content: ""; position: absolute; inset-block: 0; inline-size: 60%; background: linear-gradient(90deg, transparent, color-mix(in srgb, var(--_card) 70%, transparent), transparent); animation: sweep 1.1s linear infinite; }
 .veil {
-  position: absolute; inset: 0; display: grid; place-items: center; border-radius: inherit; pointer-events: none; opacity: 0; transition: opacity .15s;
-  background: color-mix(in srgb, var(--_accent) 90%, transparent); color: var(--_on-accent); font-weight: 600; padding: 16px; text-align: center;
+  position: fixed; inset: 0; z-index: 2147483000; display: grid; place-items: center; padding: 16px; pointer-events: none; opacity: 0; visibility: hidden; transition: opacity .15s;
+  background: color-mix(in srgb, var(--_card) 82%, transparent); backdrop-filter: blur(6px); font-family: var(--_font); color: var(--_ink);
 }
-.slot.over .veil { opacity: 1; }
+.veil.over { opacity: 1; visibility: visible; }
+.veil b { display: grid; justify-items: center; gap: 10px; padding: 48px 64px; border: 2px dashed var(--_accent); border-radius: calc(var(--_radius) * 1.5); background: var(--_card); font: 400 1.5rem/1.25 var(--_voice); text-align: center; }
+.veil .icon { inline-size: 40px; block-size: 40px; stroke-width: 1.4; color: var(--_accent); }
 .round {
   display: grid; place-items: center; inline-size: 36px; block-size: 36px; border-radius: 50%;
   background: var(--_card); color: var(--_ink); box-shadow: 0 1px 5px rgb(0 0 0 / .22);
@@ -79,28 +87,37 @@ ol { list-style: none; }
 .voice i { color: var(--_accent); }
 .field { display: flex; gap: 10px; align-items: center; border-block-end: 2px solid var(--_line); padding-block-end: 8px; transition: border-color .2s; }
 .field:focus-within { border-color: var(--_accent); }
-.field input { flex: 1; min-inline-size: 0; border: 0; background: none; outline: 0; padding: 6px 0; font-size: clamp(1.125rem, 2.4vw, 1.5rem); line-height: 1.3; }
+.line { flex: 1; min-inline-size: 0; display: flex; flex-wrap: wrap; align-items: center; gap: 6px 8px; }
+.tokens { display: contents; }
+.token { display: inline-flex; gap: 6px; align-items: center; max-inline-size: 100%; min-block-size: 36px; padding: 4px 8px 4px 14px; border-radius: 99px; background: var(--_tile); color: var(--_ink); font-size: 1rem; line-height: 1.3; }
+.token:hover { color: var(--_accent); }
+.token .icon { inline-size: 14px; block-size: 14px; }
+.field input { flex: 1 1 8ch; min-inline-size: 0; border: 0; background: none; outline: 0; padding: 6px 0; font-size: clamp(1.125rem, 2.4vw, 1.5rem); line-height: 1.3; }
 .field input::placeholder { color: var(--_soft); opacity: 1; }
 .go {
   display: grid; place-items: center; inline-size: 48px; block-size: 48px; border-radius: 50%; flex: none;
   background: var(--_accent); color: var(--_on-accent); transition: transform .2s;
 }
 .go:hover { transform: translateX(2px); }
-:host(:dir(rtl)) .go .icon { transform: scaleX(-1); }
+.shell:dir(rtl) .go .icon { transform: scaleX(-1); }
 .go.busy .icon { animation: nudge .9s ease-in-out infinite alternate; }
-.chips { display: flex; flex-wrap: wrap; gap: 8px; min-block-size: 36px; }
+.offer { display: grid; min-inline-size: 0; min-block-size: 58px; align-content: start; }
+.offer > * { grid-area: 1 / 1; min-inline-size: 0; }
+.chips { display: flex; flex-wrap: wrap; gap: 8px; align-content: start; }
 .chip {
   padding: 6px 14px; border-radius: 99px; border: 1px solid var(--_line); font-size: .9375rem; line-height: 1.4; color: var(--_soft);
   transition: color .15s, border-color .15s;
 }
 .chip:hover { border-color: var(--_accent); color: var(--_accent); }
+.chip[aria-pressed=true] { border-color: var(--_ink); background: var(--_tile); color: var(--_ink); }
 .under { display: flex; flex-wrap: wrap; gap: 4px 20px; align-items: center; font-size: .875rem; color: var(--_soft); min-block-size: 24px; }
 .under .icon { inline-size: 16px; block-size: 16px; }
 .privacy { display: inline-flex; gap: 7px; align-items: center; }
 .note { color: var(--_accent); }
 .quiet { display: inline-flex; gap: 7px; align-items: center; min-block-size: 36px; padding: 4px 10px; border-radius: 10px; color: var(--_soft); font-size: .9375rem; white-space: nowrap; }
 .quiet:hover { background: var(--_tile); color: var(--_ink); }
-.quiet[aria-pressed=true] { background: var(--_tile); color: var(--_accent); }
+.quiet[aria-pressed=true] { background: var(--_tile); color: var(--_ink); box-shadow: inset 0 0 0 1px var(--_soft); }
+a.quiet { text-decoration: none; }
 .quiet .icon { inline-size: 18px; block-size: 18px; }
 
 /* Steps */
@@ -117,15 +134,15 @@ ol { list-style: none; }
 .words { max-inline-size: 22ch; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 
 /* Progress and errors */
-.progress { display: grid; gap: 8px; }
-.progress-line { display: flex; justify-content: space-between; gap: 4px 16px; flex-wrap: wrap; font-size: .9375rem; }
+.progress { display: grid; gap: 6px; align-content: start; }
+.progress-line { display: flex; justify-content: space-between; gap: 0 16px; flex-wrap: wrap; font-size: .9375rem; line-height: 1.35; }
 .progress-line b { font-weight: 600; }
 .progress-line span { color: var(--_soft); font-variant-numeric: tabular-nums; }
 .bar { block-size: 6px; border-radius: 99px; background: var(--_tile); overflow: hidden; }
 .bar i { display: block; block-size: 100%; inline-size: 100%; background: var(--_accent); border-radius: 99px; transform-origin: 0 50%; transform: scaleX(var(--part, 0)); transition: transform .25s linear; }
-:host(:dir(rtl)) .bar i { transform-origin: 100% 50%; }
+.shell:dir(rtl) .bar i { transform-origin: 100% 50%; }
 .bar.unknown i { inline-size: 30%; animation: slide 1.2s ease-in-out infinite alternate; transform: none; }
-.progress small { color: var(--_soft); font-size: .875rem; }
+.progress small { color: var(--_soft); font-size: .8125rem; line-height: 1.35; }
 .error {
   display: flex; gap: 12px 20px; align-items: center; justify-content: space-between; flex-wrap: wrap; padding: 16px 20px;
   border-radius: var(--_radius); background: color-mix(in srgb, var(--_accent) 9%, var(--_card)); border: 1px solid color-mix(in srgb, var(--_accent) 35%, transparent);
@@ -135,10 +152,14 @@ ol { list-style: none; }
 .error div { display: flex; gap: 8px; flex-wrap: wrap; }
 .solid { background: var(--_accent); color: var(--_on-accent); border-radius: 99px; padding: 9px 18px; min-block-size: 40px; font-weight: 600; font-size: .9375rem; }
 .error .quiet { min-block-size: 40px; }
+.error .owner { flex: 1 1 100%; font-size: .875rem; color: var(--_soft); }
+.owner summary { cursor: pointer; inline-size: max-content; max-inline-size: 100%; padding-block: 4px; }
+.owner code { display: block; padding-block: 4px; font: .8125rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace; overflow-wrap: anywhere; }
 
 /* Pictures. Moving tiles may pass the edge; the page must not scroll sideways for that. */
 .out { overflow-x: clip; overflow-clip-margin: 10px; }
 .out-head { display: flex; gap: 4px 12px; align-items: center; margin-block-end: 16px; flex-wrap: wrap; min-block-size: 40px; }
+.ranked .out-head h2 { font: 600 1rem/1.4 var(--_font); letter-spacing: 0; }
 .out-head h2 { font: 400 1.5rem/1.25 var(--_voice); letter-spacing: -.01em; margin-inline-end: auto; overflow-wrap: anywhere; }
 .out-head small { font: .875rem var(--_font); color: var(--_soft); letter-spacing: 0; white-space: nowrap; margin-inline-start: 8px; }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(var(--_columns), 1fr)); gap: 18px 16px; grid-auto-flow: dense; }
@@ -147,17 +168,34 @@ ol { list-style: none; }
   position: relative; aspect-ratio: 1; border-radius: var(--_radius); overflow: hidden; flex: none;
   background: radial-gradient(circle at 50% 38%, var(--_tile-lit), var(--_tile));
 }
-.frame img { position: absolute; inset: 0; inline-size: 100%; block-size: 100%; object-fit: var(--_fit); padding: var(--_inset); opacity: 0; transition: opacity .25s, scale .35s cubic-bezier(.2,.8,.2,1); }
-.frame img.seen { opacity: 1; }
-.frame img.gone { display: none; }
-.tile:is(:hover, :focus-visible) img { scale: 1.06; }
+.frame > img { position: absolute; inset: 0; inline-size: 100%; block-size: 100%; object-fit: var(--_fit); padding: var(--_inset); opacity: 0; transition: opacity .25s, scale .35s cubic-bezier(.2,.8,.2,1); }
+.frame > img.seen { opacity: 1; }
+.frame.gone > img { display: none; }
+.frame .name { position: absolute; inset: 0; display: none; place-items: center; padding: 12px; text-align: center; color: var(--_soft); font: italic 400 1rem/1.3 var(--_voice); overflow-wrap: anywhere; }
+.frame.gone .name { display: grid; }
+.tile:is(:hover, :focus-visible) .frame > img { scale: 1.06; }
+.look {
+  position: absolute; inset-block-start: 6px; inset-inline-end: 6px; display: grid; place-items: center; inline-size: 32px; block-size: 32px; border-radius: 50%;
+  background: var(--_card); color: var(--_soft); opacity: 0; transition: opacity .18s; box-shadow: 0 1px 5px rgb(0 0 0 / .16);
+}
+.look .icon { inline-size: 17px; block-size: 17px; }
+.look:hover { color: var(--_accent); }
+.tile:is(:hover, :focus-visible) .look { opacity: 1; }
+.was {
+  position: absolute; inset-block-end: 10px; inset-inline-start: 10px; inline-size: 27%; aspect-ratio: 1; border-radius: calc(var(--_radius) * .6); overflow: hidden; cursor: zoom-in; touch-action: none;
+  background: var(--_card); border: 2px solid var(--_card); box-shadow: 0 1px 6px rgb(0 0 0 / .2); transition: inset .16s, inline-size .16s;
+}
+.was img { inline-size: 100%; block-size: 100%; object-fit: cover; pointer-events: none; }
+.frame.held .was { inset-block-end: 0; inset-inline-start: 0; inline-size: 100%; border-radius: inherit; z-index: 1; }
+.frame.held .was img { object-fit: contain; }
 .hint {
   position: absolute; inset-inline: 0; inset-block-end: 8px; margin-inline: auto; inline-size: max-content; max-inline-size: calc(100% - 12px);
   padding: 3px 11px; border-radius: 99px; background: var(--_card); color: var(--_accent); font: italic 400 .875rem/1.4 var(--_voice);
   opacity: 0; translate: 0 6px; transition: opacity .18s, translate .18s; box-shadow: 0 1px 6px rgb(0 0 0 / .12);
 }
 .tile:is(:hover, :focus-visible) .hint { opacity: 1; translate: none; }
-.title { font-size: .8125rem; line-height: 1.35; color: var(--_soft); padding: 7px 4px 0; overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow-wrap: anywhere; }
+.title { font-size: .8125rem; line-height: 1.35; color: var(--_soft); padding: 7px 4px 0; overflow-wrap: anywhere; }
+mark { background: none; color: var(--_ink); font-weight: 600; }
 .score { display: none; align-items: center; gap: 8px; padding: 5px 4px 0; }
 .score i { flex: 1; block-size: 4px; border-radius: 9px; background: var(--_tile); overflow: hidden; position: relative; }
 .score i::after { content: ""; position: absolute; inset: 0; background: var(--_accent); inline-size: calc(var(--fill, 0) * 100%); border-radius: inherit; }
@@ -170,6 +208,11 @@ ol { list-style: none; }
 .blank:nth-child(3n) .frame { animation-delay: -.5s; }
 .blank:nth-child(3n+1) .frame { animation-delay: -.9s; }
 .stale .grid { opacity: .55; transition: opacity .2s .25s; }
+.unknown { max-inline-size: 62ch; margin-block: -8px 18px; color: var(--_soft); }
+.ranked.far .out-head h2 { font: 400 1.5rem/1.25 var(--_voice); }
+.far .frame { opacity: .72; }
+.ranked.far .grid .tile.first { grid-column: auto; grid-row: auto; }
+.ranked.far .tile.first .title { font-size: .8125rem; color: var(--_soft); }
 .more { display: flex; justify-content: center; margin-block-start: 20px; }
 .more .quiet { border: 1px solid var(--_line); border-radius: 99px; padding-inline: 20px; min-block-size: 44px; }
 
@@ -177,12 +220,20 @@ ol { list-style: none; }
 .how { border-block-start: 1px solid var(--_line); padding-block-start: 14px; color: var(--_soft); font-size: .9375rem; }
 .how summary { cursor: pointer; inline-size: max-content; padding: 6px 8px; margin-inline-start: -8px; border-radius: 8px; }
 .how summary:hover { color: var(--_ink); }
-.how p { max-inline-size: 68ch; margin-block: 8px 16px; }
-.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); gap: 14px 24px; }
-.facts dt { font-size: .8125rem; }
-.facts dd { color: var(--_ink); font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+
+/* The sentence in one line, on narrow screens where it has scrolled away */
+.pin { position: sticky; inset-block-start: 0; z-index: 2; block-size: 0; display: none; }
+.pin-bar {
+  display: flex; gap: 10px; align-items: center; inline-size: 100%; min-block-size: 52px; padding: 6px 14px 6px 8px; border-radius: 0 0 var(--_radius) var(--_radius);
+  background: var(--_card); border: 1px solid var(--_line); border-block-start: 0; box-shadow: 0 10px 26px -16px rgb(60 40 20 / .4); translate: 0 -110%; visibility: hidden; transition: translate .2s, visibility .2s;
+}
+.pin.on .pin-bar { translate: none; visibility: visible; }
+.pin-voice { font: 400 1.25rem/1 var(--_voice); white-space: nowrap; }
+.pin-voice i { color: var(--_accent); }
+.pin b { font-weight: 400; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 
 @keyframes breathe { to { opacity: .5; } }
+@keyframes sweep { from { translate: -100% 0; } to { translate: 200% 0; } }
 @keyframes nudge { to { transform: translateX(4px); } }
 @keyframes slide { from { translate: -30% 0; } to { translate: 260% 0; } }
 
@@ -190,7 +241,8 @@ ol { list-style: none; }
   .root { gap: 20px; }
   .composer { grid-template-columns: auto minmax(0, 1fr); padding: 16px; gap: 12px 16px; }
   .say { display: contents; }
-  .field, .chips, .under { grid-column: 1 / -1; }
+  .field, .offer, .under { grid-column: 1 / -1; }
+  .pin { display: block; }
   .under .quiet, .error .quiet { margin-inline-start: -10px; }
   .slot { inline-size: 116px; }
   .slot:not(.full) { inline-size: auto; aspect-ratio: 2.5; grid-column: 1 / -1; }
@@ -198,14 +250,14 @@ ol { list-style: none; }
   .slot.closed:not(.full) { aspect-ratio: auto; }
   .slot.closed .empty { padding: 14px 12px; grid-template-columns: auto minmax(0, 1fr); gap: 0 12px; justify-items: start; text-align: start; }
   .slot.closed .icon { grid-row: span 2; align-self: center; margin: 0; }
-  .remove { inset-block-start: -8px; inset-inline-end: -8px; }
-  .chips { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; margin-inline: -16px; padding: 3px 16px; }
+  .slot .remove { inset-block-start: -8px; inset-inline-end: -8px; }
+  .chips { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; margin-inline: -16px; padding: 5px 16px; align-items: start; }
   .chip { flex: none; padding: 8px 15px; }
   .grid { grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 14px 10px; }
   .frame { border-radius: calc(var(--_radius) * .8); }
-  .out-head { flex-wrap: nowrap; margin-block-end: 12px; }
-  .out-head h2 { font-size: 1.3125rem; flex: 1; min-inline-size: 0; }
-  .out-head small { margin-inline-start: 0; display: block; }
+  .out-head { margin-block-end: 12px; }
+  .out-head h2 { font-size: 1.1875rem; flex: 1; min-inline-size: 0; }
+  .ranked .out-head .quiet span { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); }
   .trail .quiet span { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); }
 }
 .shell { container-type: inline-size; }
@@ -214,25 +266,22 @@ ol { list-style: none; }
 }
 @media (hover: none) {
   .tile:hover .hint { opacity: 0; }
-  .tile:hover img { scale: none; }
+  .tile:hover .frame > img { scale: none; }
+  .look { opacity: .8; inline-size: 26px; block-size: 26px; box-shadow: none; }
+  .look .icon { inline-size: 14px; block-size: 14px; }
+  /* Beyond what is seen, so that a finger finds it. */
+  .look::before { content: ""; position: absolute; inset: -8px; }
+}
+@media (pointer: coarse) {
+  .chip, .quiet, .token, .solid, .step, .error .quiet { min-block-size: 44px; }
+  .round { inline-size: 44px; block-size: 44px; }
+  .how summary, .owner summary { padding-block: 11px; }
 }
 @media (forced-colors: active) {
-  .go, .solid, .chip, .frame, .step { border: 1px solid ButtonText; }
-  .bar i, .score i::after { background: Highlight; }
+  .go, .solid, .chip, .token, .frame, .step, .round, .look, .was, .pin-bar, .bar, .score i { border: 1px solid ButtonText; }
+  .bar i, .score i::after { background: Highlight; forced-color-adjust: none; }
+  .chip[aria-pressed=true], .quiet[aria-pressed=true], .step[aria-current] { background: Highlight; color: HighlightText; forced-color-adjust: none; }
+  mark { color: Highlight; text-decoration: underline; forced-color-adjust: none; }
+  .field:focus-within { border-color: Highlight; }
 }
 `;
-
-/** @type {?CSSStyleSheet} */
-let sheet = null;
-
-/**
- * Gives the shadow root its styles without an inline style element: strict content policies allow this.
- * @param {ShadowRoot} root
- */
-export function dress(root) {
-  if (!sheet) {
-    sheet = new CSSStyleSheet();
-    sheet.replaceSync(css);
-  }
-  root.adoptedStyleSheets = [sheet];
-}

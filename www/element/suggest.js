@@ -1,7 +1,8 @@
 // Which of the bundle's suggestions suit the image at hand. A suggestion is a text; `woman, girl > but a man` or
 // `{text, when: [words]}` is offered only where one of the words describes the reference.
 
-const FILLER = new Set("a an the but with in as and of same this it is make".split(" "));
+/** Words that say nothing of an image by themselves. */
+export const FILLER = new Set("a an the but with in as and of same this it is make".split(" "));
 
 const words = (/** @type {string} */ text) => new Set(String(text).toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? []);
 

@@ -2,6 +2,7 @@
 // until a new one is taken.
 
 import { h, icon } from "./dom.js";
+import { wordsOf } from "./steps.js";
 import { bare } from "./suggest.js";
 
 export class Trail {
@@ -20,15 +21,18 @@ export class Trail {
   }
 
   /**
-   * @param {{reference: ?{title: string, image: string}, text: string}[]} steps
+   * @param {import("../types.js").Step[]} steps
    * @param {number} now the position being looked at
    */
   show(steps, now) {
     const { t } = this;
+    const { activeElement } = /** @type {ShadowRoot} */ (this.node.getRootNode());
+    const focused = this.list.contains(activeElement ?? null);
     this.node.hidden = steps.length < 2;
     this.list.replaceChildren(
       ...steps.map((step, position) => {
-        const words = step.text ? `${step.reference ? t("but").replace(/\s*…$/, "") + " " : ""}${bare(step.text)}` : "";
+        const text = wordsOf(step);
+        const words = text ? `${step.reference ? t("but").replace(/\s*…$/, "") + " " : ""}${bare(text)}` : "";
         const said = words || (step.reference ? t("stepSimilar") : t("stepStart"));
         const picture = step.reference ? h("img", { src: step.reference.image, alt: "" }) : icon("image");
         const label = t("historyStep", { n: position + 1, what: [step.reference?.title, said].filter(Boolean).join(", ") });
@@ -52,6 +56,8 @@ export class Trail {
       }),
     );
     const current = /** @type {?HTMLElement} */ (this.list.children[now]);
+    // The steps are built anew: the focus stays on the one that is looked at.
+    if (focused) /** @type {?HTMLElement} */ (current?.querySelector("button"))?.focus({ preventScroll: true });
     // Only the strip scrolls, never the page.
     if (current) this.list.scrollTo({ left: current.offsetLeft - this.list.clientWidth / 2, behavior: "auto" });
   }

@@ -1,7 +1,12 @@
 //! Attention over plain slices, fused: scores, softmax and the sum of values never leave a core's cache.
 
-use super::cpu::{GRAIN, LANES, dot, over_rows, sum, vectorised};
+mod rows;
+
+use super::accumulate::{Extent, ROWS, accumulate};
+use super::cpu::{GRAIN, LANES, dot, over_rows, vectorised};
 use super::{Dropped, math};
+pub(super) use rows::softmax;
+use rows::{drop_weights, short_dot, transpose_head};
 
 /// The sizes of one attention call.
 #[derive(Clone, Copy, Debug)]
@@ -25,156 +30,7 @@ pub struct Attention {
 }
 
 /// A score whose exponential is nothing, even beside hidden positions.
-const UNSEEN: f32 = -1e30;
-
-/// A score this far below a row's highest weighs nothing: e^-30 is a millionth of the least that f32 can add to 1. A trained model
-/// looks at few places and has such scores for most others; their weights, times small gradients, would be subnormal numbers in the
-/// gradients of keys and values and in every product after them, each of which costs some processors a hundred cycles.
-const FAINT: f32 = -30.0;
-
-/// `out[j][i] = x[i][j]` for one head of `rows` positions; `out` has rows of `padded` elements, the surplus untouched.
-#[inline(always)]
-fn transpose_head(x: &[f32], d: usize, rows: usize, width: usize, padded: usize, out: &mut [f32]) {
-    for i in 0..rows {
-        for (j, &v) in x[i * d..i * d + width].iter().enumerate() {
-            out[j * padded + i] = v;
-        }
-    }
-}
-
-/// Rows of output that are summed up together: each element of the right factor is loaded once for all of them, and their
-/// sums do not wait for each other. WebAssembly has fewer registers.
-const ROWS: usize = if cfg!(target_family = "wasm") { 2 } else { 4 };
-
-/// Rows and terms of one call of [`accumulate`].
-#[derive(Clone, Copy)]
-struct Extent {
-    /// Rows of output, `out_row` elements apart, of `width` elements.
-    rows: usize,
-    out_row: usize,
-    width: usize,
-    /// The left factor of row r and term k lies at `r · left_row + k · left_step`.
-    left_row: usize,
-    left_step: usize,
-    /// Terms; the right factor's k-th row lies at `k · right_row`.
-    count: usize,
-    right_row: usize,
-}
-
-/// R rows and L columns of [`accumulate`], whose sums stay in registers.
-#[inline(always)]
-fn tile<const R: usize, const L: usize>(out: &mut [f32], left: &[f32], right: &[f32], extent: Extent) {
-    let Extent { out_row, left_row, left_step, count, right_row, .. } = extent;
-    let mut sums = [[0.0f32; L]; R];
-    for (r, sums) in sums.iter_mut().enumerate() {
-        sums.copy_from_slice(&out[r * out_row..r * out_row + L]);
-    }
-    for k in 0..count {
-        let right = &right[k * right_row..k * right_row + L];
-        for (r, sums) in sums.iter_mut().enumerate() {
-            let left = left[r * left_row + k * left_step];
-            for (sum, &right) in sums.iter_mut().zip(right) {
-                *sum += left * right;
-            }
-        }
-    }
-    for (r, sums) in sums.iter().enumerate() {
-        out[r * out_row..r * out_row + L].copy_from_slice(sums);
-    }
-}
-
-/// `out[r][..] += Σ_k left[r][k] · right[k][..]`. The order of the terms, and so each sum, does not depend on how rows and
-/// columns are cut into tiles.
-#[inline(always)]
-fn accumulate(out: &mut [f32], left: &[f32], right: &[f32], extent: Extent) {
-    let mut row = 0;
-    while row < extent.rows {
-        let together = if extent.rows - row >= ROWS { ROWS } else { 1 };
-        let left = &left[row * extent.left_row..];
-        let mut at = 0;
-        while at < extent.width {
-            let (out, right) = (&mut out[row * extent.out_row + at..], &right[at..]);
-            at += match (together == ROWS, extent.width - at) {
-                (true, LANES..) => {
-                    tile::<ROWS, LANES>(out, left, right, extent);
-                    LANES
-                }
-                (true, 8..) => {
-                    tile::<ROWS, 8>(out, left, right, extent);
-                    8
-                }
-                (true, _) => {
-                    tile::<ROWS, 1>(out, left, right, extent);
-                    1
-                }
-                (false, LANES..) => {
-                    tile::<1, LANES>(out, left, right, extent);
-                    LANES
-                }
-                (false, 8..) => {
-                    tile::<1, 8>(out, left, right, extent);
-                    8
-                }
-                (false, _) => {
-                    tile::<1, 1>(out, left, right, extent);
-                    1
-                }
-            };
-        }
-        row += together;
-    }
-}
-
-/// Σ x · y, for vectors of which there are many: sixteen sums that are added pair by pair.
-#[inline(always)]
-fn short_dot(x: &[f32], y: &[f32]) -> f32 {
-    let mut lanes = [0.0f32; LANES];
-    let ((xs, x), (ys, y)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
-    for (x, y) in xs.iter().zip(ys) {
-        for ((l, &u), &v) in lanes.iter_mut().zip(x).zip(y) {
-            *l += u * v;
-        }
-    }
-    for ((l, &u), &v) in lanes.iter_mut().zip(x).zip(y) {
-        *l += u * v;
-    }
-    for half in [8, 4, 2, 1] {
-        let (low, high) = lanes.split_at_mut(half);
-        low.iter_mut().zip(high).for_each(|(l, h)| *l += *h);
-    }
-    lanes[0]
-}
-
-/// Softmax of `scores · scale + bias`, in place. Both have the same length.
-#[inline(always)]
-fn softmax(scores: &mut [f32], bias: &[f32], scale: f32) {
-    let mut max = [f32::NEG_INFINITY; LANES];
-    for (scores, bias) in scores.chunks_exact_mut(LANES).zip(bias.chunks_exact(LANES)) {
-        for ((s, &b), m) in scores.iter_mut().zip(bias).zip(&mut max) {
-            *s = *s * scale + b;
-            *m = if *s > *m { *s } else { *m };
-        }
-    }
-    let max = max.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
-    for s in scores.iter_mut() {
-        let below = *s - max;
-        let weight = math::exp(below);
-        *s = if below < FAINT { 0.0 } else { weight };
-    }
-    let inverse = 1.0 / sum(scores);
-    for s in scores.iter_mut() {
-        *s *= inverse;
-    }
-}
-
-/// Dropout of the weights of one query of one head, in place; `row` is the hash of the sample.
-#[inline(always)]
-fn drop_weights(weights: &mut [f32], place: u32, row: u32, p: f32) {
-    let scale = 1.0 / (1.0 - p);
-    for (key, weight) in (0u32..).zip(weights) {
-        *weight *= if math::uniform(place.wrapping_add(key), row) >= p { scale } else { 0.0 };
-    }
-}
+pub(super) const UNSEEN: f32 = -1e30;
 
 /// What one task of attention works in: rows over keys are padded to whole lanes, the padding's weight being zero.
 struct Scratch {
@@ -190,6 +46,10 @@ struct Scratch {
 /// anew, which costs as much as a query or two.
 const QUERIES: usize = 64;
 
+/// Queries from which on products in fixed point are worth laying out keys and values for them.
+#[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+const FIXED: usize = 16;
+
 impl Attention {
     /// Width of all key heads together.
     pub fn key_width(&self) -> usize {
@@ -204,7 +64,7 @@ impl Attention {
 
     /// How many keys query `row` sees.
     #[inline(always)]
-    fn seen(&self, row: usize) -> usize {
+    pub(super) fn seen(&self, row: usize) -> usize {
         self.past.map_or(self.m, |past| (past + row + 1).min(self.m))
     }
 
@@ -225,6 +85,10 @@ impl Attention {
     /// The attended values `[B, n, D]` for q `[B, n, D]`, k and v `[B, m, key width]`, bias `[B, m]`.
     pub fn forward(&self, q: &[f32], k: &[f32], v: &[f32], bias: &[f32]) -> Vec<f32> {
         let Self { n, d, .. } = *self;
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        if n >= FIXED && self.dropout.is_none() {
+            return self.forward_fixed([q, k, v, bias]);
+        }
         let mut out = vec![0.0; q.len()];
         if n <= QUERIES {
             over_rows(&mut out, n * d, |first, samples| {

@@ -16,10 +16,10 @@ pub struct Form {
 /// The fused operators of a backend.
 #[backend_extension(Flex: cfg(feature = "flex"), Autodiff: cfg(feature = "autodiff"))]
 pub trait Fused: Backend {
-    /// Exact GELU.
-    fn tb_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// Exact GELU, or QuickGELU.
+    fn tb_gelu(x: FloatTensor<Self>, quick: bool) -> FloatTensor<Self>;
     /// `grad · gelu'(x)`.
-    fn tb_gelu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn tb_gelu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>, quick: bool) -> FloatTensor<Self>;
     /// Layer norm of x `[R, D]`.
     fn tb_layer_norm(
         x: FloatTensor<Self>,
@@ -84,25 +84,33 @@ fn attention_sizes(query: &Primitive, key: &Primitive, form: Form) -> Attention 
 }
 
 impl Fused for Flex {
-    fn tb_gelu(x: Primitive) -> Primitive {
+    fn tb_gelu(x: Primitive, quick: bool) -> Primitive {
         let shape = dims(&x);
         elements!(x);
-        primitive(cpu::map(x, math::gelu), shape)
+        let values = if quick { cpu::map(x, math::quick_gelu) } else { cpu::map(x, math::gelu) };
+        primitive(values, shape)
     }
 
-    fn tb_gelu_backward(x: Primitive, grad: Primitive) -> Primitive {
+    fn tb_gelu_backward(x: Primitive, grad: Primitive, quick: bool) -> Primitive {
         let shape = dims(&x);
         elements!(x);
         elements!(grad);
-        primitive(
+        let values = if quick {
+            cpu::map2(
+                x,
+                grad,
+                #[inline(always)]
+                |x, g| g * math::quick_gelu_derivative(x),
+            )
+        } else {
             cpu::map2(
                 x,
                 grad,
                 #[inline(always)]
                 |x, g| g * math::gelu_derivative(x),
-            ),
-            shape,
-        )
+            )
+        };
+        primitive(values, shape)
     }
 
     fn tb_layer_norm(x: Primitive, gamma: Primitive, beta: Primitive, eps: f32) -> Primitive {
@@ -167,7 +175,12 @@ impl Fused for Flex {
 
 /// [`super::gelu`] on the CPU.
 pub fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
-    Tensor::from_dispatch(<Dispatch as Fused>::tb_gelu(x.into_dispatch()))
+    Tensor::from_dispatch(<Dispatch as Fused>::tb_gelu(x.into_dispatch(), false))
+}
+
+/// [`super::quick_gelu`] on the CPU.
+pub fn quick_gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
+    Tensor::from_dispatch(<Dispatch as Fused>::tb_gelu(x.into_dispatch(), true))
 }
 
 /// [`super::layer_norm`] on the CPU.
@@ -207,13 +220,13 @@ mod backward {
     use burn::backend::{AutodiffBackend, Slice, TensorMetadata};
 
     #[derive(Debug)]
-    struct Gelu;
+    struct Gelu(bool);
     impl<B: Fused> Backward<B, 1> for Gelu {
         type State = FloatTensor<B>;
         fn backward(self, ops: Ops<Self::State, 1>, grads: &mut Gradients, _: &mut Checkpointer) {
             let grad = grads.consume::<B>(&ops.node);
             if let [Some(node)] = ops.parents {
-                grads.register::<B>(node.id, B::tb_gelu_backward(ops.state, grad));
+                grads.register::<B>(node.id, B::tb_gelu_backward(ops.state, grad, self.0));
             }
         }
     }
@@ -271,13 +284,13 @@ mod backward {
     }
 
     impl<B: Fused, C: CheckpointStrategy> Fused for Autodiff<B, C> {
-        fn tb_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
-            match Gelu.prepare::<C>([x.node()]).compute_bound().stateful() {
+        fn tb_gelu(x: FloatTensor<Self>, quick: bool) -> FloatTensor<Self> {
+            match Gelu(quick).prepare::<C>([x.node()]).compute_bound().stateful() {
                 OpsKind::Tracked(prep) => {
                     let x = x.into_primitive();
-                    prep.finish(x.clone(), B::tb_gelu(x))
+                    prep.finish(x.clone(), B::tb_gelu(x, quick))
                 }
-                OpsKind::UnTracked(prep) => prep.finish(B::tb_gelu(x.into_primitive())),
+                OpsKind::UnTracked(prep) => prep.finish(B::tb_gelu(x.into_primitive(), quick)),
             }
         }
 
@@ -323,8 +336,8 @@ mod backward {
 
         // First-order only: the backward operators are called on the inner backend, never recorded themselves. The
         // routing that burn generates needs them to exist here too.
-        fn tb_gelu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-            Self::from_inner(B::tb_gelu_backward(x.into_primitive(), grad.into_primitive()))
+        fn tb_gelu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>, quick: bool) -> FloatTensor<Self> {
+            Self::from_inner(B::tb_gelu_backward(x.into_primitive(), grad.into_primitive(), quick))
         }
         fn tb_layer_norm_backward_x(
             x: FloatTensor<Self>,

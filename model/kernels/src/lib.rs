@@ -8,6 +8,10 @@
 #![cfg_attr(not(feature = "autodiff"), allow(dead_code))]
 
 #[cfg(feature = "flex")]
+mod accumulate;
+#[cfg(all(feature = "flex", target_arch = "wasm32", target_feature = "simd128"))]
+mod answering;
+#[cfg(feature = "flex")]
 mod attention;
 #[cfg(feature = "flex")]
 mod cpu;
@@ -18,6 +22,8 @@ mod extension;
 #[cfg(target_arch = "x86_64")]
 #[cfg_attr(not(feature = "flex"), allow(dead_code, reason = "the maps in 8 bits are a part of flex"))]
 mod features;
+#[cfg(all(feature = "flex", any(test, all(target_arch = "wasm32", target_feature = "simd128"))))]
+mod fixed;
 #[cfg(feature = "flex")]
 pub mod int8;
 #[cfg(feature = "flex")]
@@ -28,11 +34,15 @@ mod math;
 mod portable;
 pub mod scan;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Int, Tensor};
 
 /// Whether the fused CPU kernels, which know f32 only, can take `x`.
 #[cfg(feature = "flex")]
 fn fused<const R: usize>(x: &Tensor<R>) -> bool {
+    // A browser's module without WebGPU has no other device, and its models are in f32: the portable forms stay out of it.
+    if cfg!(all(target_arch = "wasm32", target_feature = "simd128", not(feature = "cube"))) {
+        return true;
+    }
     let device = x.device();
     #[cfg(feature = "autodiff")]
     let device = device.inner();
@@ -48,6 +58,15 @@ pub fn gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
     portable::gelu(x)
 }
 
+/// CLIP's QuickGELU, `x · σ(1.702 x)`, element by element.
+pub fn quick_gelu<const R: usize>(x: Tensor<R>) -> Tensor<R> {
+    #[cfg(feature = "flex")]
+    if fused(&x) {
+        return extension::quick_gelu(x);
+    }
+    portable::quick_gelu(x)
+}
+
 /// A linear map, `x · weight + bias`.
 ///
 /// # Shapes
@@ -58,6 +77,65 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tenso
         return linear::linear(x, weight, bias);
     }
     burn::tensor::module::linear(x, weight, bias)
+}
+
+/// A tensor of f32 values on `device`, as `Tensor::from_data` makes it; without the conversions from every other type, which would
+/// stay in a browser's module.
+pub fn from_values<const R: usize>(values: Vec<f32>, shape: [usize; R], device: &Device) -> Tensor<R> {
+    #[cfg(all(feature = "flex", target_arch = "wasm32", target_feature = "simd128", not(feature = "cube")))]
+    return answering::from_values(values, shape, device);
+    #[cfg(not(all(feature = "flex", target_arch = "wasm32", target_feature = "simd128", not(feature = "cube"))))]
+    Tensor::from_data(burn::tensor::TensorData::new(values, shape), device)
+}
+
+/// As [`from_values`], of whole numbers.
+pub fn from_ids<const R: usize>(ids: Vec<i32>, shape: [usize; R], device: &Device) -> Tensor<R, Int> {
+    #[cfg(all(feature = "flex", target_arch = "wasm32", target_feature = "simd128", not(feature = "cube")))]
+    return answering::from_ids(ids, shape, device);
+    #[cfg(not(all(feature = "flex", target_arch = "wasm32", target_feature = "simd128", not(feature = "cube"))))]
+    Tensor::from_data(burn::tensor::TensorData::new(ids, shape), device)
+}
+
+/// A weight `[inputs, outputs]` in the form that [`linear`] reads on its device: in WebAssembly its fixed point alone, half as
+/// large, behind a tensor that gives NaN to whatever else reads it; everywhere else the weight itself. For a model that only
+/// answers.
+pub fn resident<const R: usize>(weight: Tensor<R>) -> Tensor<R> {
+    #[cfg(all(feature = "flex", target_arch = "wasm32", target_feature = "simd128"))]
+    if R == 2 && fused(&weight) {
+        return answering::resident(weight);
+    }
+    weight
+}
+
+/// A convolution of single pixels, which is one linear map of the channels of each; `relu6` holds what it gives between 0 and 6.
+///
+/// # Shapes
+/// - x `[B, inputs, h, w]`; weight `[outputs, inputs, 1, 1]`; bias `[outputs]`; result `[B, outputs, h, w]`
+pub fn pointwise(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, relu6: bool) -> Tensor<4> {
+    #[cfg(all(feature = "flex", target_arch = "wasm32", target_feature = "simd128"))]
+    if fused(&x) && fused(&weight) {
+        return answering::pointwise(x, weight, bias, relu6);
+    }
+    portable::pointwise(x, weight, bias, relu6)
+}
+
+/// `sin(share · angle)` of the angles whose cosines are given; `share` itself where a cosine's size is above `parallel`, and the
+/// angle 0 or a half circle.
+pub fn arc<const R: usize>(cosine: Tensor<R>, share: f64, parallel: f64) -> Tensor<R> {
+    #[cfg(all(feature = "flex", target_arch = "wasm32", target_feature = "simd128"))]
+    if fused(&cosine) {
+        return answering::arc(cosine, share as f32, parallel as f32);
+    }
+    portable::arc(cosine, share, parallel)
+}
+
+/// `min(max(x, 0), 6)`, element by element.
+pub fn relu6<const R: usize>(x: Tensor<R>) -> Tensor<R> {
+    #[cfg(all(feature = "flex", target_arch = "wasm32", target_feature = "simd128"))]
+    if fused(&x) {
+        return answering::relu6(x);
+    }
+    portable::relu6(x)
 }
 
 /// Layer normalisation over the last dimension, `(x − mean) / sqrt(var + eps) · gamma + beta`.
@@ -217,6 +295,9 @@ impl Mask {
 pub fn dropout<const R: usize>(x: Tensor<R>, p: f64, mask: Mask) -> Tensor<R> {
     if p <= 0.0 {
         return x;
+    }
+    if cfg!(target_arch = "wasm32") {
+        unreachable!("a browser's module only answers, and dropout is for training");
     }
     let folded = mask.folded();
     #[cfg(feature = "flex")]

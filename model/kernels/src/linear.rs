@@ -1,4 +1,5 @@
 //! Linear maps on the CPU, forward and backward: burn's own matrix product, without the zeroed and copied buffers around it.
+//! In WebAssembly the way forward is in fixed point; see [`super::fixed`].
 
 use super::cpu::{over_rows, sum_of_parts, vectorised};
 use super::extension::{Primitive, elements, primitive};
@@ -192,16 +193,24 @@ fn column_sums(x: &[f32], width: usize) -> Vec<f32> {
 
 /// x · W + bias, or without where there is none.
 fn forward(x: Primitive, weight: Primitive, bias: Option<Primitive>) -> Primitive {
-    let ([count, inputs], outputs) = ([x.shape()[0], x.shape()[1]], weight.shape()[1]);
+    let (count, outputs) = (x.shape()[0], weight.shape()[1]);
     elements!(x);
-    elements!(weight);
-    let (x, weight) = (Matrix::new(x, [count, inputs]), Matrix::new(weight, [inputs, outputs]));
+    let product = |bias: Option<&[f32]>| {
+        #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
+        return super::fixed::linear(x, count, weight, bias);
+        #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+        {
+            let inputs = weight.shape()[0];
+            elements!(weight);
+            product_and_bias(Matrix::new(x, [count, inputs]), Matrix::new(weight, [inputs, outputs]), bias)
+        }
+    };
     let values = match bias {
         Some(bias) => {
             elements!(bias);
-            product_and_bias(x, weight, Some(bias))
+            product(Some(bias))
         }
-        None => product_and_bias(x, weight, None),
+        None => product(None),
     };
     primitive(values, [count, outputs])
 }

@@ -48,6 +48,22 @@ pub fn gelu_derivative(x: f32) -> f32 {
     0.5 * (1.0 + erf(x * core::f32::consts::FRAC_1_SQRT_2)) + x * INV_SQRT_2PI * exp(-0.5 * x * x)
 }
 
+/// Slope of CLIP's QuickGELU.
+pub const QUICK: f32 = 1.702;
+
+/// QuickGELU, `x · σ(1.702 x)`.
+#[inline(always)]
+pub fn quick_gelu(x: f32) -> f32 {
+    x / (1.0 + exp(-QUICK * x))
+}
+
+/// Derivative of [`quick_gelu`]: `σ + 1.702 x · σ · (1 − σ)`, of σ(1.702 x).
+#[inline(always)]
+pub fn quick_gelu_derivative(x: f32) -> f32 {
+    let s = 1.0 / (1.0 + exp(-QUICK * x));
+    s + QUICK * x * s * (1.0 - s)
+}
+
 /// What separates neighbouring indices in [`hash`].
 pub const SPREAD: u32 = 0x9E37_79B9;
 /// The multipliers of [`hash`] (MurmurHash3's finaliser).

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::error::{ModelError, Result};
+use crate::error::{ModelError, Result, excerpt};
 
 /// Largest file that a bundle may name.
 const MAX_FILE_BYTES: u64 = 2 << 30;
@@ -100,7 +100,7 @@ pub(super) fn check_path(field: &str, path: &str) -> Result<()> {
 pub(super) fn manifest_error(field: &str, problem: &str) -> ModelError {
     ModelError::Format {
         place: format!("bundle.json: {field}"),
-        problem: problem.into(),
+        problem: excerpt(problem),
         mend: "export the bundle again, or fetch bundle.json again".into(),
     }
 }

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::closeness::Closeness;
 use super::files::{FileEntry, check_path, manifest_error};
+use super::opening::Opening;
 use super::self_test::SelfTest;
 use crate::config::{RetrievalConfig, Size};
 use crate::error::{ModelError, Result};
@@ -32,6 +34,9 @@ const WEIGHTS_OVERHEAD: u64 = 16 << 20;
 /// Most bytes of a vocabulary; BERT's has 232 kB.
 pub const MAX_VOCABULARY_BYTES: u64 = 8 << 20;
 
+/// Most bytes of what a model is said to understand: a line or two.
+pub const MAX_UNDERSTANDS: usize = 1000;
+
 /// Most bytes of a gallery's chunks together.
 const MAX_GALLERY_BYTES: u64 = 16 << 30;
 
@@ -53,6 +58,10 @@ pub struct Manifest {
     /// Whether the image encoder is in it.
     #[serde(default, skip_serializing_if = "Form::is_full")]
     pub form: Form,
+    /// What the model understands, for people: the kind of images, the model and what it was trained on, its licence. May be
+    /// empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub understands: String,
     /// The architecture's whole configuration (`RetrievalConfig`), preprocessing included.
     pub config: Value,
     /// The weights, in load order.
@@ -70,6 +79,12 @@ pub struct Manifest {
     /// Modification texts that the page offers.
     #[serde(default)]
     pub suggestions: Vec<String>,
+    /// What the page shows before the model is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opening: Option<Opening>,
+    /// Scores below which nothing is close.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closeness: Option<Closeness>,
 }
 
 /// What a bundle can start a search from.
@@ -165,6 +180,39 @@ pub struct MetadataChunk {
 }
 
 impl Manifest {
+    /// Of a full bundle of this version without a gallery; images keep all target tokens of the model.
+    ///
+    /// # Errors
+    /// [`ModelError::Format`] when the configuration cannot be written.
+    pub fn of_model(config: &RetrievalConfig, weights: Vec<WeightsEntry>, vocab: FileEntry) -> Result<Self> {
+        Ok(Self {
+            format: FORMAT.into(),
+            version: VERSION,
+            product_version: env!("CARGO_PKG_VERSION").into(),
+            architecture: config.name.clone(),
+            form: Form::Full,
+            understands: String::new(),
+            config: serde_json::to_value(config).map_err(|e| manifest_error("config", &e.to_string()))?,
+            weights,
+            vocab: VocabularyEntry { file: vocab },
+            gallery: GalleryEntry {
+                count: 0,
+                tokens: config.target_tokens,
+                width: config.projection,
+                chunks: Vec::new(),
+                metadata: Vec::new(),
+                thumbnails: "thumbs/".into(),
+                title: String::new(),
+                licence: String::new(),
+            },
+            self_test: None,
+            measured: Value::Null,
+            suggestions: Vec::new(),
+            opening: None,
+            closeness: None,
+        })
+    }
+
     /// Reads and checks `bundle.json`; format and version come before all else, so that a newer bundle is told apart
     /// from a broken one.
     ///
@@ -242,6 +290,10 @@ impl Manifest {
         if self.format != FORMAT || self.version != VERSION {
             return Err(manifest_error("format", "it isn't this build's format and version"));
         }
+        if self.understands.len() > MAX_UNDERSTANDS {
+            let problem = format!("{} bytes are more than {MAX_UNDERSTANDS}", self.understands.len());
+            return Err(manifest_error("understands", &problem));
+        }
         if !self.config.is_object() {
             return Err(manifest_error("config", "it isn't an object"));
         }
@@ -286,6 +338,10 @@ impl Manifest {
             Some(folder) => check_path("gallery.thumbnails", folder)?,
             None => return Err(manifest_error("gallery.thumbnails", "it doesn't end in /")),
         }
+        if let Some(opening) = &self.opening {
+            opening.check(gallery.count)?;
+        }
+        self.closeness.map_or(Ok(()), |closeness| closeness.check())?;
         match &self.self_test {
             Some(test) => test.check_fields(gallery.count),
             None if gallery.count == 0 => Ok(()),
@@ -322,178 +378,4 @@ fn check_chunks<'a>(field: &str, images: u32, chunks: impl Iterator<Item = (&'a 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn manifest() -> Manifest {
-        let file = |path: &str| FileEntry::new(path, path.as_bytes());
-        let chunk = |first, count| {
-            let bytes = chunk_bytes(count as usize, 4, 8);
-            GalleryChunk { file: FileEntry { bytes, ..file(&format!("gallery/{first}.bin")) }, first, count }
-        };
-        Manifest {
-            format: FORMAT.into(),
-            version: VERSION,
-            product_version: "0.1.0".into(),
-            architecture: "tiny".into(),
-            form: Form::Full,
-            config: serde_json::json!({"name": "tiny"}),
-            weights: vec![WeightsEntry { file: file("w.safetensors"), code_width: NumberFormat::Q4 }],
-            vocab: VocabularyEntry { file: file("vocab.txt") },
-            gallery: GalleryEntry {
-                count: 10,
-                tokens: 4,
-                width: 8,
-                chunks: vec![chunk(0, 6), chunk(6, 4)],
-                metadata: vec![MetadataChunk { file: file("meta.json"), first: 0, count: 10 }],
-                thumbnails: "thumbs/".into(),
-                title: "Emoji".into(),
-                licence: "MIT".into(),
-            },
-            self_test: Some(SelfTest {
-                text: "but red".into(),
-                gallery_index: Some(3),
-                expected: vec![(1, 0.5)],
-                score_tolerance: 0.01,
-            }),
-            measured: Value::Null,
-            suggestions: vec!["but red".into()],
-        }
-    }
-
-    #[test]
-    fn round_trips() {
-        let text = manifest().to_json().unwrap();
-        assert!(text.contains("\"code_width\": \"q4\"") && text.contains("\"sha256\""), "{text}");
-        assert_eq!(Manifest::parse(text.as_bytes()).unwrap(), manifest());
-        let paths: Vec<_> = manifest().files().map(|f| f.path.clone()).collect();
-        assert_eq!(paths, ["w.safetensors", "vocab.txt", "gallery/0.bin", "gallery/6.bin", "meta.json"]);
-        for cut in 0..text.len() - 1 {
-            assert!(Manifest::parse(&text.as_bytes()[..cut]).is_err(), "{cut}");
-        }
-        assert!(!text.contains("\"form\""), "a full bundle is written as before there were forms");
-        let other = Manifest { form: Form::GalleryReference, ..manifest() };
-        let json = other.to_json().unwrap();
-        assert!(json.contains("\"form\": \"gallery-reference\""), "{json}");
-        assert_eq!(Manifest::parse(json.as_bytes()).unwrap(), other);
-        let with_more = text.replacen('{', "{\"later_addition\": [1],", 1);
-        assert!(Manifest::parse(with_more.as_bytes()).is_ok());
-    }
-
-    #[test]
-    fn version_comes_first() {
-        for (text, mend) in [
-            (r#"{"format":"thisbut-bundle","version":2,"weights":7}"#, "update the page"),
-            (r#"{"format":"thisbut-bundle","version":0}"#, "export the bundle again"),
-            (r#"{"format":"thisbut-bundle","version":"1"}"#, "export the bundle again"),
-            (r#"{"format":"thisbut-bundle"}"#, "export the bundle again"),
-        ] {
-            let error = Manifest::parse(text.as_bytes()).unwrap_err();
-            assert!(matches!(error, ModelError::Version { .. }) && error.to_string().contains(mend), "{error}");
-        }
-        for text in ["", "[]", "{}", "null", r#"{"format":"other","version":1}"#] {
-            assert!(matches!(Manifest::parse(text.as_bytes()), Err(ModelError::Format { .. })), "{text}");
-        }
-    }
-
-    /// A gallery of chunks that are as large as a chunk may be.
-    fn many_chunks(m: &mut Manifest, count: u32) {
-        let (images, width) = (1 << 10, 8192);
-        let bytes = chunk_bytes(images as usize, 4, width);
-        let file = |i: u32| FileEntry { bytes, ..FileEntry::new(format!("gallery/c{i}.bin"), b"") };
-        let chunk = |i: u32| GalleryChunk { file: file(i), first: i * images, count: images };
-        m.gallery.width = width;
-        m.gallery.chunks = (0..count).map(chunk).collect();
-        m.gallery.count = count * images;
-        let meta = m.gallery.metadata[0].clone();
-        m.gallery.metadata = vec![MetadataChunk { count: m.gallery.count, ..meta }];
-    }
-
-    /// Metadata in chunks that are as large as one may be, an image each.
-    fn many_metadata(m: &mut Manifest, count: u32) {
-        let file = |i: u32| FileEntry { bytes: 64 << 20, ..FileEntry::new(format!("gallery/m{i}.json"), b"") };
-        m.gallery.count = count;
-        m.gallery.metadata = (0..count).map(|i| MetadataChunk { file: file(i), first: i, count: 1 }).collect();
-        let chunk = GalleryChunk { count, ..m.gallery.chunks[0].clone() };
-        let bytes = chunk_bytes(count as usize, 4, 8);
-        m.gallery.chunks = vec![GalleryChunk { file: FileEntry { bytes, ..chunk.file.clone() }, ..chunk }];
-    }
-
-    #[test]
-    fn sizes_are_those_of_the_architecture() {
-        let config = RetrievalConfig::preset("tiny").unwrap();
-        let mut fits = manifest();
-        fits.config = serde_json::to_value(&config).unwrap();
-        (fits.gallery.tokens, fits.gallery.width) = (4, 16);
-        assert_eq!(fits.retrieval_config("b.json").unwrap(), config);
-        let refused = |change: fn(&mut Manifest)| {
-            let mut other = fits.clone();
-            change(&mut other);
-            other.retrieval_config("b.json").unwrap_err().to_string()
-        };
-        let message = refused(|m| m.weights[0].file.bytes = 1 << 30);
-        assert!(message.starts_with("b.json: weights: 1073741824 bytes are too many"), "{message}");
-        assert!(refused(|m| m.gallery.tokens = 5).starts_with("b.json: gallery: "));
-        assert!(refused(|m| m.gallery.width = 8).contains("(4, 8)"));
-        let message = refused(|m| m.config["method"]["qformer"]["layers"] = (1 << 20).into());
-        assert!(message.starts_with("b.json: config: qformer.layers: "), "{message}");
-    }
-
-    #[test]
-    fn senseless_manifests_are_errors() {
-        type Break = fn(&mut Manifest);
-        let breaks: [(&str, Break); 28] = [
-            ("config", |m| m.config = Value::Null),
-            ("weights", |m| m.weights.clear()),
-            ("weights[0]", |m| m.weights[0].file.path = "../x".into()),
-            ("weights[0]", |m| m.weights[0].file.bytes = 0),
-            ("weights[0]", |m| m.weights[0].file.bytes = u64::MAX),
-            ("weights[0]", |m| m.weights[0].code_width = NumberFormat::Int8),
-            ("vocab", |m| m.vocab.file.sha256 = "AB".repeat(32)),
-            ("gallery", |m| m.gallery.tokens = 0),
-            ("gallery", |m| m.gallery.width = 1 << 20),
-            ("gallery.chunks", |m| m.gallery.count = 11),
-            ("gallery.chunks[1]", |m| m.gallery.chunks[1].first = 5),
-            ("gallery.chunks[1]", |m| m.gallery.chunks[1].count = 0),
-            ("gallery.chunks[1]", |m| m.gallery.chunks[1].count = u32::MAX),
-            ("gallery.metadata", |m| m.gallery.metadata.clear()),
-            ("gallery.thumbnails", |m| m.gallery.thumbnails = "../".into()),
-            ("gallery.chunks[1]", |m| m.gallery.chunks[1].file.bytes += 1),
-            ("gallery.metadata[0]", |m| m.gallery.metadata[0].file.bytes = 65 << 20),
-            ("vocab", |m| m.vocab.file.bytes = 17 << 20),
-            ("weights", |m| m.weights = vec![m.weights[0].clone(); 4097]),
-            ("the files", |m| m.weights.push(m.weights[0].clone())),
-            ("the files", |m| m.vocab.file.path = "w.safetensors".into()),
-            ("the files", |m| m.gallery.metadata[0].file.path = "gallery/6.bin".into()),
-            ("gallery.chunks", |m| many_chunks(m, 2000)),
-            ("gallery.metadata", |m| many_metadata(m, 17)),
-            ("self_test", |m| m.self_test.as_mut().unwrap().expected = vec![(1, 0.5); 1025]),
-            ("self_test", |m| m.self_test = None),
-            ("self_test", |m| m.self_test.as_mut().unwrap().expected[0].0 = 10),
-            ("self_test", |m| m.self_test.as_mut().unwrap().score_tolerance = 0.0),
-        ];
-        for (field, break_it) in breaks {
-            let mut broken = manifest();
-            break_it(&mut broken);
-            let text = serde_json::to_string(&broken).unwrap();
-            let message = Manifest::parse(text.as_bytes()).unwrap_err().to_string();
-            assert!(message.starts_with(&format!("bundle.json: {field}: ")), "{field}: {message}");
-            assert!(broken.to_json().is_err());
-        }
-    }
-
-    #[test]
-    fn noise_never_panics() {
-        let text = manifest().to_json().unwrap().into_bytes();
-        let mut state = 1_u32;
-        for _ in 0..3000 {
-            let mut broken = text.clone();
-            for _ in 0..3 {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                let at = (state >> 8) as usize % broken.len();
-                broken[at] = (state >> 3) as u8;
-            }
-            let _ = Manifest::parse(&broken);
-        }
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use super::budget::{Demand, MAX_LAYERS, Size, product};
 use super::{check_count, check_counts, wrong};
 use crate::error::Result;
+use crate::gallery::MAX_DIMENSION;
 use serde::{Deserialize, Serialize};
 
 /// A frozen image encoder.
@@ -14,7 +15,8 @@ pub enum ImageEncoderConfig {
         /// 0, 1 or 2.
         variant: usize,
     },
-    /// A vision transformer of BLIP-2: T = 257 tokens of C = 1408 (EVA ViT-g/14) or 1024 (CLIP ViT-L/14).
+    /// A vision transformer: BLIP-2's give T = 257 tokens of C = 1408 (EVA ViT-g/14) or 1024 (CLIP ViT-L/14), a pooled one
+    /// T = 1 token of C = P.
     Vit(VitConfig),
     /// One convolution of `patch` × `patch` pixels; for tests, which need an encoder that runs in microseconds.
     Patch {
@@ -25,25 +27,45 @@ pub enum ImageEncoderConfig {
     },
 }
 
-/// A vision transformer whose every token is kept.
+/// A vision transformer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VitConfig {
-    /// Which of the two.
+    /// Which kind.
     pub family: VitFamily,
     /// Side of a patch in pixels; `preprocess.size` is a multiple of it.
     pub patch: usize,
-    /// C.
+    /// Its tokens' width: C, where they are kept.
     pub width: usize,
     /// Blocks.
     pub layers: usize,
-    /// Attention heads; divide C.
+    /// Attention heads; divide the width.
     pub heads: usize,
     /// Width of the feed-forward networks.
     pub intermediate: usize,
+    /// Of the feed-forward networks (default: the family's). OpenCLIP's towers are CLIP's with exact GELU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
+    /// Epsilon of the norms (default: the family's).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_norm_eps: Option<f64>,
+    /// P, where the image is one row (T = 1, C = P): the class token after the last norm, projected, not normalised. Default:
+    /// every token is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooled: Option<usize>,
 }
 
-/// Where two pre-norm vision transformers differ.
+/// What stands between the two maps of a feed-forward network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// `x · σ(1.702 x)`: OpenAI's CLIP.
+    QuickGelu,
+    /// `x · Φ(x)`.
+    Gelu,
+}
+
+/// Where pre-norm vision transformers differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VitFamily {
@@ -51,34 +73,80 @@ pub enum VitFamily {
     Eva,
     /// CLIP: patches without a bias, a norm before the first block, QuickGELU, epsilon 1e-5.
     Clip,
+    /// BLIP: biases everywhere, a norm after the last block, exact GELU, epsilon 1e-6 (Hugging Face's port: 1e-5).
+    Blip,
 }
 
 impl VitFamily {
-    /// Epsilon of the blocks' norms.
+    /// Epsilon of the norms.
     pub fn layer_norm_eps(self) -> f64 {
         match self {
-            Self::Eva => 1e-6,
+            Self::Eva | Self::Blip => 1e-6,
             Self::Clip => 1e-5,
         }
+    }
+
+    /// Of the feed-forward networks.
+    pub fn activation(self) -> Activation {
+        match self {
+            Self::Clip => Activation::QuickGelu,
+            Self::Eva | Self::Blip => Activation::Gelu,
+        }
+    }
+}
+
+impl VitConfig {
+    /// BLIP-2's EVA ViT-g/14.
+    pub const EVA_G: Self = Self {
+        family: VitFamily::Eva,
+        patch: 14,
+        width: 1408,
+        layers: 39,
+        heads: 16,
+        intermediate: 6144,
+        activation: None,
+        layer_norm_eps: None,
+        pooled: None,
+    };
+
+    /// Epsilon of the norms.
+    pub fn layer_norm_eps(&self) -> f64 {
+        self.layer_norm_eps.unwrap_or(self.family.layer_norm_eps())
+    }
+
+    /// The feed-forward networks' activation.
+    pub fn activation(&self) -> Activation {
+        self.activation.unwrap_or(self.family.activation())
+    }
+
+    /// Whether a norm follows the last block: BLIP's always does, CLIP's is a part of pooling.
+    pub fn has_output_norm(&self) -> bool {
+        self.family == VitFamily::Blip || self.pooled.is_some()
+    }
+
+    /// Tokens of an image of `size` × `size` pixels inside the transformer.
+    fn grid_tokens(&self, size: usize) -> usize {
+        (size / self.patch).pow(2) + 1
     }
 }
 
 impl ImageEncoderConfig {
     /// T, the tokens of an image of `size` × `size` pixels.
     pub fn tokens(&self, size: usize) -> usize {
-        let (side, class) = match self {
-            Self::EfficientnetLite { .. } => (size.div_ceil(32), 0),
-            Self::Vit(vit) => (size / vit.patch, 1),
-            Self::Patch { patch, .. } => (size / patch, 0),
+        let side = match self {
+            Self::EfficientnetLite { .. } => size.div_ceil(32),
+            Self::Vit(vit) if vit.pooled.is_some() => return 1,
+            Self::Vit(vit) => return vit.grid_tokens(size),
+            Self::Patch { patch, .. } => size / patch,
         };
-        side * side + class
+        side * side
     }
 
     /// C, the width of a token.
     pub fn width(&self) -> usize {
         match self {
             Self::EfficientnetLite { .. } => crate::nn::efficientnet::HEAD_WIDTH,
-            Self::Vit(vit) => vit.width,
+            Self::Vit(vit) => vit.pooled.unwrap_or(vit.width),
             Self::Patch { width, .. } => *width,
         }
     }
@@ -112,7 +180,7 @@ impl ImageEncoderConfig {
                 activation: product(&[28, size, size]),
                 work: product(&[40_000, size, size]),
             },
-            Self::Vit(vit) => vit.demand(tokens, pixels),
+            Self::Vit(vit) => vit.demand(vit.grid_tokens(size), pixels),
             Self::Patch { patch, width } => {
                 let size = Size::table(product(&[3, *patch, *patch]) as usize, *width) + Size::values(*width);
                 let work = size.parameters.saturating_mul(tokens as u64);
@@ -124,8 +192,13 @@ impl ImageEncoderConfig {
 
 impl VitConfig {
     fn check(&self, place: &str, size: usize) -> Result<()> {
-        let counts = [self.patch, self.width, self.layers, self.heads, self.intermediate];
-        counts.iter().try_for_each(|count| check_count(place, "image_encoder", *count, 1 << 16))?;
+        let counts = [
+            ("image_encoder.patch", self.patch),
+            ("image_encoder.width", self.width),
+            ("image_encoder.heads", self.heads),
+            ("image_encoder.intermediate", self.intermediate),
+        ];
+        counts.iter().try_for_each(|(field, count)| check_count(place, field, *count, 1 << 16))?;
         check_count(place, "image_encoder.layers", self.layers, MAX_LAYERS)?;
         if !size.is_multiple_of(self.patch) {
             return wrong(place, "image_encoder.patch", format!("{} does not divide {size}", self.patch));
@@ -133,20 +206,30 @@ impl VitConfig {
         if !self.width.is_multiple_of(self.heads) {
             return wrong(place, "image_encoder.heads", format!("{} do not divide {}", self.heads, self.width));
         }
-        Ok(())
+        match self.layer_norm_eps {
+            Some(eps) if !(0.0..=1.0).contains(&eps) => {
+                wrong(place, "image_encoder.layer_norm_eps", format!("{eps} is not in [0, 1]"))
+            }
+            _ => self.pooled.map_or(Ok(()), |width| check_count(place, "image_encoder.pooled", width, MAX_DIMENSION)),
+        }
     }
 
-    /// For an image of `tokens` tokens (T) and as many values of `pixels`.
+    /// For an image of `tokens` tokens inside and as many values of `pixels`.
     fn demand(&self, tokens: usize, pixels: u64) -> Demand {
         let (c, patch, tensors) = (self.width, product(&[3, self.patch, self.patch]) as usize, Size::linear);
         let (clip, norm) = (self.family == VitFamily::Clip, Size::norm(c));
-        let key = if clip { tensors(c, c) } else { Size::table(c, c) };
+        let key = if self.family == VitFamily::Eva { Size::table(c, c) } else { tensors(c, c) };
         let maps = tensors(c, c).times(3) + key + tensors(c, self.intermediate) + tensors(self.intermediate, c);
         let blocks = (maps + norm.times(2)).times(self.layers);
         let input = if clip { Size::table(patch, c) + norm } else { tensors(patch, c) };
         // The class token and the positions, which have no values at first.
-        let size = blocks + input + Size::table(1, c) + Size::table(tokens, c);
-        let widest = c.max(self.intermediate).max(patch);
+        let output = match self.pooled {
+            Some(width) if clip => Size::table(c, width),
+            Some(width) => tensors(c, width),
+            None => Size::default(),
+        } + norm.times(usize::from(self.has_output_norm()));
+        let size = blocks + input + output + Size::table(1, c) + Size::table(tokens, c);
+        let widest = c.max(self.intermediate).max(patch).max(self.pooled.unwrap_or(0));
         let attention = product(&[2, tokens, tokens, c, self.layers]);
         let work = (blocks + input).parameters.saturating_mul(tokens as u64).saturating_add(attention);
         Demand { size, activation: pixels.max(product(&[tokens, widest])), work }

@@ -1,7 +1,7 @@
 //! Which method family, with its architecture.
 
-use super::{Demand, RetrievalConfig, TwoPassConfig};
-use crate::error::Result;
+use super::{Demand, Prompt, PseudoWordConfig, RetrievalConfig, TwoPassConfig};
+use crate::error::{ModelError, Result};
 use serde::{Deserialize, Serialize};
 
 /// A method family and its architecture.
@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 pub enum MethodConfig {
     /// SPRC, PTHA, SPN4CIR: one Q-Former fuses image and text, then reads its own output before the text again.
     TwoPass(TwoPassConfig),
+    /// Pic2Word, HyCIR: a dual encoder whose mapping network turns an image into words; without one, compositions that need
+    /// no training.
+    PseudoWord(PseudoWordConfig),
 }
 
 /// What the rest of the program asks of a family's architecture.
@@ -44,12 +47,40 @@ pub trait FamilyConfig {
     /// Whether the method reads every text at its full length L, padding too.
     fn reads_padding(&self) -> bool;
 
-    /// The linear maps to P of queries and targets, by their names among the parameters.
+    /// The linear maps to P of queries and targets, by their names among the parameters. Empty where the space cannot be turned
+    /// by changing them.
     fn projections(&self) -> &'static [&'static str];
 
     /// Values that stand for an image of `tokens` tokens (T) between [`Method::image`](crate::method::Method::image) and a
     /// query.
     fn image_values(&self, tokens: usize) -> usize;
+
+    /// Whether images and texts alone become embeddings of one space, in which a mixture of the two means something: what each
+    /// asks with can be weighed against the other.
+    fn is_dual_encoder(&self) -> bool {
+        false
+    }
+
+    /// The fields that change how the model computes and no parameter's meaning, those of inner objects joined by dots: a run
+    /// may start from a checkpoint that has others, and an evaluation may ask with others.
+    fn switches(&self) -> &'static [&'static str];
+
+    /// Leaves out the parts that neither queries nor targets read, and gives their names among the parameters: what a bundle
+    /// need not hold.
+    fn leave_unread(&mut self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The parts, by their names among the parameters, that stay at 8 bits where the rest has 4: few values, each read by every
+    /// query or target.
+    fn kept_fine(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// What the method writes around a text that comes with an image; none where it reads the text as it is.
+    fn prompt(&self) -> Option<Prompt> {
+        None
+    }
 }
 
 impl MethodConfig {
@@ -57,6 +88,7 @@ impl MethodConfig {
     pub fn family(&self) -> &dyn FamilyConfig {
         match self {
             Self::TwoPass(config) => config,
+            Self::PseudoWord(config) => config,
         }
     }
 
@@ -64,6 +96,33 @@ impl MethodConfig {
     pub fn family_mut(&mut self) -> &mut dyn FamilyConfig {
         match self {
             Self::TwoPass(config) => config,
+            Self::PseudoWord(config) => config,
         }
+    }
+}
+
+impl RetrievalConfig {
+    /// The same model with `value` in one of its family's switches ([`FamilyConfig::switches`]).
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] when the family has no such switch, or refuses the value.
+    pub fn switched(&self, switch: &str, value: serde_json::Value) -> Result<Self> {
+        let place = format!("{}: method.{switch}", self.name);
+        let wrong = |problem: String, mend: String| ModelError::Config { place: place.clone(), problem, mend };
+        let known = self.method.family().switches();
+        if !known.contains(&switch) {
+            let problem = format!("a {} model has no such switch", self.method.family().name());
+            return Err(wrong(problem, format!("it has {}", known.join(", "))));
+        }
+        let mut method = serde_json::to_value(&self.method).map_err(|e| wrong(e.to_string(), "report this".into()))?;
+        let mut at = &mut method;
+        for field in switch.split('.') {
+            at = &mut at[field];
+        }
+        *at = value;
+        let method = serde_json::from_value(method).map_err(|e| wrong(e.to_string(), "give another value".into()))?;
+        let config = Self { method, ..self.clone() };
+        config.check(&self.name)?;
+        Ok(config)
     }
 }

@@ -4,14 +4,18 @@
 mod budget;
 mod encoder;
 mod method;
+mod pseudo_word;
 mod text;
+pub(crate) mod text_tower;
 mod two_pass;
 mod versions;
 
 pub use budget::{Demand, MAX_PARAMETERS, Size};
-pub use encoder::{ImageEncoderConfig, VitConfig, VitFamily};
+pub use encoder::{Activation, ImageEncoderConfig, VitConfig, VitFamily};
 pub use method::{FamilyConfig, MethodConfig};
+pub use pseudo_word::{Composition, ImageHeadConfig, MappingConfig, Prompt, PseudoWordConfig};
 pub use text::TextConfig;
+pub use text_tower::{BertTowerConfig, ClipTowerConfig, TextReadOut, TextTowerConfig};
 pub use two_pass::{QFormerConfig, ReadOut, SecondPassMask, TwoPassConfig};
 
 use crate::error::{ModelError, Result};
@@ -66,6 +70,15 @@ fn check_count(place: &str, field: &str, value: usize, most: usize) -> Result<()
     }
 }
 
+/// Checks that a temperature τ can be divided by, in the 32-bit numbers that the model computes with.
+fn check_temperature(place: &str, temperature: f64) -> Result<()> {
+    let (least, most) = (f32::MIN_POSITIVE, f32::MAX);
+    match (f64::from(least)..=f64::from(most)).contains(&temperature) {
+        true => Ok(()),
+        false => wrong(place, "method.temperature", format!("{temperature} is not between {least:e} and {most:e}")),
+    }
+}
+
 /// Checks that a name can be a part of a file's name, on every system, and leads nowhere else.
 fn check_name(place: &str, name: &str) -> Result<()> {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '_' | '+' | '-');
@@ -114,7 +127,7 @@ impl RetrievalConfig {
         }
         let config = versions::read(json).map_err(|e| ModelError::Config {
             place: place.to_owned(),
-            problem: e.to_string(),
+            problem: crate::error::excerpt(&e.to_string()),
             mend: "compare it with a file of model/configs".into(),
         })?;
         config.check(place)?;
@@ -127,7 +140,7 @@ impl RetrievalConfig {
     /// [`ModelError::Config`] that names the field.
     pub fn check(&self, place: &str) -> Result<()> {
         check_name(place, &self.name)?;
-        self.preprocess.check()?;
+        self.preprocess.check().map_err(|e| e.of_file(place))?;
         check_count(place, "projection", self.projection, MAX_DIMENSION)?;
         check_count(place, "target_tokens", self.target_tokens, MAX_DIMENSION)?;
         self.text.check(place)?;
@@ -184,6 +197,29 @@ mod tests {
         assert_eq!(paper.preprocess, PreprocessConfig::CLIP);
     }
 
+    /// JSON's reader is one digit off without `float_roundtrip`.
+    #[test]
+    fn a_number_is_read_as_it_was_written() {
+        let json = include_str!("../../configs/tiny.json");
+        let (first, last) = json.split_once("\"kind\": \"two-pass\",").unwrap();
+        let mut bits = 0x9e37_79b9_7f4a_7c15_u64;
+        let drawn = std::iter::repeat_with(|| {
+            bits = bits.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            f64::from_bits(bits >> 1)
+        });
+        let usable = |number: &f64| check_temperature("x.json", *number).is_ok();
+        let drawn = drawn.filter(usable).take(200).map(|number| number.to_string());
+        let chosen = ["1844674407318446744073709551615.07", "0.070000000000000007", "1.1754943508222876e-38"];
+        for number in chosen.map(str::to_owned).into_iter().chain(drawn) {
+            let json = format!("{first}\"kind\":\"two-pass\",\"temperature\":{number},{last}");
+            let config = RetrievalConfig::parse(&json, "x.json").unwrap();
+            assert_eq!(config.two_pass().unwrap().temperature, number.parse::<f64>().unwrap(), "{number}");
+            let again = serde_json::to_string(&config).unwrap();
+            assert_eq!(RetrievalConfig::parse(&again, "x.json").unwrap(), config, "{number}");
+            assert_eq!(serde_json::from_str::<RetrievalConfig>(&again).unwrap(), config, "{number}");
+        }
+    }
+
     #[test]
     fn a_wrong_field_is_named() {
         let json = include_str!("../../configs/tiny.json").replace("\"heads\": 4", "\"heads\": 5");
@@ -197,6 +233,24 @@ mod tests {
         }
         assert!(RetrievalConfig::parse("{", "x.json").unwrap_err().to_string().contains("x.json"));
         assert!(RetrievalConfig::preset("nano").unwrap_err().to_string().contains("web-s"));
+    }
+
+    #[test]
+    fn what_no_cosine_can_be_divided_by_is_no_temperature() {
+        let two_pass =
+            include_str!("../../configs/tiny.json").replace("\"qformer\"", "\"temperature\": 0.5, \"qformer\"");
+        let pseudo_word = serde_json::to_string(&RetrievalConfig::preset("dual-xs").unwrap()).unwrap();
+        for (json, before) in [(two_pass, "\"temperature\": 0.5"), (pseudo_word, "\"temperature\":0.07")] {
+            assert!(json.contains(before), "{json}");
+            let with = |number: &str| {
+                RetrievalConfig::parse(&json.replace(before, &format!("\"temperature\":{number}")), "x.json")
+            };
+            assert!(with("0.01").is_ok() && with("100").is_ok());
+            for number in ["0", "-0.0", "-0.07", "1e-40", "5e-324", "1e39", "1e308"] {
+                let message = with(number).unwrap_err().to_string();
+                assert!(message.starts_with("x.json: method.temperature"), "{number}: {message}");
+            }
+        }
     }
 
     #[test]

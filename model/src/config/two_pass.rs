@@ -1,7 +1,7 @@
 //! The two-pass Q-Former of SPRC, PTHA and SPN4CIR.
 
 use super::budget::{Demand, MAX_LAYERS, Size, product};
-use super::{FamilyConfig, MethodConfig, RetrievalConfig, check_count, check_counts, wrong};
+use super::{FamilyConfig, MethodConfig, RetrievalConfig, check_count, check_counts, check_temperature, wrong};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,17 @@ impl FamilyConfig for TwoPassConfig {
         usize::try_from(values).unwrap_or(usize::MAX)
     }
 
+    fn switches(&self) -> &'static [&'static str] {
+        &[
+            "temperature",
+            "qformer.dropout",
+            "qformer.attention_dropout",
+            "read_out",
+            "second_pass_mask",
+            "own_second_pass",
+        ]
+    }
+
     fn demand(&self, whole: &RetrievalConfig) -> Demand {
         let (q, c) = (&self.qformer, whole.image_width());
         let (tokens, read) = (whole.image_tokens(), q.query_tokens.saturating_add(whole.text.length()));
@@ -95,6 +106,7 @@ impl FamilyConfig for TwoPassConfig {
     fn check(&self, place: &str, whole: &RetrievalConfig) -> Result<()> {
         let q = &self.qformer;
         q.check(place, whole.text.length())?;
+        check_temperature(place, self.temperature)?;
         match q.query_tokens == whole.target_tokens {
             true => Ok(()),
             false => {
@@ -113,7 +125,6 @@ impl RetrievalConfig {
     pub fn two_pass(&self) -> Result<&TwoPassConfig> {
         match &self.method {
             MethodConfig::TwoPass(config) => Ok(config),
-            #[allow(unreachable_patterns, reason = "reachable with two families")]
             _ => Err(self.another_family("two-pass")),
         }
     }
@@ -126,7 +137,6 @@ impl RetrievalConfig {
         let refused = self.another_family("two-pass");
         match &mut self.method {
             MethodConfig::TwoPass(config) => Ok(config),
-            #[allow(unreachable_patterns, reason = "reachable with two families")]
             _ => Err(refused),
         }
     }

@@ -8,6 +8,12 @@ use crate::error::{ModelError, Result};
 /// Most bytes of one metadata chunk.
 pub const MAX_METADATA_BYTES: usize = 64 << 20;
 
+/// Most modification texts of one image.
+pub const MAX_CHANGES: usize = 24;
+
+/// Most bytes of such a text.
+pub const MAX_CHANGE_BYTES: usize = 400;
+
 /// What is shown with one image of the gallery.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageMeta {
@@ -18,6 +24,9 @@ pub struct ImageMeta {
     /// Search words; may be empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,
+    /// Modification texts to offer with this image, which the model was seen to answer; may be empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
     /// File name of the thumbnail, under the manifest's `thumbnails` prefix.
     pub thumb: String,
     /// Columns of the original image.
@@ -59,16 +68,29 @@ fn check(index: usize, image: &ImageMeta) -> Result<()> {
     if image.id.is_empty() {
         return Err(error(format!("image {index} has an empty id")));
     }
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    if image.thumb.is_empty() || image.thumb.starts_with('.') || !image.thumb.chars().all(plain) {
+    if !is_thumb(&image.thumb) {
         let problem =
             format!("image {index} ({}) has {:?} as its thumbnail, no plain file name", image.id, image.thumb);
         return Err(error(problem));
+    }
+    if image.changes.len() > MAX_CHANGES || image.changes.iter().any(|text| !is_change(text)) {
+        return Err(error(format!("image {index} ({}) has changes that are too many, empty or too long", image.id)));
     }
     match &image.reference {
         Some(file) => file.check(&format!("the reference of image {index} ({})", image.id)),
         None => Ok(()),
     }
+}
+
+/// Whether a thumbnail's name is a plain file name, which leads nowhere else.
+pub(crate) fn is_thumb(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    !name.is_empty() && !name.starts_with('.') && name.chars().all(plain)
+}
+
+/// Whether a modification text is one that a page can offer.
+pub(crate) fn is_change(text: &str) -> bool {
+    !text.trim().is_empty() && text.len() <= MAX_CHANGE_BYTES
 }
 
 fn error(problem: String) -> ModelError {
@@ -85,12 +107,13 @@ mod tests {
 
     fn image(thumb: &str) -> ImageMeta {
         let (id, title) = ("1f9d1".into(), "Persön \"x\" 🧑".into());
-        ImageMeta { id, title, tags: vec!["a".into()], thumb: thumb.into(), width: 256, height: 200, reference: None }
+        let (tags, changes) = (vec!["a".into()], vec!["but in red".into()]);
+        ImageMeta { id, title, tags, changes, thumb: thumb.into(), width: 256, height: 200, reference: None }
     }
 
     #[test]
     fn round_trips() {
-        let images = [image("ab12.webp"), ImageMeta { tags: vec![], ..image("c_d-e.png") }];
+        let images = [image("ab12.webp"), ImageMeta { tags: vec![], changes: vec![], ..image("c_d-e.png") }];
         let bytes = encode_metadata(&images).unwrap();
         assert_eq!(parse_metadata(&bytes, 2).unwrap(), images);
         let message = parse_metadata(&bytes, 3).unwrap_err().to_string();
@@ -110,6 +133,16 @@ mod tests {
         assert!(parse_metadata(&serde_json::to_vec(&[with("https://x")]).unwrap(), 1).is_err());
         let old = encode_metadata(&[image("a.png")]).unwrap();
         assert!(!String::from_utf8(old).unwrap().contains("reference"));
+    }
+
+    #[test]
+    fn changes_are_few_and_short() {
+        let with = |changes: Vec<String>| encode_metadata(&[ImageMeta { changes, ..image("a.png") }]);
+        assert!(with(vec!["in red".into(); MAX_CHANGES]).is_ok());
+        for wrong in [vec!["in red".into(); MAX_CHANGES + 1], vec![" ".into()], vec!["x".repeat(MAX_CHANGE_BYTES + 1)]]
+        {
+            assert!(with(wrong.clone()).unwrap_err().to_string().contains("changes"), "{wrong:?}");
+        }
     }
 
     #[test]

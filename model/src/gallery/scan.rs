@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::sync::Arc;
 
 use super::format::Chunk;
 use crate::error::{ModelError, Result};
@@ -24,10 +25,10 @@ impl Hit {
 }
 
 /// Chunks of one gallery, each with the number of its first image. Chunks may arrive in any order, and what has
-/// arrived can be searched.
+/// arrived can be searched. A clone shares the chunks.
 #[derive(Debug, Clone, Default)]
 pub struct Gallery {
-    chunks: Vec<(u32, Chunk)>,
+    chunks: Vec<(u32, Arc<Chunk>)>,
 }
 
 impl Gallery {
@@ -62,8 +63,13 @@ impl Gallery {
         if u64::from(first) < before || end(first, &chunk) > after {
             return Err(error(first, "its image numbers overlap another chunk's".into()));
         }
-        self.chunks.insert(at, (first, chunk));
+        self.chunks.insert(at, (first, Arc::new(chunk)));
         Ok(())
+    }
+
+    /// Lets go of the chunks from image `first` on.
+    pub fn truncate(&mut self, first: u32) {
+        self.chunks.retain(|(start, _)| *start < first);
     }
 
     /// Adds a chunk behind the last one.
@@ -129,6 +135,16 @@ impl Gallery {
         let mut scores = Vec::with_capacity(self.len());
         self.scan(query, |hit| scores.push(hit.score))?;
         Ok(scores)
+    }
+
+    /// As [`Gallery::scores`], each with the number of its image.
+    ///
+    /// # Errors
+    /// As [`Gallery::search`].
+    pub fn hits(&self, query: &[f32]) -> Result<Vec<Hit>> {
+        let mut hits = Vec::with_capacity(self.len());
+        self.scan(query, |hit| hits.push(hit))?;
+        Ok(hits)
     }
 
     /// The images whose score for query rows `[R, P]` is at least `least`, in order of their numbers.
@@ -307,6 +323,8 @@ mod tests {
         let empty = || Chunk::parse(&encode_chunk(&[], 4, 128).unwrap()).unwrap();
         assert!(gallery.push(empty()).is_ok() && gallery.push(empty()).is_ok());
         assert!(gallery.insert(300, chunk(4, 128)).is_ok());
+        gallery.truncate(300);
+        assert_eq!((gallery.len(), gallery.image(300)), (300, None));
         assert!(matches!(gallery.search(&[0.0; 64], 1, &[]), Err(ModelError::Query { .. })));
         assert!(Gallery::new().search(&[0.0; 64], 1, &[]).unwrap().is_empty());
     }

@@ -70,14 +70,41 @@ pub enum Filter {
     Bilinear,
 }
 
+/// How an image becomes a square of side S.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fit {
+    /// Its short side is resized, its middle cut out, where half a pixel goes to the even neighbour: torchvision's `CenterCrop`, in
+    /// OpenAI's and OpenCLIP's code and SPRC's.
+    #[default]
+    Crop,
+    /// The same with half a pixel cut off: transformers' `center_crop`.
+    CropDown,
+    /// Both sides are resized to S (BLIP).
+    Stretch,
+}
+
+impl Fit {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+    fn is_crop(&self) -> bool {
+        *self == Self::Crop
+    }
+}
+
 /// What the image encoder expects. Steps, in order: background, padding, resize, centre crop, normalisation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PreprocessConfig {
     /// Side S of the square input, in pixels.
     pub size: usize,
-    /// Filter of the resize that makes the short side S.
+    /// Filter of the resize.
     pub resize: Filter,
+    /// How the image becomes square (default: short side and middle).
+    #[serde(default, skip_serializing_if = "Fit::is_crop")]
+    pub fit: Fit,
+    /// What the short side is resized to before the middle is cut out, in pixels: S or more (default: S).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_side: Option<usize>,
     /// TargetPad's ratio: an image whose long side is at least this many times its short side gets margins. `None`
     /// (`null`): never.
     pub pad_ratio: Option<f32>,
@@ -98,6 +125,8 @@ impl PreprocessConfig {
     pub const EFFICIENTNET_LITE: Self = Self {
         size: 224,
         resize: Filter::Bicubic,
+        fit: Fit::Crop,
+        short_side: None,
         pad_ratio: Some(1.25),
         pad_fill: [255; 3],
         background: [255; 3],
@@ -110,6 +139,8 @@ impl PreprocessConfig {
     pub const CLIP: Self = Self {
         size: 224,
         resize: Filter::Bicubic,
+        fit: Fit::Crop,
+        short_side: None,
         pad_ratio: Some(1.25),
         pad_fill: [0; 3],
         background: [255; 3],
@@ -128,6 +159,12 @@ impl PreprocessConfig {
         };
         if self.size == 0 || self.size > MAX_SIZE {
             return error("size", format!("{} is no input size", self.size), &format!("use 1 to {MAX_SIZE}"));
+        }
+        if let Some(short) = self.short_side
+            && (!(self.size..=MAX_SIZE).contains(&short) || self.fit == Fit::Stretch)
+        {
+            let mend = format!("use {} to {MAX_SIZE} where the middle is cut out, or leave it out", self.size);
+            return error("short_side", format!("{short} is no length before the crop"), &mend);
         }
         if let Some(ratio) = self.pad_ratio
             && !(1.0..=1e6).contains(&ratio)
@@ -173,11 +210,15 @@ pub fn preprocess_u8(image: &Rgba<'_>, config: &PreprocessConfig) -> Result<Vec<
     let (left, top) = (left as usize, top as usize);
     let (across, down) = (width + 2 * left, height + 2 * top);
     // torchvision's Resize(S) cuts the long side's length towards zero.
-    let short = across.min(down) as f64;
-    let resized = |side: usize| if side as f64 == short { config.size } else { long_side(config.size, side, short) };
+    let (short, wanted) = (across.min(down) as f64, config.short_side.unwrap_or(config.size));
+    let resized = |side: usize| match config.fit {
+        Fit::Stretch => config.size,
+        Fit::Crop | Fit::CropDown if side as f64 == short => wanted,
+        Fit::Crop | Fit::CropDown => long_side(wanted, side, short),
+    };
     let axis = |source: usize, pad: usize, padded: usize| {
         let resized = resized(padded);
-        Axis { source, pad, resized, first: crop_offset(resized - config.size), count: config.size }
+        Axis { source, pad, resized, first: crop_offset(resized - config.size, config.fit), count: config.size }
     };
     let (horizontal, vertical) = (axis(width, left, across), axis(height, top, down));
     let rows = Rows::new(image.data, width, config.background);
@@ -188,10 +229,10 @@ fn long_side(size: usize, long: usize, short: f64) -> usize {
     ((size * long) as f64 / short) as usize
 }
 
-/// torchvision's `CenterCrop`: half the surplus, Python's `round` (a half goes to the even neighbour).
-fn crop_offset(surplus: usize) -> usize {
+/// Half the surplus; torchvision's `CenterCrop` has Python's `round` (a half goes to the even neighbour).
+fn crop_offset(surplus: usize, fit: Fit) -> usize {
     let half = surplus / 2;
-    if surplus % 2 == 1 && half % 2 == 1 { half + 1 } else { half }
+    if fit == Fit::Crop && surplus % 2 == 1 && half % 2 == 1 { half + 1 } else { half }
 }
 
 #[cfg(test)]
@@ -305,6 +346,9 @@ mod tests {
             PreprocessConfig { pad_ratio: Some(0.5), ..good },
             PreprocessConfig { pad_ratio: Some(f32::NAN), ..good },
             PreprocessConfig { std: [0.0, 1.0, 1.0], ..good },
+            PreprocessConfig { short_side: Some(223), ..good },
+            PreprocessConfig { short_side: Some(usize::MAX), ..good },
+            PreprocessConfig { short_side: Some(256), fit: Fit::Stretch, ..good },
             PreprocessConfig { mean: [f32::INFINITY, 1.0, 1.0], ..good },
         ] {
             assert!(matches!(preprocess(&image, &config), Err(ModelError::Config { .. })), "{config:?}");
@@ -329,6 +373,11 @@ mod tests {
     fn config_is_plain_json() {
         let text = serde_json::to_string(&PreprocessConfig::EFFICIENTNET_LITE).unwrap();
         assert!(text.contains("\"resize\":\"bicubic\""), "{text}");
+        assert!(!text.contains("fit") && !text.contains("short_side"), "{text}");
         assert_eq!(serde_json::from_str::<PreprocessConfig>(&text).unwrap(), PreprocessConfig::EFFICIENTNET_LITE);
+        let other = PreprocessConfig { fit: Fit::CropDown, short_side: Some(256), ..PreprocessConfig::CLIP };
+        let text = serde_json::to_string(&other).unwrap();
+        assert!(text.contains("\"fit\":\"crop-down\""), "{text}");
+        assert_eq!(serde_json::from_str::<PreprocessConfig>(&text).unwrap(), other);
     }
 }

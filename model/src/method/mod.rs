@@ -3,10 +3,19 @@
 //! bundle or a checkpoint is opened, not before.
 
 mod contract;
+#[cfg(feature = "pseudo-word")]
+pub mod pseudo_word;
+#[cfg(feature = "two-pass")]
 pub mod two_pass;
 
 pub use contract::{EncodedImage, Method, similarity};
+#[cfg(feature = "pseudo-word")]
+pub use pseudo_word::PseudoWord;
+#[cfg(feature = "two-pass")]
 pub use two_pass::TwoPass;
+
+#[cfg(not(any(feature = "pseudo-word", feature = "two-pass")))]
+compile_error!("choose a method family: --features two-pass, pseudo-word, or both");
 
 use crate::config::{MethodConfig, RetrievalConfig};
 use crate::error::{ModelError, Result};
@@ -15,24 +24,27 @@ use crate::weights::{self, Fetch};
 use burn::tensor::{Device, Tensor};
 use std::collections::BTreeMap;
 
-/// Writes the two enums, and each function once for every family.
+/// Writes the two enums, and each function once for every family whose feature is on.
 macro_rules! families {
-    ($($family:ident,)*) => {
+    ($($feature:literal $family:ident,)*) => {
         /// A method of any family.
         #[derive(Clone, Debug)]
         #[allow(missing_docs, reason = "each variant is the family of its name")]
+        #[allow(clippy::large_enum_variant, reason = "a program holds one or two; the parameters are elsewhere")]
         pub enum AnyMethod {
-            $($family($family),)*
+            $(#[cfg(feature = $feature)] $family($family),)*
         }
 
         /// What [`AnyMethod::image`] gives.
         #[derive(Clone, Debug)]
         #[allow(missing_docs, reason = "each variant is the family of its name")]
+        #[allow(clippy::large_enum_variant, reason = "handles of tensors, a few at a time")]
         pub enum AnyImage {
-            $($family(<$family as Method>::Image),)*
+            $(#[cfg(feature = $feature)] $family(<$family as Method>::Image),)*
         }
 
-        $(impl From<$family> for AnyMethod {
+        $(#[cfg(feature = $feature)]
+        impl From<$family> for AnyMethod {
             fn from(method: $family) -> Self {
                 Self::$family(method)
             }
@@ -42,10 +54,15 @@ macro_rules! families {
             /// The configured method with random weights.
             ///
             /// # Errors
-            /// [`ModelError::Config`] when its family refuses the configuration.
+            /// [`ModelError::Config`] when its family refuses the configuration, or this build lacks the family.
             pub fn new(config: &RetrievalConfig, device: &Device) -> Result<Self> {
                 match config.method {
-                    $(MethodConfig::$family(_) => Ok(Self::$family($family::new(config, device)?)),)*
+                    $(
+                        #[cfg(feature = $feature)]
+                        MethodConfig::$family(_) => Ok(Self::$family($family::new(config, device)?)),
+                        #[cfg(not(feature = $feature))]
+                        MethodConfig::$family(_) => Err(left_out(config)),
+                    )*
                 }
             }
 
@@ -55,14 +72,17 @@ macro_rules! families {
             /// As [`weights::load_from`].
             pub fn load_from<E: From<ModelError>>(self, prefix: &str, fetch: &mut Fetch<E>) -> Result<Self, E> {
                 match self {
-                    $(Self::$family(method) => Ok(Self::$family(weights::load_from(method, prefix, fetch)?)),)*
+                    $(
+                        #[cfg(feature = $feature)]
+                        Self::$family(method) => Ok(Self::$family(weights::load_from(method, prefix, fetch)?)),
+                    )*
                 }
             }
 
             /// Names and dimensions of its parameters, each name behind `prefix`.
             pub fn shapes(&self, prefix: &str) -> BTreeMap<String, Vec<usize>> {
                 match self {
-                    $(Self::$family(method) => weights::shapes(method, prefix),)*
+                    $(#[cfg(feature = $feature)] Self::$family(method) => weights::shapes(method, prefix),)*
                 }
             }
 
@@ -72,14 +92,14 @@ macro_rules! families {
             /// As [`weights::collect`].
             pub fn collect(&self, prefix: &str) -> Result<weights::Tensors> {
                 match self {
-                    $(Self::$family(method) => weights::collect(method, prefix),)*
+                    $(#[cfg(feature = $feature)] Self::$family(method) => weights::collect(method, prefix),)*
                 }
             }
 
             /// See [`Method::image`].
             pub fn image(&self, encoded: EncodedImage) -> AnyImage {
                 match self {
-                    $(Self::$family(method) => AnyImage::$family(method.image(encoded)),)*
+                    $(#[cfg(feature = $feature)] Self::$family(method) => AnyImage::$family(method.image(encoded)),)*
                 }
             }
 
@@ -90,17 +110,17 @@ macro_rules! families {
             pub fn query(&self, image: Option<&AnyImage>, text: &TextBatch, noise: &Noise) -> Result<Tensor<2>> {
                 match (self, image) {
                     (_, None) => Ok(self.text_only(text, noise)),
-                    $((Self::$family(method), Some(AnyImage::$family(image))) => {
+                    $(#[cfg(feature = $feature)] (Self::$family(method), Some(AnyImage::$family(image))) => {
                         Ok(method.query(Some(image), text, noise))
                     })*
-                    #[allow(unreachable_patterns, reason = "reachable with two families")]
+                    #[allow(unreachable_patterns, reason = "with one family there is no other")]
                     _ => Err(foreign()),
                 }
             }
 
             fn text_only(&self, text: &TextBatch, noise: &Noise) -> Tensor<2> {
                 match self {
-                    $(Self::$family(method) => method.query(None, text, noise),)*
+                    $(#[cfg(feature = $feature)] Self::$family(method) => method.query(None, text, noise),)*
                 }
             }
 
@@ -110,10 +130,10 @@ macro_rules! families {
             /// As [`AnyMethod::query`].
             pub fn target(&self, image: &AnyImage, count: usize, noise: &Noise) -> Result<Tensor<3>> {
                 match (self, image) {
-                    $((Self::$family(method), AnyImage::$family(image)) => {
+                    $(#[cfg(feature = $feature)] (Self::$family(method), AnyImage::$family(image)) => {
                         Ok(Method::target(method, image, count, noise))
                     })*
-                    #[allow(unreachable_patterns, reason = "reachable with two families")]
+                    #[allow(unreachable_patterns, reason = "with one family there is no other")]
                     _ => Err(foreign()),
                 }
             }
@@ -122,10 +142,21 @@ macro_rules! families {
 }
 
 families! {
-    TwoPass,
+    "two-pass" TwoPass,
+    "pseudo-word" PseudoWord,
 }
 
-#[allow(dead_code, reason = "reachable with two families")]
+/// A configuration of a family that this build was made without.
+#[cfg(not(all(feature = "pseudo-word", feature = "two-pass")))]
+fn left_out(config: &RetrievalConfig) -> ModelError {
+    let family = config.method.family().name();
+    ModelError::Config {
+        place: config.name.clone(),
+        problem: format!("its method is of the {family} family, which this build of thisbut was made without"),
+        mend: "use the whole build, or a model of another family".into(),
+    }
+}
+
 fn foreign() -> ModelError {
     ModelError::Query {
         problem: "the image was encoded for a method of another family".into(),

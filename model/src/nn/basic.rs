@@ -1,9 +1,9 @@
 //! Linear maps, layer norm and the two kinds of sub-block that BERT is made of.
 
 use super::Noise;
-use burn::module::{Initializer, Module, ModuleMapper, Param};
-use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, FloatDType, Tensor, activation};
+use burn::module::{Module, ModuleMapper, Param, ParamId};
+use burn::nn::Linear;
+use burn::tensor::{Device, Distribution, FloatDType, Tensor, activation};
 use thisbut_kernels as kernels;
 
 /// BERT's initial spread of weights.
@@ -13,15 +13,28 @@ const NORMALISE_EPS: f64 = 1e-12;
 
 /// A linear map `[d_in, d_out]` with a bias, initialised as in BERT (normal, 0.02; bias 0).
 pub fn linear(d_in: usize, d_out: usize, device: &Device) -> Linear {
-    let mut map =
-        LinearConfig::new(d_in, d_out).with_initializer(Initializer::Normal { mean: 0.0, std: SPREAD }).init(device);
-    map.bias = Some(Param::from_tensor(Tensor::zeros([d_out], device)));
-    map
+    Linear {
+        weight: normal([d_in, d_out], SPREAD, device),
+        bias: Some(Param::from_tensor(Tensor::zeros([d_out], device))),
+    }
+}
+
+/// A parameter of normally distributed values around 0, drawn when they are first asked for: a loaded one draws none. burn's
+/// `Initializer` is the same with every other distribution, and the linear algebra of one would fill a tenth of a browser's
+/// module.
+pub fn normal<const D: usize>(shape: [usize; D], spread: f64, device: &Device) -> Param<Tensor<D>> {
+    let draw = move |device: &Device, gradient: bool| {
+        device.memory_persistent_allocations((), move |()| {
+            let values = Tensor::<D>::random(shape, Distribution::Normal(0.0, spread), device);
+            if gradient { values.require_grad() } else { values }
+        })
+    };
+    Param::uninitialized(ParamId::new(), draw, device.clone(), true, shape.into())
 }
 
 /// A table `[rows, width]`, initialised as in BERT.
 pub fn table(rows: usize, width: usize, device: &Device) -> Param<Tensor<2>> {
-    Initializer::Normal { mean: 0.0, std: SPREAD }.init([rows, width], device)
+    normal([rows, width], SPREAD, device)
 }
 
 /// A learned table `[N, D]` for each of `batch` rows: `[B, N, D]`.
@@ -47,7 +60,7 @@ pub fn fold(map: &Linear, x: Tensor<3>) -> Tensor<3> {
 /// L2-normalises the rows of `[R, P]`, in f32.
 pub fn normalise(x: Tensor<2>) -> Tensor<2> {
     let x = x.cast(FloatDType::F32);
-    let norm = x.clone().square().sum_dim(1).sqrt().clamp_min(NORMALISE_EPS);
+    let norm = (x.clone() * x.clone()).sum_dim(1).sqrt().clamp_min(NORMALISE_EPS);
     x / norm
 }
 
@@ -181,7 +194,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
     use super::*;
-    use burn::tensor::{Distribution, Tolerance};
+    use burn::tensor::Tolerance;
 
     #[test]
     fn attention_gives_the_weights_that_it_used() {

@@ -3,10 +3,12 @@
 //! Batch norms are folded into the convolutions when weights are imported, so each convolution here has a bias.
 //! Source: Apache-2.0 `efficientnet_lite_pytorch` (`extract_features`), TensorFlow "SAME" padding, ReLU6.
 
-use burn::module::{Initializer, Module, Param};
+use super::basic::normal;
+use burn::module::{Module, Param};
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
+use thisbut_kernels as kernels;
 
 /// Channels of the stem; not scaled in the Lite family.
 const STEM_WIDTH: usize = 32;
@@ -30,17 +32,20 @@ impl Conv {
         let fan = if depthwise { 1 } else { input };
         let std = (2.0 / (fan * kernel * kernel) as f64).sqrt();
         Self {
-            weight: Initializer::Normal { mean: 0.0, std }.init([output, fan, kernel, kernel], device),
+            weight: normal([output, fan, kernel, kernel], std, device),
             bias: Param::from_tensor(Tensor::zeros([output], device)),
             stride,
             depthwise,
         }
     }
 
-    /// `[B, in, h, w]` → `[B, out, ⌈h/stride⌉, ⌈w/stride⌉]`.
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+    /// `[B, in, h, w]` → `[B, out, ⌈h/stride⌉, ⌈w/stride⌉]`; `relu6` holds what it gives between 0 and 6.
+    pub fn forward(&self, x: Tensor<4>, relu6: bool) -> Tensor<4> {
         let weight = self.weight.val();
         let [output, _, kernel, _] = weight.dims();
+        if kernel == 1 && self.stride == 1 && !self.depthwise {
+            return kernels::pointwise(x, weight, self.bias.val(), relu6);
+        }
         let [_, _, h, w] = x.dims();
         // TensorFlow's SAME: the odd pixel of padding goes to the end.
         let same = |size: usize| {
@@ -49,13 +54,9 @@ impl Conv {
         };
         let groups = if self.depthwise { output } else { 1 };
         let options = ConvOptions::new_with_padding([self.stride; 2], [same(h), same(w)], [1, 1], groups);
-        conv2d(x, weight, Some(self.bias.val()), options)
+        let y = conv2d(x, weight, Some(self.bias.val()), options);
+        if relu6 { kernels::relu6(y) } else { y }
     }
-}
-
-/// `min(max(x, 0), 6)`; on a CPU this form takes a third less of the encoder's time than `clamp`.
-fn relu6(x: Tensor<4>) -> Tensor<4> {
-    burn::tensor::activation::relu(x).clamp_max(6.0)
 }
 
 /// An inverted residual block.
@@ -73,10 +74,10 @@ pub struct Block {
 impl Block {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let y = match &self.expand {
-            Some(expand) => relu6(expand.forward(x.clone())),
+            Some(expand) => expand.forward(x.clone(), true),
             None => x.clone(),
         };
-        let y = self.project.forward(relu6(self.depthwise.forward(y)));
+        let y = self.project.forward(self.depthwise.forward(y, true), false);
         if self.residual { x + y } else { y }
     }
 }
@@ -145,7 +146,7 @@ impl EfficientNetLite {
     /// Normalised pixels `[B, 3, S, S]` → feature grid `[B, 1280, S/32, S/32]`. `trace` receives the stem's and every
     /// block's output.
     pub fn forward(&self, pixels: Tensor<4>, mut trace: Option<&mut Vec<Tensor<4>>>) -> Tensor<4> {
-        let mut x = relu6(self.stem.forward(pixels));
+        let mut x = self.stem.forward(pixels, true);
         for block in &self.blocks {
             if let Some(trace) = trace.as_deref_mut() {
                 trace.push(x.clone());
@@ -155,6 +156,6 @@ impl EfficientNetLite {
         if let Some(trace) = trace {
             trace.push(x.clone());
         }
-        relu6(self.head.forward(x))
+        self.head.forward(x, true)
     }
 }

@@ -40,7 +40,7 @@ impl ImageEncoder {
         }
         let grid = match (&self.efficientnet, &self.patch) {
             (Some(network), _) => network.forward(pixels, None),
-            (None, Some(patch)) => patch.forward(pixels),
+            (None, Some(patch)) => patch.forward(pixels, false),
             (None, None) => pixels,
         };
         let [b, c, h, w] = grid.dims();

@@ -1,12 +1,15 @@
-//! The burn modules: the Q-Former and the image encoders.
+//! The burn modules: the Q-Former, the text towers and the image encoders.
 
 pub mod basic;
 pub mod efficientnet;
 pub mod encoder;
 pub mod noise;
+pub mod pre_norm;
 pub mod qformer;
+pub mod text_tower;
 pub mod vit;
 
 pub use encoder::ImageEncoder;
 pub use noise::Noise;
 pub use qformer::{ImageKeys, QFormer, TextBatch};
+pub use text_tower::TextTower;

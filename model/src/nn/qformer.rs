@@ -10,9 +10,11 @@ use crate::config::QFormerConfig;
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, Int, Tensor, TensorData};
+use std::ops::Range;
+use thisbut_kernels as kernels;
 
 /// Added to the scores of hidden positions, as in BERT.
-const HIDDEN: f32 = -10_000.0;
+pub(super) const HIDDEN: f32 = -10_000.0;
 
 /// A batch of tokenised texts.
 #[derive(Clone, Debug)]
@@ -21,6 +23,10 @@ pub struct TextBatch {
     pub ids: Tensor<2, Int>,
     /// `[B, L]`: 0 for a token, −10000 for padding.
     pub bias: Tensor<2>,
+    /// `[B]`: the place of each text's last token, its end mark, among the B · L positions of all.
+    pub ends: Tensor<1, Int>,
+    /// Places that an image's pseudo-words take in every row, where the texts have such.
+    pub slots: Option<Range<usize>>,
 }
 
 impl TextBatch {
@@ -35,15 +41,20 @@ impl TextBatch {
     pub fn padded(rows: &[(Vec<u32>, Vec<bool>)], longest: usize, device: &Device) -> Self {
         let mut ids = Vec::with_capacity(rows.len() * longest);
         let mut bias = Vec::with_capacity(rows.len() * longest);
-        for (row, mask) in rows {
+        let mut ends = Vec::with_capacity(rows.len());
+        for (at, (row, mask)) in rows.iter().enumerate() {
             assert_eq!(row.len(), mask.len(), "each id has its place in the mask");
             // Rows may be shorter than the longest of the batch: the rest is hidden.
             ids.extend((0..longest).map(|i| row.get(i).map_or(0, |id| *id as i32)));
             bias.extend((0..longest).map(|i| if mask.get(i).is_some_and(|real| *real) { 0.0 } else { HIDDEN }));
+            let end = mask.iter().take(longest).rposition(|real| *real).unwrap_or(0);
+            ends.push((at * longest + end) as i32);
         }
         Self {
-            ids: Tensor::from_data(TensorData::new(ids, [rows.len(), longest]), device),
-            bias: Tensor::from_data(TensorData::new(bias, [rows.len(), longest]), device),
+            ids: kernels::from_ids(ids, [rows.len(), longest], device),
+            bias: kernels::from_values(bias, [rows.len(), longest], device),
+            ends: kernels::from_ids(ends, [rows.len()], device),
+            slots: None,
         }
     }
 }
@@ -52,7 +63,8 @@ impl TextBatch {
 impl TextBatch {
     /// The same batch outside the gradient's graph.
     pub fn inner(&self) -> Self {
-        Self { ids: self.ids.clone().inner(), bias: self.bias.clone().inner() }
+        let Self { ids, bias, ends, slots } = self.clone();
+        Self { ids: ids.inner(), bias: bias.inner(), ends: ends.inner(), slots }
     }
 }
 

@@ -1,78 +1,19 @@
-//! Vision transformers as BLIP-2 uses them: EVA ViT-g/14 and CLIP ViT-L/14, every token kept, the class token first.
+//! Vision transformers: as BLIP-2 uses them (EVA ViT-g/14 and CLIP ViT-L/14, every token kept, the class token first), and the
+//! image towers of CLIP, OpenCLIP and BLIP, which give one pooled, projected, unnormalised row.
 //!
-//! Neither has a final norm here: BLIP-2's `ln_vision`, which trains, is [`crate::method::TwoPass::image_norm`]. Sources: LAVIS
+//! BLIP-2's have no final norm here: its `ln_vision`, which trains, is [`crate::method::TwoPass::image_norm`]. Sources: LAVIS
 //! `eva_vit.py` (39 of the 40 blocks of EVA-CLIP's ViT-g, no relative positions, no layer scale) and `clip_vit.py` (23
-//! of the 24 blocks of CLIP's ViT-L).
+//! of the 24 blocks of CLIP's ViT-L); CLIP's `model.py`; BLIP's `vit.py` and `blip_retrieval.py`.
 
-use super::basic::{Norm, fold, linear, table};
+use super::basic::{Norm, fold, linear, normal, table};
+use super::pre_norm::{BlockShape, PreNormBlock};
 use crate::config::{VitConfig, VitFamily};
-use burn::module::{Initializer, Module, Param};
+use burn::module::{Module, Param};
 use burn::nn::Linear;
-use burn::tensor::{Device, FloatDType, Tensor, activation::sigmoid};
-use thisbut_kernels as kernels;
+use burn::tensor::{Device, FloatDType, Tensor};
 
-/// Slope of CLIP's QuickGELU, `x · σ(1.702 x)`.
-const QUICK_GELU: f32 = 1.702;
 /// Spread of the class token's start (LAVIS: 0.02, truncated).
 const CLASS_SPREAD: f64 = 0.02;
-
-/// One pre-norm block: `x + attention(norm(x))`, then `x + mlp(norm(x))`.
-#[derive(Module, Debug)]
-pub struct VitBlock {
-    /// Checkpoint keys `norm1`, `ln_1`.
-    pub attention_norm: Norm,
-    /// `[C, C]`; first third of checkpoint keys `attn.qkv`, `attn.in_proj`; bias `attn.q_bias`.
-    pub query: Linear,
-    /// `[C, C]`; second third. EVA's has no bias: one would add the same to all scores of a query.
-    pub key: Linear,
-    /// `[C, C]`; last third; bias `attn.v_bias`.
-    pub value: Linear,
-    /// `[C, C]`; checkpoint keys `attn.proj`, `attn.out_proj`.
-    pub output: Linear,
-    /// Checkpoint keys `norm2`, `ln_2`.
-    pub mlp_norm: Norm,
-    /// `[C, intermediate]`; checkpoint keys `mlp.fc1`, `mlp.c_fc`.
-    pub inner: Linear,
-    /// `[intermediate, C]`; checkpoint keys `mlp.fc2`, `mlp.c_proj`.
-    pub outer: Linear,
-    heads: usize,
-    quick_gelu: bool,
-}
-
-impl VitBlock {
-    fn new(config: &VitConfig, device: &Device) -> Self {
-        let c = config.width;
-        let norm = || Norm::new(c, config.family.layer_norm_eps(), device);
-        let mut key = linear(c, c, device);
-        if config.family == VitFamily::Eva {
-            key.bias = None;
-        }
-        Self {
-            attention_norm: norm(),
-            query: linear(c, c, device),
-            key,
-            value: linear(c, c, device),
-            output: linear(c, c, device),
-            mlp_norm: norm(),
-            inner: linear(c, config.intermediate, device),
-            outer: linear(config.intermediate, c, device),
-            heads: config.heads,
-            quick_gelu: config.family == VitFamily::Clip,
-        }
-    }
-
-    /// `[B, T, C]` → `[B, T, C]`; `seen` `[B, T]` is zeros: every token attends to every token.
-    fn forward(&self, x: Tensor<3>, seen: Tensor<2>) -> Tensor<3> {
-        let normed = self.attention_norm.forward(x.clone());
-        let query = fold(&self.query, normed.clone());
-        let key = fold(&self.key, normed.clone());
-        let value = fold(&self.value, normed);
-        let x = x + fold(&self.output, kernels::attention(query, key, value, seen, self.heads));
-        let inner = fold(&self.inner, self.mlp_norm.forward(x.clone()));
-        let inner = if self.quick_gelu { inner.clone() * sigmoid(inner * QUICK_GELU) } else { kernels::gelu(inner) };
-        x + fold(&self.outer, inner)
-    }
-}
 
 /// A vision transformer from pixels to tokens.
 #[derive(Module, Debug)]
@@ -87,7 +28,12 @@ pub struct Vit {
     /// CLIP's norm before the blocks; checkpoint key `ln_pre`.
     pub input_norm: Option<Norm>,
     /// Checkpoint keys `blocks`, `transformer.resblocks`.
-    pub blocks: Vec<VitBlock>,
+    pub blocks: Vec<PreNormBlock>,
+    /// The norm after the blocks: CLIP's before its projection, BLIP's of every token. Checkpoint keys `ln_post`,
+    /// `post_layernorm`, BLIP's `norm`.
+    pub output_norm: Option<Norm>,
+    /// `[C, P]`; checkpoint keys `proj`, `visual_projection`, BLIP's `vision_proj`, which has a bias.
+    pub projection: Option<Linear>,
     patch_size: usize,
 }
 
@@ -95,23 +41,39 @@ impl Vit {
     /// A randomly initialised transformer for square images of `size` pixels, a multiple of the patch.
     pub fn new(config: &VitConfig, size: usize, device: &Device) -> Self {
         let (c, clip) = (config.width, config.family == VitFamily::Clip);
-        let mut patch = linear(3 * config.patch * config.patch, c, device);
-        if clip {
-            patch.bias = None;
-        }
+        let map = |from: usize, to: usize| {
+            let mut map = linear(from, to, device);
+            if clip {
+                map.bias = None;
+            }
+            map
+        };
+        let norm = || Norm::new(c, config.layer_norm_eps(), device);
         let side = size / config.patch;
+        let shape = BlockShape {
+            width: c,
+            heads: config.heads,
+            intermediate: config.intermediate,
+            eps: config.layer_norm_eps(),
+            activation: config.activation(),
+            key_bias: config.family != VitFamily::Eva,
+            causal: false,
+        };
         Self {
-            patch,
-            class_token: Initializer::Normal { mean: 0.0, std: CLASS_SPREAD }.init([c], device),
+            patch: map(3 * config.patch * config.patch, c),
+            class_token: normal([c], CLASS_SPREAD, device),
             position: table(side * side + 1, c, device),
-            input_norm: clip.then(|| Norm::new(c, config.family.layer_norm_eps(), device)),
-            blocks: (0..config.layers).map(|_| VitBlock::new(config, device)).collect(),
+            input_norm: clip.then(norm),
+            blocks: (0..config.layers).map(|_| PreNormBlock::new(&shape, device)).collect(),
+            output_norm: config.has_output_norm().then(norm),
+            projection: config.pooled.map(|width| map(c, width)),
             patch_size: config.patch,
         }
     }
 
-    /// Normalised pixels `[B, 3, S, S]` → tokens `[B, T, C]`, the class token first, then the grid row by row. `trace`
-    /// receives what enters the first block, then every block's output. Everything is computed in the parameters' precision.
+    /// Normalised pixels `[B, 3, S, S]` → tokens `[B, T, C]`, the class token first, then the grid row by row; a pooled
+    /// transformer gives `[B, 1, P]`. `trace` receives what enters the first block, then every block's output. Everything is
+    /// computed in the parameters' precision.
     pub fn forward(&self, pixels: Tensor<4>, mut trace: super::qformer::Trace) -> Tensor<3> {
         let ([b, channels, s, _], p) = (pixels.dims(), self.patch_size);
         let side = s / p;
@@ -125,16 +87,36 @@ impl Vit {
             x = norm.forward(x);
         }
         let seen = Tensor::zeros([b, side * side + 1], &x.device());
-        for block in &self.blocks {
-            if let Some(trace) = trace.as_deref_mut() {
-                trace.push(x.clone());
-            }
-            x = block.forward(x, seen.clone());
+        for (at, block) in self.blocks.iter().enumerate() {
+            let last = at + 1 == self.blocks.len() && self.projection.is_some();
+            x = match trace.as_deref_mut() {
+                // Of the last block's tokens, pooling reads the first alone.
+                None if last => block.forward_at(x.clone(), x.slice([0..b, 0..1, 0..c]), seen.clone()),
+                None => block.forward(x, seen.clone()),
+                Some(trace) => {
+                    trace.push(x.clone());
+                    block.forward(x, seen.clone())
+                }
+            };
         }
         if let Some(trace) = trace {
             trace.push(x.clone());
         }
-        x
+        self.read_out(x)
+    }
+
+    /// What leaves the transformer, of the tokens after the last block.
+    fn read_out(&self, x: Tensor<3>) -> Tensor<3> {
+        let [b, _, c] = x.dims();
+        let x = if self.projection.is_some() { x.slice([0..b, 0..1, 0..c]) } else { x };
+        let x = match &self.output_norm {
+            Some(norm) => norm.forward(x),
+            None => x,
+        };
+        match &self.projection {
+            Some(map) => fold(map, x),
+            None => x,
+        }
     }
 }
 
@@ -151,7 +133,15 @@ mod tests {
     fn half_precision_is_held_and_computed_and_close() {
         let device = Device::flex();
         device.seed(5);
-        let config = VitConfig { family: VitFamily::Eva, patch: 4, width: 32, layers: 3, heads: 4, intermediate: 64 };
+        let config = VitConfig {
+            family: VitFamily::Eva,
+            patch: 4,
+            width: 32,
+            layers: 3,
+            heads: 4,
+            intermediate: 64,
+            ..VitConfig::EVA_G
+        };
         let whole = Vit::new(&config, 12, &device);
         let mut tensors = collect(&whole, "").unwrap();
         let mut fetch = |name: &str| Ok::<_, ModelError>(tensors.remove(name));

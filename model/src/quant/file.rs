@@ -8,6 +8,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
 use super::block::{CodeWidth, QuantizedTensor};
 use super::layout::{Slot, header, slots};
+use super::stored::Stored;
 use crate::error::{ModelError, Result};
 
 /// `format` in the file's metadata.
@@ -108,20 +109,25 @@ pub fn read_metadata(bytes: &[u8]) -> Result<BTreeMap<String, String>> {
 /// # Errors
 /// As [`read_metadata`]; [`ModelError::Format`] or [`ModelError::Weights`] names the tensor that isn't whole.
 pub fn read_weights(bytes: &[u8]) -> Result<WeightMap> {
+    Ok(read_stored(bytes)?.into_iter().map(|(name, tensor)| (name, tensor.unpacked())).collect())
+}
+
+/// As [`read_weights`], but codes stay codes.
+pub(super) fn read_stored(bytes: &[u8]) -> Result<BTreeMap<String, Stored>> {
     let metadata = read_metadata(bytes)?;
     let file = SafeTensors::deserialize(bytes).map_err(|e| format_error("the weights", &e.to_string()))?;
     let views: BTreeMap<String, TensorView<'_>> = file.tensors().into_iter().collect();
-    let mut out = WeightMap::new();
-    let mut add = |name: &str, tensor: (Vec<usize>, Vec<f32>)| match out.insert(name.to_owned(), tensor) {
+    let mut out = BTreeMap::new();
+    let mut add = |name: &str, tensor: Stored| match out.insert(name.to_owned(), tensor) {
         Some(_) => Err(format_error(name, "the tensor is there twice")),
         None => Ok(()),
     };
     for (name, view) in &views {
         if let Some(base) = name.strip_suffix(".q8").or_else(|| name.strip_suffix(".q4")) {
             let tensor = read_quantized(base, name, view, &views, &metadata)?;
-            add(base, (tensor.dims().to_vec(), tensor.dequantize()))?;
+            add(base, Stored::Codes(tensor))?;
         } else if !is_scale(name, &views) {
-            add(name, (view.shape().to_vec(), read_plain(name, view)?))?;
+            add(name, Stored::Plain(view.shape().to_vec(), read_plain(name, view)?))?;
         }
     }
     Ok(out)

@@ -2,8 +2,8 @@
 
 use super::{Tokenizer, Tokens};
 use crate::bundle::sha256_hex;
-use crate::config::RetrievalConfig;
-use crate::error::Result;
+use crate::config::{Prompt, RetrievalConfig};
+use crate::error::{ModelError, Result};
 use crate::nn::TextBatch;
 use burn::tensor::Device;
 
@@ -16,19 +16,49 @@ pub struct TextReader {
     tokenizer: Tokenizer,
     length: usize,
     reads_padding: bool,
+    prompt: Option<Prompted>,
     fingerprint: String,
+}
+
+/// What stands around a text that comes with an image, in tokens without marks.
+#[derive(Clone, Debug)]
+struct Prompted {
+    before: Vec<u32>,
+    slots: usize,
+    /// Between the slots and a text that has words.
+    comma: Vec<u32>,
 }
 
 impl TextReader {
     /// The reader of `config`, from its vocabulary file's text.
     ///
     /// # Errors
-    /// As [`Tokenizer::new`].
+    /// As [`Tokenizer::new`], and when the method's prompt leaves no room for a text.
     pub fn new(config: &RetrievalConfig, vocabulary: &str) -> Result<Self> {
         let tokenizer = Tokenizer::new(&config.text, vocabulary)?;
         let reads_padding = config.method.family().reads_padding();
         let fingerprint = sha256_hex(vocabulary.as_bytes());
-        Ok(Self { tokenizer, length: config.text.length(), reads_padding, fingerprint })
+        let mut reader = Self { tokenizer, length: config.text.length(), reads_padding, prompt: None, fingerprint };
+        reader.prompt = config.method.family().prompt().map(|prompt| reader.prompted(&prompt)).transpose()?;
+        Ok(reader)
+    }
+
+    fn prompted(&self, prompt: &Prompt) -> Result<Prompted> {
+        let [before, comma] = [prompt.before.as_str(), ","].map(|text| self.tokens(text).words().to_vec());
+        let prompted = Prompted { before, slots: prompt.slots, comma };
+        // Two marks, and at least one token of the text.
+        let taken = prompted.before.len() + prompted.slots + prompted.comma.len() + 3;
+        match taken <= self.length {
+            true => Ok(prompted),
+            false => Err(ModelError::Config {
+                place: "text.length".into(),
+                problem: format!(
+                    "{} tokens hold no text beside \"{}\" and {} pseudo-words",
+                    self.length, prompt.before, prompt.slots
+                ),
+                mend: "give fewer pseudo-words, or a shorter prompt".into(),
+            }),
+        }
     }
 
     /// SHA-256 of the vocabulary file's text.
@@ -48,6 +78,16 @@ impl TextReader {
         self.tokenizer.encode(&self.tokenizer.clean(begin, self.length), self.length)
     }
 
+    /// Whether the model reads less than all of a text, which may stand beside an image: there is no room for its last tokens.
+    pub fn cuts(&self, text: &str, beside_image: bool) -> bool {
+        let prompt = self.prompt.as_ref().filter(|_| beside_image);
+        let taken = prompt.map_or(0, |prompt| prompt.before.len() + prompt.slots + prompt.comma.len());
+        let room = self.length.saturating_sub(taken);
+        // One more than there is room for is enough to know.
+        let tokens = self.tokenizer.encode(&self.tokenizer.clean(text, room + 1), room + 1);
+        text.chars().nth(MAX_TEXT).is_some() || tokens.count() > room
+    }
+
     /// A batch of texts on `device`: cut to its longest text, or L long for a method that reads padding.
     pub fn batch<'a>(&self, texts: impl IntoIterator<Item = &'a Tokens>, device: &Device) -> TextBatch {
         let rows: Vec<_> = texts.into_iter().map(|tokens| (tokens.ids.clone(), tokens.mask.clone())).collect();
@@ -55,5 +95,28 @@ impl TextReader {
             true => TextBatch::padded(&rows, self.length, device),
             false => TextBatch::new(&rows, device),
         }
+    }
+
+    /// As [`TextReader::batch`], of texts that come with images: with the method's prompt around them, "a photo of [$ $], text".
+    /// A text without words has no comma. A row that is too long loses its last tokens, never the end mark.
+    pub fn composed_batch<'a>(&self, texts: impl IntoIterator<Item = &'a Tokens>, device: &Device) -> TextBatch {
+        let Some(prompt) = &self.prompt else { return self.batch(texts, device) };
+        let row = |tokens: &Tokens| {
+            let (begin, end) = tokens.marks();
+            let mut ids = vec![begin];
+            ids.extend(&prompt.before);
+            ids.extend(std::iter::repeat_n(0, prompt.slots));
+            if !tokens.is_empty() {
+                ids.extend(&prompt.comma);
+                ids.extend(tokens.words());
+            }
+            ids.truncate(self.length - 1);
+            ids.push(end);
+            let mask = vec![true; ids.len()];
+            (ids, mask)
+        };
+        let rows: Vec<_> = texts.into_iter().map(row).collect();
+        let start = 1 + prompt.before.len();
+        TextBatch { slots: Some(start..start + prompt.slots), ..TextBatch::new(&rows, device) }
     }
 }

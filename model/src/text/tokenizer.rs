@@ -1,6 +1,6 @@
 //! The tokenizers that a model may have, behind one type.
 
-use super::{WordPiece, clean_caption};
+use super::{BytePairs, WordPiece, clean_caption};
 use crate::config::TextConfig;
 use crate::error::{ModelError, Result};
 use std::ops::Range;
@@ -22,6 +22,23 @@ impl Tokens {
         self.mask.iter().filter(|real| **real).count()
     }
 
+    /// The ids between the marks.
+    pub fn words(&self) -> &[u32] {
+        self.ids.get(1..self.count().saturating_sub(1)).unwrap_or_default()
+    }
+
+    /// The begin mark and the end mark.
+    ///
+    /// # Panics
+    /// When there are no tokens: a tokenizer gives two at least.
+    pub fn marks(&self) -> (u32, u32) {
+        let at = |place: Option<usize>| place.and_then(|place| self.ids.get(place)).copied();
+        match (at(Some(0)), at(self.count().checked_sub(1))) {
+            (Some(begin), Some(end)) => (begin, end),
+            _ => panic!("a text without marks"),
+        }
+    }
+
     /// Whether there is nothing between the marks.
     pub fn is_empty(&self) -> bool {
         self.count() <= 2
@@ -33,22 +50,25 @@ impl Tokens {
 pub enum Tokenizer {
     /// BERT-uncased WordPiece, for [`TextConfig::WordPiece`].
     WordPiece(WordPiece),
+    /// CLIP's byte pairs, for [`TextConfig::Bpe`].
+    Bpe(BytePairs),
 }
 
 impl Tokenizer {
     /// The tokenizer that `config` names, from its vocabulary file's text.
     ///
     /// # Errors
-    /// [`ModelError::Format`] when the file is not one of that tokenizer, [`ModelError::Config`] when it has more
-    /// entries than the model has word embeddings.
+    /// [`ModelError::Format`] when the file is not one of that tokenizer, or has more entries than the model has word
+    /// embeddings.
     pub fn new(config: &TextConfig, vocabulary: &str) -> Result<Self> {
         let tokenizer = match config {
             TextConfig::WordPiece { .. } => Self::WordPiece(WordPiece::from_vocab(vocabulary)?),
+            TextConfig::Bpe { vocabulary: words, .. } => Self::Bpe(BytePairs::from_merges(vocabulary, *words)?),
         };
         match tokenizer.vocab_size() <= config.vocabulary() {
             true => Ok(tokenizer),
-            false => Err(ModelError::Config {
-                place: "the vocabulary".into(),
+            false => Err(ModelError::Format {
+                place: config.vocabulary_file().into(),
                 problem: format!("it has {} words, the model knows {}", tokenizer.vocab_size(), config.vocabulary()),
                 mend: "use the vocabulary that the model was trained with".into(),
             }),
@@ -59,6 +79,7 @@ impl Tokenizer {
     pub fn vocab_size(&self) -> usize {
         match self {
             Self::WordPiece(words) => words.vocab_size(),
+            Self::Bpe(words) => words.vocab_size(),
         }
     }
 
@@ -66,6 +87,7 @@ impl Tokenizer {
     pub fn clean(&self, text: &str, length: usize) -> String {
         match self {
             Self::WordPiece(_) => clean_caption(text, length),
+            Self::Bpe(words) => words.clean(text),
         }
     }
 
@@ -73,6 +95,7 @@ impl Tokenizer {
     pub fn encode(&self, text: &str, length: usize) -> Tokens {
         match self {
             Self::WordPiece(words) => words.encode(text, length),
+            Self::Bpe(words) => words.encode(text, length),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Where the tensors of published BLIP-2 checkpoints go: LAVIS, SPRC, MTST_PTHA and Hugging Face names to ours and back.
+//! Where the tensors of published checkpoints go: dual encoders' in [`dual_outgoing`], BLIP-2's here, as LAVIS, SPRC, MTST_PTHA and
+//! Hugging Face name them.
 //!
 //! | LAVIS, EVA ViT-g (`visual_encoder.…`) | LAVIS, CLIP ViT-L (`visual_encoder.…`) | Hugging Face (`vision_model.…`) | ours |
 //! |---|---|---|---|
@@ -18,8 +19,10 @@
 //! A key bias in EVA (Hugging Face files store one, of zeros) is dropped: it adds the same number to every score of a query,
 //! which the softmax takes out again.
 
+mod dual;
 mod layout;
 
+pub use dual::{DualLayout, MAPPING_PREFIX, dual_outgoing, dual_pieces, plain};
 pub use layout::{Layout, Outgoing, Part, outgoing, part_values};
 
 use crate::config::VitFamily;
@@ -37,6 +40,8 @@ pub enum Rule {
     Third(usize),
     /// The n-th third of the rows of `[3 · out, in]`, as `[in, out]`.
     TransposedThird(usize),
+    /// ln(1/x) of the same values: BLIP's τ as CLIP's scale.
+    Scale,
 }
 
 /// One of our tensors, made of an upstream one.
@@ -54,7 +59,7 @@ impl Rule {
         let long = |dims: &[usize]| dims.iter().copied().filter(|d| *d != 1).collect::<Vec<_>>();
         let inner = |dims: &[usize]| dims.iter().skip(1).try_fold(1usize, |n, d| n.checked_mul(*d));
         match (self, dims, wanted) {
-            (Self::Same, ..) => long(dims) == long(wanted),
+            (Self::Same | Self::Scale, ..) => long(dims) == long(wanted),
             (Self::Transposed, [out, ..], [w_in, w_out]) => out == w_out && inner(dims) == Some(*w_in),
             (Self::Third(_), [rows], [width]) => width.checked_mul(3) == Some(*rows),
             (Self::TransposedThird(_), [rows, d_in], [w_in, w_out]) => {
@@ -76,6 +81,7 @@ impl Rule {
         let third = |n: usize| &values[n * values.len() / 3..(n + 1) * values.len() / 3];
         Ok(match self {
             Self::Same => values.to_vec(),
+            Self::Scale => values.iter().map(|value| -value.ln()).collect(),
             Self::Third(n) => third(n).to_vec(),
             Self::Transposed => transpose((vec![rows, values.len() / rows], values.to_vec())).1,
             Self::TransposedThird(n) => transpose((vec![rows / 3, values.len() / rows], third(n).to_vec())).1,

@@ -8,12 +8,16 @@ pub mod published;
 
 use crate::error::{ModelError, Result};
 use burn::module::{Module, Param};
-use burn::tensor::{FloatDType, Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor};
 use named::{Mapper, Visitor};
 use std::collections::BTreeMap;
+use thisbut_kernels as kernels;
 
 /// Tensors by name: dimensions and row-major values.
 pub type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
+
+/// The kind of burn's linear maps, whose weights nothing but `thisbut_kernels::linear` reads.
+const LINEAR: &str = "Struct:Linear";
 
 /// Names and dimensions of the module's parameters, each name behind `prefix`. Parameters that were not given values yet
 /// stay so: a model of any size costs no memory here.
@@ -119,8 +123,13 @@ fn load_where<M: Module, E: From<ModelError>>(
         fetch: &'a mut Fetch<'b, E>,
         missing: F,
         problem: Option<E>,
+        linear: bool,
     }
     impl<F: Fn(&str) -> Result<()>, E: From<ModelError>> Mapper for Load<'_, '_, F, E> {
+        fn inside(&mut self, kind: &str) {
+            self.linear = kind == LINEAR;
+        }
+
         fn change<const D: usize>(&mut self, name: String, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             if self.problem.is_some() {
                 return param;
@@ -135,9 +144,13 @@ fn load_where<M: Module, E: From<ModelError>>(
             };
             match found {
                 Some((dims, values)) if dims == wanted && values.len() == dims.iter().product::<usize>() => {
-                    let mut value = Tensor::<D>::from_data(TensorData::new(values, dims), &param.lazy_device());
+                    let shape = std::array::from_fn(|at| dims.get(at).copied().unwrap_or(1));
+                    let mut value = kernels::from_values::<D>(values, shape, &param.lazy_device());
                     if self.precision != FloatDType::F32 {
                         value = value.cast(self.precision);
+                    }
+                    if self.linear && D == 2 {
+                        value = kernels::resident(value);
                     }
                     // The parameter's own way in: it keeps its identity and gradient setting, and a lazy one is
                     // never filled with random numbers first.
@@ -159,7 +172,7 @@ fn load_where<M: Module, E: From<ModelError>>(
             }
         }
     }
-    let mut load = Load { precision, fetch, missing, problem: None };
+    let mut load = Load { precision, fetch, missing, problem: None, linear: false };
     let module = named::map(module, prefix, &mut load);
     match load.problem {
         Some(problem) => Err(problem),

@@ -12,6 +12,9 @@ pub trait Visitor {
 
 /// Puts parameters in the place of parameters; [`map`] calls it.
 pub trait Mapper {
+    /// The next parameter, or a module around it, belongs to a module of this kind, named as burn does (`Struct:Linear`).
+    fn inside(&mut self, _kind: &str) {}
+
     /// What stands in the place of one parameter. Its name is unique in the module.
     fn change<const D: usize>(&mut self, name: String, parameter: Param<Tensor<D>>) -> Param<Tensor<D>>;
 }
@@ -57,8 +60,9 @@ impl<V: Visitor> ModuleVisitor for Walk<V> {
 }
 
 impl<P: Mapper> ModuleMapper for Walk<&mut P> {
-    fn enter_module(&mut self, name: &str, _: &str) {
+    fn enter_module(&mut self, name: &str, kind: &str) {
         self.path.push(name.to_owned());
+        self.inner.inside(kind);
     }
 
     fn exit_module(&mut self, _: &str, _: &str) {

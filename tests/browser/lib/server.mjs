@@ -61,16 +61,39 @@ async function find(mounts, path) {
 }
 
 /**
+ * What is wrong with an answer: another status, none at all, a web page in its place, or a stop after `cut` bytes, by a broken
+ * connection or (`still`) by silence. `pace`: bytes a second.
+ * @typedef {{status?: number, hang?: boolean, page?: boolean, cut?: number, still?: boolean, pace?: number}} Fault
+ */
+
+/**
+ * Sends a body with a fault.
+ * @param {import("node:http").ServerResponse} response
+ * @param {Buffer} body
+ * @param {Fault} fault
+ */
+async function limp(response, body, { cut = body.length, still = false, pace = Infinity }) {
+  const step = Math.min(65536, pace / 20);
+  for (let at = 0; at < cut && !response.destroyed; at += step) {
+    response.write(body.subarray(at, Math.min(at + step, cut)));
+    if (pace !== Infinity) await new Promise((done) => setTimeout(done, 50));
+  }
+  if (cut >= body.length) return response.end();
+  await new Promise((done) => setTimeout(done, 200));
+  if (!still) response.destroy();
+}
+
+/**
  * Starts serving.
  * @param {object} options
  * @param {[string, string][]} options.mounts URL prefix → folder, first match wins
  * @param {number} [options.port] 0 picks a free one
  * @param {string} [options.host]
  * @param {number} [options.quality] of brotli; 5 is quick, 9 is what a host would store
- * @param {(path: string, body: Buffer | null) => (Buffer | {status?: number, hang?: boolean} | void)} [options.fault]
+ * @param {(path: string, body: Buffer | null, request: import("node:http").IncomingMessage) => (Buffer | Fault | void)} [options.fault]
  */
 export async function serve({ mounts, port = 0, host = "127.0.0.1", quality = 5, fault = null }) {
-  const state = { fault, sent: [], down: false };
+  const state = { fault, sent: /** @type {{path: string, bytes: number, from: number}[]} */ ([]), down: false };
   const server = createServer(async (request, response) => {
     const path = decodeURIComponent(new URL(request.url, "http://x").pathname);
     if (state.down) return request.socket.destroy();
@@ -84,11 +107,15 @@ export async function serve({ mounts, port = 0, host = "127.0.0.1", quality = 5,
       };
       const found = await find(mounts, path);
       /** @type {any} */
-      const changed = state.fault?.(path, found && (await readFile(found.full)));
+      const changed = state.fault?.(path, found && (await readFile(found.full)), request);
       if (changed?.hang) return;
       if (changed?.status || (!found && !changed)) {
         response.writeHead(changed?.status ?? 404, { ...headers, "content-type": "text/plain", "cache-control": "no-store" });
         return response.end("not here\n");
+      }
+      if (changed?.page) {
+        response.writeHead(200, { ...headers, "content-type": "text/html; charset=utf-8" });
+        return response.end("<!doctype html><title>Nothing here</title>");
       }
       const kind = extname(path.endsWith("/") ? ".html" : path) || ".html";
       headers["content-type"] = TYPES[kind] ?? "application/octet-stream";
@@ -111,7 +138,8 @@ export async function serve({ mounts, port = 0, host = "127.0.0.1", quality = 5,
           return response.end();
         }
         response.writeHead(206, { ...headers, "content-range": `bytes ${from}-${to}/${size}`, "content-length": to - from + 1 });
-        state.sent.push({ path, bytes: to - from + 1 });
+        state.sent.push({ path, bytes: to - from + 1, from });
+        if (changed?.cut || changed?.pace) return await limp(response, (await readFile(found.full)).subarray(from, to + 1), changed);
         return body ? response.end(body.subarray(from, to + 1)) : createReadStream(found.full, { start: from, end: to }).pipe(response);
       }
       let whole = body ?? (await readFile(found.full));
@@ -121,9 +149,11 @@ export async function serve({ mounts, port = 0, host = "127.0.0.1", quality = 5,
         whole = compress(whole, encoding, quality);
         headers["content-encoding"] = encoding;
       }
-      state.sent.push({ path, bytes: whole.length });
       response.writeHead(200, { ...headers, "content-length": whole.length });
-      response.end(request.method === "HEAD" ? undefined : whole);
+      if (request.method === "HEAD") return response.end();
+      state.sent.push({ path, bytes: whole.length, from: 0 });
+      if (changed?.cut || changed?.pace) return await limp(response, whole, changed);
+      response.end(whole);
     } catch (reason) {
       if (!response.headersSent) response.writeHead(500, { "content-type": "text/plain" });
       response.end(String(reason));

@@ -11,7 +11,7 @@ const site = await mockSite({ modules });
 const browser = await launch();
 const photo = join(modules, "@lobehub/fluent-emoji-3d/assets/1f469-1f3fd-200d-2696-fe0f.webp");
 
-const ready = (page) => page.waitForFunction(() => document.querySelector("this-but").shadowRoot.querySelector("[role=option]"));
+const ready = (page) => page.waitForFunction(() => document.querySelector("this-but").shadowRoot?.querySelector("[role=option]"));
 const settle = (page) => page.waitForTimeout(900);
 async function similar(page) {
   await ready(page);
@@ -71,12 +71,49 @@ const states = {
     "?gallery",
     async (page) => {
       await ready(page);
-      await page.evaluate(() => document.querySelector("this-but").show(new Blob(["x"], { type: "image/png" }), "mine.png"));
+      await page.evaluate(() => document.querySelector("this-but").show(new Blob(["x"], { type: "image/png" }), "mine.png").catch(() => {}));
       await settle(page);
     },
   ],
   damaged: ["?damaged", async (page) => (await ready(page), await page.click("this-but [role=option] >> nth=1"), await settle(page))],
-  rtl: ["", async (page) => (await page.evaluate(() => (document.documentElement.dir = "rtl")), await composed(page))],
+  stacked: [
+    "",
+    async (page) => {
+      await similar(page);
+      await page.locator("this-but .chip").nth(0).click();
+      await settle(page);
+      await page.locator("this-but .chip").nth(1).click();
+      await settle(page);
+      await page.mouse.move(5, 5);
+    },
+  ],
+  peek: ["", async (page) => (await composed(page), await page.locator("this-but [role=option]").nth(3).focus(), await page.keyboard.press("Space"), await settle(page))],
+  how: ["", async (page) => (await composed(page), await page.click("this-but summary"), await page.locator("this-but .how").scrollIntoViewIfNeeded(), await settle(page))],
+  drag: [
+    "",
+    async (page) => {
+      await ready(page);
+      await page.evaluate(() => {
+        const data = new DataTransfer();
+        data.items.add(new File(["x"], "x.png", { type: "image/png" }));
+        document.body.dispatchEvent(new DragEvent("dragenter", { bubbles: true, cancelable: true, dataTransfer: data }));
+      });
+      await settle(page);
+    },
+  ],
+  pinned: ["", async (page) => (await composed(page), await page.mouse.wheel(0, 900), await page.evaluate(() => scrollTo(0, 900)), await settle(page))],
+  rtl: [
+    "",
+    async (page) => {
+      await page.waitForFunction(() => customElements.get("this-but"));
+      await page.evaluate(() => {
+        const element = document.querySelector("this-but");
+        /** @type {any} */ (element.constructor).define("ar", { this: "هذا،", but: "لكن …", resultsBest: "أفضل النتائج", privacy: "صورتك لا تغادر هذا الجهاز أبدا." });
+        element.lang = "ar";
+      });
+      await composed(page);
+    },
+  ],
 };
 
 for (const [name, [query, act]] of Object.entries(states)) {
@@ -89,9 +126,9 @@ for (const [name, [query, act]] of Object.entries(states)) {
       page.on("console", (message) => ["error", "warning"].includes(message.type()) && !/Service Worker|adapters/.test(message.text()) && console.log(file, message.text()));
       page.on("pageerror", (error) => console.log(file, "ERROR", error.message));
       if (query) {
-        await page.route("**/this-but.js", async (route) => {
+        await page.route("**/element/element.js", async (route) => {
           const answer = await route.fetch();
-          const body = (await answer.text()).replace('"worker.js"', `"worker.js?mode=${query.slice(1)}"`);
+          const body = (await answer.text()).replace('"../worker.js"', `"../worker.js?mode=${query.slice(1)}"`);
           await route.fulfill({ response: answer, body });
         });
       }

@@ -1,7 +1,7 @@
 // Serves www/ with the mock engine, over generated shapes or over the pictures of @lobehub/fluent-emoji-3d:
 //   node tests/browser/mock/site.mjs [NODE_MODULES] [port]
 
-import { mkdtemp, readFile, readdir, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, readdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -48,7 +48,7 @@ async function shapes() {
     }
   }
   const suggestions = ["in blue", "in red", { text: "with corners", when: ["circle", "ring"] }, { text: "rounder", when: ["square"] }];
-  return { pictures, setup: { items, suggestions, upload: "red circle" } };
+  return { pictures, setup: { items, suggestions, facets: [["red", 6], ["circle", 4]], upload: "red circle" } };
 }
 
 /** @param {{modules?: string, port?: number, host?: string}} options */
@@ -66,6 +66,20 @@ export async function mockSite({ modules = null, port = 0, host } = {}) {
       ["/", join(here, "../../../www")],
     ],
   });
+}
+
+/**
+ * The site with the mock engine as a folder, for a place below `base`.
+ * @param {string} folder @param {string} base
+ */
+export async function mockFolder(folder, base) {
+  const { pictures, setup } = await shapes();
+  await cp(join(here, "../../../www"), folder, { recursive: true });
+  await cp(join(here, "worker.js"), join(folder, "worker.js"));
+  await mkdir(join(folder, "bundle"), { recursive: true });
+  await cp(pictures, join(folder, "bundle/pictures"), { recursive: true });
+  const items = setup.items.map((item) => ({ ...item, image: item.image.replace(/^\//, base) }));
+  await writeFile(join(folder, "bundle/items.json"), JSON.stringify({ ...setup, items }));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -23,14 +23,20 @@ fn place(root: &Path) -> [PathBuf; 3] {
     [data, weights, golden]
 }
 
-/// What comes out of `thisbut evaluate` with `more`: its tables, and the scores of each query's best images.
-fn evaluated([data, weights, checkpoint]: [&Path; 3], more: &[&str]) -> (String, Vec<Vec<(String, f32)>>) {
+/// What comes out of `thisbut evaluate` with `more`: its tables, and each query's answer.
+fn answered([data, weights, checkpoint]: [&Path; 3], more: &[&str]) -> (String, Vec<Answer>) {
     let answers = data.join("answers.jsonl");
     let asked = ["evaluate", text(data), "--checkpoint", text(checkpoint), "--weights", text(weights)];
     let out = run(&[&asked[..], &["--per-query", text(&answers)], more].concat());
     let lines = std::fs::read_to_string(answers).unwrap();
-    let answer = |line: &str| serde_json::from_str::<Answer>(line).unwrap().top;
+    let answer = |line: &str| serde_json::from_str::<Answer>(line).unwrap();
     (String::from_utf8(out.stdout).unwrap(), lines.lines().map(answer).collect())
+}
+
+/// The tables, and the scores of each query's best images.
+fn evaluated(place: [&Path; 3], more: &[&str]) -> (String, Vec<Vec<(String, f32)>>) {
+    let (tables, answers) = answered(place, more);
+    (tables, answers.into_iter().map(|answer| answer.top).collect())
 }
 
 #[test]
@@ -60,6 +66,30 @@ fn a_checkpoint_is_evaluated_as_the_published_code_mixes_it() {
 }
 
 #[test]
+fn references_are_ranked_where_another_evaluator_keeps_them() {
+    let root = tempfile::tempdir().unwrap();
+    let [data, weights, golden] = place(root.path());
+    let asked = |more: &[&str]| {
+        let (title, answers) = answered([&data, &weights, &golden], more);
+        let found = |answer: &&Answer| answer.top.iter().any(|(name, _)| *name == answer.reference);
+        (title, answers.iter().filter(found).count(), answers)
+    };
+    let (title, found, plain) = asked(&[]);
+    assert!(found == 0 && !title.contains("references"), "{title}");
+    let (title, found, kept) = asked(&["--with-reference"]);
+    assert!(found > 0 && title.contains(", references ranked"), "{found} {title}");
+    // The others' scores and order are the same; a target stands behind its reference or where it stood.
+    for (plain, kept) in plain.iter().zip(&kept) {
+        let others: Vec<_> = kept.top.iter().filter(|(name, _)| *name != kept.reference).collect();
+        assert!(others.iter().zip(&plain.top).all(|(kept, plain)| *kept == plain));
+        let (before, after) = (plain.rank.unwrap(), kept.rank.unwrap());
+        assert!(after == before || after == before + 1, "{before} {after}");
+    }
+    let (title, found, _) = asked(&["--without-reference"]);
+    assert!(found == 0 && title.contains(", references left out"), "{title}");
+}
+
+#[test]
 fn soft_targets_count_where_they_are_asked_for() {
     let root = tempfile::tempdir().unwrap();
     let [data, weights, golden] = place(root.path());
@@ -75,15 +105,16 @@ fn soft_targets_count_where_they_are_asked_for() {
     }
     std::fs::write(&file, serde_json::to_vec(&rows).unwrap()).unwrap();
     let place = [data.as_path(), weights.as_path(), golden.as_path()];
-    let figures = |more: &[&str]| -> (String, f64) {
+    let figures = |more: &[&str]| -> (String, f64, usize) {
         let json = data.join("figures.json");
-        let (title, _) = evaluated(place, &[&["--figures", text(&json)], more].concat());
+        let (title, answers) = answered(place, &[&["--figures", text(&json)], more].concat());
         let report: serde_json::Value = serde_json::from_slice(&std::fs::read(json).unwrap()).unwrap();
-        (title, report["sections"][0]["rows"][0]["recall"]["rs1"].as_f64().unwrap())
+        let targets = answers.iter().map(|answer| answer.targets.len()).min().unwrap();
+        (title, report["sections"][0]["rows"][0]["recall"]["rs1"].as_f64().unwrap(), targets)
     };
-    let (title, hard) = figures(&[]);
-    assert!(title.contains("hard targets only"), "{title}");
-    let (title, all) = figures(&["--right-targets", "all"]);
-    assert!(title.contains("every right target counts"), "{title}");
+    let (title, hard, targets) = figures(&[]);
+    assert!(title.contains("hard targets only") && targets == 1, "{title} {targets}");
+    let (title, all, targets) = figures(&["--right-targets", "all"]);
+    assert!(title.contains("every right target counts") && targets == 5, "{title} {targets}");
     assert!(all == 100.0 && hard < 90.0, "every member of the subset is a soft target: {all} {hard}");
 }

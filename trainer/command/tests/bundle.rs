@@ -117,7 +117,70 @@ fn odd_texts_are_answered_or_refused() {
         assert!(refused(&["query", "--bundle", &root, "--image", &photo, "--text", empty]).contains("has no words"));
     }
     assert!(refused(&["query", "--bundle", &root]).contains("give --image, --text, or both"));
-    assert_eq!(thisbut(&["query", "--image", &photo, "--like", "x"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_question_has_several_parts() {
+    let shop = Shop::new();
+    let titles: String = (0..20).map(|i| format!("photo-{i:02}.png,{} hat {i}\n", ["Red", "Blue"][i % 2])).collect();
+    std::fs::write(shop.at("titles.csv"), format!("file,title\n{titles}")).unwrap();
+    let (root, csv, table) = (shop.path("shop"), shop.path("titles.csv"), shop.path("answers.csv"));
+    let model = shop.path("model");
+    succeeds(&["index", &shop.path("photos"), "--model", &model, "--csv", &csv, "--out", &root, "--changes", "0"]);
+    let ask = |more: &[&str]| {
+        let args = [&["query", "--bundle", &root, "--like", "photo-03.png", "--json"], more].concat();
+        serde_json::from_str::<Vec<serde_json::Value>>(&succeeds(&args)).unwrap()
+    };
+    let ids = |answers: &[serde_json::Value]| answers.iter().map(|a| a["id"].to_string()).collect::<Vec<_>>();
+    let plain = ask(&["--text", "with a hat"]);
+    assert_eq!(ids(&ask(&["--text", "with a hat", "--balance", "0.5"])), ids(&plain));
+    // The picture alone: what is most like it.
+    assert_eq!(ids(&ask(&["--text", "with a hat", "--balance", "0"])), ids(&ask(&[])));
+
+    // Only these are ranked, and in the order in which they are ranked among all.
+    let red = ask(&["--text", "with a hat", "--only", "red", "-k", "20"]);
+    assert!(red.len() >= 9 && red.iter().all(|answer| answer["title"].as_str().unwrap().starts_with("Red")), "{red:?}");
+    let all: Vec<String> = ids(&ask(&["--text", "with a hat", "-k", "20"]));
+    let kept: Vec<String> = all.into_iter().filter(|id| ids(&red).contains(id)).collect();
+    assert_eq!(ids(&red), kept);
+
+    // What is not wanted lowers scores and never raises one.
+    let score = |answers: &[serde_json::Value], id: &serde_json::Value| {
+        answers.iter().find(|answer| answer["id"] == *id).unwrap()["score"].as_f64().unwrap()
+    };
+    let (wanted, without) = (ask(&["-k", "20"]), ask(&["-k", "20", "--not", "red"]));
+    assert!(without.iter().all(|answer| answer["score"].as_f64().unwrap() <= score(&wanted, &answer["id"]) + 1e-6));
+    assert_ne!(without, wanted);
+
+    // Two references: neither answers, and the scores are the mean of both.
+    let both = ask(&["--image", &shop.path("photos/photo-05.png"), "--text", "red", "-k", "20"]);
+    let one = ask(&["--text", "red", "-k", "20"]);
+    let args = [
+        "query",
+        "--bundle",
+        &root,
+        "--image",
+        &shop.path("photos/photo-05.png"),
+        "--text",
+        "red",
+        "--json",
+        "-k",
+        "20",
+    ];
+    let other: Vec<serde_json::Value> = serde_json::from_str(&succeeds(&args)).unwrap();
+    assert!(!ids(&both).iter().any(|id| id.contains("photo-03") || id.contains("photo-05")), "{both:?}");
+    for answer in &both {
+        let mean = (score(&one, &answer["id"]) + score(&other, &answer["id"])) / 2.0;
+        assert!((answer["score"].as_f64().unwrap() - mean).abs() < 1e-4, "{answer}");
+    }
+
+    succeeds(&["query", "--bundle", &root, "--text", "red", "--csv", &table, "-k", "3"]);
+    let written = std::fs::read_to_string(&table).unwrap();
+    assert_eq!(written.lines().next(), Some("rank,score,id,title,thumb"));
+    assert_eq!(written.lines().count(), 4);
+    assert!(refused(&["query", "--bundle", &root, "--text", "red", "--only", "green"]).contains("red (10)"));
+    assert!(refused(&["query", "--bundle", &root, "--text", "red", "--not", "..."]).contains("has no words"));
+    assert_eq!(thisbut(&["query", "--text", "red", "--balance", "2"]).status.code(), Some(2));
 }
 
 #[test]
@@ -153,12 +216,12 @@ fn bad_images_and_bundles_get_one_sentence() {
     let start = json.find("\"expected\"").unwrap();
     let score = json[start..].find("0.").map(|at| start + at).unwrap();
     std::fs::write(&manifest, format!("{}7{}", &json[..score], &json[score + 1..])).unwrap();
-    assert!(query().contains("self-test"), "{}", query());
+    assert!(query().contains("its self-test fails: ") && query().contains("export or index it again"), "{}", query());
     std::fs::write(&manifest, json.replace("thisbut-bundle", "other")).unwrap();
     assert!(query().contains("bundle.json"));
     assert!(refused(&["query", "--bundle", &shop.path("photos"), "--text", "red"]).contains("is not a bundle"));
     let out = shop.path("new");
-    assert!(refused(&["index", &shop.path("photos"), "--bundle", &out, "--out", &out]).contains("is not a bundle"));
+    assert!(refused(&["index", &shop.path("photos"), "--bundle", &out, "--out", &out]).contains("is no bundle"));
     assert!(!shop.at("new").exists());
     let model = shop.path("model");
     assert!(refused(&["index", &shop.path("none"), "--bundle", &model, "--out", &out]).contains("is not a folder"));
@@ -169,6 +232,64 @@ fn bad_images_and_bundles_get_one_sentence() {
         let line = refused(&["query", "--bundle", &root, "--text", "red", "--device", "cuda"]);
         assert!(line.contains("--device cuda"), "{line}");
     }
+}
+
+#[test]
+fn pictures_offer_changes_and_all_else_stays() {
+    let shop = Shop::new();
+    let colours = ["Red", "Blue", "Green", "White"];
+    let titles: String = (0..20)
+        .map(|i| format!("photo-{i:02}.png,{} hat {}\n", colours[i % 4], ["a", "b", "c", "d", "e"][i / 4]))
+        .collect();
+    std::fs::write(shop.at("titles.csv"), format!("file,title\n{titles}")).unwrap();
+    let (photos, model, root, csv) =
+        (shop.path("photos"), shop.path("model"), shop.path("shop"), shop.path("titles.csv"));
+    succeeds(&[
+        "index",
+        &photos,
+        "--model",
+        &model,
+        "--csv",
+        &csv,
+        "--out",
+        &root,
+        "--changes",
+        "0",
+        "--examples",
+        "0",
+    ]);
+    let before = Bundle::read(&shop.at("shop")).unwrap();
+    let opening = before.manifest.opening.clone().unwrap();
+    assert_eq!((opening.pictures.len(), opening.examples.len()), (20, 0));
+    assert!(before.metadata.iter().all(|image| image.changes.is_empty()));
+
+    let out = thisbut(&["suggest", &root, "--understands", "hats of any colour"]);
+    assert!(
+        out.status.success() && text(&out.stderr).contains("20 of 20 pictures offer a change"),
+        "{}",
+        text(&out.stderr)
+    );
+    let after = Bundle::read(&shop.at("shop")).unwrap();
+    let offered = |bundle: &Bundle| bundle.metadata.iter().map(|image| image.changes.clone()).collect::<Vec<_>>();
+    assert!(offered(&after).iter().all(|changes| (1..=6).contains(&changes.len())), "{:?}", offered(&after));
+    assert_eq!(after.manifest.understands, "hats of any colour");
+    assert_eq!(
+        (&after.manifest.weights, &after.manifest.gallery.chunks),
+        (&before.manifest.weights, &before.manifest.gallery.chunks)
+    );
+    for image in &after.metadata {
+        assert!(shop.at("shop/thumbs").join(&image.thumb).is_file(), "{}", image.thumb);
+    }
+    let files = |folder: &str| std::fs::read_dir(shop.at(folder)).unwrap().count();
+    assert_eq!(files("shop/gallery"), before.manifest.gallery.chunks.len() + before.manifest.gallery.metadata.len());
+    succeeds(&["query", "--bundle", &root, "--text", "red"]);
+
+    // What was asked once is asked anew, and can be taken back.
+    succeeds(&["suggest", &root, "--changes", "0"]);
+    let bare = Bundle::read(&shop.at("shop")).unwrap();
+    assert_eq!((offered(&bare).concat().len(), bare.manifest.understands.as_str()), (0, "hats of any colour"));
+    assert!(thisbut(&["suggest", &root, "--changes", "99"]).status.code() == Some(2));
+    assert!(refused(&["suggest", &photos]).contains("is not a bundle"));
 }
 
 #[cfg(unix)]

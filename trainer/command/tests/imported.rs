@@ -98,6 +98,17 @@ fn an_imported_checkpoint_trains_answers_and_goes_back() {
     let answer = run(&["query", "--bundle", &bundle, "--image", &photo, "--text", "but in blue", "-k", "5"]);
     assert!(!answer.stdout.is_empty());
 
+    // The bundle is a checkpoint to start from: what it was exported at, it answers with again, and its encoder comes along.
+    let (again, other) = (path("from-bundle.safetensors"), path("bundle-weights"));
+    run(&["import", &bundle, "--weights", &other, "--out", &again]);
+    let (described, tokens) = (path("from-bundle.json"), path("from-bundle.features"));
+    run(&["features", &data, "--preset", &described, "--weights", &other, "--out", &tokens]);
+    let rows = figures(&["--checkpoint", &again, "--weights", &other, "--features", &tokens]);
+    let from_bundle = r1(&rows, "composed");
+    assert!((from_bundle - r1(&shipped, "composed")).abs() < 2.0, "{from_bundle} beside {shipped:#}");
+    let refused = thisbut().args(["import", &bundle, "--store", "f16", "--out", &again]).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--store: "), "{refused:?}");
+
     // Out in every layout, in again, and the figures are the same to the last digit.
     for (form, name) in [("hf", "hf"), ("lavis", "trained.pth"), ("sprc", "trained.pt")] {
         let (out, again, other) = (path(name), path(&format!("{form}.safetensors")), path(&format!("{form}-weights")));

@@ -7,6 +7,7 @@ use common::{run, shapes, thisbut};
 use safetensors::tensor::{Dtype, TensorView};
 use std::path::{Path, PathBuf};
 use thisbut_trainer::train::checkpoint;
+use thisbut_trainer::train::settings::Schedule;
 
 fn text(path: PathBuf) -> String {
     path.to_string_lossy().into_owned()
@@ -99,4 +100,28 @@ fn published_weights_ask_as_lavis_does() {
     let refused = thisbut().args([&base[..], &["--out", "x", "--recipe", &file]].concat()).output().unwrap();
     let problem = String::from_utf8_lossy(&refused.stderr);
     assert!(!refused.status.success() && problem.contains("line 2: there is no key `step`"), "{problem}");
+}
+
+#[test]
+fn a_generators_attention_drops_weights_and_its_optimiser_is_chosen() {
+    let root = tempfile::tempdir().unwrap();
+    let (data, weights) = shapes(root.path());
+    let (data, weights) = (text(data), text(weights));
+    let llm = text(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/tiny-llama.gguf"));
+    run(&["features", &data, "--preset", "tiny", "--weights", &weights]);
+    let base = ["generator", "train", &data, "--preset", "tiny", "--weights", &weights, "--llm", &llm];
+    let few = ["--steps", "2", "--batch", "4", "--validate-queries", "2", "--samples", "1"];
+    let trained = |out: &str, more: &[&str]| {
+        let out = text(root.path().join(out));
+        run(&[&base[..], &few, &["--out", &out], more].concat());
+        checkpoint::load(&Path::new(&out).join("final.safetensors")).unwrap()
+    };
+    let plain = trained("plain", &[]);
+    assert_eq!(plain.model, trained("none", &["--attention-dropout", "0", "--beta2", "0.98"]).model);
+    let dropped = trained("dropped", &["--attention-dropout", "0.4"]);
+    assert_eq!(dropped.header.config.two_pass().unwrap().qformer.attention_dropout, 0.4);
+    assert_ne!(plain.model, dropped.model, "the masks are drawn");
+    let lavis = ["--schedule", "cosine-to-zero", "--beta2", "0.999", "--epsilon", "1e-8"];
+    let settings = trained("lavis", &lavis).header.settings;
+    assert_eq!((settings.schedule, settings.betas, settings.epsilon), (Schedule::CosineToZero, (0.9, 0.999), 1e-8));
 }

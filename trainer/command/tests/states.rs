@@ -7,6 +7,7 @@ use common::{run, shapes, thisbut};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use thisbut_trainer::lock::{self, Lock};
+use thisbut_trainer::train::checkpoint;
 
 /// The data set of shapes with its features, and a checkpoint of version 0.1 that answers its queries.
 struct World {
@@ -108,6 +109,10 @@ fn figures_over_a_part_of_a_split_say_so() {
 
     // Every set of six around a red square loses a member.
     std::fs::remove_file(world.data.join("images/red-square.png")).unwrap();
+    let said = refused(&asked);
+    assert!(said.contains("INCOMPLETE: 1 of 24 images") && said.contains("--allow-missing"), "{said}");
+    assert_eq!(json(&figures), whole, "no figures without being asked for");
+    let asked = world.evaluate(&["--split", "val", "--figures", &figures, "--allow-missing"]);
     let (said, noted) = done(&asked);
     let part = json(&figures);
     let title = part["title"].as_str().unwrap();
@@ -123,11 +128,48 @@ fn figures_over_a_part_of_a_split_say_so() {
     assert!(said.contains("do not compare"), "{said}");
     // R_subset is of the queries whose subset is whole: as before, over fewer of them.
     let answered = world.place("answers.jsonl");
-    done(&world.evaluate(&["--split", "val", "--per-query", &answered]));
+    done(&world.evaluate(&["--split", "val", "--per-query", &answered, "--allow-missing"]));
     let asked: usize = std::fs::read_to_string(&answered).unwrap().lines().count();
     assert_eq!(asked, 176);
     let submission = world.evaluate(&["--split", "val", "--submission", &world.place("server")]);
     assert!(refused(&submission).contains("1 images of"), "a server asks for every query");
+    // A run's validations are marked as well.
+    let out = world.place("run");
+    done(&world.finetune(&out, &[]));
+    let metrics = std::fs::read_to_string(format!("{out}/metrics.jsonl")).unwrap();
+    let lines: Vec<Value> = metrics.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let validations: Vec<&Value> = lines.iter().filter(|line| line["val"].is_object()).collect();
+    assert!(!validations.is_empty());
+    assert!(validations.iter().all(|line| line["incomplete"] == part["incomplete"]), "{metrics}");
+}
+
+#[test]
+fn a_model_that_has_diverged_is_given_no_figures() {
+    let world = World::new();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/version-0.1/final.safetensors");
+    let whole = checkpoint::load(&golden).unwrap();
+    let diverged = world.place("diverged.safetensors");
+    // A weight that targets go through, and one that queries alone do.
+    let projections = [
+        ("vision_projection", 0.0, "diverged.safetensors, step 6: the target of image '"),
+        ("text_projection", 0.0, "diverged.safetensors, step 6: the query of triplet "),
+        // Refused where it is read.
+        ("text_projection", f32::NAN, "text_projection.bias: it holds a value that is not a finite number"),
+    ];
+    for (part, value, named) in projections {
+        let mut model = whole.model.clone();
+        for (_, (_, values)) in model.iter_mut().filter(|(name, _)| name.contains(part)) {
+            // Finite themselves, and their sums are not.
+            values.fill(if value.is_nan() { value } else { f32::MAX });
+        }
+        checkpoint::save(Path::new(&diverged), &whole.header, &model, &Default::default()).unwrap();
+        let figures = world.place("none.json");
+        let args = ["evaluate", text(&world.data), "--checkpoint", &diverged, "--weights", text(&world.weights)];
+        let args: Vec<String> = args.iter().map(|s| (*s).to_owned()).collect();
+        let said = refused(&[args, vec!["--figures".into(), figures.clone()]].concat());
+        assert!(said.contains(named), "{part}: {said}");
+        assert!(!Path::new(&figures).exists(), "{part}");
+    }
 }
 
 #[test]
@@ -163,6 +205,12 @@ fn an_image_that_cannot_be_read_is_named_where_it_is_missed() {
     assert!(said.contains("mend the file"), "{said}");
     let said = refused(&world.finetune(&world.place("never"), &["--dry-run"]));
     assert!(said.contains("image 'red-square'"), "a dry run says so too: {said}");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/version-0.1/final.safetensors");
+    let out = world.place("bundle");
+    let args =
+        ["export", text(&golden), "--dataset", text(&world.data), "--weights", text(&world.weights), "--out", &out];
+    let (_, noted) = done(&args.map(str::to_owned));
+    assert!(noted.contains("images/red-square.png: this is not an image") && !noted.contains(".partial-"), "{noted}");
 }
 
 #[test]
@@ -200,7 +248,31 @@ fn a_dry_run_refuses_what_the_run_refuses() {
         let dry = refused(&world.finetune(out, &[more, &["--dry-run"]].concat()));
         assert!(real.contains(expected) && dry.contains(expected), "{real}\n{dry}");
     }
-    done(&world.finetune(&out, &["--dry-run"]));
+    let (_, noted) = done(&world.finetune(&out, &["--dry-run"]));
+    assert!(!noted.contains("not there yet"), "{noted}");
+    // What stands in the way of the folder.
+    let file = world.place("file");
+    std::fs::write(&file, "x").unwrap();
+    let held = Lock::take(&Path::new(&out).join(lock::RUN), Path::new(&out)).unwrap();
+    for (out, expected) in [
+        (&file, "/file is not a folder; give another folder"),
+        (&format!("{file}/run"), "/file is not a folder"),
+        (&out, "another run is writing here"),
+    ] {
+        let (real, dry) = (refused(&world.finetune(out, &[])), refused(&world.finetune(out, &["--dry-run"])));
+        assert!(real.contains(expected) && dry.contains(expected), "{real}\n{dry}");
+    }
+    drop(held);
+    let metrics = Path::new(&out).join("metrics.jsonl");
+    std::fs::write(&metrics, "my notes").unwrap();
+    assert!(refused(&world.finetune(&out, &["--dry-run"])).contains("is no line of a run's metrics"));
+    assert_eq!(std::fs::read_to_string(&metrics).unwrap(), "my notes");
+    // What may come before the run is named.
+    std::fs::remove_file(&cache).unwrap();
+    std::fs::remove_file(world.data.join("images/red-square.png")).unwrap();
+    let (_, noted) = done(&world.finetune(&fresh, &["--dry-run"]));
+    assert!(noted.contains("the run needs it: ") && noted.contains("tiny.features"), "{noted}");
+    assert!(noted.contains("1 of 24 images to train on, 1 of 24 to validate on"), "{noted}");
 }
 
 #[test]

@@ -26,6 +26,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 pub use report::FluentReport;
 use std::path::PathBuf;
+use thisbut_catalogue::{layout, statistics};
 use thisbut_trainer::error::{Result, TrainerError};
 
 /// What `prepare fluent` is asked to do.
@@ -114,11 +115,11 @@ pub fn prepare(options: &FluentOptions, report: &mut dyn FnMut(String)) -> Resul
         ..FluentReport::default()
     };
     for (name, lines) in [("train", &train), ("val", &val), ("test1", &test)] {
-        write::captions(&captions.join(format!("cap.rc2.{name}.json")), lines)?;
+        layout::captions(&captions.join(format!("cap.rc2.{name}.json")), lines)?;
         write::split(&split_files.join(format!("split.rc2.{name}.json")), &world, |c| name != "train" || trained(c))?;
-        result.splits.insert(name.to_owned(), report::split(lines));
+        result.splits.insert(name.to_owned(), statistics::split(lines));
     }
-    write::reversed(&captions.join("cap.rc2.train_rev.jsonl"), &train)?;
-    write::pretty(&out.join("report.json"), &result)?;
+    layout::reversed(&captions.join("cap.rc2.train_rev.jsonl"), &train)?;
+    layout::pretty(&out.join("report.json"), &result)?;
     Ok(result)
 }

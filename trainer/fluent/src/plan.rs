@@ -7,6 +7,7 @@ use super::world::World;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use std::collections::{BTreeMap, BTreeSet};
+use thisbut_catalogue::mix::{self, Mix};
 
 /// A draft with the group that it is reported in.
 pub struct Query {
@@ -25,9 +26,6 @@ pub struct Plan {
     /// Test.
     pub test: Vec<Query>,
 }
-
-/// How often a draw may fail in a row before the kind counts as used up.
-const PATIENCE: usize = 20_000;
 
 /// Where a training triplet comes from.
 #[derive(Clone, Copy)]
@@ -147,17 +145,9 @@ fn training(
     let mut out: Vec<Query> = Vec::with_capacity(size);
     let mut times: BTreeMap<(usize, usize), u32> = BTreeMap::new();
     let mut texts: BTreeSet<(usize, usize, String)> = BTreeSet::new();
-    let mut done = [0usize; MIX.len()];
-    let mut misses = [0usize; MIX.len()];
+    let mut mix = Mix::new(MIX.iter().map(|(_, share)| *share).collect(), mix::PATIENCE);
     while out.len() < size {
-        // The kind that lags most behind its share; a kind that finds nothing new any more is out.
-        let open = (0..MIX.len()).filter(|k| misses[*k] < PATIENCE);
-        let Some(k) = open.min_by(|a, b| {
-            let filled = |k: usize| done[k] as f64 / MIX[k].1;
-            filled(*a).total_cmp(&filled(*b))
-        }) else {
-            break;
-        };
+        let Some(k) = mix.next() else { break };
         let draft = match MIX[k].0 {
             Source::People(draw) => drawer.any_person(rng).and_then(|t| drawer.person(rng, t, draw)),
             Source::Hands => {
@@ -172,19 +162,18 @@ fn training(
                 && !reserved.contains(&(d.reference, d.target))
         };
         let Some(mut draft) = draft.filter(free) else {
-            misses[k] += 1;
+            mix.miss(k);
             continue;
         };
         let pair = (draft.reference, draft.target);
         let cap = if matches!(draft.kind.as_str(), "two" | "three" | "role" | "object" | "anything") { 2 } else { 3 };
         let count = times.entry(pair).or_default();
         if *count >= cap || !texts.insert((pair.0, pair.1, draft.caption.to_lowercase())) {
-            misses[k] += 1;
+            mix.miss(k);
             continue;
         }
         *count += 1;
-        misses[k] = 0;
-        done[k] += 1;
+        mix.hit(k);
         draft.targets.retain(|t| splits.zone(*t) == Zone::Train);
         out.push(Query { draft, group: "train" });
     }

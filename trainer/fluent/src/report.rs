@@ -2,45 +2,11 @@
 
 use super::record::{Hair, decode, parse};
 use super::world::World;
-use super::write::Line;
 use rand::seq::IteratorRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
-
-/// One row of the statistics, as in the MTST paper's Table I.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Row {
-    /// Number of triplets.
-    pub triplets: usize,
-    /// Distinct images used as reference or target.
-    pub unique_images: usize,
-    /// Distinct words of the modifiers, lower case.
-    pub unique_words: usize,
-    /// Mean modifier length in characters.
-    pub mean_characters: f64,
-    /// Mean modifier length in words.
-    pub mean_words: f64,
-    /// Distinct modifiers.
-    pub unique_modifiers: usize,
-    /// Mean number of right targets.
-    pub mean_targets: f64,
-}
-
-/// Statistics of one caption file.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct SplitReport {
-    /// The whole file.
-    pub all: Row,
-    /// By group.
-    pub groups: BTreeMap<String, usize>,
-    /// By kind of change.
-    pub kinds: BTreeMap<String, usize>,
-    /// Triplets between people.
-    pub people: usize,
-    /// Of these, one- and two-attribute ones.
-    pub people_one_or_two: usize,
-}
+use std::collections::BTreeMap;
+use thisbut_catalogue::statistics::{self, SplitReport};
 
 /// The audit of the parse.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -80,38 +46,6 @@ pub struct FluentReport {
     pub audit: Audit,
     /// "train", "val", "test1".
     pub splits: BTreeMap<String, SplitReport>,
-}
-
-/// Statistics of lines.
-pub fn split(lines: &[(Line, String)]) -> SplitReport {
-    let mut out = SplitReport::default();
-    let (mut images, mut words, mut texts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    let (mut characters, mut count, mut targets) = (0, 0, 0);
-    for (line, _) in lines {
-        images.extend([line.reference.as_str(), line.target_hard.as_str()]);
-        characters += line.caption.chars().count();
-        texts.insert(line.caption.as_str());
-        targets += line.target_soft.len();
-        for word in line.caption.split(|c: char| !c.is_alphanumeric() && c != '\'').filter(|w| !w.is_empty()) {
-            count += 1;
-            words.insert(word.to_lowercase());
-        }
-        *out.groups.entry(line.group.clone()).or_default() += 1;
-        *out.kinds.entry(line.kind.clone()).or_default() += 1;
-        out.people += usize::from(line.people);
-        out.people_one_or_two += usize::from(line.people && line.kind != "three");
-    }
-    let n = lines.len().max(1) as f64;
-    out.all = Row {
-        triplets: lines.len(),
-        unique_images: images.len(),
-        unique_words: words.len(),
-        mean_characters: characters as f64 / n,
-        mean_words: count as f64 / n,
-        unique_modifiers: texts.len(),
-        mean_targets: targets as f64 / n,
-    };
-    out
 }
 
 /// Compares the parse of every label with an independent reading of the code points, and draws a sample of it.
@@ -168,31 +102,7 @@ impl FluentReport {
             self.roles_val.join(", "),
             self.roles_test.join(", "),
         );
-        text.push_str("split   triplets  images  words  modifiers  mean chars  mean words  mean right targets\n");
-        for (name, split) in &self.splits {
-            let r = &split.all;
-            text.push_str(&format!(
-                "{name:<7} {:>8}  {:>6}  {:>5}  {:>9}  {:>10.1}  {:>10.2}  {:>18.2}\n",
-                r.triplets,
-                r.unique_images,
-                r.unique_words,
-                r.unique_modifiers,
-                r.mean_characters,
-                r.mean_words,
-                r.mean_targets
-            ));
-        }
-        for (name, split) in &self.splits {
-            let list =
-                |m: &BTreeMap<String, usize>| m.iter().map(|(k, v)| format!("{k} {v}")).collect::<Vec<_>>().join(", ");
-            text.push_str(&format!(
-                "{name}: people {} (one or two attributes {}); groups: {}; kinds: {}\n",
-                split.people,
-                split.people_one_or_two,
-                list(&split.groups),
-                list(&split.kinds)
-            ));
-        }
+        text.push_str(&statistics::table(&self.splits));
         text
     }
 }

@@ -3,9 +3,9 @@
 use super::draw::Draft;
 use super::world::{Item, World};
 use rand::Rng;
-use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
+use thisbut_catalogue::subsets;
 
 /// Groups classes so that only comparable ones are compared.
 pub struct Pools {
@@ -47,7 +47,7 @@ impl Pools {
         if candidates.len() < 40 {
             candidates = self.all.iter().collect();
         }
-        let mut scored: Vec<(f32, usize)> = candidates
+        let scored: Vec<(f32, usize)> = candidates
             .into_iter()
             .filter(|c| **c != draft.reference && !draft.targets.contains(c))
             .filter_map(|c| {
@@ -55,16 +55,7 @@ impl Pools {
                 Some((likeness(a, item) + likeness(b, item) + rng.random_range(0.0..0.4), *c))
             })
             .collect();
-        let four = 4.min(scored.len());
-        if four > 0 && scored.len() > four {
-            scored.select_nth_unstable_by(four - 1, |x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)));
-        }
-        scored.truncate(four);
-        let mut six: Vec<usize> = scored.into_iter().map(|(_, c)| c).collect();
-        six.sort_unstable();
-        six.extend([draft.reference, draft.target]);
-        six.shuffle(rng);
-        six
+        subsets::six(rng, scored, draft.reference, draft.target)
     }
 }
 

@@ -6,49 +6,10 @@ use super::world::World;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
-use thisbut_trainer::error::{Result, TrainerError};
+use thisbut_catalogue::layout::{self, ImageSet, Line};
+use thisbut_trainer::error::Result;
 use thisbut_trainer::fsx;
-
-/// CIRR's subset fields.
-#[derive(Clone, Debug, Serialize)]
-pub struct ImageSet {
-    /// Number of the set.
-    pub id: u64,
-    /// Six names.
-    pub members: Vec<String>,
-    /// Index of the reference.
-    pub reference_rank: usize,
-    /// Index of the target.
-    pub target_rank: usize,
-}
-
-/// One line of a caption file: CIRR's fields, then this collection's own.
-#[derive(Clone, Debug, Serialize)]
-pub struct Line {
-    /// Number of the pair.
-    pub pairid: u64,
-    /// Reference name.
-    pub reference: String,
-    /// The target.
-    pub target_hard: String,
-    /// Every right target with 1.0.
-    pub target_soft: BTreeMap<String, f32>,
-    /// The modifier.
-    pub caption: String,
-    /// Six similar images.
-    pub img_set: ImageSet,
-    /// "train", "seen", "unseen-combination", "unseen-role".
-    pub group: String,
-    /// Kind of change.
-    pub kind: String,
-    /// Whether both images show people.
-    pub people: bool,
-    /// The reverse modifier, in MTST's fine-tune form only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub modifier_generated: Option<String>,
-}
 
 /// Turns queries into lines; ids start at `first`. The reverse modifiers stand beside.
 ///
@@ -72,6 +33,8 @@ pub fn lines(rng: &mut ChaCha8Rng, world: &World, queries: &[Query], pools: &Poo
             reference: name(draft.reference),
             target_hard: name(draft.target),
             target_soft: draft.targets.iter().map(|t| (name(*t), 1.0)).collect(),
+            target_set: None,
+            right: draft.targets.len(),
             caption: draft.caption.clone(),
             img_set: ImageSet {
                 id: first + n as u64,
@@ -81,7 +44,7 @@ pub fn lines(rng: &mut ChaCha8Rng, world: &World, queries: &[Query], pools: &Poo
             },
             group: query.group.to_owned(),
             kind: draft.kind.clone(),
-            people: draft.people,
+            people: Some(draft.people),
             modifier_generated: None,
         };
         out.push((line, draft.reverse.clone()));
@@ -89,49 +52,10 @@ pub fn lines(rng: &mut ChaCha8Rng, world: &World, queries: &[Query], pools: &Poo
     out
 }
 
-fn json<T: Serialize>(value: &T, path: &Path) -> Result<String> {
-    serde_json::to_string(value)
-        .map_err(|e| TrainerError::data(path.display().to_string(), e.to_string(), "report this as a defect"))
-}
-
-/// A caption file: a JSON array, one triplet a line.
-pub fn captions(path: &Path, lines: &[(Line, String)]) -> Result<()> {
-    let rows = lines.iter().map(|(l, _)| json(l, path)).collect::<Result<Vec<_>>>()?;
-    fsx::write_atomic_with(path, |file| {
-        file.write_all(b"[")?;
-        for (n, row) in rows.iter().enumerate() {
-            file.write_all(if n == 0 { b"\n" } else { b",\n" })?;
-            file.write_all(row.as_bytes())?;
-        }
-        file.write_all(b"\n]\n")
-    })
-}
-
-/// MTST's fine-tune form: one JSON object a line, with the reverse modifier.
-pub fn reversed(path: &Path, lines: &[(Line, String)]) -> Result<()> {
-    let rows = lines
-        .iter()
-        .map(|(l, reverse)| json(&Line { modifier_generated: Some(reverse.clone()), ..l.clone() }, path))
-        .collect::<Result<Vec<_>>>()?;
-    fsx::write_atomic_with(path, |file| rows.iter().try_for_each(|row| writeln!(file, "{row}")))
-}
-
 /// A split file: name → relative path.
 pub fn split(path: &Path, world: &World, allowed: impl Fn(usize) -> bool) -> Result<()> {
-    let names: BTreeMap<&str, String> = world
-        .canonical()
-        .filter(|c| allowed(*c))
-        .filter_map(|c| world.items.get(c))
-        .map(|i| (i.name.as_str(), format!("./images/{}.webp", i.name)))
-        .collect();
-    pretty(path, &names)
-}
-
-/// Indented JSON.
-pub fn pretty<T: Serialize>(path: &Path, value: &T) -> Result<()> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|e| TrainerError::data(path.display().to_string(), e.to_string(), "report this as a defect"))?;
-    fsx::write_atomic(path, text.as_bytes())
+    let items = world.canonical().filter(|c| allowed(*c)).filter_map(|c| world.items.get(c));
+    layout::split(path, items.map(|i| (i.name.as_str(), format!("./images/{}.webp", i.name))))
 }
 
 /// What `images.json` says of one image.
@@ -173,5 +97,5 @@ pub fn images(out: &Path, world: &World) -> Result<()> {
             },
         );
     }
-    pretty(&out.join("images.json"), &meta)
+    layout::pretty(&out.join("images.json"), &meta)
 }

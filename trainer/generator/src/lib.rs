@@ -4,7 +4,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod asked;
 pub mod filters;
+pub mod growing;
 pub mod language;
 pub mod mtst;
 pub mod overlap;
@@ -14,7 +16,9 @@ pub mod round_trip;
 pub mod runtime;
 pub mod sentencepiece;
 pub mod speaker;
+pub mod speakers;
 pub mod start;
+pub mod synthesis;
 pub mod texts;
 pub mod train;
 

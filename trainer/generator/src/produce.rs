@@ -1,6 +1,7 @@
 //! Texts for a list of pairs, in parts that are each written whole: a killed run goes on with the part that it was at.
 
-use super::filters::{Filter, Row};
+pub use super::asked::Asked;
+use super::filters::{Filter, Row, file};
 use super::round_trip::{self, Counts, Ranks, RoundTrip};
 use super::speaker::Speaker;
 use crate::runtime::Decoding;
@@ -15,15 +16,6 @@ use thisbut_trainer::error::{Result, TrainerError};
 use thisbut_trainer::features::ImageTokens;
 use thisbut_trainer::fsx;
 use thisbut_trainer::partial;
-
-/// A pair that gets texts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Asked {
-    /// The reference's name.
-    pub reference: String,
-    /// The target's name.
-    pub target: String,
-}
 
 /// What is to be done.
 pub struct Job<'a> {
@@ -333,7 +325,8 @@ fn assemble(job: &Job, folder: &Path, parts: usize, tell: &mut dyn FnMut(Progres
             if rule == round_trip::NAME {
                 *left_out.entry(rule.to_owned()).or_default() += 1;
             }
-            let line = round_trip::left_out(line, rule, found).map_err(|e| failed(e.into()))?;
+            let ranks = found.map_or_else(Vec::new, Ranks::fields);
+            let line = file::left_out(line, rule, ranks).map_err(|e| failed(e.into()))?;
             writeln!(out, "{line}").map_err(failed)
         })?;
         left_out.extend(filter.counts().into_iter().map(|(rule, count)| (rule.to_owned(), count)));

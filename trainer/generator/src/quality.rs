@@ -15,7 +15,7 @@ use std::path::Path;
 use thisbut_trainer::baselines::Method;
 use thisbut_trainer::data::table::Table;
 use thisbut_trainer::error::Result;
-use thisbut_trainer::evaluate::{Scorer, Subject, evaluate};
+use thisbut_trainer::evaluate::{HALF, Scorer, Subject, evaluate};
 use thisbut_trainer::metrics::sign_test;
 use thisbut_trainer::report::{self, Report};
 
@@ -266,9 +266,10 @@ pub fn table_four(
 ) -> Result<TableFour> {
     let (original, generated) = tables;
     let count = original.triplets.len();
-    let (first, before) =
-        evaluate(subject, original, scorer, "original text", &mut |done, all| progress(done.min(all), 2 * all))?;
-    let (second, after) = evaluate(subject, generated, scorer, "generated text", &mut |done, all| {
+    let (first, before) = evaluate(subject, original, scorer, ("original text", HALF), &mut |done, all| {
+        progress(done.min(all), 2 * all)
+    })?;
+    let (second, after) = evaluate(subject, generated, scorer, ("generated text", HALF), &mut |done, all| {
         progress(all + done.min(all), 2 * all)
     })?;
     let ranks = || before.iter().zip(&after).filter_map(|(a, b)| a.rank.zip(b.rank));

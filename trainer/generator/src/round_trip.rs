@@ -5,13 +5,13 @@
 //! target tokens of the gallery stay on the device, `images · N · P` f32; queries go through in batches.
 
 use super::filters::Row;
-use super::texts::{self, Complaints};
+use super::filters::judged::Judge;
+use super::texts;
 use burn::tensor::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::Write;
-use std::path::Path;
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
 use thisbut_model::method::similarity;
 use thisbut_model::text::Tokens;
 use thisbut_trainer::embed;
@@ -40,15 +40,22 @@ pub struct Rule {
 }
 
 /// Where the model ranks what it should find, from 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ranks {
     /// The target, from (reference, generated text).
     pub forward: u32,
     /// The reference, from (target, reverse text), where it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back: Option<u32>,
 }
 
 impl Ranks {
+    /// The fields of a left-out row that say them.
+    pub fn fields(self) -> Vec<(&'static str, Value)> {
+        let back = self.back.map(|back| ("rank_reversed", back.into()));
+        [("rank", self.forward.into())].into_iter().chain(back).collect()
+    }
+
     /// The worse of both.
     fn worst(self) -> usize {
         self.back.map_or(self.forward, |back| back.max(self.forward)) as usize
@@ -213,6 +220,18 @@ impl<'a> RoundTrip<'a> {
         fsx::sha256_hex(about.as_bytes())
     }
 
+    /// Who ranks: the model, the gallery's images as the model sees them, and whether both directions are asked. The last rank
+    /// that passes has no part in it.
+    ///
+    /// # Errors
+    /// When the cache lacks an image of the gallery.
+    pub fn judge(&self) -> Result<Judge> {
+        let mut names: Vec<&str> = self.positions.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        let images = self.features.digest(names.into_iter())?;
+        Ok(Judge::new(&format!("{NAME} {} {images} {}", self.retriever.fingerprint, self.rule.both)))
+    }
+
     /// The ranks of each triplet.
     ///
     /// # Errors
@@ -269,113 +288,4 @@ impl<'a> RoundTrip<'a> {
         let parts = self.gallery.iter().map(|targets| similarity(query.clone(), targets.clone())).collect();
         Ok(Tensor::cat(parts, 1))
     }
-}
-
-/// What a pass over a finished file gave.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Filtered {
-    /// Triplets that were read.
-    pub triplets: usize,
-    /// Triplets that stayed.
-    pub kept: usize,
-    /// Triplets left out, by rule.
-    pub left_out: BTreeMap<String, usize>,
-    /// Lines that could not be used and stand in neither file.
-    pub unusable: usize,
-    /// The round trip.
-    pub round_trip: About,
-}
-
-/// A left-out row's line: the row, the rule, and the ranks where there are some.
-///
-/// # Errors
-/// When the row is not a JSON object.
-pub fn left_out(line: &str, rule: &str, ranks: Option<Ranks>) -> serde_json::Result<String> {
-    let mut row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line)?;
-    row.insert("rule".into(), rule.into());
-    if let Some(ranks) = ranks {
-        row.insert("rank".into(), ranks.forward.into());
-        if let Some(back) = ranks.back {
-            row.insert("rank_reversed".into(), back.into());
-        }
-    }
-    serde_json::to_string(&row)
-}
-
-/// Reads the triplets of `path` and writes those that stay to `out`, byte for byte, the others to `….left-out.jsonl` and
-/// the counts to `….report.json` beside it.
-///
-/// # Errors
-/// When a file cannot be read or written, when no line can be used, or the device fails.
-pub fn filter(
-    trip: &RoundTrip,
-    path: &Path,
-    out: &Path,
-    progress: &mut dyn FnMut(usize),
-) -> Result<(Filtered, Complaints)> {
-    let (mut complaints, mut counts) = (Complaints::default(), Counts::default());
-    let (mut read, mut kept) = (0, 0);
-    let beside = |ending: &str| fsx::beside(out, ending);
-    fsx::write_atomic_from(&beside("left-out.jsonl"), |left, left_io| {
-        fsx::write_atomic_from(out, |stays, stays_io| {
-            let mut waiting: Vec<(String, texts::Text)> = Vec::with_capacity(BATCH);
-            let mut settle = |waiting: &mut Vec<(String, texts::Text)>| -> Result<()> {
-                let asked: Vec<Asked> = waiting.iter().map(|(_, text)| Asked::from(text)).collect();
-                for ((line, _), ranks) in waiting.iter().zip(trip.ranks(&asked)?) {
-                    counts.add(ranks);
-                    if trip.keeps(ranks) {
-                        kept += 1;
-                        writeln!(stays, "{line}").map_err(stays_io)?;
-                    } else {
-                        let line = left_out(line, NAME, Some(ranks)).map_err(std::io::Error::from).map_err(left_io)?;
-                        writeln!(left, "{line}").map_err(left_io)?;
-                    }
-                }
-                read += waiting.len();
-                waiting.clear();
-                progress(read);
-                Ok(())
-            };
-            texts::each(path, &mut |at, line, row| {
-                let usable = row.and_then(|text| usable(trip, text));
-                match usable {
-                    Ok(text) => waiting.push((line.to_owned(), text)),
-                    Err(problem) => {
-                        complaints.push(format!("{}, {at}", path.display()), format!("{problem}; in neither file"));
-                    }
-                }
-                if waiting.len() == BATCH { settle(&mut waiting) } else { Ok(()) }
-            })?;
-            if !waiting.is_empty() {
-                settle(&mut waiting)?;
-            }
-            complaints.refuse_all(
-                path,
-                read,
-                "give a file of `thisbut generator generate` and the features of its images",
-            )
-        })
-    })?;
-    let filtered = Filtered {
-        triplets: read,
-        kept,
-        left_out: BTreeMap::from([(NAME.to_owned(), read - kept)]),
-        unusable: complaints.count,
-        round_trip: trip.about(&counts),
-    };
-    let place = beside("report.json");
-    let json = serde_json::to_vec_pretty(&filtered)
-        .map_err(|e| TrainerError::checkpoint(place.display().to_string(), e.to_string(), "report this"))?;
-    fsx::write_atomic(&place, &json)?;
-    Ok((filtered, complaints))
-}
-
-fn usable(trip: &RoundTrip, text: texts::Text) -> Result<texts::Text, String> {
-    if let Some(name) = [&text.reference, &text.target].into_iter().find(|name| !trip.knows(name)) {
-        return Err(format!("the feature cache or the gallery has no image '{name}'"));
-    }
-    if trip.rule.both && text.modifier_reversed.is_none() {
-        return Err("there is no modifier_reversed, which both directions need".into());
-    }
-    Ok(text)
 }

@@ -183,7 +183,7 @@ impl Finder {
 }
 
 /// True for a path that stays in the folder that it is joined to: nobody's rows may name other files of a machine.
-fn inside(file: &str) -> bool {
+pub(super) fn inside(file: &str) -> bool {
     Path::new(file).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 

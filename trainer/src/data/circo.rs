@@ -177,7 +177,7 @@ mod tests {
             assert_eq!(names, if list { ["123", "9", "8", "7"] } else { ["7", "8", "9", "123"] });
             let query = val.query(&val.gallery_positions(), &val.triplets[0]);
             assert_eq!((query.exclude, query.right.len(), query.relevant), (None, 3, 3));
-            let without = Table { without_reference: true, ..val.clone() };
+            let without = Table { ranks_reference: Some(false), ..val.clone() };
             let query = without.query(&without.gallery_positions(), &without.triplets[0]);
             let reference = query.exclude.map(|at| val.image_name(val.gallery[at as usize]));
             assert_eq!((reference, query.relevant), (Some("7"), 3), "the switch takes the reference out");

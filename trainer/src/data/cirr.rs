@@ -2,7 +2,8 @@
 //!
 //! `captions/cap.rc2.{train,val,test1}.json` and `image_splits/split.rc2.*.json` lie under the root, under `root/cirr`, or
 //! flat in the root. An image's path in the split file is relative to the root or to `img_raw`, whichever has the file.
-//! Extra fields that CIRR itself lacks: `group`, `kind`, `people`. CIRR counts the hard target alone, as its server does; a
+//! Extra fields that CIRR itself lacks: `group`, `kind`, `people`, and `target_set`, the name of a list of further right
+//! targets in `captions/targets.rc2.*.json`, which rows share. CIRR counts the hard target alone, as its server does; a
 //! collection whose rows name their `kind` is not CIRR, and each of its right targets counts. Reverse texts come from `modifier_generated` of
 //! `captions/cap.rc2.train_rev.jsonl` (MTST's file), joined by `pairid`.
 
@@ -22,6 +23,7 @@ struct CaptionRow {
     reference: String,
     target_hard: Option<String>,
     target_soft: Option<BTreeMap<String, f64>>,
+    target_set: Option<String>,
     caption: String,
     img_set: Option<ImgSet>,
     group: Option<String>,
@@ -45,7 +47,7 @@ struct ReverseRow {
 }
 
 /// CIRR's word for a split in its file names.
-fn file_word(split: Split) -> &'static str {
+pub fn file_word(split: Split) -> &'static str {
     match split {
         Split::Train => "train",
         Split::Val => "val",
@@ -54,7 +56,7 @@ fn file_word(split: Split) -> &'static str {
 }
 
 /// A file of this layout, wherever it lies.
-fn find(root: &Path, folder: &str, file: String) -> Option<PathBuf> {
+pub fn find(root: &Path, folder: &str, file: String) -> Option<PathBuf> {
     first_file(root, &[folder, &format!("cirr/{folder}"), ""], &[file])
 }
 
@@ -80,8 +82,11 @@ pub fn load(root: &Path, split: Split, options: &LoadOptions) -> Result<(Table, 
     let images =
         find(root, "image_splits", split_file.clone()).ok_or_else(|| missing(format!("image_splits/{split_file}")))?;
 
-    let mut loader = Loader { split, out: Builder::new(split, Protocol::Cirr, options) };
+    let mut loader = Loader { split, out: Builder::new(split, Protocol::Cirr, options), sets: HashMap::new() };
     loader.images(root, &images)?;
+    if let Some(path) = find(root, "captions", format!("targets.rc2.{word}.json")) {
+        loader.target_sets(&path)?;
+    }
     let reverse_files = [format!("cap.rc2.{word}_rev.jsonl"), format!("cirr_{word}_modifier_rev_long.json")];
     let reverse = match reverse_files.into_iter().find_map(|file| find(root, "captions", file)) {
         Some(path) => loader.reverse_texts(&path)?,
@@ -94,6 +99,8 @@ pub fn load(root: &Path, split: Split, options: &LoadOptions) -> Result<(Table, 
 struct Loader {
     split: Split,
     out: Builder,
+    /// Lists of right targets by name.
+    sets: HashMap<String, Vec<u32>>,
 }
 
 impl Loader {
@@ -108,6 +115,23 @@ impl Loader {
         let (mut files, place) = (Finder::new(bases, &[""]), file.display().to_string());
         for (name, path) in names {
             self.out.add_to_gallery(&place, &name, &mut files, &path);
+        }
+        Ok(())
+    }
+
+    /// Reads the lists of right targets; one without its image file is left out with a complaint.
+    fn target_sets(&mut self, path: &Path) -> Result<()> {
+        for (name, members) in json_rows::whole::<BTreeMap<String, Vec<String>>>(path)? {
+            let mut images = Vec::with_capacity(members.len());
+            for member in members {
+                match self.out.image("target", &member) {
+                    Ok(image) => images.push(image),
+                    Err(problem) => {
+                        self.out.complain(format!("{}, {name}", path.display()), format!("{problem}; left out"));
+                    }
+                }
+            }
+            self.sets.insert(name, images);
         }
         Ok(())
     }
@@ -184,6 +208,12 @@ impl Loader {
                 Ok(_) => {}
                 Err(problem) => self.out.complain(place, format!("{problem}; this target is left out")),
             }
+        }
+        if let Some(name) = &row.target_set {
+            let set = self.sets.get(name).ok_or_else(|| format!("there is no set of targets '{name}'"))?;
+            // The named targets come first; a set is long, so that each of its images is looked up in them alone.
+            let named = targets.clone();
+            targets.extend(set.iter().filter(|image| **image != reference && !named.contains(image)));
         }
         self.out.check_text(place, &row.caption)?;
         let (mut subset, mut lost) = (Vec::new(), None);

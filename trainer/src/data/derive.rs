@@ -24,18 +24,26 @@ const SAME: [&str; 12] = [
     "unchanged",
 ];
 
-/// One row an image of the gallery that has a title: the title is the text, the image both reference and target.
+/// One row an image of the gallery that has a title: the title is the text, the image both reference and target. Images with
+/// the same title are right answers too.
 ///
 /// # Errors
 /// When no image has a title.
 pub fn captions(table: &Table, described: &BTreeMap<String, Described>) -> Result<Table> {
     let subsets = subsets(table);
-    let triplets: Vec<Triplet> = table
-        .gallery
+    let titled = table.gallery.iter().filter_map(|image| {
+        let title = described.get(&table.images.get(*image as usize)?.name)?.title.as_deref()?;
+        Some((*image, title))
+    });
+    let titled: Vec<(u32, &str)> = titled.collect();
+    let mut alike: HashMap<&str, Vec<u32>> = HashMap::new();
+    titled.iter().for_each(|(image, title)| alike.entry(title).or_default().push(*image));
+    let triplets: Vec<Triplet> = titled
         .iter()
-        .filter_map(|image| {
-            let title = described.get(&table.images.get(*image as usize)?.name)?.title.clone()?;
-            Some(itself(*image, title, &subsets))
+        .map(|(image, title)| {
+            let mut row = itself(*image, (*title).to_owned(), &subsets);
+            row.targets.extend(alike.get(title).into_iter().flatten().filter(|other| *other != image));
+            row
         })
         .enumerate()
         .map(|(row, t)| Triplet { id: row as u64, row: row as u32 + 1, ..t })
@@ -48,6 +56,20 @@ pub fn captions(table: &Table, described: &BTreeMap<String, Described>) -> Resul
         ));
     }
     Ok(Table { triplets, ..table.clone() })
+}
+
+/// One row an image of the split, without a text: the image is both reference and target.
+///
+/// # Errors
+/// When there are no images.
+pub fn images(table: &Table) -> Result<Table> {
+    let subsets = HashMap::new();
+    let row = |image: u32| Triplet { id: image.into(), row: image + 1, ..itself(image, String::new(), &subsets) };
+    let triplets: Vec<Triplet> = (0..table.images.len() as u32).map(row).collect();
+    match triplets.is_empty() {
+        true => Err(TrainerError::data("the training split", "has no images", "give a folder of images")),
+        false => Ok(Table { triplets, ..table.clone() }),
+    }
 }
 
 /// Rows for a generator that has seen no image yet: each titled image of the gallery with `partners` others as targets, drawn
@@ -282,6 +304,14 @@ mod tests {
         let rows: Vec<_> = made.triplets.iter().map(|t| (t.targets.clone(), t.text.as_str())).collect();
         assert_eq!(rows, [(vec![0], "A"), (vec![2], "C")]);
         assert!(captions(&table(), &BTreeMap::new()).is_err());
+        let described =
+            ["a", "b", "c"].map(|name| (name.to_owned(), title(if name == "b" { "B" } else { "A" }))).into();
+        let made = captions(&table(), &described).unwrap();
+        let rows: Vec<_> = made.triplets.iter().map(|t| t.targets.clone()).collect();
+        assert_eq!(rows, [vec![0, 2], vec![1], vec![2, 0]], "one title, and so no negatives of each other");
+        let positions = made.gallery_positions();
+        let query = made.query(&positions, &made.triplets[0]);
+        assert_eq!((query.exclude, query.right), (None, vec![0, 2]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Images outside a data set's own splits, such as NLVR2's for triplets generated over CIRR: a folder, or a split file.
 
-use super::builder::Finder;
+use super::builder::{Finder, inside};
 use super::json_rows;
 use super::table::{Complaint, ImageEntry, LoadOptions};
 use crate::error::{Result, TrainerError};
@@ -32,6 +32,17 @@ pub fn images(source: &Path, root: &Path, options: &LoadOptions) -> Result<(Vec<
     Ok((images, complaints))
 }
 
+/// Whether a folder or one below it holds a picture.
+pub fn has_pictures(folder: &Path) -> bool {
+    let mut entries = walkdir::WalkDir::new(folder).into_iter().flatten();
+    entries.any(|entry| entry.file_type().is_file() && is_picture(entry.path()))
+}
+
+fn is_picture(path: &Path) -> bool {
+    let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+    ENDINGS.contains(&ending.as_str())
+}
+
 fn of_folder(folder: &Path) -> Result<Vec<ImageEntry>> {
     let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
     for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
@@ -40,8 +51,7 @@ fn of_folder(folder: &Path) -> Result<Vec<ImageEntry>> {
             TrainerError::data(place, e.to_string(), "check the folder and its permissions")
         })?;
         let path = entry.path();
-        let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let (Some(name), true) = (path.file_stem().and_then(|s| s.to_str()), ENDINGS.contains(&ending.as_str())) else {
+        let (Some(name), true) = (path.file_stem().and_then(|s| s.to_str()), is_picture(path)) else {
             continue;
         };
         if !entry.file_type().is_file() {
@@ -63,13 +73,17 @@ fn of_file(file: &Path, root: &Path, required: bool) -> Result<(Vec<ImageEntry>,
     let mut files = Finder::new(bases.concat(), &[""]);
     let (mut images, mut complaints) = (Vec::new(), Vec::new());
     for (name, path) in paths {
-        let (path, there) = files.find(&path);
-        match there || !required {
-            true => images.push(ImageEntry { name, path }),
-            false => complaints.push(Complaint {
-                place: file.display().to_string(),
-                problem: format!("image '{name}': there is no file {}; left out", path.display()),
-            }),
+        let mut left_out = |problem: String| {
+            let problem = format!("image '{name}': {problem}; left out");
+            complaints.push(Complaint { place: file.display().to_string(), problem });
+        };
+        if !inside(&path) {
+            left_out("its path leads out of the folders that are looked in".into());
+            continue;
+        }
+        match files.find(&path) {
+            (path, there) if there || !required => images.push(ImageEntry { name, path }),
+            (path, _) => left_out(format!("there is no file {}", path.display())),
         }
     }
     Ok((images, complaints))
@@ -104,6 +118,13 @@ mod tests {
         assert!(complaints.len() == 1 && complaints[0].to_string().contains("image 'gone'"), "{complaints:?}");
         let lax = LoadOptions { images_required: false, ..options };
         assert_eq!(images(&file, &data, &lax).unwrap().0.len(), 3, "a dry run needs no pictures");
+        let outside = root.path().join("nlvr2/notes.txt").display().to_string();
+        for path in ["../cirr/img_raw/x.png", "./train/../../cirr/img_raw/x.png", &outside] {
+            std::fs::write(&file, serde_json::json!({ "x": "./x.png", "other": path }).to_string()).unwrap();
+            let (found, complaints) = images(&file, &data, &options).unwrap();
+            assert_eq!(names(&found), ["x"], "{path}");
+            assert!(complaints[0].to_string().contains("image 'other': its path leads out"), "{complaints:?}");
+        }
         std::fs::write(folder.join("dev/train-1-0-img0.webp"), b"x").unwrap();
         let problem = images(&folder, &data, &options).unwrap_err().to_string();
         assert!(problem.contains("has the name 'train-1-0-img0' as"), "{problem}");

@@ -2,6 +2,7 @@
 //! tells the layouts apart.
 
 mod builder;
+pub mod captions;
 pub mod circo;
 pub mod cirr;
 pub mod derive;
@@ -13,10 +14,12 @@ pub mod genecis;
 pub mod good4cir;
 pub mod json_rows;
 pub mod lasco;
+pub mod pictures;
 pub mod published;
 pub mod synthetic;
 pub mod table;
 pub mod triplets;
+pub mod unlabelled;
 
 use crate::error::{Result, TrainerError};
 use crate::fsx;
@@ -40,10 +43,12 @@ pub enum Format {
     Genecis,
     /// JSON lines, JSON or CSV of your own, and MTST's pretraining rows.
     Triplets,
+    /// A folder of pictures without labels.
+    Pictures,
 }
 
 impl Format {
-    /// All of them.
+    /// Those that are told by files of their own.
     pub const ALL: [Self; 7] =
         [Self::Cirr, Self::Fashioniq, Self::Circo, Self::Lasco, Self::Good4cir, Self::Genecis, Self::Triplets];
 
@@ -57,6 +62,7 @@ impl Format {
             Self::Good4cir => "good4cir",
             Self::Genecis => "genecis",
             Self::Triplets => "triplets",
+            Self::Pictures => "pictures",
         }
     }
 
@@ -70,6 +76,7 @@ impl Format {
             Self::Good4cir => good4cir::splits(root),
             Self::Genecis => genecis::splits(root),
             Self::Triplets => triplets::splits(root),
+            Self::Pictures => unlabelled::splits(root),
         }
     }
 }
@@ -118,6 +125,7 @@ impl DataSet {
             Format::Good4cir => good4cir::load,
             Format::Genecis => genecis::load,
             Format::Triplets => triplets::load,
+            Format::Pictures => unlabelled::load,
         };
         load(&self.root, split, options)
     }
@@ -132,10 +140,11 @@ pub fn detect(root: &Path) -> Result<Format> {
     let place = root.display().to_string();
     match found.as_slice() {
         [one] => Ok(*one),
+        [] if !unlabelled::splits(root).is_empty() => Ok(Format::Pictures),
         [] => Err(TrainerError::data(
             place,
             "is in no layout that is known here: it has neither captions/cap.rc2.*.json (CIRR), captions/cap.dress.*.json \
-             (FashionIQ), annotations/val.json (CIRCO), lasco_*.json, *_object.json (GeneCIS) nor {train,val,test}.{jsonl,json,csv}",
+             (FashionIQ), annotations/val.json (CIRCO), lasco_*.json, *_object.json (GeneCIS) nor {train,val,test}.{jsonl,json,csv}, nor a picture",
             "give the folder that holds these files",
         )),
         several => {

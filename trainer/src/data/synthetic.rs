@@ -22,6 +22,12 @@ pub struct Text {
     /// How to get back; not every generator writes it.
     #[serde(default)]
     pub modifier_reversed: Option<String>,
+    /// The reference's caption, of rows that `thisbut rewrite` wrote.
+    #[serde(default)]
+    pub reference_caption: Option<String>,
+    /// The target's caption, as [`Text::reference_caption`].
+    #[serde(default)]
+    pub target_caption: Option<String>,
 }
 
 /// Where the images of generated triplets may come from: a data set, every split of it, and what lies outside it.
@@ -129,7 +135,12 @@ pub fn reverse_texts(path: &Path, table: &mut Table) -> Result<(usize, Vec<Compl
 }
 
 fn triplet(row: Text, line: u32, known: &HashMap<String, u32>) -> std::result::Result<Triplet, String> {
-    let image = |name: &str| known.get(name).copied().ok_or_else(|| format!("there is no image '{name}'"));
+    // A folder of images without annotations has paths with endings for names; as `--images` they are named without either.
+    let bare = |name: &str| Path::new(name).file_stem().and_then(|stem| known.get(stem.to_str()?));
+    let image = |name: &str| {
+        let found = known.get(name).or_else(|| bare(name)).copied();
+        found.ok_or_else(|| format!("there is no image '{name}'"))
+    };
     let (reference, target) = (image(&row.reference)?, image(&row.target)?);
     if reference == target {
         return Err("the target is the reference itself".into());
@@ -197,6 +208,10 @@ mod tests {
         let path = |name: &str| table.images.iter().find(|i| i.name == name).unwrap().path.clone();
         assert_eq!(path("gone"), outside.join("1/gone.png"));
         assert_eq!(path("a"), root.path().join("a.png"), "the data set's own comes first");
+        // As `describe` names the pictures of a folder.
+        let described = root.path().join("described.jsonl");
+        std::fs::write(&described, row("1/gone.png", "b", "red")).unwrap();
+        assert_eq!(load(&described, &both, &LoadOptions::default()).unwrap().0.triplets.len(), 1);
         let split = root.path().join("more.json");
         std::fs::write(&split, r#"{"gone": "./more/1/gone.png", "lost": "./lost.png"}"#).unwrap();
         let both = Sources { more: vec![split], ..sources.clone() };

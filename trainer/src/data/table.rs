@@ -68,8 +68,8 @@ pub struct Table {
     pub missing: Missing,
     /// Which targets the data set's evaluator counts as right.
     pub right_targets: RightTargets,
-    /// Whether references are left out of the ranking although the protocol keeps them.
-    pub without_reference: bool,
+    /// Whether references are ranked; `None`: as the protocol has it.
+    pub ranks_reference: Option<bool>,
 }
 
 /// What a split lost because image files are missing. Figures over what is left are not those of the whole split: a smaller
@@ -137,6 +137,13 @@ impl Complaint {
     pub fn left_out(path: &Path, at: impl fmt::Display, problem: impl fmt::Display) -> Self {
         Self { place: format!("{}, {at}", path.display()), problem: format!("{problem}; left out") }
     }
+
+    /// Of a file that cannot be used: what its error says, the file named once.
+    pub fn of(path: &Path, error: &TrainerError) -> Self {
+        let (place, text) = (path.display().to_string(), error.to_string());
+        let problem = text.strip_prefix(&place).map_or(text.as_str(), |rest| rest.trim_start_matches(": ")).to_owned();
+        Self { place, problem }
+    }
 }
 
 impl fmt::Display for Complaint {
@@ -180,25 +187,31 @@ impl Table {
         positions
     }
 
+    /// The targets of a triplet that count as right.
+    pub fn right<'a>(&self, triplet: &'a Triplet) -> &'a [u32] {
+        let hard = usize::from(!triplet.targets.is_empty());
+        match self.right_targets {
+            RightTargets::Hard => triplet.targets.get(..hard).unwrap_or_default(),
+            RightTargets::All => &triplet.targets,
+        }
+    }
+
     /// What the metrics need to know of a triplet, in gallery positions (from [`Table::gallery_positions`]).
-    /// The reference is not ranked where the protocol or [`Table::without_reference`] leaves it out, unless it is the one right
-    /// answer: a caption's image.
+    /// The reference is not ranked where the protocol, or [`Table::ranks_reference`] in its place, leaves it out, unless it is the
+    /// first right answer: a caption's image.
     pub fn query(&self, positions: &[Option<u32>], triplet: &Triplet) -> Query {
         let at = |image: &u32| positions.get(*image as usize).copied().flatten();
-        let count = match self.right_targets {
-            RightTargets::Hard => 1,
-            RightTargets::All => triplet.targets.len(),
-        };
+        let right = self.right(triplet);
         let pool = triplet.pool.and_then(|pool| self.pools.get(pool as usize));
-        let reference = Some(&triplet.reference).filter(|image| triplet.targets[..] != [**image]);
+        let reference = Some(&triplet.reference).filter(|image| triplet.targets.first() != Some(*image));
         Query {
-            exclude: match self.without_reference {
-                true => reference.and_then(at),
-                false => self.protocol.excluded(reference.and_then(at)),
+            exclude: match self.ranks_reference {
+                Some(ranked) => reference.filter(|_| !ranked).and_then(at),
+                None => self.protocol.excluded(reference.and_then(at)),
             },
             pool: pool.map(|images| images.iter().filter_map(at).collect()),
-            relevant: count.min(triplet.targets.len()),
-            right: triplet.targets.iter().take(count).filter_map(at).collect(),
+            relevant: right.len(),
+            right: right.iter().filter_map(at).collect(),
             subset: triplet.subset.iter().filter(|m| **m != triplet.reference).filter_map(at).collect(),
             group: triplet.group.clone(),
             aspects: triplet.aspects.clone(),

@@ -1,17 +1,7 @@
 //! Layouts told apart, and the published annotation files where they are at hand.
 
 use super::*;
-
-/// The folder of the published annotation files (`cirr/`, `fashioniq/`): `THISBUT_ANNOTATIONS`, or beside the checkout.
-fn annotations(name: &str) -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let root = std::env::var_os("THISBUT_ANNOTATIONS").map_or(beside, PathBuf::from).join(name);
-    if !root.is_dir() {
-        println!("skipped: no annotation files at {}", root.display());
-        return None;
-    }
-    Some(root)
-}
+use crate::skipped::published;
 
 #[test]
 fn layouts_are_told_apart() {
@@ -54,7 +44,7 @@ fn published_annotation_files_load_with_the_published_counts() {
     for (name, format, splits) in
         [("cirr", Format::Cirr, &[Split::Val][..]), ("fashioniq", Format::Fashioniq, &[Split::Train, Split::Val][..])]
     {
-        let Some(root) = annotations(name) else { continue };
+        let Some(root) = published(name) else { continue };
         let set = DataSet::open(&root, None).unwrap();
         assert_eq!((set.format, set.splits().as_slice()), (format, splits));
         for split in splits {

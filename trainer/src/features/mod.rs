@@ -37,6 +37,11 @@ pub trait ImageTokens: Sync {
     /// When an image cannot be read.
     fn tokens(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>>;
 
+    /// Whether an image is known to have no tokens because its file could not be read.
+    fn left_out(&self, _name: &str) -> bool {
+        false
+    }
+
     /// Normalised pixels of several rows, `[rows, 3, S, S]`, on `device`: for an image encoder that trains.
     ///
     /// # Errors

@@ -352,4 +352,8 @@ impl ImageTokens for Features {
     fn tokens(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>> {
         Ok(Self::tokens(self, rows, device))
     }
+
+    fn left_out(&self, name: &str) -> bool {
+        Self::left_out(self).contains_key(name)
+    }
 }

@@ -76,6 +76,37 @@ fn an_unfinished_cache_is_gone_on_with_to_the_same_bytes() {
     assert!(problem.contains("nothing.png") && problem.contains("mend the file"), "{problem}");
 }
 
+/// A data set comes from anywhere, and its folder is where the cache is made.
+#[cfg(unix)]
+#[test]
+fn an_unfinished_cache_is_a_file_of_its_own() {
+    let root = tempfile::tempdir().unwrap();
+    let (images, config, encoder, device) = setting(root.path());
+    let path = root.path().join("x.features");
+    let mut said = Vec::new();
+    let mut run = || {
+        let job = job(&images, &config, Store::default());
+        build(&path, &job, &encoder, &device, &mut |_, _| (), &mut |line| said.push(line))
+    };
+    let (records, lines) = (root.path().join("x.features.unfinished"), root.path().join("x.features.unfinished.jsonl"));
+    let mine = root.path().join("mine");
+    std::fs::write(&mine, "precious").unwrap();
+    std::os::unix::fs::symlink(&mine, &records).unwrap();
+    assert!(run().unwrap_err().to_string().contains("x.features.unfinished: is a link"));
+    assert_eq!(std::fs::read_to_string(&mine).unwrap(), "precious");
+    std::fs::remove_file(&records).unwrap();
+    for place in [&records, &lines] {
+        assert!(std::process::Command::new("mkfifo").arg(place).status().unwrap().success());
+        let problem = run().unwrap_err().to_string();
+        assert!(problem.contains("pipe"), "{problem}");
+        std::fs::remove_file(place).unwrap();
+    }
+    // What a process leaves that ended before its first batch did is nothing to speak of.
+    std::fs::write(&records, [0; 64]).unwrap();
+    run().unwrap();
+    assert!(said.is_empty(), "{said:?}");
+}
+
 fn values(x: Tensor<3>) -> Vec<f32> {
     x.into_data().try_to_vec().unwrap()
 }

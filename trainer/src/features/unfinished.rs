@@ -55,18 +55,25 @@ impl Unfinished {
             fsx::create_dir(folder)?;
         }
         let failed = |e| TrainerError::io(&path, "write", e, "check free space and the folder's permissions");
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = file.map_err(failed)?;
+        let mut file = fsx::own(&path)?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             let place = path.display().to_string();
             return Err(TrainerError::checkpoint(place, "another process is writing this cache", "wait until it ends"));
         }
         let length = file.metadata().map_err(failed)?.len();
-        let done = kept(&lines, about, batches, record, length);
+        let done = match lines.exists() {
+            // A kill may cut the last line in the middle of a letter.
+            true => {
+                let text = fsx::read(&lines, fsx::TABLE)?;
+                kept(&String::from_utf8_lossy(&text), about, batches, record, length)
+            }
+            false => Vec::new(),
+        };
         let images: usize = done.iter().map(|batch| batch.names.len() + batch.left_out.len()).sum();
         let place = path.display();
         match (images, length) {
-            (0, 0) => {}
+            // Nothing, or the head alone, of a process that ended before its first batch did.
+            (0, length) if length <= START as u64 => {}
             (0, _) => report(format!("{place}: left from other images or settings, {length} bytes; begun anew")),
             _ => report(format!("{place}: goes on after {images} images")),
         }
@@ -132,10 +139,9 @@ fn remove(path: &Path) {
     let _ = std::fs::remove_file(path);
 }
 
-/// The first batches that are listed for `about`, made from today's files, and whose records are within `length` bytes.
-fn kept(lines: &Path, about: &str, batches: &[String], record: usize, length: u64) -> Vec<Batch> {
-    let text = std::fs::read_to_string(lines).unwrap_or_default();
-    let mut rest = text.lines();
+/// The first batches that `lines` list for `about`, made from today's files, and whose records are within `length` bytes.
+fn kept(lines: &str, about: &str, batches: &[String], record: usize, length: u64) -> Vec<Batch> {
+    let mut rest = lines.lines();
     let first = rest.next().and_then(|line| serde_json::from_str::<About>(line).ok());
     if first.is_none_or(|first| first.about != about) {
         return Vec::new();

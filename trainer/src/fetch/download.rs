@@ -149,17 +149,7 @@ impl Part {
     /// Opens or creates the part of content `key`, and reads what is there into the hashes.
     fn open(wanted: &Wanted, key: &str) -> Result<Self> {
         let path = Self::path_of(wanted, key);
-        if path.exists() {
-            // A pipe there would be read for ever.
-            fsx::open(&path, fsx::ANY)?;
-        }
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(io(&path, "write"))?;
+        let mut file = fsx::own(&path)?;
         file.try_lock().map_err(|e| match e {
             std::fs::TryLockError::WouldBlock => TrainerError::data(
                 path.display().to_string(),

@@ -1,7 +1,9 @@
 //! One request: redirects, the token, and which failures are worth another try.
+//!
+//! Downloads ask with [`Client::get`]; questions to a server that answers in JSON go with [`Client::post`](super::post).
 
-use super::Patience;
 use super::steady::Steady;
+use super::{Patience, pause};
 use crate::error::{Result, TrainerError};
 use std::io::Read;
 use std::time::Duration;
@@ -10,7 +12,7 @@ use ureq::{Agent, Body};
 use url::Url;
 
 /// Redirects that are followed at most.
-const MAX_REDIRECTS: usize = 10;
+pub(super) const MAX_REDIRECTS: usize = 10;
 /// A server may ask for a longer pause, up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Longest answer that is read as text.
@@ -49,6 +51,15 @@ impl Trouble {
         Self { problem: problem.into(), status: None, advice: Advice::Again(Duration::ZERO) }
     }
 
+    /// What became of a request to `url` that brought no answer.
+    pub(super) fn of_call(error: &ureq::Error, url: &Url) -> Self {
+        match error {
+            // The resolver's own errors have no kind; asking it once more tells them from a broken connection.
+            ureq::Error::Io(_) if url.socket_addrs(|| None).is_err() => Self::of(&ureq::Error::HostNotFound),
+            error => Self::of(error),
+        }
+    }
+
     fn of(error: &ureq::Error) -> Self {
         use std::io::ErrorKind as Kind;
         let (advice, problem) = match error {
@@ -85,7 +96,7 @@ impl Answer {
     }
 }
 
-fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
@@ -101,7 +112,7 @@ fn join(base: &Url, location: &str) -> Option<Url> {
 
 /// Sends requests.
 pub struct Client {
-    agent: Agent,
+    pub(super) agent: Agent,
     hub: Url,
     token: Option<String>,
     /// How long to wait.
@@ -121,6 +132,11 @@ impl Client {
                 "give it as https://huggingface.co",
             )
         })?;
+        Ok(Self::of(hub, token, patience))
+    }
+
+    /// A client of the server at `hub`: the token goes there alone.
+    pub fn of(hub: Url, token: Option<&str>, patience: Patience) -> Self {
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -132,7 +148,7 @@ impl Client {
             .user_agent(concat!("thisbut/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
-        Ok(Self { agent, hub, token: token.map(str::to_owned), patience })
+        Self { agent, hub, token: token.map(str::to_owned), patience }
     }
 
     /// The address on the hub whose path ends in `segments`; their own slashes and signs are escaped.
@@ -154,32 +170,26 @@ impl Client {
             if from > 0 {
                 request = request.header("range", format!("bytes={from}-"));
             }
-            if let Some(token) = self.token.as_ref().filter(|_| url.origin() == self.hub.origin()) {
-                request = request.header("authorization", format!("Bearer {token}"));
+            if let Some(token) = self.token_for(&url) {
+                request = request.header("authorization", token);
             }
-            let response = request.call().map_err(|e| match e {
-                // The resolver's own errors have no kind; asking it once more tells them from a broken connection.
-                ureq::Error::Io(_) if url.socket_addrs(|| None).is_err() => Trouble::of(&ureq::Error::HostNotFound),
-                e => Trouble::of(&e),
-            })?;
+            let response = request.call().map_err(|e| Trouble::of_call(&e, &url))?;
             if linked.is_none() {
                 linked = text(response.headers(), "x-linked-etag").map(str::to_owned);
             }
             let status = response.status().as_u16();
             match status {
                 200 | 206 => return Ok(Answer { response, linked }),
-                301 | 302 | 303 | 307 | 308 => {
-                    let next = text(response.headers(), "location").and_then(|location| join(&url, location));
-                    let next = next.ok_or_else(|| Trouble::last("its server redirects to nowhere"))?;
-                    if url.scheme() == "https" && next.scheme() != "https" {
-                        return Err(Trouble::last("its server redirects from https to an address that is not safe"));
-                    }
-                    url = next;
-                }
+                301 | 302 | 303 | 307 | 308 => url = redirected(&url, response.headers())?,
                 _ => return Err(refusal(status, response.headers())),
             }
         }
-        Err(Trouble::last(format!("its server redirects more than {MAX_REDIRECTS} times")))
+        Err(too_many_redirects())
+    }
+
+    /// The value of the header `authorization` for `url`: the token, where `url` lies on the hub.
+    pub(super) fn token_for(&self, url: &Url) -> Option<String> {
+        self.token.as_ref().filter(|_| self.is_hub(url)).map(|token| format!("Bearer {token}"))
     }
 
     /// A short text, tried as often as patience allows, with the address of the next page where there is one.
@@ -209,15 +219,35 @@ impl Client {
     }
 }
 
+/// Where a redirect from `url` leads.
+pub(super) fn redirected(url: &Url, headers: &HeaderMap) -> Result<Url, Trouble> {
+    let next = text(headers, "location").and_then(|location| join(url, location));
+    let next = next.ok_or_else(|| Trouble::last("its server redirects to nowhere"))?;
+    if url.scheme() == "https" && next.scheme() != "https" {
+        return Err(Trouble::last("its server redirects from https to an address that is not safe"));
+    }
+    Ok(next)
+}
+
+pub(super) fn too_many_redirects() -> Trouble {
+    Trouble::last(format!("its server redirects more than {MAX_REDIRECTS} times"))
+}
+
 /// What a status other than success says.
 fn refusal(status: u16, headers: &HeaderMap) -> Trouble {
-    let asked = text(headers, "retry-after").and_then(|v| v.trim().parse().ok()).map(Duration::from_secs);
-    let again = Advice::Again(asked.unwrap_or_default().min(LONGEST_PAUSE));
+    let asked = pause::asked(headers).unwrap_or_default();
+    let again = Advice::Again(asked.min(LONGEST_PAUSE));
+    let (seconds, most) = (asked.as_secs(), LONGEST_PAUSE.as_secs());
+    let long = if asked > LONGEST_PAUSE {
+        format!(", asks for a pause of {seconds} s, and gets {most}")
+    } else {
+        String::new()
+    };
     let (advice, problem) = match status {
         401 | 403 => (Advice::Stop, format!("its server refuses access (status {status})")),
         404 | 410 => (Advice::Stop, format!("its server has no such file (status {status})")),
         416 => (Advice::Stop, "its server has no bytes beyond those that are here (status 416)".to_owned()),
-        408 | 425 | 429 | 500..=599 => (again, format!("its server is not able to answer now (status {status})")),
+        408 | 425 | 429 | 500..=599 => (again, format!("its server is not able to answer now (status {status}){long}")),
         _ => (Advice::Stop, format!("its server answers with status {status}")),
     };
     Trouble { problem, status: Some(status), advice }
@@ -312,6 +342,25 @@ mod tests {
         let commas = r#"<https://h/p?a=1,2>; rel="prev", <https://h/q?to=https://x/y,z;w>; rel="next"; title="x""#;
         assert_eq!(next_page(commas).as_deref(), Some("https://h/q?to=https://x/y,z;w"));
         assert_eq!(next_page("<"), None);
+    }
+
+    #[test]
+    fn an_absurd_pause_is_cut_and_told() {
+        let refused = |wait: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("retry-after", ureq::http::HeaderValue::from_static(wait));
+            refusal(503, &headers)
+        };
+        for (wait, told) in [
+            ("7200", "asks for a pause of 7200 s, and gets 60"),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", "s, and gets 60"),
+            ("99999999999999999999999", "s, and gets 60"),
+        ] {
+            let Trouble { problem, advice, .. } = refused(wait);
+            assert!(advice == Advice::Again(LONGEST_PAUSE) && problem.contains(told), "{wait}: {problem}");
+        }
+        let Trouble { problem, advice, .. } = refused("60");
+        assert!(advice == Advice::Again(LONGEST_PAUSE) && !problem.contains("asks"), "{problem}");
     }
 
     #[test]

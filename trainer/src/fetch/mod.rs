@@ -4,9 +4,12 @@
 //! the next run goes on where it ends; `KEY` says which content it is a part of, so that two versions are never mixed.
 
 mod download;
-mod http;
+pub mod http;
 mod hub;
 mod known;
+pub mod origin;
+mod pause;
+pub mod post;
 mod steady;
 
 use crate::error::{Result, TrainerError};
@@ -120,6 +123,9 @@ pub fn folder_name(model: &str) -> String {
 /// cannot be written. The message says which file from where to put where by hand. Only `.incomplete` files are left.
 pub fn fetch(model: &str, dir: &Path, settings: &Settings, tell: &mut dyn FnMut(Event)) -> Result<Vec<PathBuf>> {
     let client = Client::new(&settings.endpoint, settings.token.as_deref(), settings.patience)?;
+    if let Some(known) = KNOWN.iter().find(|known| known.name == model) {
+        tell(Event::Note(format!("{model}: licence of the weights, as published: {}", known.licence)));
+    }
     let wanted = match place_of(model)? {
         Place::Files(urls) => urls.iter().map(|url| of_url(url, dir)).collect::<Result<Vec<_>>>()?,
         Place::Hub(repository, only) => {
@@ -149,6 +155,7 @@ pub fn fetch(model: &str, dir: &Path, settings: &Settings, tell: &mut dyn FnMut(
             tell(Event::Note(got.to_string()));
         }
     }
+    origin::write(model, dir)?;
     Ok(wanted.into_iter().map(|file| file.path).collect())
 }
 

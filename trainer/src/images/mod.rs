@@ -2,23 +2,23 @@
 //! by their EXIF orientation, brought to sRGB by their colour profile, and refused with one clear sentence when they cannot
 //! be used.
 //!
-//! A browser shows the same pixels, but for a JPEG that is cut off or damaged: it shows a part, and this refuses it.
-//! Resizing and normalisation are the model crate's; this module only decodes.
+//! The page gives the same pixels, and refuses the same files. Resizing, normalisation, and whether a JPEG is whole are the
+//! model crate's; this module only decodes.
 
-mod entropy;
-mod ink;
-mod jpeg;
+pub mod inline;
+mod png;
 mod profile;
+mod whole;
 
 use crate::error::{Result, TrainerError};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
-use jpeg::Extent;
 use profile::Kind;
 use std::borrow::Cow;
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use thisbut_model::image::jpeg::{self, Extent};
 
 /// Images of more pixels are refused before any memory is taken for them: the model's own limit.
 pub use thisbut_model::image::MAX_PIXELS;
@@ -28,6 +28,8 @@ pub const MAX_FILE_BYTES: u64 = 512 << 20;
 const MAX_ALLOC: u64 = 1 << 30;
 /// A JPEG's end mark.
 const END: [u8; 2] = [0xff, 0xd9];
+const CUT: &str = "the image data breaks off before its end";
+const AGAIN: &str = "copy it again from its source";
 const RESAVE: &str = "save it again as JPEG, PNG, WebP or GIF, or leave it out";
 
 /// A decoded image: eight bits a channel, not premultiplied, row by row from the top left.
@@ -107,22 +109,27 @@ fn sniff(bytes: &[u8], place: &str) -> Result<ImageFormat> {
 
 fn decode(bytes: &[u8], format: ImageFormat, place: &str) -> Result<RgbaImage> {
     let broken = |e: ImageError| explain(place, &e);
+    let bytes = if format == ImageFormat::Png { png::without_bombs(bytes) } else { Cow::Borrowed(bytes) };
+    let bytes = &*bytes;
     check_size(reader(bytes, format).map_err(broken)?.dimensions(), place)?;
-    let bytes = if format == ImageFormat::Jpeg { picture_of(bytes, place)? } else { Cow::Borrowed(bytes) };
+    let bytes = match format {
+        ImageFormat::Jpeg => picture_of(bytes, place)?,
+        ImageFormat::WebP if !whole::webp(bytes) => return Err(refuse(place, CUT, AGAIN)),
+        ImageFormat::Gif if !whole::gif(bytes) => return Err(refuse(place, CUT, AGAIN)),
+        _ => Cow::Borrowed(bytes),
+    };
     let mut decoder = reader(&bytes, format).map_err(broken)?;
     // A broken EXIF block or profile is no reason to refuse the picture: browsers show it without.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let icc = decoder.icc_profile().ok().flatten().unwrap_or_default();
-    let kind = Kind { format, grey: !decoder.color_type().has_color() };
-    let inks = if format == ImageFormat::Jpeg { ink::decode(&bytes, &icc) } else { None };
-    let mut rgba = match inks {
-        Some(rgba) => rgba,
-        None => {
-            let mut rgba = DynamicImage::from_decoder(decoder).map_err(broken)?.into_rgba8();
-            profile::to_srgb(&mut rgba, &icc, kind);
-            rgba
-        }
-    };
+    let inks = format == ImageFormat::Jpeg && jpeg::channels(&bytes) == Some(4);
+    let kind = Kind { format, grey: !decoder.color_type().has_color(), inks };
+    let mut rgba = DynamicImage::from_decoder(decoder).map_err(broken)?.into_rgba8();
+    let named = if format == ImageFormat::Png { png::colours(&bytes, &icc) } else { None };
+    match named {
+        Some(profile) => profile::convert(&mut rgba, &profile),
+        None => profile::to_srgb(&mut rgba, &icc, kind),
+    }
     if orientation != Orientation::NoTransforms {
         let mut picture = DynamicImage::from(rgba);
         picture.apply_orientation(orientation);
@@ -160,7 +167,7 @@ fn check_size((width, height): (u32, u32), place: &str) -> Result<()> {
 fn picture_of<'a>(bytes: &'a [u8], place: &str) -> Result<Cow<'a, [u8]>> {
     match jpeg::extent(bytes) {
         Extent::Unknown => Ok(Cow::Borrowed(bytes)),
-        Extent::Broken(problem) => Err(refuse(place, problem, "copy it again from its source")),
+        Extent::Broken(problem) => Err(refuse(place, problem, AGAIN)),
         Extent::Whole(end) if bytes.get(end..) == Some(&END) => Ok(Cow::Borrowed(bytes)),
         Extent::Whole(end) => Ok(Cow::Owned([bytes.get(..end).unwrap_or(bytes), &END].concat())),
     }
@@ -173,7 +180,7 @@ pub fn carries_more(bytes: &[u8]) -> bool {
             Extent::Whole(end) => bytes.get(end..) != Some(&END),
             _ => true,
         },
-        Ok(ImageFormat::Png) => png_end(bytes) != Some(bytes.len()),
+        Ok(ImageFormat::Png) => png::end(bytes) != Some(bytes.len()),
         Ok(ImageFormat::WebP) => {
             let size = bytes.get(4..8).and_then(|four| four.try_into().ok()).map(u32::from_le_bytes);
             size.map(|size| u64::from(size) + 8) != Some(bytes.len() as u64)
@@ -182,26 +189,11 @@ pub fn carries_more(bytes: &[u8]) -> bool {
     }
 }
 
-/// Where a PNG's last chunk ends.
-fn png_end(bytes: &[u8]) -> Option<usize> {
-    let mut at = 8usize;
-    loop {
-        let length = u32::from_be_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?) as usize;
-        let last = bytes.get(at + 4..at + 8)? == b"IEND";
-        at = at.checked_add(length)?.checked_add(12)?;
-        if last {
-            return Some(at);
-        }
-    }
-}
-
 fn explain(place: &str, error: &ImageError) -> TrainerError {
     match error {
         ImageError::Limits(_) => refuse(place, "the image needs too much memory", "save a smaller copy"),
         ImageError::Unsupported(e) => refuse(place, format!("a kind of image that is not read ({e})"), RESAVE),
-        ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            refuse(place, "the image data breaks off before its end", "copy it again from its source")
-        }
+        ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => refuse(place, CUT, AGAIN),
         e => {
             // Decoders' messages may span lines; ours are one sentence.
             let said = e.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
@@ -210,5 +202,7 @@ fn explain(place: &str, error: &ImageError) -> TrainerError {
     }
 }
 
+#[cfg(test)]
+mod shown;
 #[cfg(test)]
 mod tests;

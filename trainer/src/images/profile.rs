@@ -15,21 +15,24 @@ pub(super) struct Kind {
     pub format: ImageFormat,
     /// Whether the file has one channel of colour.
     pub grey: bool,
+    /// Whether the file has four inks.
+    pub inks: bool,
 }
 
 impl Kind {
     /// Browsers leave a profile aside that is for another number of channels; a grey JPEG may have one of three.
     fn fits(self, space: DataColorSpace) -> bool {
         match space {
-            DataColorSpace::Rgb => !self.grey || self.format == ImageFormat::Jpeg,
+            DataColorSpace::Rgb => !self.inks && (!self.grey || self.format == ImageFormat::Jpeg),
             DataColorSpace::Gray => self.grey,
+            DataColorSpace::Cmyk => self.inks,
             _ => false,
         }
     }
 }
 
 /// From four channels to red, green, blue and a fourth that nobody looks at.
-pub(super) type Transform = Arc<dyn TransformExecutor<u8> + Send + Sync>;
+type Transform = Arc<dyn TransformExecutor<u8> + Send + Sync>;
 
 /// Converts `picture` from its profile to sRGB; the alpha channel stays.
 ///
@@ -37,19 +40,38 @@ pub(super) type Transform = Arc<dyn TransformExecutor<u8> + Send + Sync>;
 /// to within one step of 255.
 pub(super) fn to_srgb(picture: &mut RgbaImage, icc: &[u8], kind: Kind) {
     let Some(profile) = parse(icc).filter(|profile| kind.fits(profile.color_space)) else { return };
-    if profile.color_space == DataColorSpace::Gray {
-        if let Some(table) = greys(&profile) {
+    match profile.color_space {
+        DataColorSpace::Gray => {
+            let Some(table) = greys(&profile) else { return };
             for pixel in picture.pixels_mut() {
                 let value = table[usize::from(pixel.0[0])];
                 pixel.0[..3].fill(value);
             }
         }
-    } else if let Some(transform) = transform(&profile, Layout::Rgba).filter(|t| !is_srgb(t)) {
-        for part in picture.chunks_mut(4 * PART) {
-            let Some(converted) = converted(&transform, part) else { return };
-            for (pixel, new) in part.chunks_exact_mut(4).zip(converted.chunks_exact(4)) {
-                pixel[..3].copy_from_slice(&new[..3]);
-            }
+        // The decoder has multiplied the inks. As Chromium does, what is left is read as three inks without black.
+        DataColorSpace::Cmyk => {
+            let Some(transform) = transform(&profile, Layout::Rgba) else { return };
+            let inks =
+                |part: &[u8]| part.chunks_exact(4).flat_map(|p| [255 - p[0], 255 - p[1], 255 - p[2], 0]).collect();
+            apply(picture, &transform, inks);
+        }
+        _ => convert(picture, &profile),
+    }
+}
+
+/// Converts `picture` from a profile of three colours to sRGB; the alpha channel stays.
+pub(super) fn convert(picture: &mut RgbaImage, profile: &ColorProfile) {
+    if let Some(transform) = transform(profile, Layout::Rgba).filter(|t| !is_srgb(t)) {
+        apply(picture, &transform, <[u8]>::to_vec);
+    }
+}
+
+/// Puts what `transform` makes of `read` pixels in the place of their colours.
+fn apply(picture: &mut RgbaImage, transform: &Transform, read: impl Fn(&[u8]) -> Vec<u8>) {
+    for part in picture.chunks_mut(4 * PART) {
+        let Some(converted) = converted(transform, &read(part)) else { return };
+        for (pixel, new) in part.chunks_exact_mut(4).zip(converted.chunks_exact(4)) {
+            pixel[..3].copy_from_slice(&new[..3]);
         }
     }
 }
@@ -61,16 +83,17 @@ pub(super) fn parse(icc: &[u8]) -> Option<ColorProfile> {
 }
 
 /// A way from `profile` to sRGB.
-pub(super) fn transform(profile: &ColorProfile, layout: Layout) -> Option<Transform> {
+fn transform(profile: &ColorProfile, layout: Layout) -> Option<Transform> {
     let made = || {
-        let (srgb, options) = (ColorProfile::new_srgb(), TransformOptions::default());
+        let (srgb, options) =
+            (ColorProfile::new_srgb(), TransformOptions { prefer_fixed_point: false, ..Default::default() });
         profile.create_transform_8bit(layout, &srgb, Layout::Rgba, options).ok()
     };
     catch_unwind(AssertUnwindSafe(made)).ok().flatten()
 }
 
 /// Pixels of four channels, converted.
-pub(super) fn converted(transform: &Transform, pixels: &[u8]) -> Option<Vec<u8>> {
+fn converted(transform: &Transform, pixels: &[u8]) -> Option<Vec<u8>> {
     let mut out = vec![0; pixels.len()];
     let done = catch_unwind(AssertUnwindSafe(|| transform.transform(pixels, &mut out).is_ok())).unwrap_or_default();
     done.then_some(out)

@@ -270,6 +270,20 @@ fn profiles_of_srgb_broken_ones_and_those_of_other_pictures_change_nothing() {
 }
 
 #[test]
+fn a_profile_that_unpacks_to_gigabytes_is_left_aside() {
+    let [_, good, _] = with_profile([9, 99, 199, 255], &swapped());
+    assert!(matches!(png::without_bombs(&good), Cow::Borrowed(_)));
+    let [_, bomb, _] = with_profile([9, 99, 199, 255], &vec![0; (8 << 20) + 1]);
+    assert!(bomb.len() < 100_000, "{}", bomb.len());
+    let plain = png::without_bombs(&bomb);
+    assert!(!plain.windows(4).any(|four| four == b"iCCP") && plain.ends_with(&bomb[bomb.len() - 12..]));
+    assert_eq!(decode_bytes(&bomb, "x").unwrap(), decode_bytes(&plain, "x").unwrap());
+    assert_eq!(decode_bytes(&plain, "x").unwrap().data[..4], [9, 99, 199, 255]);
+    // Cut within it.
+    assert!(decode_bytes(&bomb[..bomb.len() / 2], "x").is_err());
+}
+
+#[test]
 fn a_grey_picture_follows_its_curve() {
     let linear = ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
     let grey = vec![55; 64];

@@ -1,46 +1,15 @@
-//! `thisbut import`: published BLIP-2, SPRC and MTST_PTHA checkpoints into an image encoder's file and a checkpoint to start
-//! from.
-//!
-//! Both are read and written tensor by tensor.
+//! `thisbut import`: published BLIP-2, SPRC and MTST_PTHA checkpoints.
 
 use super::pickle::shown;
+use super::plan::Plan;
 use super::source::Source;
-use crate::device::DeviceKind;
 use crate::error::{Result, TrainerError};
-use crate::tensor_file::{self, Planned};
-use crate::train::checkpoint::{self, Header};
-use crate::train::settings::Settings;
-use rand::{RngCore, SeedableRng};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use thisbut_model::config::{ImageEncoderConfig, RetrievalConfig, VitFamily};
-use thisbut_model::method::TwoPass;
-use thisbut_model::nn::ImageEncoder;
-use thisbut_model::number::NumberFormat;
-use thisbut_model::upstream::{self, Rule};
-use thisbut_model::weights::shapes;
+use thisbut_model::upstream;
 
 /// Parameters that BLIP-2 does not have: SPRC's prompts, and a temperature that Hugging Face's classes leave out. A load
 /// without them is whole.
 const FRESH: [&str; 2] = ["prompt_tokens", "temperature"];
-/// BERT's initial spread of weights.
-const SPREAD: f32 = 0.02;
-
-/// What would be made of a checkpoint.
-pub struct Plan {
-    /// Our parameter: the upstream tensor that makes it, and how.
-    made: BTreeMap<String, (String, Rule)>,
-    encoder: BTreeMap<String, Vec<usize>>,
-    model: BTreeMap<String, Vec<usize>>,
-    /// Upstream tensors that are used.
-    pub used: Vec<String>,
-    /// Upstream tensors that have no place here.
-    pub left: Vec<String>,
-    /// Our parameters that nothing makes and that BLIP-2 should have.
-    pub missing: Vec<String>,
-    /// Our parameters that start afresh because the checkpoint's kind does not have them.
-    pub fresh: Vec<String>,
-}
 
 /// Matches the tensors of `source` with the parameters of `config`, without reading one.
 ///
@@ -55,48 +24,8 @@ pub fn plan(source: &Source, config: &RetrievalConfig) -> Result<Plan> {
             "use blip2-vit-g or blip2-vit-l",
         ));
     };
-    let device = crate::device::choose(DeviceKind::Cpu)?;
-    let encoder = shapes(&ImageEncoder::new(config, &device), "");
-    let model = shapes(&TwoPass::new(config, &device)?, "");
-    let mut plan = Plan {
-        made: BTreeMap::new(),
-        encoder,
-        model,
-        used: Vec::new(),
-        left: Vec::new(),
-        missing: Vec::new(),
-        fresh: Vec::new(),
-    };
-    for (key, entry) in source.entries() {
-        let mut taken = false;
-        for piece in upstream::pieces(key, vit.family) {
-            let Some(wanted) = plan.encoder.get(&piece.name).or_else(|| plan.model.get(&piece.name)) else { continue };
-            if !piece.rule.fits(&entry.dims, wanted) {
-                return Err(upstream::misfit(
-                    &format!("{}, {}", source.path(entry).display(), shown(key)),
-                    &entry.dims,
-                    wanted,
-                )
-                .into());
-            }
-            taken = true;
-            if let Some((other, _)) = plan.made.insert(piece.name.clone(), (key.clone(), piece.rule)) {
-                return Err(TrainerError::checkpoint(
-                    source.path(entry).display().to_string(),
-                    format!("{} and {} both make {}", shown(&other), shown(key), piece.name),
-                    "leave out one of the files",
-                ));
-            }
-        }
-        if taken { &mut plan.used } else { &mut plan.left }.push(key.clone());
-    }
-    for name in plan.encoder.keys().chain(plan.model.keys()) {
-        if !plan.made.contains_key(name) {
-            let fresh = FRESH.contains(&name.as_str());
-            if fresh { &mut plan.fresh } else { &mut plan.missing }.push(name.clone());
-        }
-    }
-    source.check_overlaps(plan.used.iter().map(String::as_str))?;
+    let pieces = |key: &str| upstream::pieces(key, vit.family);
+    let plan = Plan::new(source, config, &pieces, &|name| FRESH.contains(&name))?;
     other_family(source, &plan, vit.family)?;
     Ok(plan)
 }
@@ -106,6 +35,7 @@ fn other_family(source: &Source, plan: &Plan, family: VitFamily) -> Result<()> {
     let (other, preset) = match family {
         VitFamily::Eva => (VitFamily::Clip, "blip2-vit-l"),
         VitFamily::Clip => (VitFamily::Eva, "blip2-vit-g"),
+        VitFamily::Blip => return Ok(()),
     };
     let has_own = plan.made.keys().any(|name| name.starts_with("vit.blocks."));
     let of_other =
@@ -118,109 +48,4 @@ fn other_family(source: &Source, plan: &Plan, family: VitFamily) -> Result<()> {
             format!("choose --preset {preset}"),
         )),
     }
-}
-
-impl Plan {
-    /// Refuses a plan with missing parameters.
-    ///
-    /// # Errors
-    /// [`TrainerError::Checkpoint`] that counts them and names the first.
-    pub fn check_whole(&self, place: &str) -> Result<()> {
-        let Some(first) = self.missing.first() else { return Ok(()) };
-        let mend = if first.starts_with("vit.") && !self.has_encoder() {
-            "give the image encoder's file too (LAVIS keeps it in eva_vit_g.pth or clip_vit_L.pth), or load with --partial"
-        } else {
-            "choose the preset that the checkpoint was made for, or load what there is with --partial"
-        };
-        let count = self.missing.len();
-        Err(TrainerError::checkpoint(place, format!("{count} parameters are missing, the first is {first}"), mend))
-    }
-
-    /// Whether any of the image encoder's parameters are made.
-    pub fn has_encoder(&self) -> bool {
-        self.encoder.keys().any(|name| self.made.contains_key(name))
-    }
-
-    /// The values of one of our parameters; what nothing makes starts as in BERT, drawn from its name.
-    fn value(&self, source: &mut Source, name: &str, wanted: &[usize], config: &RetrievalConfig) -> Result<Vec<f32>> {
-        match self.made.get(name) {
-            Some((key, rule)) => {
-                let (dims, values) = source.read(key)?;
-                if *rule == Rule::Same && values.len() == wanted.iter().product::<usize>() {
-                    return Ok(values);
-                }
-                Ok(rule.apply(key, &dims, &values, wanted)?)
-            }
-            None => Ok(start(name, wanted, config.two_pass()?.temperature)),
-        }
-    }
-
-    /// Writes the image encoder to `path` as safetensors under our names, one tensor in memory at a time. `progress` is told
-    /// bytes done and bytes in all.
-    ///
-    /// # Errors
-    /// When a tensor cannot be read, does not fit `precision`, or the file cannot be written; then there is no file.
-    pub fn write_encoder(
-        &self,
-        source: &mut Source,
-        config: &RetrievalConfig,
-        precision: NumberFormat,
-        path: &Path,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<()> {
-        let planned: Vec<Planned> = self
-            .encoder
-            .iter()
-            .map(|(name, dims)| Planned { name: name.clone(), dims: dims.clone(), precision })
-            .collect();
-        let mut read = |at: usize| self.value(source, &planned[at].name, &planned[at].dims, config);
-        tensor_file::write(path, &planned, &BTreeMap::new(), &mut read, progress)
-    }
-
-    /// Writes what trains to `path` as a checkpoint (f32).
-    ///
-    /// # Errors
-    /// When a tensor cannot be read or the file cannot be written.
-    pub fn write_checkpoint(&self, source: &mut Source, config: &RetrievalConfig, path: &Path) -> Result<()> {
-        // A checkpoint carries settings, and an imported one was trained by nobody here.
-        let header = Header::new(Settings::sprc(), config.clone(), String::new());
-        let mut read = |name: &str| {
-            let dims = self.model.get(name).ok_or_else(|| {
-                TrainerError::checkpoint(name, "the model has no such tensor", "report it as an error of this program")
-            })?;
-            self.value(source, name, dims, config)
-        };
-        checkpoint::save_from(path, &header, &self.model, &mut read)
-    }
-}
-
-/// The start of a parameter that no checkpoint gives: norms and biases neutral, the rest normal with BERT's spread.
-fn start(name: &str, dims: &[usize], temperature: f64) -> Vec<f32> {
-    let count = dims.iter().product();
-    let leaf = name.rsplit('.').next().unwrap_or(name);
-    match leaf {
-        "temperature" => vec![temperature as f32; count],
-        "gamma" => vec![1.0; count],
-        "beta" | "bias" => vec![0.0; count],
-        _ => {
-            let seed =
-                name.bytes().fold(0xcbf2_9ce4_8422_2325, |h: u64, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
-            let mut random = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-            let mut uniform = move || (f64::from(random.next_u32()) + 0.5) / (f64::from(u32::MAX) + 1.0);
-            // Box–Muller.
-            let normal = || ((-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos()) as f32;
-            std::iter::repeat_with(normal).take(count).map(|v| v * SPREAD).collect()
-        }
-    }
-}
-
-/// Names with their numbers taken out, each with how often it came: `blocks.*.norm1.bias (39)`.
-pub fn grouped(names: &[String]) -> Vec<String> {
-    let mut groups: BTreeMap<String, usize> = BTreeMap::new();
-    for name in names {
-        let parts = name.split('.').map(|part| if part.bytes().all(|b| b.is_ascii_digit()) { "*" } else { part });
-        *groups.entry(shown(&parts.collect::<Vec<_>>().join("."))).or_default() += 1;
-    }
-    let written = |(name, count): (String, usize)| if count == 1 { name } else { format!("{name} ({count})") };
-    groups.into_iter().map(written).collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -1,23 +1,34 @@
 //! Reads weights that others made: PyTorch and safetensors checkpoints into named f32 tensors.
 
 pub mod blip2;
+pub mod bundle;
+mod described;
+pub mod dual;
 pub mod encoder;
+mod facts;
+pub mod merges;
 mod pickle;
+pub mod plan;
 pub mod source;
 mod torch;
 
+#[cfg(test)]
+mod dual_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use crate::error::{Result, TrainerError};
 use crate::features::Fingerprint;
+use crate::fsx;
 pub use pickle::{Kind, float_storage};
 use source::Source;
 use std::path::{Path, PathBuf};
+use thisbut_model::config::{ImageEncoderConfig, TextConfig, TextTowerConfig};
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::number::NumberFormat;
+use thisbut_model::text::TextReader;
 use thisbut_model::weights::{self, Tensors};
-use thisbut_model::{RetrievalConfig, config::ImageEncoderConfig};
+use thisbut_model::{ModelError, RetrievalConfig};
 
 /// Width of all-MiniLM-L6-v2.
 const MINILM_WIDTH: usize = 384;
@@ -34,6 +45,34 @@ fn read_all(source: &mut Source) -> Result<Tensors> {
     let floats = source.entries().iter().filter(|(_, entry)| !matches!(entry.kind, Kind::Whole(_)));
     let names: Vec<String> = floats.map(|(name, _)| name.clone()).collect();
     names.into_iter().map(|name| source.read(&name).map(|value| (name, value))).collect()
+}
+
+/// The text of the tokenizer's file in a folder of weights.
+///
+/// # Errors
+/// When it is not there or no text; the message says what brings it.
+pub fn vocabulary(config: &RetrievalConfig, weights_dir: &Path) -> Result<String> {
+    let path = weights_dir.join(config.text.vocabulary_file());
+    fsx::read_text(&path, fsx::SMALL).map_err(|e| match (e, &config.text) {
+        (TrainerError::Io { source, .. }, TextConfig::Bpe { .. }) if !path.exists() => {
+            TrainerError::io(&path, "read", source, "run `thisbut import` on the model's checkpoint, which brings it")
+        }
+        (e, _) => e,
+    })
+}
+
+/// What reads texts for a model of `config`, from the tokenizer's file in a folder of weights.
+///
+/// # Errors
+/// As [`vocabulary`], and when the file is no tokenizer's of that model.
+pub fn texts(config: &RetrievalConfig, weights_dir: &Path) -> Result<TextReader> {
+    let name = config.text.vocabulary_file();
+    TextReader::new(config, &vocabulary(config, weights_dir)?).map_err(|e| match e {
+        ModelError::Format { place, problem, mend } if place == name => {
+            TrainerError::data(weights_dir.join(name).display().to_string(), problem, mend)
+        }
+        other => other.into(),
+    })
 }
 
 /// The file of a vision transformer that `thisbut import` wrote.
@@ -151,6 +190,37 @@ pub fn load_image_encoder_in(
     Ok(weights::load(ImageEncoder::new(config, device), "", &mut tensors)?)
 }
 
+/// MiniLM's tensors under the Q-Former's names, its word embeddings cut to the preset's vocabulary; none where the preset's
+/// words, of width `words`, are not MiniLM's.
+fn language_model(config: &RetrievalConfig, weights_dir: &Path, words: usize) -> Result<Option<Tensors>> {
+    if words != MINILM_WIDTH {
+        return Ok(None);
+    }
+    let (mut tensors, _) = weights::published::qformer(read(&weights_dir.join("minilm.safetensors"))?);
+    let rows = config.text.vocabulary();
+    Ok(first_rows(&mut tensors, "qformer.word", rows, words).then_some(tensors))
+}
+
+/// Keeps the first `rows` of a table of `width`; false, and the table gone, where it has fewer or is of another width.
+fn first_rows(tensors: &mut Tensors, name: &str, rows: usize, width: usize) -> bool {
+    match tensors.remove(name) {
+        Some((dims, mut values)) if matches!(dims[..], [r, w] if r >= rows && w == width) => {
+            values.truncate(rows * width);
+            tensors.insert(name.into(), (vec![rows, width], values));
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Without the blocks from `layers` on.
+fn first_blocks(tensors: Tensors, layers: usize) -> impl Iterator<Item = (String, (Vec<usize>, Vec<f32>))> {
+    tensors.into_iter().filter(move |(name, _)| {
+        let block = name.strip_prefix("qformer.blocks.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
+        block.is_none_or(|block| block < layers)
+    })
+}
+
 /// The starting point of a preset: MiniLM's word embeddings where the widths agree, and, at MiniLM's own width, its
 /// blocks and positions too. The query networks start as copies of the text networks.
 ///
@@ -158,39 +228,39 @@ pub fn load_image_encoder_in(
 /// When the file cannot be read.
 pub fn language_start(config: &RetrievalConfig, weights_dir: &Path) -> Result<Tensors> {
     let q = &config.two_pass()?.qformer;
-    let words = q.word_width.unwrap_or(q.width);
-    if words != MINILM_WIDTH {
-        return Ok(Tensors::new());
-    }
-    let (mut tensors, _) = weights::published::qformer(read(&weights_dir.join("minilm.safetensors"))?);
-    let fits = |dims: &[usize], rows: usize, width: usize| matches!(dims, [r, w] if *r >= rows && *w == width);
-    let Some((dims, values)) =
-        tensors.remove("qformer.word").filter(|(dims, _)| fits(dims, config.text.vocabulary(), words))
-    else {
+    let Some(mut tensors) = language_model(config, weights_dir, q.word_width.unwrap_or(q.width))? else {
         return Ok(Tensors::new());
     };
-    let word =
-        (vec![config.text.vocabulary(), words], values.into_iter().take(config.text.vocabulary() * words).collect());
-    let mut start = Tensors::new();
-    if dims[1] == q.width {
-        if let Some((_, values)) =
-            tensors.remove("qformer.position").filter(|(dims, _)| fits(dims, q.positions, q.width))
-        {
-            let values = values.into_iter().take(q.positions * q.width).collect();
-            start.insert("qformer.position".into(), (vec![q.positions, q.width], values));
-        }
-        for (name, value) in tensors {
-            let block =
-                name.strip_prefix("qformer.blocks.").and_then(|r| r.split('.').next()).and_then(|i| i.parse().ok());
-            if block.is_some_and(|i: usize| i >= q.layers) {
-                continue;
-            }
-            if name.contains(".text.") {
-                start.insert(name.replace(".text.", ".query."), value.clone());
-            }
-            start.insert(name, value);
-        }
+    if q.width != MINILM_WIDTH {
+        return Ok(tensors.remove_entry("qformer.word").into_iter().collect());
     }
-    start.insert("qformer.word".into(), word);
+    first_rows(&mut tensors, "qformer.position", q.positions, q.width);
+    let mut start = Tensors::new();
+    for (name, value) in first_blocks(tensors, q.layers) {
+        if name.contains(".text.") {
+            start.insert(name.replace(".text.", ".query."), value.clone());
+        }
+        start.insert(name, value);
+    }
     Ok(start)
+}
+
+/// As [`language_start`], of a BERT text tower. CLIP's towers start from a checkpoint of their own.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn tower_start(config: &RetrievalConfig, weights_dir: &Path) -> Result<Tensors> {
+    let TextTowerConfig::Bert(tower) = &config.pseudo_word()?.text_tower else { return Ok(Tensors::new()) };
+    let Some(mut tensors) = language_model(config, weights_dir, tower.word_width.unwrap_or(tower.width))? else {
+        return Ok(Tensors::new());
+    };
+    if tower.width != MINILM_WIDTH {
+        return Ok(tensors.remove("qformer.word").map(|words| ("text.word".to_owned(), words)).into_iter().collect());
+    }
+    first_rows(&mut tensors, "qformer.position", tower.positions, tower.width);
+    let named = |(name, value): (String, _)| {
+        let own = name.strip_prefix("qformer.")?.replace("blocks.", "layers.").replace(".text.", ".feed.");
+        Some((format!("text.{own}"), value))
+    };
+    Ok(first_blocks(tensors, tower.layers).filter_map(named).collect())
 }

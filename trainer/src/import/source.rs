@@ -221,6 +221,14 @@ fn row_major(values: &[f32], dims: &[usize], strides: &[usize]) -> Vec<f32> {
 }
 
 fn damaged(path: &Path, problem: String) -> TrainerError {
+    if problem == torch::SCRIPTED {
+        let file = path.file_name().unwrap_or_default().to_string_lossy();
+        let load = format!("torch.jit.load({file:?}, map_location=\"cpu\")");
+        let mend = format!(
+            "write its state dict with `python -c 'import torch; torch.save({load}.state_dict(), \"state.pt\")'`, and import state.pt"
+        );
+        return TrainerError::checkpoint(path.display().to_string(), problem, mend);
+    }
     TrainerError::checkpoint(
         path.display().to_string(),
         format!("not a usable checkpoint: {problem}"),
@@ -233,8 +241,14 @@ pub const BESIDE: &str = "thisbut.safetensors";
 
 /// The files of a Hugging Face model's folder that lead to all its weights.
 fn model_of(folder: &Path) -> Result<Vec<PathBuf>> {
-    let names =
-        ["model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json", "pytorch_model.bin"];
+    let names = [
+        "model.safetensors.index.json",
+        "model.safetensors",
+        "pytorch_model.bin.index.json",
+        "pytorch_model.bin",
+        "open_clip_model.safetensors",
+        "open_clip_pytorch_model.bin",
+    ];
     let found = names.iter().map(|name| folder.join(name)).find(|path| path.is_file()).ok_or_else(|| {
         TrainerError::checkpoint(
             folder.display().to_string(),

@@ -1,7 +1,8 @@
 //! Importing: every published form of one small model, and files that are damaged or hostile.
 //! The small model and where it comes from: `tests/golden/checkpoints.py`.
 
-use super::blip2::{Plan, grouped, plan};
+use super::blip2::plan;
+use super::plan::{Plan, grouped};
 use super::source::Source;
 use super::{encoder_path, load_image_encoder, pickle, read};
 use crate::device::{DeviceKind, choose};

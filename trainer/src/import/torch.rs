@@ -18,6 +18,9 @@ pub const LEGACY_START: &[u8] = &[0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf
 /// Entries of an archive at most; each tensor of a model has one.
 const MAX_ENTRIES: usize = 200_000;
 
+/// What is wrong with a TorchScript archive.
+pub const SCRIPTED: &str = "it is a TorchScript archive, a program with its weights, as OpenAI publishes CLIP";
+
 /// Where a storage's bytes lie in the file.
 struct Extent {
     start: u64,
@@ -36,6 +39,9 @@ pub fn read_zip(file: &mut (impl Read + Seek)) -> Result<Vec<(String, Entry)>, S
     for at in 0..archive.len() {
         let entry = archive.by_index_raw(at).map_err(|e| format!("its archive is damaged ({e})"))?;
         let name = entry.name().to_owned();
+        if matches!(name.split('/').nth(1), Some("code" | "constants.pkl")) {
+            return Err(SCRIPTED.into());
+        }
         let (start, bytes) = (entry.data_start(), entry.size());
         if entry.compression() != zip::CompressionMethod::Stored || bytes != entry.compressed_size() {
             return Err(format!("{} is compressed, which PyTorch never does", pickle::shown(&name)));

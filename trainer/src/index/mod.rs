@@ -68,6 +68,8 @@ pub struct About {
     pub licence: Option<String>,
     /// Modification texts that the page offers.
     pub suggestions: Option<Vec<String>>,
+    /// What the model understands; without it as the model itself says.
+    pub understands: Option<String>,
 }
 
 impl About {
@@ -139,7 +141,7 @@ pub fn index(
                     inputs.push(prepared.input);
                     kept.push((photo, prepared.thumb, prepared.width, prepared.height));
                 }
-                Err(e) => found.complaints.push(complaint(photo, &e)),
+                Err(e) => found.complaints.push(Complaint::of(&photo.path, &e)),
             }
         }
         if inputs.is_empty() {
@@ -193,13 +195,6 @@ fn prepare(photo: &Photo, config: &PreprocessConfig) -> Result<Prepared> {
     Ok(Prepared { input, thumb: thumbs::make(&bytes, picture)?, width, height })
 }
 
-fn complaint(photo: &Photo, error: &TrainerError) -> Complaint {
-    let place = photo.path.display().to_string();
-    let text = error.to_string();
-    let problem = text.strip_prefix(&place).map_or(text.as_str(), |rest| rest.trim_start_matches(": ")).to_owned();
-    Complaint { place, problem }
-}
-
 /// Collects images into chunks, and remembers the gallery for the self-test.
 struct GalleryWriter {
     writer: Writer,
@@ -235,6 +230,7 @@ impl GalleryWriter {
             id: photo.id.clone(),
             title: photo.title.clone(),
             tags: photo.tags.clone(),
+            changes: Vec::new(),
             thumb: name,
             width: size.0,
             height: size.1,
@@ -292,25 +288,23 @@ impl GalleryWriter {
         let vocab = self.writer.add_as(old.vocab.file.path.clone(), bundle.vocab.as_bytes())?;
         let self_test = self.self_test(old, encoder)?;
         let ((title, licence, suggestions), kept) = options.about.settle(options);
+        let understands = options.about.understands.clone().unwrap_or_else(|| old.understands.clone());
+        let gallery = GalleryEntry {
+            count: self.count,
+            tokens: self.n,
+            width: self.p,
+            chunks: std::mem::take(&mut self.chunks),
+            metadata: std::mem::take(&mut self.metadata_chunks),
+            thumbnails: "thumbs/".to_owned(),
+            title,
+            licence,
+        };
         let manifest = Manifest {
-            product_version: env!("CARGO_PKG_VERSION").to_owned(),
+            understands,
             weights,
             vocab: VocabularyEntry { file: vocab },
-            gallery: GalleryEntry {
-                count: self.count,
-                tokens: self.n,
-                width: self.p,
-                chunks: std::mem::take(&mut self.chunks),
-                metadata: std::mem::take(&mut self.metadata_chunks),
-                thumbnails: "thumbs/".to_owned(),
-                title,
-                licence,
-            },
-            self_test: Some(self_test),
-            // The figures were measured on the collection that the model came with, not on this gallery.
-            measured: serde_json::Value::Null,
             suggestions,
-            ..old.clone()
+            ..old.with_gallery(gallery, self_test)
         };
         Ok((kept, self.writer.finish(&manifest)?))
     }

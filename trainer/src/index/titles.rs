@@ -19,6 +19,20 @@ pub fn from_path(inside: &Path) -> String {
     capital(&title.unwrap_or_else(|| "Photo".to_owned()))
 }
 
+/// What cameras and browsers put into names.
+const EVERYDAY: [&str; 12] =
+    ["img", "dsc", "dscn", "dscf", "pxl", "image", "photo", "picture", "pic", "scan", "screenshot", "download"];
+
+/// Whether an image's own name has a word that says something: three letters or more, and none that a camera puts there.
+pub fn speaks(inside: &Path) -> bool {
+    let stem = inside.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let says = |word: &str| {
+        let letters = word.chars().filter(|c| c.is_alphabetic()).count();
+        letters >= 3 && !EVERYDAY.contains(&word.trim_matches(|c: char| !c.is_alphabetic()).to_lowercase().as_str())
+    };
+    words(&stem).is_some_and(|words| words.split(' ').any(says))
+}
+
 /// The names of the folders that an image lies in, from the outermost, as words: its tags.
 pub fn folders(inside: &Path) -> Vec<String> {
     let parents = inside.parent().into_iter().flat_map(Path::iter);
@@ -126,8 +140,10 @@ fn describe(photo: &mut Photo, title: &str, tags: &str) {
 
 /// A complaint about the columns that nothing is made of.
 fn unread(sheet: &Sheet, place: &str) -> Option<Complaint> {
-    let read = |name: &str| ["file", "title", "tags"].iter().any(|known| name.eq_ignore_ascii_case(known));
-    let others: Vec<&str> = sheet.headers.iter().map(String::as_str).filter(|name| !read(name)).collect();
+    // Of two columns of one name the first is read.
+    let read = ["file", "title", "tags"].map(|name| sheet.column(&[name]));
+    let others = sheet.headers.iter().enumerate().filter(|(at, _)| !read.contains(&Some(*at)));
+    let others: Vec<&str> = others.map(|(_, name)| name.as_str()).collect();
     (!others.is_empty()).then(|| Complaint {
         place: format!("{place}, line 1"),
         problem: format!("only the columns file, title and tags are read; left out: {}", others.join(", ")),

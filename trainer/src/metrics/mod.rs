@@ -2,7 +2,7 @@
 //!
 //! | protocol | reference in the ranking | candidates | figures |
 //! |---|---|---|---|
-//! | CIRR (and the generic formats) | removed | the gallery | R@1/5/10/50, R_subset@1/2/3, Avg = (R@5 + R_subset@1) / 2 |
+//! | CIRR (and the generic formats) | removed | the gallery | R@1/5/10/50, R_subset@1/2/3, Avg = (R@5 + R_subset@1) / 2, the mean of R@1/5/10/50 |
 //! | FashionIQ | stays | the category's gallery | R@10/50 and Avg = (R@10 + R@50) / 2 a category, then the categories' mean |
 //! | CIRCO | stays | the gallery | mAP@5/10/25/50 over all ground truths, R@K of the first one |
 //! | GeneCIS | is not among them | each query's own | R@1/2/3 a task, then the tasks' mean |
@@ -124,7 +124,7 @@ impl Accumulator {
 
     /// Adds a query by its scores over the gallery (higher is better) and returns the zero-based rank of its best right
     /// target; `None` when it has no right target, in which case it is counted in [`Accumulator::without_target`] only.
-    /// Fails when a position lies outside the gallery.
+    /// Fails when a position lies outside the gallery, and when a score is not finite: such a model ranks nothing.
     pub fn add(&mut self, scores: &[f32], query: &Query) -> Result<Option<usize>> {
         let pool = query.pool.iter().flatten();
         let positions = query.exclude.iter().chain(&query.right).chain(&query.subset).chain(pool);
@@ -134,6 +134,10 @@ impl Accumulator {
                 format!("gallery position {bad} for {} scores", scores.len()),
                 "compute one score for each gallery image",
             ));
+        }
+        if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
+            let problem = format!("the score of gallery image {at} is {}", scores[at]);
+            return Err(TrainerError::data("evaluation", problem, "use a checkpoint whose training stayed finite"));
         }
         let found = rank::over_all(scores, query);
         let Some(best) = found.first().copied() else {

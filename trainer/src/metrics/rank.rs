@@ -1,5 +1,6 @@
 //! The order of a query's candidates, as the published evaluators make it: by falling score, equal scores in the order
-//! of the gallery, or of the query's own pool where it has one. A score that is not a number counts as the lowest.
+//! of the gallery, or of the query's own pool where it has one. Every score is a finite number: [`super::Accumulator::add`] refuses
+//! others.
 
 use super::Query;
 use std::cmp::Ordering;
@@ -8,14 +9,11 @@ use std::cmp::Ordering;
 type Candidate = (u32, u32);
 
 fn score(scores: &[f32], at: u32) -> f32 {
-    match scores.get(at as usize) {
-        Some(s) if !s.is_nan() => *s,
-        _ => f32::NEG_INFINITY,
-    }
+    scores.get(at as usize).copied().unwrap_or(f32::NEG_INFINITY)
 }
 
 fn order(scores: &[f32], a: &Candidate, b: &Candidate) -> Ordering {
-    // Comparable, as no number is NaN here; `total_cmp` would put -0 after 0.
+    // `total_cmp` would put -0 after 0.
     let falling = score(scores, b.1).partial_cmp(&score(scores, a.1)).unwrap_or(Ordering::Equal);
     falling.then(a.0.cmp(&b.0))
 }

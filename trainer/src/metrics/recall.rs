@@ -38,6 +38,9 @@ pub struct Recall {
     pub rs3: Option<f64>,
     /// CIRR: (R@5 + R_subset@1) / 2. FashionIQ: (R@10 + R@50) / 2.
     pub avg: Option<f64>,
+    /// CIRR: the mean of R@1, R@5, R@10 and R@50 (HyCIR's Avg).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean: Option<f64>,
     /// mAP@5 (CIRCO).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub map5: Option<f64>,
@@ -96,7 +99,7 @@ impl Recall {
     }
 
     /// Each figure, in the order of the papers' tables.
-    pub fn figures(&self) -> [Figure; 15] {
+    pub fn figures(&self) -> [Figure; 16] {
         let figure = |key, head, value| Figure { key, head, value };
         [
             figure("map5", "mAP@5", self.map5),
@@ -114,6 +117,7 @@ impl Recall {
             figure("rs2", "Rs@2", self.rs2),
             figure("rs3", "Rs@3", self.rs3),
             figure("avg", "Avg", self.avg),
+            figure("mean", "mean R", self.mean),
         ]
     }
 }
@@ -129,6 +133,8 @@ pub(super) fn recall(protocol: Protocol, ranks: &[Ranks]) -> Option<Recall> {
     let mut out = Recall { n: ranks.len(), r1, r5, r10, r50, rs1, rs2, rs3, ..Recall::default() };
     match protocol {
         Protocol::Cirr => {
+            let hits = |r: &Ranks| super::RECALL_AT.iter().map(|k| f64::from(u8::from(r.all < *k)) / 4.0).sum();
+            out.mean = Some(sums.normal("mean", &ranks.iter().map(hits).collect::<Vec<_>>()));
             out.avg = rs1.map(|s| {
                 sums.ci.insert("avg".into(), bootstrap_avg(ranks));
                 (r5 + s) / 2.0
@@ -207,6 +213,7 @@ pub(super) fn mean(groups: &[&Recall]) -> Option<Recall> {
         rs2: mean(&|r| r.rs2),
         rs3: mean(&|r| r.rs3),
         avg: mean(&|r| r.avg),
+        mean: mean(&|r| r.mean),
         map5: mean(&|r| r.map5),
         map10: mean(&|r| r.map10),
         map25: mean(&|r| r.map25),

@@ -167,7 +167,6 @@ mod tests {
     use super::super::Pairs;
     use super::super::rules::all_ordered;
     use super::*;
-    use std::path::PathBuf;
 
     #[test]
     fn examples_become_images_and_faults_are_named() {
@@ -232,18 +231,14 @@ mod tests {
         assert!(problem.contains("100 sets of six cannot be made"), "{problem}");
     }
 
-    /// With NLVR2's published files at hand: THISBUT_DATA names the folder that holds `nlvr2/`.
+    /// With NLVR2's published files at hand.
     #[test]
     fn published_files_give_their_own_sets_pairs() {
-        let Some(root) = std::env::var_os("THISBUT_DATA").map(PathBuf::from).filter(|r| r.join("nlvr2").is_dir())
-        else {
-            eprintln!("skipped: THISBUT_DATA does not name a folder with nlvr2/");
-            return;
-        };
+        let Some(folder) = crate::skipped::published("nlvr2") else { return };
         for (file, images, sets, pairs) in
             [("dev", 8_102, 1_054, 54_974), ("test1", 8_082, 1_052, 54_850), ("test2", 8_148, 1_056, 55_420)]
         {
-            let (found, complaints) = read(&root.join(format!("nlvr2/{file}.json"))).unwrap();
+            let (found, complaints) = read(&folder.join(format!("{file}.json"))).unwrap();
             let own = own_sets(&found);
             let named: usize = own.iter().map(|set| all_ordered(set).len()).sum();
             assert_eq!((found.len(), own.len(), named, complaints.len()), (images, sets, pairs, 0), "{file}");

@@ -1,6 +1,7 @@
-//! Where groups come from: CIRR captions, FashionIQ attribute labels, a CSV of one's own.
+//! Where groups come from: CIRR captions, FashionIQ attribute labels, a table of one's own, a file of captions.
 
 use super::near::Item;
+use crate::data::json_rows;
 use crate::error::{Result, TrainerError};
 use crate::features::Features;
 use crate::fsx;
@@ -63,12 +64,13 @@ pub fn labels(path: &Path) -> Result<BTreeMap<String, Vec<String>>> {
     Ok(by_label)
 }
 
-/// A row of a CSV of one's own: `image,category` and, for the rules that use them, `source` and `product`.
+/// A row of a table of one's own: `image,category` and, for the rules that use them, `source` and `product`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Row {
     /// The image's name.
     pub image: String,
-    /// Its category or group.
+    /// Its category or group; a file of captions need not have one.
+    #[serde(default)]
     pub category: String,
     /// Where it came from.
     #[serde(default)]
@@ -78,20 +80,31 @@ pub struct Row {
     pub product: String,
 }
 
-/// Reads the CSV.
+/// Reads the table: a CSV, or a `.jsonl` file of captions (`thisbut describe`), whose rows may have the same fields.
 ///
 /// # Errors
 /// With file and line, when a row does not fit.
 pub fn table(path: &Path) -> Result<Vec<Row>> {
+    const MEND: &str = "give the columns image and category, and if need be source and product";
+    if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("jsonl")) {
+        let wrong = |at, problem| TrainerError::data(format!("{}, {at}", path.display()), problem, "mend the line");
+        return json_rows::lines(path)?
+            .into_iter()
+            .map(|(at, row)| row.map_err(|problem| wrong(at, problem)))
+            .collect();
+    }
     let sheet = Sheet::read(path)?;
+    if sheet.column(&["category"]).is_none() {
+        let problem = format!("there is no column 'category' (columns: {})", sheet.columns());
+        return Err(TrainerError::data(format!("{}, line 1", path.display()), problem, MEND));
+    }
     let headers = csv::StringRecord::from(sheet.headers.clone());
     let read = |(line, row): &(u32, csv::StringRecord)| {
         let read = match sheet.wrong_length(row) {
             Some(problem) => Err(problem),
             None => row.deserialize(Some(&headers)).map_err(|e| e.to_string()),
         };
-        let mend = "give the columns image and category, and if need be source and product";
-        read.map_err(|problem| TrainerError::data(format!("{}, line {line}", path.display()), problem, mend))
+        read.map_err(|problem| TrainerError::data(format!("{}, line {line}", path.display()), problem, MEND))
     };
     sheet.rows.iter().map(read).collect()
 }

@@ -2,9 +2,9 @@ use super::cosines::nearest;
 use super::near::{Item, NEIGHBOURS, Reading, neighbours, nine, subgroups};
 use super::rules::{all_ordered, capped, generator, sets_of};
 use super::{Pairs, sources};
+use crate::skipped::published;
 use rand::Rng;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 fn names(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("i{i}")).collect()
@@ -203,18 +203,14 @@ fn the_nearest_are_cut_without_sorting_all() {
     }
 }
 
-/// With FashionIQ's published attribute files at hand: THISBUT_DATA names the folder that holds `fashioniq/`.
+/// With FashionIQ's published attribute files at hand.
 #[test]
 fn fashioniq_labels_give_the_published_count() {
-    let Some(root) = std::env::var_os("THISBUT_DATA").map(PathBuf::from).filter(|r| r.join("fashioniq").is_dir())
-    else {
-        eprintln!("skipped: THISBUT_DATA does not name a folder with fashioniq/");
-        return;
-    };
+    let Some(folder) = published("fashioniq") else { return };
     let mut pairs = super::Pairs::new();
     for category in ["dress", "shirt", "toptee"] {
         let file = format!("asin2attr.{category}.train.json");
-        let labels = sources::labels(&root.join("fashioniq").join(&file)).unwrap();
+        let labels = sources::labels(&folder.join(&file)).unwrap();
         if category == "toptee" {
             assert_eq!(labels["long sleeve"].len(), 1006);
         }

@@ -1,13 +1,13 @@
 //! A folder as `save_pretrained` writes it: `config.json`, `model.safetensors` or its shards with their index.
 
-use super::{Job, Weights};
+use super::{Job, Weights, dual};
 use crate::error::{Result, TrainerError};
 use crate::import::source::BESIDE;
 use crate::tensor_file::{self, Planned};
 use crate::{fsx, partial};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use thisbut_model::config::{ImageEncoderConfig, RetrievalConfig};
+use thisbut_model::config::{ImageEncoderConfig, MethodConfig, RetrievalConfig};
 
 /// The name of the index of several shards.
 const INDEX: &str = "model.safetensors.index.json";
@@ -57,8 +57,10 @@ pub fn write(
         save(BESIDE, beside, &mut |_| ())?;
         names.push(BESIDE.to_owned());
     }
-    json(description(config)?, "config.json")?;
-    names.push("config.json".to_owned());
+    for (name, value) in descriptions(config)? {
+        json(value, name)?;
+        names.push(name.to_owned());
+    }
     let other = if shards.len() > 1 {
         json(serde_json::json!({"metadata": {"total_size": all}, "weight_map": map}), INDEX)?;
         names.push(INDEX.to_owned());
@@ -90,6 +92,15 @@ fn shards(jobs: &[Job], limit: u64) -> Vec<&[Job]> {
     out
 }
 
+/// The files that describe the model, by their names.
+fn descriptions(config: &RetrievalConfig) -> Result<Vec<(&'static str, serde_json::Value)>> {
+    let MethodConfig::PseudoWord(method) = &config.method else {
+        return Ok(vec![("config.json", description(config)?)]);
+    };
+    let pixels = dual::preprocessing(&config.preprocess).map(|value| ("preprocessor_config.json", value));
+    Ok([("config.json", dual::description(config, method)?)].into_iter().chain(pixels).collect())
+}
+
 /// `config.json`. Hugging Face has one epsilon for all norms of the image tower, also for LAVIS's `ln_vision`, whose own is 1e-5.
 fn description(config: &RetrievalConfig) -> Result<serde_json::Value> {
     let ImageEncoderConfig::Vit(vit) = &config.image_encoder else {
@@ -119,7 +130,7 @@ fn description(config: &RetrievalConfig) -> Result<serde_json::Value> {
             "image_size": config.preprocess.size,
             "patch_size": vit.patch,
             "hidden_act": "gelu",
-            "layer_norm_eps": vit.family.layer_norm_eps(),
+            "layer_norm_eps": vit.layer_norm_eps(),
             "qkv_bias": true
         },
         "qformer_config": {

@@ -1,8 +1,10 @@
-//! A checkpoint in the layouts of others: LAVIS and SPRC (`.pth`, `.pt`), Hugging Face (`Blip2ForImageTextRetrieval`).
+//! A checkpoint in the layouts of others: LAVIS and SPRC (`.pth`, `.pt`), Hugging Face (`Blip2ForImageTextRetrieval`, `CLIPModel`,
+//! `BlipForImageTextRetrieval`).
 //!
 //! Tensors are read, turned and written one at a time. Heads that this tool does not train are not there (LAVIS's loads allow
 //! for that), or zero where a class insists on them (Hugging Face's `itm_head`).
 
+mod dual;
 mod hugging_face;
 mod torch;
 
@@ -17,10 +19,11 @@ use crate::train::checkpoint;
 use crate::train::learner::IMAGE_ENCODER;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use thisbut_model::config::{MethodConfig, RetrievalConfig};
 use thisbut_model::method::AnyMethod;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::number::NumberFormat;
-use thisbut_model::upstream::{Layout, Outgoing, Part, outgoing, part_values};
+use thisbut_model::upstream::{Layout, Outgoing, Part, dual_outgoing, outgoing, part_values};
 use thisbut_model::weights::shapes;
 pub use torch::check_class;
 
@@ -30,7 +33,7 @@ pub const SHARD: u64 = 5_000_000_000;
 /// Whose layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Form {
-    /// A folder that `Blip2ForImageTextRetrieval.from_pretrained` loads.
+    /// A folder that `from_pretrained` of `Blip2ForImageTextRetrieval`, `CLIPModel` or `BlipForImageTextRetrieval` loads.
     Hf,
     /// One `.pth` with the state dict under "model".
     Lavis,
@@ -135,6 +138,30 @@ impl Weights {
     }
 }
 
+/// Every tensor of the form, and those that it has no place for.
+fn tensors(
+    config: &RetrievalConfig,
+    shapes: &BTreeMap<String, Vec<usize>>,
+    form: Form,
+) -> Result<(Vec<Outgoing>, Vec<Outgoing>)> {
+    let made = match (&config.method, form) {
+        (MethodConfig::TwoPass(_), Form::Hf) => outgoing(config, shapes, Layout::HuggingFace),
+        (MethodConfig::TwoPass(_), Form::Lavis | Form::Sprc) => outgoing(config, shapes, Layout::Lavis),
+        (MethodConfig::PseudoWord(method), Form::Hf) => {
+            let (layout, patch) = dual::layout(config, method)?;
+            dual_outgoing(shapes, patch, layout)
+        }
+        (MethodConfig::PseudoWord(_), Form::Lavis | Form::Sprc) => {
+            return Err(TrainerError::settings(
+                &config.name,
+                "a dual encoder has no place in the layout of LAVIS or SPRC",
+                "choose --to hf",
+            ));
+        }
+    };
+    Ok(made?)
+}
+
 /// Writes `checkpoint`, with the image encoder of `weights_dir`, to `out` (a folder for Hugging Face's form, else a file), and
 /// gives the files. `progress` is told bytes done and bytes in all.
 ///
@@ -153,8 +180,7 @@ pub fn publish(
     }
     let mut weights = Weights::open(checkpoint, weights_dir, options.encoder)?;
     let config = weights.model.header.config.clone();
-    let layout = if options.form == Form::Hf { Layout::HuggingFace } else { Layout::Lavis };
-    let (made, beside) = outgoing(&config, &weights.shapes, layout)?;
+    let (made, beside) = tensors(&config, &weights.shapes, options.form)?;
     let job = |made: Outgoing| weights.job(made, options.precision);
     let mut jobs: Vec<Job> = made.into_iter().map(job).collect();
     let beside: Vec<Job> = beside.into_iter().map(job).collect();

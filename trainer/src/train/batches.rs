@@ -55,6 +55,47 @@ impl<'a> Batches<'a> {
     }
 }
 
+/// The unlabelled images of each step: a stream beside the triplets, with an order of its own from the seed alone.
+#[derive(Clone)]
+pub struct ImageBatches {
+    seed: u64,
+    batch: usize,
+    images: usize,
+    epoch: Option<u64>,
+    order: Vec<u32>,
+}
+
+impl ImageBatches {
+    /// `batch` of `images` images a step.
+    ///
+    /// # Errors
+    /// [`TrainerError::Settings`] when they do not fill one batch.
+    pub fn new(seed: u64, batch: usize, images: usize) -> Result<Self> {
+        if batch > images {
+            let problem = format!("{batch} is more than the {images} unlabelled images");
+            return Err(TrainerError::settings("--image-batch", problem, "choose a smaller one, or give more images"));
+        }
+        Ok(Self { seed, batch, images, epoch: None, order: Vec::new() })
+    }
+
+    /// The images of `step`, none where a step reads none. An epoch sees each image once, a rest too small for a batch apart.
+    pub fn of(&mut self, step: usize) -> &[u32] {
+        if self.batch == 0 {
+            return &[];
+        }
+        let per_epoch = self.images / self.batch;
+        let epoch = (step / per_epoch) as u64;
+        if self.epoch != Some(epoch) {
+            let mut rng = ChaCha8Rng::seed_from_u64(self.seed.wrapping_mul(0xC2B2_AE3D_27D4_EB4F) ^ epoch);
+            self.order = (0..self.images as u32).collect();
+            self.order.shuffle(&mut rng);
+            self.epoch = Some(epoch);
+        }
+        let at = (step % per_epoch) * self.batch;
+        &self.order[at..at + self.batch]
+    }
+}
+
 /// One row of each pair, its wording drawn; pairs with one wording draw nothing.
 fn drawn(table: &Table, rng: &mut ChaCha8Rng) -> Vec<u32> {
     let mut rows = 0u32;
@@ -165,6 +206,26 @@ mod tests {
             let again = batches.clone().of(9).to_vec();
             assert_eq!(batches.of(9), again, "from the seed alone");
         }
+    }
+
+    #[test]
+    fn unlabelled_images_come_once_an_epoch_in_an_order_of_their_own() {
+        let mut images = ImageBatches::new(7, 8, 30).unwrap();
+        let epoch = |images: &mut ImageBatches, first: usize| -> Vec<u32> {
+            (first..first + 3).flat_map(|step| images.of(step).to_vec()).collect()
+        };
+        let (one, two) = (epoch(&mut images, 0), epoch(&mut images, 3));
+        for seen in [&one, &two] {
+            let mut seen = seen.clone();
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!((seen.len(), seen.iter().all(|image| *image < 30)), (24, true));
+        }
+        assert_ne!(one, two);
+        assert_eq!(epoch(&mut images.clone(), 0), one, "from the seed and the step alone");
+        assert_ne!(epoch(&mut ImageBatches::new(8, 8, 30).unwrap(), 0), one);
+        assert!(ImageBatches::new(7, 0, 0).unwrap().of(5).is_empty());
+        assert!(ImageBatches::new(7, 31, 30).err().unwrap().to_string().contains("--image-batch"));
     }
 
     #[test]

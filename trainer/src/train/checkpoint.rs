@@ -44,6 +44,9 @@ pub struct Header {
     /// SHA-256 of the vocabulary file's text; `None` in files of version 1 and imported ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vocabulary: Option<String>,
+    /// What the model understands, for people, where its publisher's weights are known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub understands: Option<String>,
     /// The best validation score so far and its step.
     pub best: Option<(f64, usize)>,
     /// Of a modification-text generator, how it is put together; the generator's own crate knows the fields.
@@ -63,6 +66,7 @@ impl Header {
             data,
             parts: BTreeMap::new(),
             vocabulary: None,
+            understands: None,
             best: None,
             generator: None,
         }
@@ -87,7 +91,10 @@ impl Header {
             None => Ok(()),
             Some(own) => Err(TrainerError::checkpoint(
                 path.display().to_string(),
-                format!("it was trained with another vocab.txt, of SHA-256 {own}; the one here has {fingerprint}"),
+                format!(
+                    "it was trained with another {}, of SHA-256 {own}; the one here has {fingerprint}",
+                    self.config.text.vocabulary_file()
+                ),
                 "give --weights with the folder of that vocabulary",
             )),
         }

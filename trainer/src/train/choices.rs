@@ -19,7 +19,8 @@ pub(super) const MODEL: &str = "Model";
 /// See [`MODEL`].
 pub(super) const LOSSES: &str = "Losses";
 const SCHEDULE: &str = "Schedule and optimiser";
-const BATCHES: &str = "Batches and device";
+/// See [`MODEL`].
+pub(super) const BATCHES: &str = "Batches and device";
 const VALIDATION: &str = "Validation and checkpoints";
 
 /// Choices; each is an option of `thisbut finetune` and, by the same name, a key of a recipe file. The help of an option
@@ -80,6 +81,18 @@ pub struct Choices {
     #[arg(long, value_name = "DECAY", help_heading = SCHEDULE, hide_short_help = true)]
     #[arg(value_parser = ranges::NOT_NEGATIVE.parser::<f64>())]
     pub weight_decay: Option<f64>,
+    /// AdamW's β₁, the share of the gradients' mean that a step keeps.
+    #[arg(long, value_name = "SHARE", help_heading = SCHEDULE, hide_short_help = true)]
+    #[arg(value_parser = ranges::PART.parser::<f64>())]
+    pub beta1: Option<f64>,
+    /// AdamW's β₂, the same of their squares.
+    #[arg(long, value_name = "SHARE", help_heading = SCHEDULE, hide_short_help = true)]
+    #[arg(value_parser = ranges::PART.parser::<f64>())]
+    pub beta2: Option<f64>,
+    /// AdamW's ε.
+    #[arg(long, value_name = "NUMBER", help_heading = SCHEDULE, hide_short_help = true)]
+    #[arg(value_parser = ranges::POSITIVE.parser::<f64>())]
+    pub epsilon: Option<f64>,
     /// Let norms, biases and τ decay too, as SPRC's code does.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(help_heading = SCHEDULE, hide_short_help = true)]
@@ -128,7 +141,7 @@ pub struct Choices {
     pub devices: Option<usize>,
     /// What the passes compute in; master weights stay f32.
     #[serde(default, deserialize_with = "precision")]
-    #[arg(long, value_parser = PRECISIONS.parser(), help_heading = BATCHES)]
+    #[arg(long, value_parser = PRECISIONS.parser(), help_heading = BATCHES, hide_short_help = true)]
     pub precision: Option<NumberFormat>,
     /// Steps between validations.
     #[arg(long, value_name = "N", help_heading = VALIDATION)]
@@ -191,7 +204,7 @@ impl Choices {
         }
         or_each!(self, base,
             preset dropout temperature seed device devices precision batch sub_batch steps epochs learning_rate warmup
-            warmup_epochs schedule schedule_steps schedule_epochs div_factor weight_decay decay_vectors clip group wordings unchanged train_words
+            warmup_epochs schedule schedule_steps schedule_epochs div_factor weight_decay beta1 beta2 epsilon decay_vectors clip group wordings unchanged train_words
             groups validate_every validate_epochs validate_queries right_targets selection checkpoint_every;
             own: self.own.over(base.own), pretraining: self.pretraining || base.pretraining)
     }
@@ -221,7 +234,10 @@ impl Choices {
     }
 
     /// What a model of `config` is trained towards.
-    pub fn objective(&self, config: &RetrievalConfig) -> ObjectiveSettings {
+    ///
+    /// # Errors
+    /// When the losses are another family's.
+    pub fn objective(&self, config: &RetrievalConfig) -> Result<ObjectiveSettings> {
         self.own.objective(config, self.pretraining)
     }
 
@@ -245,7 +261,7 @@ impl Choices {
             }
         };
         let settings = Settings {
-            objective: self.objective(config),
+            objective: self.objective(config)?,
             seed: self.seed.unwrap_or(DEFAULTS.seed),
             device: self.device.unwrap_or(DEFAULTS.device),
             precision: self.precision.unwrap_or(DEFAULTS.precision),
@@ -259,8 +275,8 @@ impl Choices {
             schedule_steps: length(self.schedule_steps, self.schedule_epochs, "--schedule-epochs")?.unwrap_or(0),
             div_factor: self.div_factor.unwrap_or(DEFAULTS.div_factor),
             groups: self.groups.clone().unwrap_or_default(),
-            betas: (0.9, 0.98),
-            epsilon: 1e-7,
+            betas: (self.beta1.unwrap_or(DEFAULTS.beta1), self.beta2.unwrap_or(DEFAULTS.beta2)),
+            epsilon: self.epsilon.unwrap_or(DEFAULTS.epsilon),
             weight_decay: self.weight_decay.unwrap_or(DEFAULTS.weight_decay),
             decay_vectors: self.decay_vectors.unwrap_or(DEFAULTS.decay_vectors),
             clip: self.clip.unwrap_or(DEFAULTS.clip),
@@ -311,8 +327,12 @@ mod tests {
     }
 
     fn settings(recipe: &str) -> Result<Settings> {
-        let choices = recipes::parse(&format!("preset = \"tiny\"\n{recipe}\n"), "mine.toml")?;
-        let config = choices.configure(RetrievalConfig::preset("tiny").unwrap())?;
+        of_preset("tiny", recipe)
+    }
+
+    fn of_preset(preset: &str, recipe: &str) -> Result<Settings> {
+        let choices = recipes::parse(&format!("preset = \"{preset}\"\n{recipe}\n"), "mine.toml")?;
+        let config = choices.configure(RetrievalConfig::preset(preset).unwrap())?;
         choices.settings(&config, 1000)
     }
 
@@ -322,8 +342,10 @@ mod tests {
         let names = options::<f64>();
         assert!(names.len() > 12, "{names:?}");
         for name in names {
+            let dual = ["composition-weight", "zs-weight", "triplet-weight"].contains(&name.as_str());
+            let preset = if dual { "tiny-dual" } else { "tiny" };
             for value in ["nan", "inf", "-inf", "-1.0", "1e30"] {
-                let problem = settings(&format!("{name} = {value}")).unwrap_err().to_string();
+                let problem = of_preset(preset, &format!("{name} = {value}")).unwrap_err().to_string();
                 assert!(
                     problem.contains(&format!("--{name}")) && problem.contains("give "),
                     "{name} = {value}: {problem}"

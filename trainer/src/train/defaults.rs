@@ -37,6 +37,9 @@ table! {
     schedule: Schedule = Schedule::Cosine;
     div_factor: f64 = 25.0;
     weight_decay: f64 = 0.05;
+    beta1: f64 = 0.9;
+    beta2: f64 = 0.98;
+    epsilon: f64 = 1e-7;
     decay_vectors: bool = false;
     clip: f64 = 1.0;
     train_words: bool = false;
@@ -55,7 +58,8 @@ table! {
 }
 
 /// Choices whose default is what something else says.
-const ELSEWHERE: [(&str, &str); 5] = [
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("losses", "the method's: ptha, or hybrid"),
     ("dropout", "the preset's"),
     ("temperature", "the starting weights'"),
     ("schedule_steps", "those of the run"),

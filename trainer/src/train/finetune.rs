@@ -1,19 +1,20 @@
 //! Training a retrieval model, by any objective: on one device or several.
 
-use super::batches::Batches;
+use super::batches::{Batches, ImageBatches};
 use super::checkpoint::Header;
 use super::event::Event;
+use super::journal::Journal;
 use super::learner::{IMAGE_ENCODER, Learner};
 use super::objective::{Objective, Use};
 use super::optimizer::AdamW;
 use super::peers::{self, AllReduce};
-use super::piece::Context;
+use super::piece::{Context, Unlabelled};
 use super::run::{self, Run, Stepped, Trainee, Validation};
 use super::settings::{Settings, check_precision};
-use super::step::Step;
+use super::step::{Batch, Step};
 use super::validation::{self, Validated};
 use super::{groups, schedule, start};
-use crate::data::table::Table;
+use crate::data::table::{ImageEntry, Table};
 use crate::embed::{self, Tokenized};
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
@@ -36,15 +37,31 @@ pub struct Inputs<'a> {
     pub validation: &'a Table,
     /// Image tokens of both.
     pub features: &'a dyn ImageTokens,
+    /// Images without labels and where their tokens are, for an objective that reads some beside the triplets. `None`: the
+    /// training table's own.
+    pub unlabelled: Option<(&'a [ImageEntry], &'a dyn ImageTokens)>,
     /// The tokenizer.
     pub texts: &'a TextReader,
     /// Starting weights by name; parameters of the model that are missing start at random. Where a part of the image encoder
     /// trains, all of it is here, its names behind [`IMAGE_ENCODER`].
     pub start: Tensors,
+    /// What the model that it starts from understands, for people, where that is known.
+    pub understands: Option<String>,
     /// The run's folder.
     pub run: &'a Path,
     /// Stop after this step, although the schedule goes on; a later call resumes there.
     pub until: Option<usize>,
+}
+
+impl<'a> Inputs<'a> {
+    /// The images without labels that a run of `settings` reads, and where their tokens are; none where it reads none.
+    fn unlabelled(&self, settings: &Settings) -> (&'a [ImageEntry], &'a dyn ImageTokens) {
+        match (settings.objective.family().image_batch(), self.unlabelled) {
+            (0, _) => (&[], self.features),
+            (_, Some(more)) => more,
+            (_, None) => (&self.train.images, self.features),
+        }
+    }
 }
 
 /// One device's copy of what is trained. All copies take the same steps, so they stay equal.
@@ -54,6 +71,7 @@ struct Replica<'a, O: Objective> {
     learner: Learner<O::Model>,
     optimizer: AdamW,
     batches: Batches<'a>,
+    images: ImageBatches,
     /// Outside autodiff.
     device: Device,
 }
@@ -65,7 +83,8 @@ impl<O: Objective> Replica<'_, O> {
         run::seed(&self.device, settings, step);
         let autodiff = self.device.clone().autodiff();
         let task = Step { context: self.context, objective: &self.objective, peers, device: &autodiff };
-        let (found, losses) = task.gradients(&self.learner, self.batches.of(step), step)?;
+        let batch = Batch { triplets: self.batches.of(step), images: self.images.of(step) };
+        let (found, losses) = task.gradients(&self.learner, batch, step)?;
         let (learner, norm) = self.learner.update(&mut self.optimizer, &found, schedule::point(settings, step))?;
         let learner = Learner { model: self.objective.bounded(learner.model), ..learner };
         Ok((Self { learner, ..self }, Stepped { losses, norm }))
@@ -78,6 +97,7 @@ impl<O: Objective> Replica<'_, O> {
 /// When data, settings or files do not fit.
 pub fn finetune(settings: &Settings, inputs: Inputs, tell: &mut dyn FnMut(Event<Validated>)) -> Result<PathBuf> {
     check_plan(settings, inputs.config, inputs.train, inputs.validation)?;
+    check_folder(inputs.run)?;
     fsx::create_dir(inputs.run)?;
     let _lock = Lock::take(&inputs.run.join(lock::RUN), inputs.run)?;
     settings.objective.apply(inputs.config, Finetuning { settings, inputs, tell })
@@ -100,7 +120,10 @@ impl Use for Finetuning<'_> {
             device.seed(settings.seed);
         }
         check(settings, &inputs, &objective)?;
-        let wanted = header(settings, inputs.config, [inputs.train, inputs.validation], Some(inputs.texts));
+        let (more, more_features) = inputs.unlabelled(settings);
+        let tables = [inputs.train, inputs.validation];
+        let mut wanted = header(settings, inputs.config, tables, Some(inputs.texts)).with_images(more);
+        wanted.understands = inputs.understands.take();
         let (mut header, stored) = run::resume(inputs.run, wanted, PartialEq::eq, &mut |note| tell(Event::Note(note)))?;
         let settings = &settings.continuing(&header.settings);
         let batches = Batches::new(settings, inputs.train)?;
@@ -108,10 +131,14 @@ impl Use for Finetuning<'_> {
             Some((weights, state)) => (weights, Some(state)),
             None => (objective.start(std::mem::take(&mut inputs.start), settings.seed)?, None),
         };
+        let images = ImageBatches::new(settings.seed, settings.objective.family().image_batch(), more.len())?;
         let rows = embed::rows(inputs.train, inputs.features)?;
+        let more_rows = more.iter().map(|image| more_features.row(&image.name)).collect::<Result<Vec<_>>>()?;
+        let unlabelled = Unlabelled { images: more, features: more_features, rows: &more_rows };
+        let unlabelled = Some(unlabelled).filter(|_| !more.is_empty());
         let texts = Tokenized::new(inputs.texts, inputs.train);
         let Inputs { config, train, features, .. } = inputs;
-        let context = Context { settings, config, train, features, rows: &rows, texts: &texts };
+        let context = Context { settings, config, train, features, rows: &rows, texts: &texts, unlabelled };
         let replica = |device: &Device| -> Result<Replica<O>> {
             let autodiff = device.clone().autodiff();
             let groups = settings.groups_in_force();
@@ -123,8 +150,8 @@ impl Use for Finetuning<'_> {
             }
             let mut objective = objective.clone();
             objective.prepare(&learner.model, &context, device)?;
-            let (batches, device) = (batches.clone(), device.clone());
-            Ok(Replica { context: &context, objective, learner, optimizer, batches, device })
+            let (batches, images, device) = (batches.clone(), images.clone(), device.clone());
+            Ok(Replica { context: &context, objective, learner, optimizer, batches, images, device })
         };
         let replicas = devices.iter().map(replica).collect::<Result<Vec<_>>>()?;
         drop((weights, state));
@@ -145,6 +172,24 @@ pub fn header(
     header.parts = start::parts(train, validation);
     header.vocabulary = texts.map(|texts| texts.fingerprint().to_owned());
     header
+}
+
+/// Whether a run can write to `folder`: it or the nearest folder that is there is one, no other run writes to it, and its
+/// metrics are a run's. Nothing is made.
+///
+/// # Errors
+/// With what is in the way.
+pub fn check_folder(folder: &Path) -> Result<()> {
+    let nearest = folder.ancestors().find(|place| place.symlink_metadata().is_ok());
+    if let Some(file) = nearest.filter(|place| !place.is_dir()) {
+        let problem = format!("{} is not a folder", file.display());
+        return Err(TrainerError::settings(format!("--out {}", folder.display()), problem, "give another folder"));
+    }
+    let lock = folder.join(lock::RUN);
+    if lock.symlink_metadata().is_ok() {
+        drop(Lock::take(&lock, folder)?);
+    }
+    Journal::check(&folder.join("metrics.jsonl"), usize::MAX).map(drop)
 }
 
 /// Whether the newest checkpoint of `folder` belongs to the run of `wanted`; a folder without any does.
@@ -272,9 +317,9 @@ impl<O: Objective> Trainee for Leader<'_, O> {
         Ok((Self { replica, ..self }, stepped))
     }
 
-    fn validate(&mut self, _: usize) -> Result<Validation<Validated>> {
+    fn validate(&mut self, step: usize) -> Result<Validation<Validated>> {
         let Replica { context, objective, learner, device, .. } = &self.replica;
-        let found = validation::validate(objective, learner, context.settings, self.inputs, device)?;
+        let found = validation::validate(objective, (learner, step), context.settings, self.inputs, device)?;
         Ok(Validation { score: found.selection.1, line: found.line(), found })
     }
 

@@ -13,12 +13,12 @@ fn kept(path: &Path, text: &str, step: usize) -> Result<String> {
     let place = |line: usize| format!("{}, line {line}", path.display());
     let (mut kept, count) = (String::new(), text.lines().count());
     for (number, line) in (1..).zip(text.lines()) {
-        let found = serde_json::from_str::<serde_json::Value>(line).ok().and_then(|v| v["step"].as_u64());
-        match found {
-            Some(at) if at as usize <= step => kept.extend([line, "\n"]),
-            Some(_) => {}
-            None if number == count && !text.ends_with('\n') => {}
-            None => return Err(TrainerError::data(place(number), "is no line of a run's metrics", MEND)),
+        let found = serde_json::from_str::<serde_json::Value>(line);
+        match found.as_ref().map(|value| value["step"].as_u64()) {
+            Ok(Some(at)) if at as usize <= step => kept.extend([line, "\n"]),
+            Ok(Some(_)) => {}
+            Err(_) if number == count && !text.ends_with('\n') && line.starts_with('{') => {}
+            _ => return Err(TrainerError::data(place(number), "is no line of a run's metrics", MEND)),
         }
     }
     Ok(kept)
@@ -31,16 +31,24 @@ pub struct Journal {
 }
 
 impl Journal {
+    /// The lines of the file at `path` that a run keeps which stands at `step`; nothing is written.
+    ///
+    /// # Errors
+    /// When the file is no run's metrics, or cannot be read.
+    pub fn check(path: &Path, step: usize) -> Result<String> {
+        match path.exists() {
+            true => kept(path, &fsx::read_text(path, fsx::TABLE)?, step),
+            false => Ok(String::new()),
+        }
+    }
+
     /// Opens `path` for a run that stands at `step`.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn open(path: &Path, step: usize) -> Result<Self> {
         let mend = "check the run folder";
-        let kept = match path.exists() {
-            true => kept(path, &fsx::read_text(path, fsx::TABLE)?, step)?,
-            false => String::new(),
-        };
+        let kept = Self::check(path, step)?;
         fsx::write_atomic(path, kept.as_bytes())?;
         let file = std::fs::OpenOptions::new()
             .append(true)
@@ -80,6 +88,11 @@ mod tests {
             let problem = open(text).unwrap_err();
             assert!(problem.contains(said), "{problem}");
             assert_eq!(std::fs::read(&path).unwrap(), text, "replaced");
+        }
+        // Without a line end too, only what a run can have begun is a line that broke off.
+        for text in ["my notes", "{\"title\": \"my notes\"}", "[1, 2]", "{\"step\":1}\nand a remark"] {
+            open(text.as_bytes()).unwrap_err();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "replaced");
         }
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();

@@ -148,6 +148,10 @@ impl ImageTokens for Images<'_> {
         Ok(tokens.select(0, places).cast(FloatDType::F32))
     }
 
+    fn left_out(&self, name: &str) -> bool {
+        self.given.left_out(name)
+    }
+
     fn pixels(&self, rows: &[usize], device: &Device) -> Result<Tensor<4>> {
         self.given.pixels(rows, device)
     }

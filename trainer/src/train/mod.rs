@@ -23,6 +23,7 @@ pub mod schedule;
 pub mod settings;
 pub mod start;
 pub mod step;
+pub mod unlabelled;
 pub mod validation;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A run's data, and a piece of a batch of it: what an objective encodes.
 
 use super::settings::Settings;
-use crate::data::table::{Table, Triplet};
+use crate::data::table::{ImageEntry, Table, Triplet};
 use crate::embed::Tokenized;
 use crate::error::Result;
 use crate::features::ImageTokens;
@@ -29,6 +29,28 @@ pub struct Context<'a> {
     pub rows: &'a [usize],
     /// The triplets' texts.
     pub texts: &'a Tokenized,
+    /// Images without labels, of which a step reads some beside its triplets; none where the objective reads none.
+    pub unlabelled: Option<Unlabelled<'a>>,
+}
+
+/// Images without labels.
+#[derive(Clone, Copy)]
+pub struct Unlabelled<'a> {
+    /// Their names and files.
+    pub images: &'a [ImageEntry],
+    /// Their tokens.
+    pub features: &'a dyn ImageTokens,
+    /// The row in `features` of each.
+    pub rows: &'a [usize],
+}
+
+/// Which of a step's two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// The table's rows.
+    Triplets,
+    /// Images without labels.
+    Images,
 }
 
 impl Context<'_> {
@@ -47,7 +69,9 @@ impl Context<'_> {
 pub struct Piece<'a> {
     /// The run's data; its `features` give tokens in the graph where the image encoder trains.
     pub context: &'a Context<'a>,
-    /// The whole batch, as indices of the table's triplets.
+    /// The stream that the batch is of.
+    pub stream: Stream,
+    /// The whole batch, as indices of the table's triplets or of the unlabelled images.
     pub batch: &'a [u32],
     /// Which rows of it these are.
     pub rows: Range<usize>,
@@ -73,13 +97,25 @@ impl<'a> Piece<'a> {
         self.entries().iter().map(|t| self.context.triplet(*t).targets[0])
     }
 
-    /// The tokens of some of the table's images, `[images, T, C]`.
+    /// The image of each row, where a row is an image: an index into the stream's images.
+    pub fn images(&self) -> Vec<u32> {
+        match self.stream {
+            Stream::Triplets => self.references().collect(),
+            Stream::Images => self.entries().to_vec(),
+        }
+    }
+
+    /// The tokens of some of the stream's images, `[images, T, C]`.
     ///
     /// # Errors
     /// When an image cannot be read.
     pub fn tokens(&self, images: impl Iterator<Item = u32>) -> Result<Tensor<3>> {
-        let rows: Vec<usize> = images.map(|image| self.context.rows[image as usize]).collect();
-        self.context.features.tokens(&rows, self.device)
+        let (features, places) = match (self.stream, &self.context.unlabelled) {
+            (Stream::Images, Some(more)) => (more.features, more.rows),
+            _ => (self.context.features, self.context.rows),
+        };
+        let rows: Vec<usize> = images.map(|image| places[image as usize]).collect();
+        features.tokens(&rows, self.device)
     }
 
     /// The piece cut into parts for the passes over texts: a part is padded to its own longest text.
@@ -92,6 +128,11 @@ impl<'a> Piece<'a> {
     /// The texts of a part.
     pub fn text(&self, part: &Part) -> TextBatch {
         self.context.texts.batch(part.entries, self.device)
+    }
+
+    /// The texts of a part as they come with images: with the method's prompt around them.
+    pub fn composed_text(&self, part: &Part) -> TextBatch {
+        self.context.texts.composed_batch(part.entries, self.device)
     }
 
     /// The reverse texts of a part, outside the gradient's graph.

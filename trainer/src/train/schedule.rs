@@ -18,7 +18,8 @@ pub struct Point {
 pub fn point(settings: &Settings, step: usize) -> Point {
     let length = settings.schedule_length();
     match settings.schedule {
-        Schedule::Cosine => Point { rate: cosine(settings, step, length), beta1: settings.betas.0 },
+        Schedule::Cosine => Point { rate: cosine(settings, step, length, FLOOR), beta1: settings.betas.0 },
+        Schedule::CosineToZero => Point { rate: cosine(settings, step, length, 0.0), beta1: settings.betas.0 },
         Schedule::OneCycle => one_cycle(settings, step, length),
         Schedule::Constant => Point { rate: settings.learning_rate * warm(settings, step), beta1: settings.betas.0 },
     }
@@ -29,16 +30,18 @@ fn warm(settings: &Settings, step: usize) -> f64 {
     if step < settings.warmup { (step + 1) as f64 / settings.warmup as f64 } else { 1.0 }
 }
 
-/// Linear warm-up, then half a cosine down to a hundredth.
-fn cosine(settings: &Settings, step: usize, length: usize) -> f64 {
-    const FLOOR: f64 = 0.01;
+/// Where [`Schedule::Cosine`] ends, as a share of the peak.
+const FLOOR: f64 = 0.01;
+
+/// Linear warm-up, then half a cosine down to `floor` of the peak.
+fn cosine(settings: &Settings, step: usize, length: usize, floor: f64) -> f64 {
     if step < settings.warmup {
         return settings.learning_rate * (step + 1) as f64 / settings.warmup as f64;
     }
     let span = length.saturating_sub(settings.warmup).max(1);
     let progress = ((step - settings.warmup) as f64 / span as f64).min(1.0);
     let cosine = 0.5 * (1.0 + (PI * progress).cos());
-    settings.learning_rate * (FLOOR + (1.0 - FLOOR) * cosine)
+    settings.learning_rate * (floor + (1.0 - floor) * cosine)
 }
 
 /// PyTorch's `OneCycleLR` with its defaults, which the published code relies on: half a cosine up from the peak divided by
@@ -80,6 +83,21 @@ mod tests {
         for (step, rate, beta1) in ONE_CYCLE {
             near(point(&settings, step).rate, rate);
             near(point(&settings, step).beta1, beta1);
+        }
+    }
+
+    #[test]
+    fn openclips_cosine_ends_at_nothing() {
+        // third_party/open_clip/scheduler.py of Pic2Word: cosine_lr(optimizer, 1e-4, 10, 50)
+        let settings = Settings {
+            steps: 50,
+            warmup: 10,
+            schedule: Schedule::CosineToZero,
+            learning_rate: 1e-4,
+            ..Settings::sprc()
+        };
+        for (step, rate) in [(0, 1e-5), (9, 1e-4), (10, 1e-4), (30, 5e-5), (49, 1.541_333_133_436_018e-7)] {
+            assert!((point(&settings, step).rate - rate).abs() < 1e-12, "{step}: {}", point(&settings, step).rate);
         }
     }
 

@@ -43,6 +43,8 @@ pub enum Schedule {
     /// Linear warm-up, then half a cosine down to a hundredth.
     #[default]
     Cosine,
+    /// The same down to nothing (OpenCLIP's code, and so Pic2Word's).
+    CosineToZero,
     /// PyTorch's OneCycleLR, which SPRC and MTST_PTHA use.
     OneCycle,
     /// Linear warm-up, then the same rate to the end (SPN4CIR's second stage, without a warm-up).
@@ -211,14 +213,14 @@ impl Settings {
         }
     }
 
-    /// Which parameters train and how: the run's own groups, the word embeddings where they are frozen, and the image
-    /// encoder, of which only what a group names by [`IMAGE_ENCODER`] trains.
+    /// Which parameters train and how: the run's own groups, the word embeddings where they are frozen, the image encoder, of
+    /// which only what a group names by [`IMAGE_ENCODER`] trains, and behind them what the losses leave as it is.
     pub fn groups_in_force(&self) -> Vec<Group> {
         let of_encoder = |group: &&Group| group.pattern.starts_with(IMAGE_ENCODER);
         let words = self.freeze_words.then(|| Group::frozen(self.objective.family().words()));
         let encoder = self.groups.iter().filter(of_encoder).cloned().chain([Group::frozen(IMAGE_ENCODER)]);
         let rest = self.groups.iter().filter(|group| !of_encoder(group)).cloned();
-        words.into_iter().chain(encoder).chain(rest).collect()
+        words.into_iter().chain(encoder).chain(rest).chain(self.objective.family().groups()).collect()
     }
 
     /// Whether a part of the image encoder trains.
@@ -265,10 +267,15 @@ impl Settings {
         ranges::NOT_NEGATIVE.check("--weight-decay", self.weight_decay)?;
         ranges::NOT_NEGATIVE.check("--clip", self.clip)?;
         ranges::ADDED.check("--unchanged", self.unchanged)?;
-        ranges::PART.check("β₁", self.betas.0)?;
-        ranges::PART.check("β₂", self.betas.1)?;
-        ranges::POSITIVE.check("ε", self.epsilon)?;
+        ranges::PART.check("--beta1", self.betas.0)?;
+        ranges::PART.check("--beta2", self.betas.1)?;
+        ranges::POSITIVE.check("--epsilon", self.epsilon)?;
         PRECISIONS.check("--precision", self.precision)?;
+        let images = self.objective.family().image_batch();
+        if images > 0 && self.devices > images {
+            let problem = format!("{} for {images} unlabelled images a step", self.devices);
+            return wrong("--devices", problem, format!("1 to {images}"));
+        }
         self.objective.family().check()
     }
 }

@@ -1,7 +1,7 @@
 //! Where a run starts from: random weights from its seed, and what tells one run from another.
 
 use super::checkpoint::Header;
-use crate::data::table::{Table, Triplet};
+use crate::data::table::{ImageEntry, Table, Triplet};
 use crate::error::{Result, TrainerError};
 use crate::fsx;
 use burn::module::Module;
@@ -38,6 +38,23 @@ pub fn random<M: Module>(model: &M, seed: u64) -> Result<Tensors> {
         tensors.insert(name, (dims, values));
     }
     Ok(tensors)
+}
+
+/// Draws what `tensors` have behind `prefix` as PyTorch fills a linear map, which published mapping networks start from: weights
+/// `[d_in, d_out]` and biases evenly within ±1/√d_in.
+pub fn uniform(tensors: &mut Tensors, prefix: &str, seed: u64) {
+    use rand::{Rng, SeedableRng};
+    let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed ^ 0x7e57_0a11);
+    let inputs: BTreeMap<String, usize> = tensors
+        .iter()
+        .filter_map(|(name, (dims, _))| Some((name.strip_suffix(".weight")?.to_owned(), *dims.first()?)))
+        .collect();
+    for (name, (_, values)) in tensors.iter_mut().filter(|(name, _)| name.starts_with(prefix)) {
+        let map = name.rsplit_once('.').map_or("", |(map, _)| map);
+        let Some(inputs) = inputs.get(map) else { continue };
+        let bound = 1.0 / (*inputs as f64).sqrt();
+        values.iter_mut().for_each(|value| *value = rng.random_range(-bound..bound) as f32);
+    }
 }
 
 /// Says whether two descriptions of a generator, of a checkpoint and of the run that is asked for, are of the same one.
@@ -84,18 +101,15 @@ pub fn same_run(path: &Path, found: &Header, wanted: &Header, same_generator: Sa
     }
 }
 
-/// Fields of a configuration in which a model may differ from the one that it starts from: they change how it computes, and
-/// no parameter's meaning.
-const SWITCHES: [&str; 8] = [
-    "name",
-    "temperature",
-    "dropout",
-    "attention_dropout",
-    "read_out",
-    "second_pass_mask",
-    "own_second_pass",
-    "length",
-];
+/// Fields of a configuration in which a model of any family may differ from the one that it starts from: they change how it
+/// computes, and no parameter's meaning. Those of its method are its family's [switches](FamilyConfig::switches).
+const SWITCHES: [&str; 2] = ["name", "text.length"];
+
+/// Whether a difference is one that a start allows.
+fn is_switch(name: &str, config: &RetrievalConfig) -> bool {
+    let own = || name.strip_prefix("method.").is_some_and(|own| config.method.family().switches().contains(&own));
+    SWITCHES.contains(&name) || name.starts_with("preprocess.") || own()
+}
 
 /// Checks that a model of `config` can start from the weights of `path`, whose header is `found`.
 ///
@@ -104,8 +118,7 @@ const SWITCHES: [&str; 8] = [
 pub fn check_start(path: &Path, found: &Header, config: &RetrievalConfig) -> Result<()> {
     let mut other = Vec::new();
     differences("", &json(path, &found.config)?, &json(path, config)?, &mut other);
-    let leaf = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
-    other.retain(|d| !SWITCHES.contains(&leaf(&d.name).as_str()) && !d.name.starts_with("preprocess"));
+    other.retain(|d| !is_switch(&d.name, config));
     match other.is_empty() {
         true => Ok(()),
         false => Err(TrainerError::checkpoint(
@@ -159,7 +172,8 @@ fn option_name(field: &str) -> String {
     match field {
         "recipe" => "--losses".to_owned(),
         "freeze_words" => "freezing of words (--train-words)".to_owned(),
-        "betas" | "epsilon" | "objective" => field.to_owned(),
+        "betas" => "--beta1, --beta2".to_owned(),
+        "objective" => field.to_owned(),
         _ => format!("--{}", field.replace('_', "-")),
     }
 }
@@ -171,6 +185,18 @@ pub fn fingerprint(table: &Table) -> String {
         text.push_str(&format!("{}|{}|{:?}|{}\n", t.id, t.reference, t.targets, t.text));
     }
     fsx::sha256_hex(text.as_bytes()).chars().take(32).collect()
+}
+
+impl Header {
+    /// With the names of the unlabelled `images` that a run reads, where it reads any.
+    pub fn with_images(mut self, images: &[ImageEntry]) -> Self {
+        if !images.is_empty() {
+            let names: String = images.iter().map(|image| format!("{:?}\n", image.name)).collect();
+            let short = fsx::sha256_hex(names.as_bytes()).chars().take(32).collect();
+            self.parts.insert("unlabelled images".into(), short);
+        }
+        self
+    }
 }
 
 /// What [`fingerprint`] leaves out and a run depends on too: each part's own short text, by what it is.

@@ -12,7 +12,7 @@ use super::objective::loss::{self, Figures, Loss};
 use super::objective::representations::{Cached, Representations};
 use super::objective::{Encoded, Objective};
 use super::peers::AllReduce;
-use super::piece::{BatchFacts, Context, PassNoise, Piece};
+use super::piece::{BatchFacts, Context, PassNoise, Piece, Stream};
 use crate::embed;
 use crate::error::{Result, TrainerError};
 use burn::tensor::{Device, Tensor};
@@ -30,40 +30,56 @@ pub struct Step<'a, O: Objective> {
     pub device: &'a Device,
 }
 
-/// This device's share of a batch, in pieces.
+/// What a step reads.
+#[derive(Clone, Copy)]
+pub struct Batch<'a> {
+    /// Triplets of the context's table.
+    pub triplets: &'a [u32],
+    /// Unlabelled images of the context beside them.
+    pub images: &'a [u32],
+}
+
+impl<'a> From<&'a [u32]> for Batch<'a> {
+    fn from(triplets: &'a [u32]) -> Self {
+        Self { triplets, images: &[] }
+    }
+}
+
+/// This device's share of a stream's batch, in pieces.
 struct Share<'a> {
+    stream: Stream,
     batch: &'a [u32],
     pieces: Vec<Range<usize>>,
-    noise: PassNoise,
+    /// Its only piece with its graph, once it is encoded.
+    kept: Option<Encoded>,
 }
 
 impl<O: Objective> Step<'_, O> {
-    /// Gradients and losses of `batch` (triplets of the context's table) in `step`. All devices call this with the same
-    /// batch; each computes its share and gets the sum.
+    /// Gradients and losses of `batch` in `step`. All devices call this with the same batch; each computes its share and gets
+    /// the sum.
     ///
     /// # Errors
     /// When images, texts or another device fail.
-    pub fn gradients(
+    pub fn gradients<'b>(
         &self,
         learner: &Learner<O::Model>,
-        batch: &[u32],
+        batch: impl Into<Batch<'b>>,
         step: usize,
     ) -> Result<(ParameterGradients, Figures)> {
-        let Context { settings, config, texts, .. } = *self.context;
+        let (Context { settings, config, texts, .. }, all) = (*self.context, batch.into());
         // A batch's order means nothing; by length, each part of it is as short as its texts allow.
-        let mut batch = batch.to_vec();
+        let mut batch = all.triplets.to_vec();
         batch.sort_by_key(|t| texts.length(*t));
-        let own = self.peers.share(batch.len());
-        let size = if settings.sub_batch > 0 { settings.sub_batch } else { own.len().max(1) };
-        let share = Share {
-            batch: &batch,
-            pieces: own.clone().step_by(size).map(|at| at..(at + size).min(own.end)).collect(),
-            noise: PassNoise::new(config, settings, step),
-        };
-        let (mut kept, encoded) = self.first_pass(learner, &share)?;
+        let noise = PassNoise::new(config, settings, step);
+        let streams = [(Stream::Triplets, &batch[..]), (Stream::Images, all.images)];
+        let mut shares: Vec<Share> =
+            streams.into_iter().filter(|(_, batch)| !batch.is_empty()).map(|s| self.share(s)).collect();
         let parameters = self.objective.parameters(&learner.model);
-        let read = parameters.iter().map(|(name, parameter)| (*name, parameter.val())).collect();
-        let leaves = Representations::leaves(encoded, read, self.peers, batch.len())?;
+        let mut leaves = Representations::reading(&parameters);
+        for share in &mut shares {
+            let encoded = self.first_pass(learner, share, &noise)?;
+            leaves = leaves.with(encoded, self.peers, share.batch.len())?;
+        }
         let right: Vec<Vec<u32>> = batch.iter().map(|t| self.context.triplet(*t).targets.clone()).collect();
         let mut losses = self.objective.losses(&leaves, &BatchFacts { right: &right, device: self.device })?;
         let minimised = loss::minimised(&losses).ok_or_else(|| {
@@ -72,7 +88,7 @@ impl<O: Objective> Step<'_, O> {
         let cached = leaves.gradients(&minimised.backward());
         losses.iter_mut().for_each(|loss| loss.value = loss.value.clone().inner());
 
-        let (mut found, own) = self.way_back(learner, &share, &mut kept, &cached)?;
+        let (mut found, own) = self.way_back(learner, shares, &cached, &noise)?;
         for (name, parameter) in parameters {
             let Some(gradient) = cached.parameter(name).filter(|_| parameter.is_require_grad()) else { continue };
             // Every device has the whole of it.
@@ -84,20 +100,30 @@ impl<O: Objective> Step<'_, O> {
         Ok((found, Figures::of(&losses, &values)))
     }
 
-    /// Every piece's representations outside the graph; with one piece, that with its graph too.
+    /// This device's share of a stream's batch.
+    fn share<'b>(&self, (stream, batch): (Stream, &'b [u32])) -> Share<'b> {
+        let (own, sub_batch) = (self.peers.share(batch.len()), self.context.settings.sub_batch);
+        let size = if sub_batch > 0 { sub_batch } else { own.len().max(1) };
+        let pieces = own.clone().step_by(size).map(|at| at..(at + size).min(own.end)).collect();
+        Share { stream, batch, pieces, kept: None }
+    }
+
+    /// Every piece's representations outside the graph; with one piece, that with its graph is kept.
     fn first_pass(
         &self,
         learner: &Learner<O::Model>,
-        share: &Share,
-    ) -> Result<(Option<Encoded>, Vec<Representations>)> {
+        share: &mut Share,
+        noise: &PassNoise,
+    ) -> Result<Vec<Representations>> {
         if let [only] = &share.pieces[..] {
-            let piece = self.encode(&self.computing(learner)?, share, only, true)?;
+            let piece = self.encode(&self.computing(learner)?, (&*share, only), noise, true)?;
             let values = piece.representations.clone().inner();
-            return Ok((Some(piece), vec![values]));
+            share.kept = Some(piece);
+            return Ok(vec![values]);
         }
         let plain = self.computing(learner)?.valid();
-        let values = |rows| Ok(self.encode(&plain, share, rows, false)?.representations);
-        Ok((None, share.pieces.iter().map(values).collect::<Result<_>>()?))
+        let values = |rows| Ok(self.encode(&plain, (&*share, rows), noise, false)?.representations);
+        share.pieces.iter().map(values).collect()
     }
 
     /// Leads the gradients of the batch's losses back through each piece, together with those of the pieces' own losses.
@@ -105,16 +131,21 @@ impl<O: Objective> Step<'_, O> {
     fn way_back(
         &self,
         learner: &Learner<O::Model>,
-        share: &Share,
-        kept: &mut Option<Encoded>,
+        mut shares: Vec<Share>,
         cached: &Cached,
+        noise: &PassNoise,
     ) -> Result<(ParameterGradients, Vec<Loss>)> {
         let mut found = ParameterGradients::default();
         let mut sums: Vec<Loss> = Vec::new();
-        for rows in &share.pieces {
-            let piece = match kept.take() {
+        let kept: Vec<Option<Encoded>> = shares.iter_mut().map(|share| share.kept.take()).collect();
+        let pieces = shares
+            .iter()
+            .zip(kept)
+            .flat_map(|(share, mut kept)| share.pieces.iter().map(move |rows| (share, rows, kept.take())));
+        for (share, rows, kept) in pieces {
+            let piece = match kept {
                 Some(piece) => piece,
-                None => self.encode(&self.computing(learner)?, share, rows, true)?,
+                None => self.encode(&self.computing(learner)?, (share, rows), noise, true)?,
             };
             let own = loss::minimised(&piece.losses);
             let way_back = cached.along(piece.representations, rows)?.into_iter().chain(own);
@@ -144,14 +175,20 @@ impl<O: Objective> Step<'_, O> {
         Ok((found.with_values(sums), own))
     }
 
-    /// Encodes rows `rows` with the graph, or without one where `learner` is outside it.
-    fn encode(&self, learner: &Learner<O::Model>, share: &Share, rows: &Range<usize>, graph: bool) -> Result<Encoded> {
+    /// Encodes rows `rows` of a share with the graph, or without one where `learner` is outside it.
+    fn encode(
+        &self,
+        learner: &Learner<O::Model>,
+        (share, rows): (&Share, &Range<usize>),
+        noise: &PassNoise,
+        graph: bool,
+    ) -> Result<Encoded> {
         let images = learner.images(self.context.features);
         let context = Context { features: &images, ..*self.context };
         let device = if graph { self.device.clone() } else { self.device.clone().inner() };
-        let (batch, rows) = (share.batch, rows.clone());
-        let piece = Piece { context: &context, batch, rows, device: &device, own_losses: graph };
-        self.objective.encode(&learner.model, &piece, &share.noise)
+        let (stream, batch, rows) = (share.stream, share.batch, rows.clone());
+        let piece = Piece { context: &context, stream, batch, rows, device: &device, own_losses: graph };
+        self.objective.encode(&learner.model, &piece, noise)
     }
 
     /// What the passes compute with; its gradients arrive at `master`. Made anew for each backward pass, which uses its casts up.

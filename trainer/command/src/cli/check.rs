@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use std::path::PathBuf;
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, published};
 use thisbut_trainer::images;
+use thisbut_trainer::terminal::line;
 
 /// Count a data set's triplets and images, and say what is wrong with it
 ///
@@ -96,7 +97,7 @@ impl Args {
                     ("kinds", &counts.kinds),
                 ] {
                     if !named.is_empty() {
-                        let list: Vec<String> = named.iter().map(|(name, n)| format!("{name} {n}")).collect();
+                        let list: Vec<String> = named.iter().map(|(name, n)| format!("{} {n}", line(name))).collect();
                         super::print(format_args!("  {what}: {}", list.join(", ")))?;
                     }
                 }

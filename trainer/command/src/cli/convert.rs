@@ -8,7 +8,8 @@ use thisbut_trainer::tensor_file::FORMATS;
 
 /// Write a checkpoint in the layout of LAVIS, SPRC or Hugging Face
 ///
-/// The way back from `thisbut import`: others' programs load what it writes. It is for BLIP-2's architectures.
+/// The way back from `thisbut import`: others' programs load what it writes. It is for BLIP-2's architectures and
+/// for dual encoders (hf).
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   thisbut convert runs/finetune/final.safetensors --to hf --out runs/hugging-face

@@ -1,5 +1,6 @@
 //! `thisbut finetune --dry-run`: what the run would take.
 
+use super::finetune::ON_THE_FLY;
 use anyhow::Result;
 use std::path::Path;
 use std::time::Duration;
@@ -16,6 +17,22 @@ use thisbut_trainer::train::settings::Settings;
 
 /// Memory that a measured step may take without asking.
 const SMALL: usize = 4_000_000_000;
+
+/// Says what the run needs and is not there yet: a dry run needs none of it.
+pub fn say_missing(tables: [&Table; 2], files: [&Path; 2]) {
+    for file in files.into_iter().filter(|file| *file != Path::new(ON_THE_FLY) && !file.exists()) {
+        super::note(format_args!("not there yet, and the run needs it: {}", file.display()));
+    }
+    let missing = |table: &Table| table.images.iter().filter(|image| !image.path.is_file()).count();
+    let (all, missing) = (tables.map(|t| t.images.len()), tables.map(missing));
+    if missing != [0, 0] {
+        let [train, validation] = missing;
+        super::note(format_args!(
+            "not there yet: {train} of {} images to train on, {validation} of {} to validate on",
+            all[0], all[1]
+        ));
+    }
+}
 
 /// Prints parameters, memory and time of a run on `train`. Nothing but a small step's memory is taken, and that only where
 /// it is known to fit.

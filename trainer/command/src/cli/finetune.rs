@@ -8,20 +8,28 @@ use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::number::NumberFormat;
 use thisbut_model::text::TextReader;
-use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, derive, described, extended, synthetic};
+use thisbut_trainer::data::{
+    DataSet, Format, ImageEntry, LoadOptions, Split, Table, derive, described, extended, synthetic, unlabelled,
+};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{Features, ImageTokens, Live};
 use thisbut_trainer::report::Incomplete;
 use thisbut_trainer::tensor_file::FORMATS;
+use thisbut_trainer::terminal::line;
 use thisbut_trainer::train::checkpoint::{self, Reader};
 use thisbut_trainer::train::choices::Choices;
 use thisbut_trainer::train::defaults;
 use thisbut_trainer::train::event::Event;
-use thisbut_trainer::train::finetune::{Inputs, check_plan, check_resume, finetune, header};
+use thisbut_trainer::train::finetune::{Inputs, check_folder, check_plan, check_resume, finetune, header};
 use thisbut_trainer::train::learner::IMAGE_ENCODER;
+use thisbut_trainer::train::objective::Read;
 use thisbut_trainer::train::settings::Settings;
+use thisbut_trainer::train::unlabelled::{readable, readable_rows};
 use thisbut_trainer::train::{recipes, start};
-use thisbut_trainer::{embed, fsx, import};
+use thisbut_trainer::{embed, import};
+
+/// Heading of what is read, in the help.
+const DATA: &str = "Data and images";
 
 /// Train on triplets or captions
 ///
@@ -35,7 +43,7 @@ pub struct Args {
     /// The data set's folder.
     dataset: PathBuf,
     /// The data set's layout [default: told from its files].
-    #[arg(long, value_enum, hide_short_help = true)]
+    #[arg(long, value_enum, hide_short_help = true, help_heading = DATA)]
     format: Option<Format>,
     /// The run's folder: checkpoints and metrics.
     #[arg(long, required_unless_present = "dry_run")]
@@ -52,39 +60,49 @@ pub struct Args {
     ///
     /// The cache of `thisbut features`, or `on-the-fly`: encode the images in every step. [default: PRESET.features in the
     /// data set's folder]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = DATA)]
     features: Option<PathBuf>,
     /// The folder of base weights.
-    #[arg(long, default_value = "data/weights", hide_short_help = true)]
+    #[arg(long, default_value = "data/weights", hide_short_help = true, help_heading = DATA)]
     weights: PathBuf,
     /// What the image encoder computes in, where it is a vision transformer and runs on the fly.
     #[arg(long, value_name = "PRECISION", value_parser = FORMATS.parser(), default_value = "f32", hide_short_help = true)]
+    #[arg(help_heading = DATA)]
     encoder_precision: NumberFormat,
     /// Generated triplets to train on, in the place of the data set's own.
     ///
     /// Generated triplets to train on, a file of `thisbut generator generate`, in the place of the data set's training split.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = DATA)]
     triplets: Option<PathBuf>,
     /// With --triplets: their images that are in no split of the data set.
     ///
     /// With --triplets: images that are in no split of the data set, such as NLVR2's beside CIRR. A folder, or a split file
     /// (JSON: name to path). `thisbut features` takes the same.
-    #[arg(long, value_name = "FOLDER", requires = "triplets", hide_short_help = true)]
+    #[arg(long, value_name = "FOLDER", requires = "triplets", hide_short_help = true, help_heading = DATA)]
     images: Vec<PathBuf>,
+    /// Images without labels, for losses that read some beside the triplets [default: the training images].
+    ///
+    /// Images without labels, for losses that read some beside the triplets: a folder, or a split file (JSON: name to path).
+    /// Those that cannot be read are left out and counted. [default: the data set's training images]
+    #[arg(long, value_name = "FOLDER", hide_short_help = true)]
+    unlabelled: Option<PathBuf>,
+    /// The cache of --unlabelled, or on-the-fly [default: PRESET.features in its folder].
+    #[arg(long, value_name = "FILE", requires = "unlabelled", hide_short_help = true)]
+    unlabelled_features: Option<PathBuf>,
     /// Reverse texts from a generator in the place of the data set's own.
     ///
     /// Reverse texts from a generator in the place of the data set's own: a file of `thisbut generator generate` for the pairs
     /// of `thisbut generator pairs --annotated FOLDER --split train`.
-    #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true)]
+    #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true, help_heading = DATA)]
     reverse: Option<PathBuf>,
     /// Further triplets beside the data set's own: SPN4CIR's extended captions.
     ///
     /// Further triplets beside the data set's own: SPN4CIR's extended captions, cap.rc2.train.extend_*.json (CIRR) or
     /// cap.extend_*.train.json (FashionIQ). An epoch reads them too.
-    #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true)]
+    #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true, help_heading = DATA)]
     extended: Option<PathBuf>,
     /// Train on the first so many triplets only; 0: all.
-    #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true, help_heading = DATA)]
     first: usize,
     /// Stop after this step; the same command without it goes on from there.
     #[arg(long, value_name = "STEP", hide_short_help = true)]
@@ -113,27 +131,62 @@ fn shown(command: Command, pretraining: bool) -> Command {
     })
 }
 
+/// Images without labels, and their tokens.
+type Unlabelled = (Vec<ImageEntry>, Box<dyn ImageTokens>);
+
+/// Says how many images were left out.
+fn say_left_out(count: usize, of: &Path) {
+    if count > 0 {
+        let what = if count == 1 { "image" } else { "images" };
+        super::note(format_args!(
+            "{}: {count} {what} could not be read when the cache was made; left out",
+            of.display()
+        ));
+    }
+}
+
 /// In the place of a cache's path: compute the tokens when they are asked for.
-const ON_THE_FLY: &str = "on-the-fly";
+pub(super) const ON_THE_FLY: &str = "on-the-fly";
 
 impl Args {
-    /// The image tokens of the tables' images, from the cache or the encoder.
-    fn features(
+    /// The tokens of `images`, from `cache` or the encoder.
+    fn features<'a>(
         &self,
         config: &RetrievalConfig,
         device: DeviceKind,
-        tables: [&Table; 2],
+        images: impl Iterator<Item = &'a ImageEntry>,
+        cache: &Path,
     ) -> Result<Box<dyn ImageTokens>> {
-        if self.features.as_deref().is_some_and(|path| path == Path::new(ON_THE_FLY)) {
+        if cache == Path::new(ON_THE_FLY) {
             let device = choose(device)?;
             let encoder = import::load_image_encoder_in(config, &self.weights, self.encoder_precision, &device)?;
-            let images = tables.into_iter().flat_map(|table| &table.images);
             let images = images.map(|image| (image.name.clone(), image.path.clone())).collect();
             return Ok(Box::new(Live::new(encoder, config, &device, images)));
         }
         let expected = import::encoder_fingerprint(config, &self.weights)?;
-        let path = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, config));
-        Ok(Box::new(Features::of_encoder(&path, config, &expected)?))
+        Ok(Box::new(Features::of_encoder(cache, config, &expected)?))
+    }
+
+    /// The cache of the data set's images.
+    fn cache(&self, config: &RetrievalConfig) -> PathBuf {
+        self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, config))
+    }
+
+    /// The images without labels that a run of `settings` reads beside its triplets, and where their tokens are; none where it
+    /// reads none, or those of the data set.
+    fn unlabelled(&self, settings: &Settings, config: &RetrievalConfig) -> Result<Option<Unlabelled>> {
+        let Some(source) = self.unlabelled.as_ref() else { return Ok(None) };
+        if settings.objective.family().image_batch() == 0 {
+            bail!("--unlabelled {}: these losses read no images beside their rows; leave it out", source.display());
+        }
+        let (images, complaints) = unlabelled::images(source, &LoadOptions::default())?;
+        super::complain(&complaints, 20);
+        let folder = if source.is_dir() { source } else { source.parent().unwrap_or(Path::new("")) };
+        let cache = self.unlabelled_features.clone().unwrap_or_else(|| super::features_path(folder, config));
+        let features = self.features(config, settings.device, images.iter(), &cache)?;
+        let (images, left_out) = readable(images, &*features)?;
+        say_left_out(left_out, source);
+        Ok(Some((images, features)))
     }
 
     /// Opens the checkpoint to start from, which must be of a model like this one.
@@ -160,6 +213,9 @@ impl Args {
         if let Some(path) = &self.start {
             self.starting(path, config, texts)?;
         }
+        if let Some(out) = &self.out {
+            check_folder(out)?;
+        }
         // A dry run without the pictures sees rows that the run may leave out.
         if tables.iter().any(|table| table.images.iter().any(|image| !image.path.is_file())) {
             return Ok(());
@@ -167,9 +223,8 @@ impl Args {
         if let Some(out) = self.out.as_ref().filter(|out| out.is_dir()) {
             check_resume(out, header(settings, config, tables, texts))?;
         }
-        let on_the_fly = self.features.as_deref() == Some(Path::new(ON_THE_FLY));
-        let cache = self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, config));
-        if on_the_fly || !cache.exists() {
+        let cache = self.cache(config);
+        if cache == Path::new(ON_THE_FLY) || !cache.exists() {
             return Ok(());
         }
         if settings.trains_image_encoder() {
@@ -181,7 +236,7 @@ impl Args {
             Err(_) => Features::open(&cache)?,
         };
         for table in tables {
-            embed::rows(table, &features)?;
+            embed::rows(&readable_rows(table.clone(), &features)?.0, &features)?;
         }
         Ok(())
     }
@@ -224,21 +279,25 @@ impl Args {
         }
         let (mut validation, complaints) = data.load(Split::Val, &options)?;
         super::complain(&complaints, 20);
-        let objective = choices.objective(&config);
-        let captions = objective.family().reads_captions();
-        if captions {
-            let described = described::load(&self.dataset)?.unwrap_or_default();
-            train = derive::captions(&train, &described)?;
-            validation = derive::captions(&validation, &described)?;
+        let objective = choices.objective(&config)?;
+        let reads = objective.family().reads();
+        match reads {
+            Read::Captions => {
+                let described = described::load(&self.dataset)?.unwrap_or_default();
+                train = derive::captions(&train, &described)?;
+                validation = derive::captions(&validation, &described)?;
+            }
+            Read::Images => train = derive::images(&train)?,
+            Read::Triplets => {}
         }
         let settings = choices.settings(&config, train.triplets.len())?;
-        if !captions {
+        if reads == Read::Triplets {
             derive::spread_wordings(&mut train);
             if settings.unchanged > 0.0 {
                 derive::add_unchanged(&mut train, settings.unchanged, settings.seed);
             }
         }
-        let vocabulary = self.weights.join("vocab.txt");
+        let vocabulary = self.weights.join(config.text.vocabulary_file());
         for (name, table) in [("training", &train), ("validation", &validation)] {
             if let Some(incomplete) = Incomplete::of(table) {
                 super::note(format_args!("{name}: {incomplete}"));
@@ -247,34 +306,48 @@ impl Args {
         check_plan(&settings, &config, &train, &validation)?;
         if self.dry_run {
             let texts = match vocabulary.exists() {
-                true => Some(TextReader::new(&config, &fsx::read_text(&vocabulary, fsx::SMALL)?)?),
+                true => Some(import::texts(&config, &self.weights)?),
                 false => None,
             };
             self.check_files(&settings, &config, [&train, &validation], texts.as_ref())?;
-            let cache = self.features.unwrap_or_else(|| super::features_path(&self.dataset, &config));
+            let cache = self.cache(&config);
+            super::dry_run::say_missing([&train, &validation], [&vocabulary, &cache]);
             return super::dry_run::dry_run(&settings, &config, &train, texts.as_ref(), Some(&cache));
         }
         let Some(out) = self.out.clone() else { bail!("--out is missing; name the run's folder") };
-        let features = self.features(&config, settings.device, [&train, &validation])?;
-        let texts = TextReader::new(&config, &fsx::read_text(&vocabulary, fsx::SMALL)?)?;
-        let mut start = match &self.start {
-            Some(path) => self.starting(path, &config, Some(&texts))?.model()?,
-            None => objective.family().weights(&config, &self.weights)?,
+        let images = train.images.iter().chain(&validation.images);
+        let features = self.features(&config, settings.device, images, &self.cache(&config))?;
+        let unlabelled = self.unlabelled(&settings, &config)?;
+        for table in [&mut train, &mut validation] {
+            let left_out;
+            (*table, left_out) = readable_rows(std::mem::take(table), &*features)?;
+            say_left_out(left_out, &self.dataset);
+        }
+        let texts = import::texts(&config, &self.weights)?;
+        let (mut start, understands) = match &self.start {
+            Some(path) => {
+                let mut from = self.starting(path, &config, Some(&texts))?;
+                (from.model()?, from.header.understands)
+            }
+            None => (objective.family().weights(&config, &self.weights)?, None),
         };
         if settings.trains_image_encoder() && !start.keys().any(|name| name.starts_with(IMAGE_ENCODER)) {
             let encoder = import::image_encoder(&config, &self.weights)?;
             start.extend(encoder.into_iter().map(|(name, value)| (format!("{IMAGE_ENCODER}{name}"), value)));
         }
         if let Some(temperature) = choices.temperature {
-            start.insert(objective.family().temperature().into(), (vec![1], vec![temperature as f32]));
+            let (name, value) = objective.family().temperature(temperature);
+            start.insert(name.into(), (vec![1], vec![value as f32]));
         }
         let inputs = Inputs {
             config: &config,
             train: &train,
             validation: &validation,
             features: &*features,
+            unlabelled: unlabelled.as_ref().map(|(images, features)| (&images[..], &**features)),
             texts: &texts,
             start,
+            understands,
             run: &out,
             until: self.until.map(NonZeroUsize::get),
         };
@@ -289,7 +362,7 @@ impl Args {
             }
             Event::Validation { step, found } => {
                 let groups: Vec<String> =
-                    found.groups.iter().map(|(name, r)| format!("{name} {:.1} / {:.1}", r.r1, r.r10)).collect();
+                    found.groups.iter().map(|(name, r)| format!("{} {:.1} / {:.1}", line(name), r.r1, r.r10)).collect();
                 let (total, (rule, value)) = (&found.total, found.selection);
                 bar.suspend(|| {
                     super::note(format_args!(

@@ -1,6 +1,6 @@
 //! `thisbut footprint`: what a bundle would take in a browser, before there is one.
 
-use super::export::{Packed, megabytes};
+use super::export::Packed;
 use anyhow::Result;
 use thisbut_model::bundle::Form;
 use thisbut_model::quant::CodeWidth;
@@ -26,7 +26,7 @@ impl Args {
         let mut remarks = Vec::new();
         for form in [Form::GalleryReference, Form::Full] {
             for width in [CodeWidth::Q4, CodeWidth::Q8].map(Some) {
-                let packing = Packing { form, width, split: megabytes(self.packed.file_mb), tokens };
+                let packing = Packing { form, width, split: self.packed.split(), tokens };
                 let footprint = Footprint::of(&config, packing)?;
                 super::print(&footprint)?;
                 remarks.extend(footprint.problem());

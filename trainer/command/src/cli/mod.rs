@@ -13,16 +13,20 @@ mod export;
 mod features;
 mod fetch;
 mod fetch_weights;
+mod filter;
 mod finetune;
 mod footprint;
 mod generator;
 mod import;
 mod index;
 mod inspect;
+mod looks_like;
 mod plot;
 mod prepare;
 mod query;
 mod report;
+mod suggest;
+mod synthesis;
 #[cfg(test)]
 mod tests;
 
@@ -46,10 +50,7 @@ use thisbut_trainer::train::estimate::memory::readable;
   thisbut fetch small
   thisbut prepare fluent
   thisbut features data/fluent
-  thisbut finetune data/fluent --out runs/first
-  thisbut evaluate data/fluent --checkpoint runs/first/final.safetensors
-
-`thisbut COMMAND -h` shows a command's usual options, `--help` all of them."
+  thisbut finetune data/fluent --out runs/first"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -77,16 +78,20 @@ enum Command {
     Report(report::Args),
     Compare(compare::Args),
     Inspect(inspect::Args),
+    LooksLike(looks_like::Args),
     Footprint(footprint::Args),
     Export(export::Args),
     Index(index::Args),
+    Suggest(suggest::Args),
     Query(query::Args),
+    Describe(Box<synthesis::describe::Args>),
+    Pairs(generator::pairs::Args),
+    Rewrite(Box<synthesis::rewrite::Args>),
+    Filter(filter::Args),
     Generator(generator::Args),
     // Yesterday's spellings.
     #[command(hide = true)]
     FetchWeights(fetch_weights::Args),
-    #[command(hide = true)]
-    Pairs(generator::pairs::Args),
     #[command(hide = true)]
     Generate(Box<generator::generate::Args>),
 }
@@ -96,9 +101,9 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Data", &["prepare", "check"]),
     ("Weights", &["fetch", "import", "convert"]),
     ("Train", &["config", "features", "pretrain", "finetune", "plot"]),
-    ("Evaluate", &["evaluate", "report", "compare", "inspect"]),
-    ("Bundle", &["footprint", "export", "index", "query"]),
-    ("Generator", &["generator"]),
+    ("Evaluate", &["evaluate", "report", "compare", "inspect", "looks-like"]),
+    ("Bundle", &["footprint", "export", "index", "suggest", "query"]),
+    ("Synthetic triplets", &["describe", "pairs", "rewrite", "filter", "generator"]),
 ];
 
 /// The whole command line, with what its help shows beyond what is derived.
@@ -116,7 +121,8 @@ fn command() -> clap::Command {
         groups.push('\n');
     }
     command.help_template(format!(
-        "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{groups}Options:\n{{options}}{{after-help}}"
+        "{{about}}\n\n{{usage-heading}} {{usage}}; `COMMAND -h` shows its usual options, `--help` all of them\n\n\
+         {groups}Options:\n{{options}}{{after-help}}"
     ))
 }
 
@@ -151,13 +157,18 @@ impl Cli {
             Command::Report(args) => args.run(),
             Command::Compare(args) => args.run(),
             Command::Inspect(args) => args.run(),
+            Command::LooksLike(args) => args.run(),
             Command::Footprint(args) => args.run(),
             Command::Export(args) => args.run(),
             Command::Index(args) => args.run(),
+            Command::Suggest(args) => args.run(),
             Command::Query(args) => args.run(),
+            Command::Describe(args) => args.run(),
+            Command::Pairs(args) => args.run(),
+            Command::Rewrite(args) => args.run(),
+            Command::Filter(args) => args.run(),
             Command::Generator(args) => args.run(),
             Command::FetchWeights(args) => args.run(),
-            Command::Pairs(args) => args.run(),
             Command::Generate(args) => args.run(),
         }
     }

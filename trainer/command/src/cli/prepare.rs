@@ -1,14 +1,21 @@
 //! `thisbut prepare`: data sets that this tool can make by itself.
 
+mod catalogue;
+mod join;
+
 use anyhow::Result;
 use std::path::PathBuf;
 use thisbut_fluent::FluentOptions;
 use thisbut_trainer::ranges;
 
+/// Complaints that are printed.
+const SHOWN: usize = 10;
+
 /// Make a data set that this command can make by itself
 #[derive(clap::Args)]
 #[command(after_help = "Example:
-  thisbut prepare fluent")]
+  thisbut prepare fluent
+  thisbut prepare catalogue PHOTOS --csv products.csv --out data/shop")]
 pub struct Args {
     #[command(subcommand)]
     command: Command,
@@ -16,6 +23,10 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    Catalogue(catalogue::Catalogue),
+    Clothing(catalogue::Clothing),
+    Grocery(catalogue::Grocery),
+    Join(join::Join),
     /// The built-in collection: 3D Fluent emoji with annotations, fetched with npm, in CIRR's layout
     Fluent(Fluent),
 }
@@ -50,7 +61,13 @@ struct Fluent {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let Command::Fluent(args) = self.command;
+        let args = match self.command {
+            Command::Catalogue(args) => return args.run(),
+            Command::Clothing(args) => return args.run(),
+            Command::Grocery(args) => return args.run(),
+            Command::Join(args) => return args.run(),
+            Command::Fluent(args) => args,
+        };
         let options = FluentOptions {
             out: args.out,
             from: args.from,

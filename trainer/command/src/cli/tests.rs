@@ -149,13 +149,31 @@ fn yesterdays_spellings_are_read() {
     }
 }
 
+#[test]
+fn figures_are_recorded_in_a_bundle_or_refused() {
+    let parsed = |line: &str| command().try_get_matches_from(words(line)).map(drop);
+    assert!(parsed("thisbut evaluate d --bundle b --record n").is_ok());
+    for line in ["thisbut evaluate d --checkpoint c --record n", "thisbut evaluate d --record n"] {
+        assert!(parsed(line).is_err(), "{line}");
+    }
+}
+
 /// Options for which 0 has a meaning: none, all, or the first.
-const ZERO_SAYS: [&str; 20] = [
+const ZERO_SAYS: [&str; 31] = [
     "attention-dropout",
+    "balance",
+    "beta1",
+    "beta2",
+    "changes",
     "clip",
     "complaints",
+    "composition-weight",
     "dropout",
+    "examples",
     "first",
+    "held-out",
+    "held-out-combinations",
+    "held-out-values",
     "label-smoothing",
     "length-penalty",
     "lora-rank",
@@ -166,10 +184,12 @@ const ZERO_SAYS: [&str; 20] = [
     "sub-batch",
     "t2t",
     "title-share",
+    "triplet-weight",
     "unchanged",
     "validate-queries",
     "warmup",
     "weight-decay",
+    "zs-weight",
     "most",
 ];
 /// Options that may be below zero.
@@ -232,7 +252,7 @@ fn each_option_takes_its_own_number_formats() {
         ("finetune", "encoder_precision", Some("f32"), &["f32", "f16", "bf16"]),
         ("finetune", "precision", None, &["f32", "bf16"]),
         ("pretrain", "precision", None, &["f32", "bf16"]),
-        ("import", "store", Some("f16"), &["f32", "f16", "bf16"]),
+        ("import", "store", None, &["f32", "f16", "bf16"]),
         ("convert", "store", None, &["f32", "f16", "bf16"]),
         ("export", "store", Some("q8"), &["f32", "q8", "q4"]),
         ("generator train", "precision", Some("f32"), &["f32", "bf16", "int8"]),

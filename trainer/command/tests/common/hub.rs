@@ -1,8 +1,11 @@
 //! A small hub on this machine: serves files over HTTP, and misbehaves as a test asks.
 
+#[path = "server.rs"]
+mod server;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufReader, Write};
+use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,6 +24,8 @@ pub enum Fault {
     Drip(Duration),
     /// Answers with this status and no content.
     Status(u16),
+    /// Answers 503 with these header lines and no content.
+    Wait(&'static str),
     /// Sends the whole file with status 200 whatever was asked for, and cuts it after this many bytes.
     IgnoreRange(Option<usize>),
     /// Redirects to this place.
@@ -61,17 +66,7 @@ pub struct Hub {
 impl Hub {
     /// Starts one with nothing to serve.
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let state = Arc::new(Mutex::new(State::default()));
-        let shared = state.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let state = shared.clone();
-                // A client that goes away in the middle is what many of the tests are about.
-                std::thread::spawn(move || drop(serve(stream, &state)));
-            }
-        });
+        let (state, url) = server::listen(serve);
         Self { state, url }
     }
 
@@ -119,16 +114,7 @@ impl Hub {
 
 fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
-    let mut line = String::new();
-    reader.read_line(&mut line)?;
-    let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let Some((name, value)) = line.trim().split_once(':') else { break };
-        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-    }
+    let (path, headers) = server::head(&mut reader)?;
     let (file, fault) = {
         let mut state = state.lock().unwrap();
         state.requests.push(Request { path: path.clone(), headers: headers.clone() });
@@ -150,6 +136,7 @@ fn answer(
     let (content, more) = match (&fault, file) {
         (Fault::Hangup, _) => return Ok(()),
         (Fault::Status(status), _) => return plain(&mut out, *status, ""),
+        (Fault::Wait(more), _) => return plain(&mut out, 503, more),
         (Fault::Redirect(to), file) => {
             let linked = file.into_iter().flat_map(|(_, headers)| headers);
             let linked: String = linked.map(|(n, v)| format!("{n}: {v}\r\n")).collect();

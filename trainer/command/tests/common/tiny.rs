@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use thisbut_model::RetrievalConfig;
-use thisbut_model::bundle::{FORMAT, Form, GalleryEntry, Manifest, VERSION, VocabularyEntry, WeightsEntry};
+use thisbut_model::bundle::{Manifest, WeightsEntry};
 use thisbut_model::method::TwoPass;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::number::NumberFormat;
@@ -28,31 +28,11 @@ pub fn tiny_bundle(folder: &Path) {
     let weights = thisbut_model::quant::write_weights(&tensors, |_, _| None, &BTreeMap::new()).unwrap();
     let vocab = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nbut\nred\nwith\na\nhat\n";
     let mut writer = Writer::new(folder).unwrap();
-    let manifest = Manifest {
-        format: FORMAT.into(),
-        version: VERSION,
-        product_version: "0.0.0".into(),
-        architecture: "tiny".into(),
-        form: Form::Full,
-        config: serde_json::to_value(&config).unwrap(),
-        weights: vec![WeightsEntry {
-            file: writer.add("", "weights", "safetensors", &weights).unwrap(),
-            code_width: NumberFormat::F32,
-        }],
-        vocab: VocabularyEntry { file: writer.add("", "vocab", "txt", vocab.as_bytes()).unwrap() },
-        gallery: GalleryEntry {
-            count: 0,
-            tokens: config.target_tokens,
-            width: config.projection,
-            chunks: vec![],
-            metadata: vec![],
-            thumbnails: "thumbs/".into(),
-            title: String::new(),
-            licence: String::new(),
-        },
-        self_test: None,
-        measured: serde_json::Value::Null,
-        suggestions: vec![],
+    let weights = WeightsEntry {
+        file: writer.add("", "weights", "safetensors", &weights).unwrap(),
+        code_width: NumberFormat::F32,
     };
+    let vocab = writer.add("", "vocab", "txt", vocab.as_bytes()).unwrap();
+    let manifest = Manifest::of_model(&config, vec![weights], vocab).unwrap();
     writer.finish(&manifest).unwrap();
 }

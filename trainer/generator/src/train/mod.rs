@@ -179,7 +179,8 @@ impl Context<'_> {
         let master = master.clone().fork(device);
         let model = in_precision(&master, settings.precision.float()?);
         let seed = settings.seed.wrapping_add((step as u64) << 20).wrapping_add(at << 12);
-        let noise = Noise::new(inputs.config.two_pass()?.qformer.dropout, seed);
+        let qformer = &inputs.config.two_pass()?.qformer;
+        let noise = Noise::new(qformer.dropout, seed).on_weights(qformer.attention_dropout);
         let b = part.len();
         let (mut references, mut targets) = (Vec::new(), Vec::new());
         for t in part {

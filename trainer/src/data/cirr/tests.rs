@@ -52,6 +52,22 @@ fn each_layout_loads_with_soft_targets_groups_and_reverse_texts() {
 }
 
 #[test]
+fn rows_share_a_set_of_right_targets() {
+    let mut shared = row(1);
+    shared["target_set"] = json!("s1");
+    let mut unknown = row(2);
+    unknown["target_set"] = json!("s9");
+    let root = data_set("", "", &json!([shared, unknown]));
+    let sets = root.path().join("captions/targets.rc2.train.json");
+    std::fs::write(&sets, json!({"s1": ["f", "b", "e", "a", "gone"]}).to_string()).unwrap();
+    let (table, complaints) = load(root.path(), Split::Train, &LAX).unwrap();
+    assert_eq!(table.triplets[0].targets, [1, 2, 5, 4], "named targets first, none twice, and never the reference");
+    let said: Vec<String> = complaints.iter().map(ToString::to_string).collect();
+    assert!(said.iter().any(|c| c.contains("targets.rc2.train.json, s1: target 'gone' is not in the image split")));
+    assert!(said.iter().any(|c| c.contains("there is no set of targets 's9'")), "{said:?}");
+}
+
+#[test]
 fn a_collection_that_names_kinds_of_change_counts_every_right_target() {
     let mut own = row(2);
     own["kind"] = json!("colour");
@@ -127,11 +143,7 @@ fn broken_json_is_named_by_line_and_column() {
 
 #[test]
 fn the_published_validation_files_have_the_published_counts() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/cirr");
-    if !root.join("cap.rc2.val.json").is_file() {
-        println!("skipped: the CIRR annotation files are not at {}", root.display());
-        return;
-    }
+    let Some(root) = crate::skipped::published("cirr") else { return };
     let (table, complaints) = load(&root, Split::Val, &LAX).unwrap();
     assert!(complaints.is_empty(), "{:?}", complaints.first());
     assert_eq!((table.triplets.len(), table.gallery.len()), (4181, 2297));

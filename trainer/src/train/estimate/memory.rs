@@ -23,7 +23,7 @@ pub struct Memory {
     pub gradients: usize,
     /// AdamW's two moments.
     pub moments: usize,
-    /// Image tokens of a piece.
+    /// Image tokens of a piece, and what is kept of every image for the whole run.
     pub tokens: usize,
     /// What the graph of a piece keeps.
     pub activations: usize,
@@ -64,7 +64,8 @@ impl fmt::Display for Memory {
     }
 }
 
-/// Estimates a step of `load` for a model of `parameters`; `fused` on the CPU. `bank` is the number of images in the bank.
+/// Estimates a step of `load` for a model of `parameters`; `fused` on the CPU. `images` is the number of images of the data, which
+/// a bank holds.
 ///
 /// # Errors
 /// When the configuration is another family's.
@@ -74,21 +75,24 @@ pub fn memory(
     parameters: Parameters,
     load: Load,
     fused: bool,
-    bank: usize,
+    images: usize,
 ) -> Result<Memory> {
     let (all, cost) = (settings.batch, super::cost(settings, config, load, fused)?);
     let half = settings.precision == NumberFormat::Bf16;
     let cast = if half { (parameters.trained + parameters.frozen) * 2 } else { 0 };
     let sets = if pieces(&load) > 1 { 2 } else { 1 };
-    let targets = if cost.banked.is_some() { bank } else { all };
-    let banked = cost.banked.map_or(0, |each| bank * each);
+    let targets = if cost.banked.is_some() { images } else { all };
+    let banked = cost.banked.map_or(0, |each| images * each);
+    // The other stream's rows are compared among themselves.
+    let other = settings.objective.family().image_batch();
+    let compared = all * targets + other * other;
     let bytes = if half { 2 } else { F32 };
     Ok(Memory {
         weights: (parameters.trained + parameters.frozen) * F32 + cast,
         gradients: sets * parameters.trained * F32,
         moments: 2 * parameters.trained * F32,
-        tokens: cost.images * config.image_tokens() * config.image_width() * F32,
+        tokens: (cost.images * config.image_tokens() * config.image_width() + images * cost.pooled) * F32,
         activations: cost.activations * bytes + cost.softmax * F32,
-        contrast: (3 * all * cost.representation + all * targets * cost.similarity + banked) * F32,
+        contrast: (3 * (all + other) * cost.representation + compared * cost.similarity + banked) * F32,
     })
 }

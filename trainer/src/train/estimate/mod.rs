@@ -48,6 +48,8 @@ pub struct Cost {
     pub similarity: usize,
     /// Values of a target in the bank, where there is one.
     pub banked: Option<usize>,
+    /// Values that are kept of each image of the data for the whole run.
+    pub pooled: usize,
 }
 
 /// The objective's own word for it.
@@ -102,19 +104,26 @@ pub struct Load {
     pub words: usize,
     /// Triplets of a device's share.
     pub share: usize,
+    /// Unlabelled images of a device's share, beside these.
+    pub images: usize,
+    /// Unlabelled images whose graph is held together.
+    pub images_held: usize,
 }
 
 impl Load {
     /// With every text as long as texts may be.
     pub fn longest(settings: &Settings, config: &RetrievalConfig) -> Self {
-        let share = settings.batch.div_ceil(settings.devices.max(1));
-        let rows = if settings.sub_batch > 0 { settings.sub_batch.min(share) } else { share };
-        Self { rows, words: rows * config.text.length(), share }
+        let of_device = |batch: usize| batch.div_ceil(settings.devices.max(1));
+        let (share, images) = (of_device(settings.batch), of_device(settings.objective.family().image_batch()));
+        let together = |share: usize| if settings.sub_batch > 0 { settings.sub_batch.min(share) } else { share };
+        let (rows, images_held) = (together(share), together(images));
+        Self { rows, words: rows * config.text.length(), share, images, images_held }
     }
 
     /// The largest of a run's first batches.
     pub fn of(settings: &Settings, config: &RetrievalConfig, table: &Table, texts: &Tokenized) -> Self {
-        let Self { rows, words: longest, share } = Self::longest(settings, config);
+        let whole = Self::longest(settings, config);
+        let Self { rows, words: longest, .. } = whole;
         let padded_texts = config.method.family().reads_padding();
         let mut words = 0;
         for epoch in 0..LOOKED_AT {
@@ -128,7 +137,7 @@ impl Load {
             let sum: usize = parts.map(padded).sum();
             words = words.max(if padded_texts { longest } else { sum });
         }
-        Self { rows, words, share }
+        Self { words, ..whole }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A small step, measured, from which a run's time is projected.
 
 use super::{Load, flops};
-use crate::data::table::Table;
+use crate::data::table::{ImageEntry, Table};
 use crate::embed::Tokenized;
 use crate::error::Result;
 use crate::features::ImageTokens;
@@ -9,14 +9,14 @@ use crate::train::learner::Learner;
 use crate::train::objective::{Objective, Use};
 use crate::train::optimizer::AdamW;
 use crate::train::peers::Alone;
-use crate::train::piece::Context;
-use crate::train::schedule;
+use crate::train::piece::{Context, Unlabelled};
 use crate::train::settings::Settings;
-use crate::train::step::Step;
+use crate::train::step::{Batch, Step};
+use crate::train::{schedule, start};
 use burn::tensor::{Device, Tensor};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use thisbut_model::RetrievalConfig;
-use thisbut_model::weights::Tensors;
 
 /// Triplets of the measured step.
 const ROWS: usize = 8;
@@ -72,11 +72,18 @@ pub fn measure(
     let zeros = vec![0; table.images.len()];
     // A bank holds the targets of these few only.
     let few = Table { triplets: table.triplets.iter().take(rows).cloned().collect(), ..table.clone() };
-    let context = Context { settings: &small, config, train: &few, features: &features, rows: &zeros, texts };
+    let blank = ImageEntry { name: String::new(), path: PathBuf::new() };
+    let images = vec![blank; settings.objective.family().image_batch().min(rows)];
+    let places = vec![0; images.len()];
+    let unlabelled = Unlabelled { images: &images, features: &features, rows: &places };
+    let unlabelled = Some(unlabelled).filter(|_| !images.is_empty());
+    let context =
+        Context { settings: &small, config, train: &few, features: &features, rows: &zeros, texts, unlabelled };
     let batch: Vec<u32> = (0..rows as u32).collect();
     let (passes, update) = settings.objective.apply(config, Probe { context: &context, batch: &batch, device })?;
     let words = batch.iter().map(|t| texts.length(*t)).max().unwrap_or(1) * rows;
-    let done = flops::step(&small, config, Load { rows, words, share: rows })?;
+    let images = images.len();
+    let done = flops::step(&small, config, Load { rows, words, share: rows, images, images_held: images })?;
     let rate = done / passes.as_secs_f64().max(1e-9);
     let full = flops::step(settings, config, load)? / settings.devices.max(1) as f64 / rate;
     Ok(Measured { rows, step: passes + update, rate, full: Duration::from_secs_f64(full) + update })
@@ -96,8 +103,10 @@ impl Use for Probe<'_> {
         let Context { settings, config, .. } = *self.context;
         let autodiff = self.device.clone().autodiff();
         let groups = settings.groups_in_force();
+        let given = start::random(&objective.model(&Device::flex())?, settings.seed)?;
+        let images: Vec<u32> = (0..self.context.unlabelled.map_or(0, |more| more.rows.len() as u32)).collect();
         let mut learner = Learner::new(objective.model(&autodiff)?, config, &groups, &autodiff);
-        learner = learner.load(&mut objective.start(Tensors::new(), settings.seed)?)?.freeze(&groups);
+        learner = learner.load(&mut objective.start(given, settings.seed)?)?.freeze(&groups);
         objective.prepare(&learner.model, self.context, self.device)?;
         let mut optimizer = AdamW::new(settings);
         // The optimiser's part does not grow with the batch.
@@ -105,7 +114,7 @@ impl Use for Probe<'_> {
         for step in 0..STEPS {
             let began = Instant::now();
             let task = Step { context: self.context, objective: &objective, peers: &Alone, device: &autodiff };
-            let (found, _) = task.gradients(&learner, self.batch, step)?;
+            let (found, _) = task.gradients(&learner, Batch { triplets: self.batch, images: &images }, step)?;
             // What is read back is done: devices only queue what they are asked for.
             found.norm()?;
             let passes = began.elapsed();

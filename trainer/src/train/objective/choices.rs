@@ -1,8 +1,74 @@
 //! The options of a family, and those of all families side by side.
 
 use super::FamilyChoices;
-use crate::error::TrainerError;
+use super::{pseudo_word, two_pass};
+use crate::error::{Result, TrainerError};
+use crate::train::choices::{LOSSES, or_each};
+use clap::ValueEnum;
+use clap::builder::{PossibleValue, PossibleValuesParser};
+use serde::{Deserialize, Deserializer};
 use thisbut_model::RetrievalConfig;
+
+/// Options and recipe keys that several families have, each in its own way.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, clap::Args)]
+#[serde(rename_all = "kebab-case")]
+pub struct SharedChoices {
+    /// Which losses, of those that the method has.
+    ///
+    /// Which losses, of those that the method has. Two-pass: ptha, captions, sprc. Pseudo-word: contrast (image and caption),
+    /// pic2word (unlabelled images alone), triplet, hybrid (HyCIR: both).
+    #[serde(default, deserialize_with = "losses")]
+    #[arg(long, value_parser = PossibleValuesParser::new(words_of_losses()), help_heading = LOSSES)]
+    pub losses: Option<String>,
+    /// Count other right targets in a batch as negatives, as the published code does.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = LOSSES, hide_short_help = true)]
+    pub keep_false_negatives: Option<bool>,
+}
+
+impl SharedChoices {
+    /// These choices where they are made, else those of `base`.
+    pub fn over(self, base: Self) -> Self {
+        or_each!(self, base, losses keep_false_negatives)
+    }
+
+    /// The losses that were chosen, of those that the family called `family` has.
+    ///
+    /// # Errors
+    /// [`TrainerError::Settings`] when they are another family's.
+    pub fn losses_of<L: ValueEnum + 'static>(&self, family: &str) -> Result<Option<L>> {
+        let Some(word) = &self.losses else { return Ok(None) };
+        L::from_str(word, false).map(Some).map_err(|_| {
+            let mend = format!("give one of {}, or choose another --preset", listed(&words::<L>()));
+            TrainerError::settings(
+                format!("--losses {word}"),
+                format!("the method is {family}, which has no such losses"),
+                mend,
+            )
+        })
+    }
+}
+
+fn words<L: ValueEnum + 'static>() -> Vec<PossibleValue> {
+    L::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect()
+}
+
+/// Every family's losses.
+fn words_of_losses() -> Vec<PossibleValue> {
+    [words::<two_pass::Losses>(), words::<pseudo_word::Losses>()].concat()
+}
+
+fn listed(words: &[PossibleValue]) -> String {
+    words.iter().map(PossibleValue::get_name).collect::<Vec<_>>().join(", ")
+}
+
+fn losses<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<String>, D::Error> {
+    let (word, known) = (String::deserialize(from)?, words_of_losses());
+    match known.iter().any(|known| known.get_name() == word) {
+        true => Ok(Some(word)),
+        false => Err(serde::de::Error::custom(format!("there are no losses `{word}`; give one of {}", listed(&known)))),
+    }
+}
 
 /// Writes [`OwnChoices`] from the list of families: variant of [`MethodConfig`], field, type of the choices.
 macro_rules! families {
@@ -11,6 +77,8 @@ macro_rules! families {
         #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
         #[allow(missing_docs, reason = "each field is the family of its name")]
         pub struct OwnChoices {
+            #[command(flatten)]
+            pub shared: SharedChoices,
             $(#[command(flatten)] pub $field: $choices,)*
         }
 
@@ -20,12 +88,12 @@ macro_rules! families {
             /// # Errors
             /// When a value is wrong, with its place.
             pub fn read(text: &str) -> std::result::Result<Self, toml::de::Error> {
-                Ok(Self { $($field: toml::from_str(text)?,)* })
+                Ok(Self { shared: toml::from_str(text)?, $($field: toml::from_str(text)?,)* })
             }
 
             /// These choices where they are made, else those of `base`.
             pub fn over(self, base: Self) -> Self {
-                Self { $($field: self.$field.over(base.$field),)* }
+                Self { shared: self.shared.over(base.shared), $($field: self.$field.over(base.$field),)* }
             }
 
             /// Changes the architecture of `config` as was chosen.
@@ -42,14 +110,17 @@ macro_rules! families {
             }
 
             /// What a model of `config` is trained towards. `pretraining`: what was not chosen is the family's for pretraining.
-            pub fn objective(&self, config: &RetrievalConfig, pretraining: bool) -> ObjectiveSettings {
+            ///
+            /// # Errors
+            /// [`TrainerError::Settings`](crate::error::TrainerError::Settings) when the losses are another family's.
+            pub fn objective(&self, config: &RetrievalConfig, pretraining: bool) -> Result<ObjectiveSettings> {
                 match config.method {
                     $(MethodConfig::$family(_) => {
                         let mut own = self.$field.clone();
                         if pretraining {
                             own.pretraining();
                         }
-                        ObjectiveSettings::$family(own.settings())
+                        Ok(ObjectiveSettings::$family(own.settings(&self.shared)?))
                     })*
                 }
             }

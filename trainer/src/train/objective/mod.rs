@@ -6,6 +6,7 @@
 
 pub mod choices;
 pub mod loss;
+pub mod pseudo_word;
 pub mod representations;
 pub mod two_pass;
 
@@ -15,8 +16,9 @@ use super::piece::{BatchFacts, Context, PassNoise, Piece};
 use crate::error::Result;
 use burn::module::Param;
 use burn::tensor::{Device, FloatDType, Tensor};
-use choices::families;
+use choices::{SharedChoices, families};
 use loss::Loss;
+use pseudo_word::{PseudoWordChoices, PseudoWordObjective, PseudoWordSettings};
 use representations::Representations;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -92,6 +94,17 @@ pub trait Objective: Clone + Send + Sync {
     fn cost(&self, load: Load, fused: bool) -> Cost;
 }
 
+/// What a row of a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// A reference image, a text and a target image.
+    Triplets,
+    /// An image with its own text.
+    Captions,
+    /// An image alone.
+    Images,
+}
+
 /// What every family's settings say.
 pub trait FamilySettings {
     /// Checks every field.
@@ -103,11 +116,21 @@ pub trait FamilySettings {
     /// The word embeddings among the parameters, as a group's pattern.
     fn words(&self) -> &'static str;
 
-    /// The name of τ among the parameters.
-    fn temperature(&self) -> &'static str;
+    /// The parameter that holds the temperature `tau`, by its name, and its value then.
+    fn temperature(&self, tau: f64) -> (&'static str, f64);
 
-    /// Whether a row is an image with its own text, rather than a triplet.
-    fn reads_captions(&self) -> bool;
+    /// What a row of a run is.
+    fn reads(&self) -> Read;
+
+    /// Unlabelled images of a step beside its rows; 0 where the objective reads none.
+    fn image_batch(&self) -> usize {
+        0
+    }
+
+    /// Groups behind the run's own: what the losses leave as it is.
+    fn groups(&self) -> Vec<Group> {
+        Vec::new()
+    }
 
     /// The loss that reads the reverse texts, by its option; none where no loss does.
     fn reads_reverse(&self) -> Option<&'static str>;
@@ -146,15 +169,19 @@ pub trait FamilyChoices: clap::Args + DeserializeOwned + Clone + Default + Parti
     fn configure(&self, config: &mut RetrievalConfig) -> Result<()>;
 
     /// The settings, with the defaults for what is not chosen.
-    fn settings(&self) -> Self::Settings;
+    ///
+    /// # Errors
+    /// [`TrainerError::Settings`](crate::error::TrainerError::Settings) when the losses are another family's.
+    fn settings(&self, shared: &SharedChoices) -> Result<Self::Settings>;
 }
 
 families! {
     TwoPass, two_pass: TwoPassChoices;
+    PseudoWord, pseudo_word: PseudoWordChoices;
 }
 
 /// The names of all objectives' losses.
-pub const LOSSES: &[&[&str]] = &[&two_pass::LOSSES];
+pub const LOSSES: &[&[&str]] = &[&two_pass::LOSSES, &pseudo_word::LOSSES];
 
 /// Which family a run trains, and the family's own settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -162,6 +189,8 @@ pub const LOSSES: &[&[&str]] = &[&two_pass::LOSSES];
 pub enum ObjectiveSettings {
     /// Two passes of a Q-Former: SPRC, MTST + PTHA, SPN4CIR.
     TwoPass(TwoPassSettings),
+    /// A dual encoder and its mapping network: Pic2Word, HyCIR.
+    PseudoWord(PseudoWordSettings),
 }
 
 impl Serialize for ObjectiveSettings {
@@ -199,6 +228,7 @@ impl ObjectiveSettings {
     pub fn apply<U: Use>(&self, config: &RetrievalConfig, task: U) -> Result<U::Out> {
         match self {
             Self::TwoPass(settings) => task.with(TwoPassObjective::new(settings, config)?),
+            Self::PseudoWord(settings) => task.with(PseudoWordObjective::new(settings, config)?),
         }
     }
 
@@ -206,6 +236,7 @@ impl ObjectiveSettings {
     pub fn family(&self) -> &dyn FamilySettings {
         match self {
             Self::TwoPass(settings) => settings,
+            Self::PseudoWord(settings) => settings,
         }
     }
 }

@@ -4,6 +4,7 @@
 use crate::error::{Result, TrainerError};
 use crate::train::gradients::flat;
 use crate::train::peers::{self, AllReduce};
+use burn::module::Param;
 use burn::tensor::{Gradients, Tensor};
 use std::ops::Range;
 
@@ -142,27 +143,27 @@ impl Representations {
         Self { rows, parameters }
     }
 
-    /// All devices' representations of a batch of `all` rows, from this device's `pieces`, and `parameters`: the leaves of
-    /// a graph.
-    pub(crate) fn leaves(
-        pieces: Vec<Self>,
-        parameters: Vec<(&'static str, Tensor<1>)>,
-        peers: &dyn AllReduce,
-        all: usize,
-    ) -> Result<Self> {
+    /// None yet, with `parameters` as leaves of a graph.
+    pub(crate) fn reading(parameters: &[(&'static str, &Param<Tensor<1>>)]) -> Self {
+        let parameters = parameters.iter().map(|(name, x)| (*name, leaf(x.val().inner()))).collect();
+        Self { rows: Vec::new(), parameters }
+    }
+
+    /// These leaves of a graph, and as further ones all devices' representations of a stream's batch of `all` rows, from this
+    /// device's `pieces`. No two streams use one name.
+    pub(crate) fn with(mut self, pieces: Vec<Self>, peers: &dyn AllReduce, all: usize) -> Result<Self> {
         let names: Vec<&'static str> = pieces.first().iter().flat_map(|p| &p.rows).map(|(name, _)| *name).collect();
         let mut parts: Vec<Vec<Rows>> = names.iter().map(|_| Vec::new()).collect();
         for piece in pieces {
             assert!(piece.rows.iter().map(|(name, _)| *name).eq(names.iter().copied()), "pieces of one batch differ");
             piece.rows.into_iter().zip(&mut parts).for_each(|((_, x), parts)| parts.push(x));
         }
-        let mut rows = Vec::with_capacity(names.len());
         for (name, parts) in names.into_iter().zip(parts) {
+            assert!(self.rows.iter().all(|(known, _)| *known != name), "two streams have a {name:?}");
             let joined = Rows::joined(parts).ok_or_else(|| missing(name, "of one rank in every piece"))?;
-            rows.push((name, joined.gathered(peers, all)?));
+            self.rows.push((name, joined.gathered(peers, all)?));
         }
-        let parameters = parameters.into_iter().map(|(name, x)| (name, leaf(x.inner()))).collect();
-        Ok(Self { rows, parameters })
+        Ok(self)
     }
 
     /// What a backward pass left for these leaves.
@@ -213,8 +214,9 @@ mod tests {
             piece
         };
         let autodiff = device.clone().autodiff();
-        let scale = Tensor::<1>::ones([1], &autodiff);
-        let leaves = Representations::leaves(vec![piece(2), piece(3)], vec![("scale", scale)], &Alone, 5).unwrap();
+        let scale = Param::from_tensor(Tensor::<1>::ones([1], &autodiff));
+        let leaves = Representations::reading(&[("scale", &scale)]);
+        let leaves = leaves.with(vec![piece(2), piece(3)], &Alone, 5).unwrap();
         assert_eq!(leaves.vectors("pseudo-word").unwrap().dims(), [5, 3]);
         assert_eq!(leaves.tokens("target").unwrap().dims(), [5, 2, 3]);
         let loss = leaves.vectors("pseudo-word").unwrap().sum() * leaves.parameter("scale").unwrap();

@@ -4,12 +4,12 @@ use anyhow::{Result, bail};
 use burn::tensor::Device;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use thisbut_generator::asked;
 use thisbut_generator::produce::{Asked, Job, produce};
 use thisbut_generator::round_trip::{RoundTrip, Rule};
 use thisbut_generator::runtime::{Decoder, Decoding, Strategy};
 use thisbut_generator::{About, Language, PRECISIONS, Speaker, Trained, check_precision};
 use thisbut_model::number::NumberFormat;
-use thisbut_model::text::TextReader;
 use thisbut_trainer::data::json_rows;
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::Features;
@@ -109,12 +109,6 @@ pub struct Args {
 const TEXTS: &str = "Texts";
 const ROUND_TRIP: &str = "Round trip";
 
-#[derive(serde::Deserialize)]
-struct PairRow {
-    reference: String,
-    target: String,
-}
-
 fn share(text: &str) -> Result<(usize, usize), String> {
     let parts = text.split_once('/').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
     parts.filter(|(a, b)| *a >= 1 && a <= b).ok_or_else(|| format!("'{text}' is not a share such as 2/8"))
@@ -177,7 +171,7 @@ impl Args {
     ) -> Result<()> {
         let decoding = self.decoding(trained.answer_length());
         decoding.check()?;
-        let texts = TextReader::new(&trained.config, &fsx::read_text(&self.weights.join("vocab.txt"), fsx::SMALL)?)?;
+        let texts = import::texts(&trained.config, &self.weights)?;
         trained.check_vocabulary(&self.generator, &texts)?;
         let expected = import::encoder_fingerprint(&trained.config, &self.weights)?;
         let features = Features::of_encoder(&self.features, &trained.config, &expected)?;
@@ -246,22 +240,9 @@ impl Args {
     /// gallery. Rows that cannot be used are named and left out.
     fn asked(&self, features: &Features) -> Result<(Vec<Asked>, BTreeSet<String>)> {
         let place = self.pairs.display();
-        let (mut pairs, mut complaints, mut known) = (Vec::new(), Vec::new(), std::collections::HashSet::new());
-        for (at, row) in json_rows::lines::<PairRow>(&self.pairs)? {
-            match row {
-                Err(problem) => complaints.push(format!("{place}, {at}: {problem}; left out")),
-                Ok(PairRow { reference, target }) => {
-                    let missing = [&reference, &target].into_iter().find(|name| features.row(name).is_err());
-                    if let Some(name) = missing {
-                        complaints.push(format!("{place}, {at}: the feature cache has no image '{name}'; left out"));
-                    } else if reference == target || !known.insert((reference.clone(), target.clone())) {
-                        complaints.push(format!("{place}, {at}: the pair is a repeat or one image twice; left out"));
-                    } else {
-                        pairs.push(Asked { reference, target });
-                    }
-                }
-            }
-        }
+        let lacks =
+            |name: &str| features.row(name).is_err().then(|| format!("the feature cache has no image '{name}'"));
+        let (mut pairs, complaints) = asked::read(&self.pairs, &lacks)?;
         if !complaints.is_empty() {
             crate::cli::note(format_args!(
                 "{} of {} rows cannot be used:",
@@ -287,6 +268,6 @@ impl Args {
 
 /// The images that a list of pairs names; lines that cannot be read name none.
 pub fn images(pairs: &Path) -> Result<BTreeSet<String>> {
-    let rows = json_rows::lines::<PairRow>(pairs)?.into_iter().filter_map(|(_, row)| row.ok());
+    let rows = json_rows::lines::<Asked>(pairs)?.into_iter().filter_map(|(_, row)| row.ok());
     Ok(rows.flat_map(|row| [row.reference, row.target]).collect())
 }

@@ -1,6 +1,5 @@
 //! `thisbut generator`: the modification-text generator, from its training to what its texts are worth.
 
-mod filter;
 pub mod generate;
 mod pages;
 pub mod pairs;
@@ -14,7 +13,7 @@ use thisbut_generator::texts::Complaints;
 
 /// Train the modification-text generator (MTST), write texts with it, and look at them
 ///
-/// The order: train, pairs, generate; then filter, quality, and compare, check and score for people's answers.
+/// The order: train, pairs, generate, `thisbut filter`; then quality, and compare, check and score for people's answers.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   thisbut generator train data/fluent --out runs/generator
@@ -31,7 +30,9 @@ enum Command {
     Train(Box<train::Args>),
     Pairs(pairs::Args),
     Generate(Box<generate::Args>),
-    Filter(filter::Args),
+    // Yesterday's spelling of `thisbut filter`.
+    #[command(hide = true)]
+    Filter(crate::cli::filter::Args),
     Quality(quality::Args),
     Compare(pages::Compare),
     Check(pages::Check),
@@ -58,7 +59,7 @@ impl Args {
 const LLM: &str = "data/weights/SmolLM2-135M-Instruct.Q4_1.gguf";
 
 /// Lists what is wrong with a file of triplets: the first lines, then how many more there are.
-fn complain(complaints: &Complaints) {
+pub fn complain(complaints: &Complaints) {
     const SHOWN: usize = 20;
     for complaint in complaints.first.iter().take(SHOWN) {
         super::note(format_args!("  {complaint}"));

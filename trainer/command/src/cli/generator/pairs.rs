@@ -13,11 +13,14 @@ use thisbut_trainer::pairs::rules::{all_ordered, capped, generator, sets_of};
 use thisbut_trainer::pairs::sources::{self, Row};
 use thisbut_trainer::ranges;
 
-/// Choose the pairs of images that the generator writes texts for
+/// Choose the pairs of images that get modification texts
 ///
-/// Each rule that is given a file names pairs; repeats are removed across rules.
+/// Each rule that is given a file names pairs; repeats are removed across rules. `thisbut rewrite` writes texts for them from
+/// captions, `thisbut generator generate` from the images. `--subgroups captions.jsonl` is SynCir's rule over the images
+/// that `thisbut describe` has captioned, `--neighbours` FACap's.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
+  thisbut pairs --subgroups captions.jsonl --features photos/web-s.features --out pairs.jsonl
   thisbut generator pairs --annotated data/fluent --split train --limit 2000 --out runs/pairs.jsonl")]
 pub struct Args {
     /// The file to write: one {"reference", "target", "rule"} a line.
@@ -75,17 +78,17 @@ pub struct Args {
     /// Pairs a label or group at most, as a multiple of its images.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = ranges::count, help_heading = RULES)]
     cap: usize,
-    /// One of the 20 nearest of the same category and source (FACap): a CSV with image, category, source, product.
+    /// One of the 20 nearest of the same category and source (FACap): image, category, source, product of each.
     ///
     /// One of the 20 nearest of the same category and source, other views of the product left out (FACap): a CSV with
-    /// image, category, source, product. Needs --features.
-    #[arg(long, value_name = "CSV", requires = "features", help_heading = RULES)]
+    /// image, category, source, product, or a .jsonl file of captions that has them. Needs --features.
+    #[arg(long, value_name = "FILE", requires = "features", help_heading = RULES)]
     neighbours: Vec<PathBuf>,
-    /// Subgroups of six by feature distance, nine pairs each (SynCir): a CSV with image, category.
+    /// Subgroups of six by feature distance, nine pairs each (SynCir), of the images of a file of captions, or of a CSV.
     ///
-    /// Subgroups of six by feature distance, one begun at each image, nine pairs each (SynCir): a CSV with image, category.
-    /// Needs --features.
-    #[arg(long, value_name = "CSV", requires = "features", help_heading = RULES)]
+    /// Subgroups of six by feature distance, one begun at each image, nine pairs each (SynCir): a .jsonl file of captions
+    /// (`thisbut describe`), or a CSV with image, category. Needs --features.
+    #[arg(long, value_name = "FILE", requires = "features", help_heading = RULES)]
     subgroups: Vec<PathBuf>,
     /// How the subgroups' 0.94 and 0.002 are read.
     #[arg(long, value_enum, default_value_t, requires = "subgroups", help_heading = RULES, hide_short_help = true)]

@@ -125,8 +125,7 @@ impl Args {
         let tokens = cached_tokens(&features, &rows, &device);
         let subject = retriever.subject(&tokens);
         let bar = crate::cli::progress("images");
-        let targets =
-            target_tokens(&subject, &original.gallery, &mut |done, all| crate::cli::advance(&bar, done, all))?;
+        let targets = target_tokens(&subject, &original, &mut |done, all| crate::cli::advance(&bar, done, all))?;
         bar.finish_and_clear();
         let scorer = Scorer::Exact(targets, retriever.config().target_tokens, retriever.config().projection);
         let bar = crate::cli::progress("queries");

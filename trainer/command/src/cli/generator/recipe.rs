@@ -73,6 +73,7 @@ mod tests {
 
     use super::*;
     use crate::cli::command;
+    use thisbut_trainer::train::settings::Schedule;
 
     fn train(own: &[&str], name: &str) -> ArgMatches {
         let args = ["thisbut", "generator", "train", "data", "--out", "o"].iter().chain(own).map(OsString::from);
@@ -87,7 +88,14 @@ mod tests {
         let number = |name: &str| found.get_one::<usize>(name).copied();
         assert_eq!((number("answer_length"), number("warmup"), number("batch")), (Some(256), Some(1000), Some(8)));
         assert_eq!(found.get_one::<bool>("train_words"), Some(&true));
-        assert_eq!(found.get_one::<f64>("learning_rate"), Some(&1e-5));
+        // InstructBLIP's optimiser, and BERT's dropout on attention's weights.
+        let share = |name: &str| found.get_one::<f64>(name).copied();
+        assert_eq!((share("learning_rate"), share("beta2"), share("epsilon")), (Some(1e-5), Some(0.999), Some(1e-8)));
+        assert_eq!(
+            (share("weight_decay"), share("clip"), share("attention_dropout")),
+            (Some(0.05), Some(0.0), Some(0.1))
+        );
+        assert_eq!(found.get_one::<Schedule>("schedule"), Some(&Schedule::CosineToZero));
         assert_eq!(found.get_one::<String>("preset").map(String::as_str), Some("blip2-vit-g"));
         let off = train(&["--train-words=false"], "mtst");
         assert_eq!(off.get_one::<bool>("train_words"), Some(&false));

@@ -8,18 +8,19 @@ use thisbut_generator::mtst::{InstructionForm, MtstConfig, MtstForm};
 use thisbut_generator::train::{Inputs, train};
 use thisbut_generator::{Language, PRECISIONS, Setup, check_precision, start};
 use thisbut_model::number::NumberFormat;
-use thisbut_model::text::TextReader;
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, derive, described};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::Features;
 use thisbut_trainer::train::event::Event;
-use thisbut_trainer::train::settings::{Settings, Wordings};
-use thisbut_trainer::{fsx, import, ranges};
+use thisbut_trainer::train::settings::{Schedule, Settings, Wordings};
+use thisbut_trainer::{import, ranges};
 
 /// Other images that each image is paired with under `--titles`.
 const PARTNERS: usize = 8;
 /// Steps of warm-up where none are chosen.
 const WARMUP: usize = 50;
+/// AdamW's β₁, which every source has.
+const BETA1: f64 = 0.9;
 
 /// What the composed feature q_c is made from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -125,6 +126,9 @@ pub struct Args {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(help_heading = MODEL, hide_short_help = true)]
     train_words: Option<bool>,
+    /// Dropout on the weights of the Q-Former's attention (BERT, and so the published code: 0.1) [default: the preset's].
+    #[arg(long, value_name = "SHARE", value_parser = ranges::PART.parser::<f64>(), help_heading = MODEL, hide_short_help = true)]
+    attention_dropout: Option<f64>,
     /// Steps in all.
     #[arg(long, value_name = "N", default_value_t = 1000, help_heading = SCHEDULE)]
     #[arg(value_parser = ranges::count)]
@@ -136,6 +140,17 @@ pub struct Args {
     /// Steps of linear warm-up [default: 50, or all of a shorter run].
     #[arg(long, value_name = "N", help_heading = SCHEDULE, hide_short_help = true)]
     warmup: Option<usize>,
+    /// How the rate goes.
+    #[arg(long, value_enum, default_value_t, help_heading = SCHEDULE, hide_short_help = true)]
+    schedule: Schedule,
+    /// AdamW's β₂, the decay of the mean of the gradients' squares.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.98, help_heading = SCHEDULE, hide_short_help = true)]
+    #[arg(value_parser = ranges::PART.parser::<f64>())]
+    beta2: f64,
+    /// AdamW's ε.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1e-7, help_heading = SCHEDULE, hide_short_help = true)]
+    #[arg(value_parser = ranges::POSITIVE.parser::<f64>())]
+    epsilon: f64,
     /// Weight decay on matrices.
     #[arg(long, value_name = "DECAY", default_value_t = 0.05, help_heading = SCHEDULE, hide_short_help = true)]
     #[arg(value_parser = ranges::NOT_NEGATIVE.parser::<f64>())]
@@ -208,6 +223,9 @@ impl Args {
             steps: self.steps,
             learning_rate: self.learning_rate,
             warmup: self.warmup.unwrap_or(WARMUP),
+            schedule: self.schedule,
+            betas: (BETA1, self.beta2),
+            epsilon: self.epsilon,
             weight_decay: self.weight_decay,
             decay_vectors: false,
             // Rows of one pair are no negatives of each other here.
@@ -224,7 +242,9 @@ impl Args {
 
     /// Runs the command.
     pub fn run(self: Box<Self>) -> Result<()> {
-        let config = crate::cli::preset(&self.preset)?;
+        let mut config = crate::cli::preset(&self.preset)?;
+        let qformer = &mut config.two_pass_mut()?.qformer;
+        qformer.attention_dropout = self.attention_dropout.unwrap_or(qformer.attention_dropout);
         let instruction_form = self.form()?;
         let settings = self.settings(instruction_form);
         settings.check()?;
@@ -276,7 +296,7 @@ impl Args {
         let expected = import::encoder_fingerprint(&config, &self.weights)?;
         let path = self.features.clone().unwrap_or_else(|| crate::cli::features_path(&self.dataset, &config));
         let features = Features::of_encoder(&path, &config, &expected)?;
-        let texts = TextReader::new(&config, &fsx::read_text(&self.weights.join("vocab.txt"), fsx::SMALL)?)?;
+        let texts = import::texts(&config, &self.weights)?;
         let language = Language::load(&self.llm, settings.precision.float()?, &device)?;
         let start = match &self.start {
             Some(path) => start::weights(path, &config, &language.config)?,

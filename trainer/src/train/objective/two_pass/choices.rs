@@ -6,6 +6,7 @@ use crate::ranges;
 use crate::train::choices::{LOSSES, MODEL, or_each, word};
 use crate::train::defaults;
 use crate::train::objective::FamilyChoices;
+use crate::train::objective::choices::SharedChoices;
 use serde::Deserialize;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::config::{ReadOut, SecondPassMask};
@@ -40,9 +41,6 @@ pub struct TwoPassChoices {
     #[arg(long, value_name = "SHARE", help_heading = MODEL, hide_short_help = true)]
     #[arg(value_parser = ranges::PART.parser::<f64>())]
     pub attention_dropout: Option<f64>,
-    /// Which losses.
-    #[arg(long, value_enum, help_heading = LOSSES)]
-    pub losses: Option<Losses>,
     /// λ, weight of t2t (SPRC: 0.4 for CIRR).
     #[arg(long, value_parser = ranges::NOT_NEGATIVE.parser::<f64>(), value_name = "WEIGHT", help_heading = LOSSES)]
     pub t2t: Option<f64>,
@@ -72,10 +70,6 @@ pub struct TwoPassChoices {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(help_heading = LOSSES, hide_short_help = true)]
     pub free_temperature: Option<bool>,
-    /// Count other right targets in a batch as negatives, as the published code does.
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(help_heading = LOSSES, hide_short_help = true)]
-    pub keep_false_negatives: Option<bool>,
 }
 
 impl FamilyChoices for TwoPassChoices {
@@ -97,8 +91,8 @@ impl FamilyChoices for TwoPassChoices {
 
     fn over(self, base: Self) -> Self {
         or_each!(self, base,
-            read_out second_pass_mask own_second_pass attention_dropout losses t2t p2p label_smoothing bank bank_references
-            fuse_by_image free_temperature keep_false_negatives)
+            read_out second_pass_mask own_second_pass attention_dropout t2t p2p label_smoothing bank bank_references
+            fuse_by_image free_temperature)
     }
 
     fn pretraining(&mut self) {
@@ -118,9 +112,9 @@ impl FamilyChoices for TwoPassChoices {
         Ok(())
     }
 
-    fn settings(&self) -> TwoPassSettings {
-        TwoPassSettings {
-            losses: self.losses.unwrap_or(DEFAULTS.losses),
+    fn settings(&self, shared: &SharedChoices) -> Result<TwoPassSettings> {
+        Ok(TwoPassSettings {
+            losses: shared.losses_of("two-pass")?.unwrap_or(DEFAULTS.losses),
             label_smoothing: self.label_smoothing.unwrap_or(DEFAULTS.label_smoothing),
             t2t: self.t2t.unwrap_or(DEFAULTS.t2t),
             p2p: self.p2p.unwrap_or(DEFAULTS.p2p),
@@ -128,7 +122,7 @@ impl FamilyChoices for TwoPassChoices {
             bank_references: self.bank_references.unwrap_or(DEFAULTS.bank_references),
             fuse_by_image: self.fuse_by_image.unwrap_or(DEFAULTS.fuse_by_image),
             free_temperature: self.free_temperature.unwrap_or(DEFAULTS.free_temperature),
-            keep_false_negatives: self.keep_false_negatives.unwrap_or(DEFAULTS.keep_false_negatives),
-        }
+            keep_false_negatives: shared.keep_false_negatives.unwrap_or(DEFAULTS.keep_false_negatives),
+        })
     }
 }

@@ -60,6 +60,7 @@ pub(super) fn of(
         // Scores are kept token by token, then their maximum and a few matrices of the softmax.
         similarity: 2 * q.query_tokens + 6,
         banked: settings.bank.then_some(q.query_tokens * config.projection),
+        pooled: 0,
     }
 }
 

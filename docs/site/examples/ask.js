@@ -1,0 +1,4 @@
+export default async (search) => {
+  await search.show("judge.jpg");
+  await search.search("a man");
+};

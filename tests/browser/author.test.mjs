@@ -1,0 +1,185 @@
+// What the author of a page gets: properties, methods that resolve with hits, own content, and a search in the address. Over
+// the mock engine.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { launch } from "./lib/browser.mjs";
+import { shape } from "./lib/images.mjs";
+import { answer, give, inMode, open, ready, say, titles } from "./lib/page.mjs";
+import { mockSite } from "./mock/site.mjs";
+
+let browser;
+let site;
+before(async () => {
+  [browser, site] = await Promise.all([launch(), mockSite()]);
+});
+after(async () => {
+  await browser?.close();
+  await site?.close();
+});
+
+function on(name, options, run) {
+  test(name, { timeout: 300_000 }, async () => {
+    const { page, context, problems } = await open(browser, site.address, options);
+    try {
+      await run(page, context);
+      assert.deepEqual(problems, []);
+    } finally {
+      await context.close();
+    }
+  });
+}
+
+const option = (page, at = 0) => page.locator("this-but [role=option]:visible").nth(at);
+const text = (page) => page.evaluate(() => document.querySelector("this-but").text);
+const hits = (page) => page.evaluate(() => document.querySelector("this-but").hits.map(({ title }) => title));
+
+on("every attribute is a property", {}, async (page) => {
+  await ready(page);
+  const seen = await page.evaluate(() => {
+    const element = /** @type {any} */ (document.querySelector("this-but"));
+    const values = { bundle: "other/", device: "cpu", limit: 9, timeout: 1234, worker: "w.js", preload: true, address: true, lang: "de" };
+    const parts = /** @type {any} */ (document.createElement("this-but"));
+    Object.assign(parts, values);
+    const attributes = Object.keys(values).map((name) => [name, parts.getAttribute(name)]);
+    const read = Object.keys(values).map((name) => [name, parts[name]]);
+    for (const name of Object.keys(values)) parts.removeAttribute(name);
+    const observed = element.constructor.observedAttributes.every((name) => name in parts);
+    return { attributes: Object.fromEntries(attributes), read: Object.fromEntries(read), defaults: [parts.limit, parts.timeout, parts.device, parts.preload], observed };
+  });
+  assert.deepEqual(seen.attributes, { bundle: "other/", device: "cpu", limit: "9", timeout: "1234", worker: "w.js", preload: "", address: "", lang: "de" });
+  assert.deepEqual(seen.read, { bundle: "other/", device: "cpu", limit: 9, timeout: 1234, worker: "w.js", preload: true, address: true, lang: "de" });
+  assert.deepEqual(seen.defaults, [24, 60000, "auto", false]);
+  assert.ok(seen.observed);
+});
+
+on("show and search resolve with the hits, or say why not", {}, async (page) => {
+  await ready(page);
+  const seen = await page.evaluate(async (address) => {
+    const element = document.querySelector("this-but");
+    const titles = (/** @type {any[]} */ hits) => hits.map(({ title }) => title);
+    const kind = (/** @type {any} */ error) => error.kind;
+    const words = titles(await element.search("green triangle"));
+    const byNumber = titles(await element.show(3));
+    const third = element.reference.item;
+    const byAddress = titles(await element.show(`${address}bundle/pictures/ring-red.png`));
+    const title = element.reference.title;
+    const blob = await (await fetch(`${address}bundle/pictures/ring-red.png`)).blob();
+    const byFile = titles(await element.show(blob, "mine.png"));
+    const [early, late] = await Promise.all([element.search("red").catch(kind), element.search("blue square").then(titles)]);
+    const refused = await element.show(new Blob(["no"], { type: "text/plain" }), "a.txt").catch(kind);
+    const none = await element.show(999).catch(kind);
+    return { words, byNumber, third, byAddress, title, byFile, early, late, refused, none, items: (await element.items(0, 5)).items.length };
+  }, site.address);
+  assert.equal(seen.words[0], "green triangle");
+  assert.equal(seen.words.length, 24);
+  assert.equal(seen.third, 3);
+  assert.equal(seen.title, "ring-red");
+  assert.ok(seen.byNumber.length && seen.byAddress.length && seen.byFile.length);
+  assert.equal(seen.early, "superseded");
+  assert.equal(seen.refused, "image");
+  assert.equal(seen.none, "query");
+  assert.equal(seen.items, 5);
+  assert.deepEqual(await hits(page), seen.late, "what failed took nothing away");
+});
+
+on("a failure that nobody waits for is no unhandled rejection", {}, async (page) => {
+  await ready(page);
+  const count = await page.evaluate(async () => {
+    let count = 0;
+    addEventListener("unhandledrejection", () => count++);
+    document.querySelector("this-but").show(new Blob(["no"], { type: "text/plain" }));
+    document.createElement("this-but").search("x");
+    await new Promise((done) => setTimeout(done, 300));
+    return count;
+  });
+  assert.equal(count, 0);
+});
+
+on("a page shows what it wants under a picture, real links among it", {}, async (page) => {
+  await ready(page);
+  await page.evaluate(() => {
+    document.querySelector("this-but").renderItem = (item, { rank }) => {
+      if (rank > 2) return null;
+      const link = Object.assign(document.createElement("a"), { href: `#item-${item.index}`, textContent: `№ ${rank + 1} ${item.title}` });
+      return link;
+    };
+  });
+  await say(page, "green triangle");
+  assert.deepEqual((await titles(page)).slice(0, 1), ["№ 1 green triangle"]);
+  assert.doesNotMatch((await titles(page))[5], /№/);
+  assert.equal(await option(page).getAttribute("aria-label"), "№ 1 green triangle", "what is read out holds what is seen");
+  await page.locator("this-but .title a").first().click();
+  assert.match(await page.evaluate(() => location.hash), /^#item-/);
+  assert.equal(await page.evaluate(() => document.querySelector("this-but").reference), null, "the link leads, it does not choose");
+});
+
+on("a page's own suggestions are offered", {}, async (page) => {
+  await ready(page);
+  await page.evaluate(() => (document.querySelector("this-but").suggestions = ["ring > rounder still", "upside down"]));
+  await answer(page, () => page.locator("this-but [role=option][aria-label$=ring]:visible").first().click());
+  assert.deepEqual(await page.locator("this-but .chip").allInnerTexts(), ["rounder still", "upside down"]);
+});
+
+on("Back, Forward and reload lead through the search; a copied link opens it", {}, async (page, context) => {
+  await ready(page);
+  await answer(page, () => page.locator("this-but [role=option][aria-label^=green]:visible").first().click());
+  const reference = await page.evaluate(() => document.querySelector("this-but").reference.title);
+  const first = await answer(page, () => page.locator("this-but .chip").first().click());
+  const second = await answer(page, () => option(page, 1).click());
+  await page.goBack();
+  await page.waitForFunction((text) => document.querySelector("this-but").text === text, first.text);
+  assert.equal((await hits(page))[0], first.hits[0].title);
+  assert.equal(await page.locator("this-but .step").count(), 3, "the later step is still there");
+  await page.goForward();
+  await page.waitForFunction((title) => document.querySelector("this-but").reference?.title === title, second.reference.title);
+  await page.goBack();
+  await page.waitForFunction((text) => document.querySelector("this-but").text === text, first.text);
+
+  const link = await page.evaluate(() => location.href);
+  assert.match(link, /#from=\d+&but=/);
+  await page.reload();
+  await page.waitForFunction(() => document.querySelector("this-but").hits?.length && document.querySelector("this-but").reference);
+  assert.deepEqual([await text(page), (await hits(page))[0]], [first.text, first.hits[0].title]);
+
+  const other = await context.newPage();
+  await other.goto(link);
+  await other.waitForFunction(() => document.querySelector("this-but").reference && document.querySelector("this-but").hits.length);
+  assert.equal(await other.evaluate(() => document.querySelector("this-but").reference.title), reference);
+  assert.deepEqual(await other.locator("this-but .token").allInnerTexts(), await page.locator("this-but .token").allInnerTexts());
+});
+
+on("what is typed or chosen before an address has led anywhere is not overwritten by it", {}, async (page) => {
+  await inMode(page, "late", "address preload");
+  await ready(page);
+  await page.evaluate(() => (location.hash = "from=3&words=in+blue"));
+  await page.waitForFunction(() => document.querySelector("this-but").text === "in blue");
+  assert.equal(await page.evaluate(() => document.querySelector("this-but").reference), null, "the picture is still on its way");
+  const typed = await say(page, "in green");
+  assert.deepEqual([typed.reference?.item, typed.text], [3, "in green"]);
+
+  await page.evaluate(() => (location.hash = "from=5&words=in+blue"));
+  await page.waitForFunction(() => document.querySelector("this-but").text === "in blue");
+  const own = await answer(page, () => give(page, "drop", { files: [{ name: "mine.png", type: "image/png", bytes: [...shape("ring", "red")] }] }));
+  assert.equal(own.reference.title, "mine");
+  await page.waitForTimeout(1500);
+  assert.equal(await page.evaluate(() => document.querySelector("this-but").reference.title), "mine");
+});
+
+on("an uploaded picture stays on the device: a reload says so and keeps the words", {}, async (page) => {
+  await ready(page);
+  await answer(page, () => give(page, "drop", { files: [{ name: "mine.png", type: "image/png", bytes: [...shape("ring", "red")] }] }));
+  await say(page, "in blue");
+  assert.match(await page.evaluate(() => location.hash), /^#from=own&words=in\+blue$/);
+  await page.reload();
+  await ready(page);
+  await page.locator("this-but .note", { hasText: "stayed on the device" }).waitFor();
+  assert.equal(await page.inputValue("this-but input[type=text]"), "in blue");
+});
+
+on("without the attribute, the page's address is left alone", { path: "embed.html" }, async (page) => {
+  await ready(page);
+  await say(page, "blue");
+  assert.equal(await page.evaluate(() => location.hash), "");
+  assert.ok(await page.locator("this-but >> text=Copy link").isHidden());
+});

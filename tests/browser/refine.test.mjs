@@ -1,0 +1,117 @@
+// Finer questions: what is not wanted, picture against words, a second image, a part of the gallery; the answer as a file. Over
+// the mock engine.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, before, test } from "node:test";
+import { launch } from "./lib/browser.mjs";
+import { answer, focused, open, ready, say } from "./lib/page.mjs";
+import { mockSite } from "./mock/site.mjs";
+
+let browser;
+let site;
+before(async () => {
+  [browser, site] = await Promise.all([launch(), mockSite()]);
+});
+after(async () => {
+  await browser?.close();
+  await site?.close();
+});
+
+function on(name, run, viewport = { width: 1100, height: 900 }) {
+  test(name, { timeout: 120_000 }, async () => {
+    const { page, context, problems } = await open(browser, site.address, { viewport });
+    try {
+      await ready(page);
+      await answer(page, () => page.locator("this-but [role=option]").first().click());
+      await page.click("this-but >> text=Refine");
+      await page.locator("this-but .finer fieldset:visible").first().waitFor();
+      await run(page);
+      assert.deepEqual(problems, []);
+    } finally {
+      await context.close();
+    }
+  });
+}
+
+const finer = (page) => page.locator("this-but .finer");
+const all = (found) => found.hits.map(({ title }) => title);
+
+on("what is not wanted goes to the end, and can be taken back", async (page) => {
+  const before = await say(page, "red");
+  const [colour] = before.hits[0].title.split(" ");
+  const field = finer(page).getByRole("textbox", { name: "Not wanted" });
+  await field.fill(colour);
+  const without = await answer(page, () => field.press("Enter"));
+  assert.ok(!all(without)[0].includes(colour), all(without).join());
+  assert.equal(await focused(page), "Not wanted", "the focus stays");
+  const again = await answer(page, () => finer(page).getByRole("button", { name: `Remove “${colour}”` }).click());
+  assert.deepEqual(all(again), all(before));
+});
+
+on("a part of the gallery, and other words in it", async (page) => {
+  const circles = await answer(page, () => finer(page).getByRole("button", { name: /^circle/ }).click());
+  assert.ok(all(circles).every((title) => title.includes("circle")), all(circles).join());
+  assert.equal(await finer(page).getByRole("button", { name: /^circle/ }).getAttribute("aria-pressed"), "true");
+  const blue = await say(page, "in blue");
+  assert.ok(all(blue).every((title) => title.includes("circle")));
+});
+
+on("picture against words, where there are both", async (page) => {
+  const slide = finer(page).getByRole("slider");
+  assert.equal(await slide.isVisible(), false);
+  const even = await say(page, "triangle");
+  await slide.waitFor();
+  const picture = await answer(page, () => slide.fill("0"));
+  assert.notDeepEqual(all(picture), all(even));
+  assert.equal(await slide.inputValue(), "0");
+});
+
+on("a second image, and without it again", async (page) => {
+  await page.locator("this-but [role=option]:visible").nth(3).focus();
+  const title = await focused(page);
+  await page.keyboard.press("Space");
+  await answer(page, () => page.locator("this-but .peek").getByRole("button", { name: "Add as a second image" }).click());
+  assert.match(await finer(page).locator(".second").innerText(), new RegExp(title));
+  await answer(page, () => finer(page).locator(".second button").click());
+  assert.equal(await finer(page).locator(".second").count(), 0);
+});
+
+on("the answer as a table and as JSON", async (page) => {
+  const found = await say(page, "blue, \"large\"");
+  const load = async (name) => {
+    const [file] = await Promise.all([page.waitForEvent("download"), finer(page).getByRole("button", { name }).click()]);
+    return readFile(await file.path(), "utf8");
+  };
+  const [head, first, ...rest] = (await load("CSV")).trim().split("\r\n");
+  assert.equal(head, "rank,score,index,title,image");
+  assert.ok(first.startsWith("1,") && first.includes(found.hits[0].title) && first.includes("http"), first);
+  assert.equal(rest.length, found.hits.length - 1);
+  const json = JSON.parse(await load("JSON"));
+  assert.equal(json.text, "blue, \"large\"");
+  assert.deepEqual(json.hits.map(({ title }) => title), all(found));
+  assert.deepEqual([json.balance, json.without, json.also, typeof json.reference.index], [0.5, [], [], "number"]);
+  const { asCsv } = await page.evaluate(async () => {
+    const { asCsv } = await import(new URL("element/later/refine.js", location.href).href);
+    return { asCsv: asCsv([{ score: 0.5, index: 1, title: 'a "b", c', image: "x.png" }]) };
+  });
+  assert.match(asCsv, /1,0\.5,1,"a ""b"", c",http/);
+});
+
+on("where nothing is close, it says so and shows a few", async (page) => {
+  const found = await say(page, "something unknown");
+  assert.equal(found.text, "something unknown");
+  const out = page.locator("this-but .out");
+  assert.match(await out.locator("h2").innerText(), /^Nothing close/);
+  assert.match(await out.locator(".unknown").innerText(), /nearest pictures/);
+  const shown = await page.locator("this-but [role=option]:visible").count();
+  assert.ok(shown > 1 && shown < 12, `${shown} pictures`);
+  await say(page, "blue");
+  assert.match(await out.locator("h2").innerText(), /^Best matches/);
+  assert.equal(await out.locator(".unknown").isVisible(), false);
+});
+
+on("no sideways scrolling on a phone", async (page) => {
+  await say(page, "blue");
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
+}, { width: 390, height: 844 });

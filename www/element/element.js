@@ -1,0 +1,399 @@
+// <this-but>: search by "this, but …". What a page sees of it: attributes, properties, methods, events. The search itself
+// is element/search.js, which outlives moves in the page, other languages and other engines.
+
+import { copy } from "./address.js";
+import { acquire } from "./client.js";
+import { ThisButError } from "./errors.js";
+import { makes } from "./link.js";
+import { explain, folder, look, refine } from "./parts.js";
+import { Search } from "./search.js";
+import { define, learn, translator } from "./strings.js";
+import { take } from "./take.js";
+import { act } from "./trouble.js";
+import { build } from "./view.js";
+import { key, submit, typed } from "./words.js";
+
+/** @import { Device, Item, Options, Progress, RenderItem, Suggestion } from "../types.js" */
+
+// Servers that render pages import this file without a DOM.
+const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {});
+
+/** Properties that a page may set before the element is known to the browser, or in the page. */
+const SETTABLE = ["bundle", "preload", "limit", "device", "timeout", "worker", "address", "text", "suggestions", "renderItem"];
+
+export class ThisBut extends Base {
+  static observedAttributes = ["bundle", "lang", "device", "worker", "limit", "address"];
+  static define = define;
+
+  #search = new Search(this);
+  /** @type {?IntersectionObserver} */
+  #watch = null;
+  /** Attributes have changed; they are looked at together. */
+  #changed = new Set();
+  #gone = new AbortController();
+  /** Has been in sight. */
+  #seen = false;
+  /** @type {?Suggestion[]} */
+  #suggestions = null;
+  /** @type {?RenderItem} */
+  #renderItem = null;
+
+  connectedCallback() {
+    if (this.#search.view) return;
+    // What was set before the class was there lies on the element itself and hides the properties.
+    for (const name of SETTABLE) {
+      if (!Object.hasOwn(this, name)) continue;
+      const self = /** @type {any} */ (this);
+      const value = self[name];
+      delete self[name];
+      self[name] = value;
+    }
+    this.#gone = new AbortController();
+    const { signal } = this.#gone;
+    const search = this.#search;
+    search.steps.wake();
+    if (!search.step.hits) search.limit = this.limit;
+    this.#attach();
+    this.#face();
+    this.addEventListener("focusin", this.#begin, { signal });
+    addEventListener("popstate", ({ state }) => this.address && search.travel(state), { signal });
+    if (this.address && !search.used) search.travel(history.state);
+    if (this.preload || search.used) {
+      search.used = false;
+      this.#begin();
+    } else {
+      this.#watch = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && this.#open(), { rootMargin: "100px" });
+      this.#watch.observe(this);
+    }
+  }
+
+  disconnectedCallback() {
+    // Moving the element in the page disconnects and connects it: only a real farewell ends it.
+    queueMicrotask(() => this.isConnected || this.#detach());
+  }
+
+  /** @param {string} name @param {?string} before @param {?string} after */
+  attributeChangedCallback(name, before, after) {
+    if (!this.#search.view || before === after) return;
+    if (!this.#changed.size) queueMicrotask(() => this.#renew());
+    this.#changed.add(name);
+  }
+
+  /** Renews what depends on the attributes that have changed, and nothing else. */
+  #renew() {
+    const changed = [...this.#changed];
+    this.#changed.clear();
+    const search = this.#search;
+    if (!search.view || !changed.length) return;
+    if (changed.includes("limit")) search.limit = this.limit;
+    const engine = changed.some((name) => ["bundle", "device", "worker"].includes(name));
+    if (engine) {
+      search.leave();
+      this.#drop();
+      if (changed.includes("bundle")) {
+        search.steps.uproot();
+        search.forget();
+      }
+      this.#attach();
+    }
+    if (changed.includes("lang") || engine) this.#face();
+    if (engine && search.used) {
+      search.used = false;
+      search.begin(true);
+    } else if (changed.includes("bundle") && this.#seen) search.open();
+  }
+
+  /** Builds what is seen, in the present language. */
+  #face() {
+    const search = this.#search;
+    const lang = this.lang || /** @type {?HTMLElement} */ (this.closest("[lang]"))?.lang || document.documentElement.lang;
+    const t = translator(lang);
+    learn(lang).then((learned) => learned && search.view && search.t === t && this.#face());
+    const root = this.shadowRoot ?? this.attachShadow({ mode: "open", delegatesFocus: false });
+    const typing = root.activeElement === search.view?.input;
+    const open = search.view?.how.open;
+    search.view?.destroy();
+    search.t = t;
+    search.view = build(root, this, t, {
+      take: (what) => this.#arrived(what),
+      clear: () => search.clear(),
+      refuse: (error) => search.fail(error),
+      lead: () => search.lead(),
+      type: () => typed(search),
+      key: (event) => key(search, event),
+      submit: () => submit(search),
+      scores: () => search.scores(),
+      pick: (item, typing) => search.pick(item, typing),
+      look: (item, rank) => look(search, item, item.score === undefined ? null : rank),
+      explain: () => explain(search),
+      refine: () => refine(search),
+      leave: () => search.view.input.focus(),
+      back: (position) => search.back(position),
+      restart: () => this.restart(),
+      act: (way) => act(search, way),
+      more: () => search.more(),
+      shuffle: () => search.shuffle(),
+      link: () => copy(search.view, search.t),
+      top: () => search.top(),
+    });
+    search.view.how.open = Boolean(open);
+    search.show();
+    if (this.hasAttribute("folder")) folder(search);
+    if (typing) search.view.input.focus({ preventScroll: true });
+  }
+
+  /** What a visitor has brought. @param {{files: File[], link: string}} what */
+  #arrived({ files, link }) {
+    const search = this.#search;
+    const file = files.find(({ type }) => type.startsWith("image/")) ?? files[0];
+    take(search, file ?? link, file?.name).catch(() => {});
+    search.aside = files.length > 1 ? search.t("taken", { name: file.name }) : "";
+  }
+
+  #attach() {
+    const bundle = new URL(this.bundle || new URL("../bundle/", makes() ? document.baseURI : import.meta.url), document.baseURI).href;
+    const client = acquire({
+      bundle: bundle.endsWith("/") ? bundle : `${bundle}/`,
+      worker: this.worker ? new URL(this.worker, document.baseURI).href : makes() ? "" : new URL("../worker.js", import.meta.url).href,
+      device: /** @type {Options["device"]} */ (this.device),
+      timeout: this.timeout,
+    });
+    client.addEventListener("progress", this.#progressed);
+    client.addEventListener("device", this.#facts);
+    this.#search.client = client;
+  }
+
+  /** Gives the engine back. */
+  #drop() {
+    const { client } = this.#search;
+    client.removeEventListener("progress", this.#progressed);
+    client.removeEventListener("device", this.#facts);
+    client.release();
+  }
+
+  /** Out of the page: worker (if no other element uses it), listeners and pictures are given back, the search stays. */
+  #detach() {
+    const search = this.#search;
+    if (!search.view) return;
+    search.leave();
+    this.#watch?.disconnect();
+    this.#gone.abort();
+    this.#drop();
+    search.steps.rest();
+    search.view.destroy();
+    search.view = search.client = /** @type {any} */ (null);
+  }
+
+  /** Ends the search for good and gives everything back. Put into a page again, the element begins anew. */
+  destroy() {
+    this.#detach();
+    this.#search.steps.reset();
+    this.#search.used = false;
+    this.shadowRoot?.replaceChildren();
+  }
+
+  /**
+   * @param {string} name
+   * @param {any} detail
+   * @param {{bubbles?: boolean, cancelable?: boolean}} [how] `error` does not bubble: at the window, error reports would take it for theirs
+   */
+  emit(name, detail, { bubbles = true, cancelable = false } = {}) {
+    return this.dispatchEvent(new CustomEvent(name, { detail, bubbles, composed: bubbles, cancelable }));
+  }
+
+  #progressed = (/** @type {Event} */ event) => {
+    const { detail } = /** @type {CustomEvent<Progress>} */ (event);
+    const search = this.#search;
+    if (detail.upload === false) search.close();
+    if (!search.info) search.view.progress.show(detail);
+    this.emit("progress", detail);
+  };
+
+  #facts = () => this.#search.facts();
+
+  #open() {
+    this.#seen = true;
+    this.#watch?.disconnect();
+    this.#search.open();
+  }
+
+  #begin = () => (this.#watch?.disconnect(), this.#search.begin());
+
+  /** The engine's description, once ready. */
+  get info() {
+    return this.#search.info;
+  }
+
+  /** The image of the present step: `{title, image, item}` or null. */
+  get reference() {
+    return this.#search.step.reference;
+  }
+
+  /** The present answer. @returns {Item[]} */
+  get hits() {
+    const { step, limit } = this.#search;
+    return (step.hits ?? []).slice(0, step.answered === null ? undefined : limit);
+  }
+
+  /** All words of the present step. */
+  get text() {
+    return this.#search.steps.text;
+  }
+
+  set text(value) {
+    const { view, steps } = this.#search;
+    steps.edit([], view ? steps.current.draft : String(value ?? "").trim());
+    if (!view) return;
+    view.input.value = value ?? "";
+    typed(this.#search);
+    this.#search.render();
+  }
+
+  /** Texts to offer, instead of the bundle's. @type {?Suggestion[]} */
+  get suggestions() {
+    return this.#suggestions;
+  }
+
+  set suggestions(value) {
+    this.#suggestions = value ?? null;
+    if (this.#search.view) this.#search.render();
+  }
+
+  /** Makes what is shown under a picture, from the item; nothing keeps the title. @type {?RenderItem} */
+  get renderItem() {
+    return this.#renderItem;
+  }
+
+  set renderItem(value) {
+    this.#renderItem = value ?? null;
+    if (!this.#search.view) return;
+    this.#search.view.grid.render = this.#renderItem;
+    this.#search.view.grid.update();
+  }
+
+  /** Folder with `bundle.json`. */
+  get bundle() {
+    return this.getAttribute("bundle") ?? "";
+  }
+
+  set bundle(value) {
+    this.#reflect("bundle", value);
+  }
+
+  /** Loads at once. */
+  get preload() {
+    return this.hasAttribute("preload");
+  }
+
+  set preload(value) {
+    this.toggleAttribute("preload", Boolean(value));
+    if (value && this.#search.view) this.#begin();
+  }
+
+  /** Whether the search is kept in the page's address. */
+  get address() {
+    return this.hasAttribute("address");
+  }
+
+  set address(value) {
+    this.toggleAttribute("address", Boolean(value));
+  }
+
+  /** Results at a time. */
+  get limit() {
+    const limit = Math.trunc(Number(this.getAttribute?.("limit")));
+    return limit >= 1 ? Math.min(limit, 480) : 24;
+  }
+
+  set limit(value) {
+    this.#reflect("limit", value);
+  }
+
+  /** @returns {Device | "auto"} */
+  get device() {
+    const device = this.getAttribute("device");
+    return device === "cpu" || device === "webgpu" ? device : "auto";
+  }
+
+  set device(value) {
+    this.#reflect("device", value);
+  }
+
+  /** ms that the engine may stay silent while it loads. */
+  get timeout() {
+    const timeout = Number(this.getAttribute("timeout"));
+    return timeout > 0 ? timeout : 60_000;
+  }
+
+  set timeout(value) {
+    this.#reflect("timeout", value);
+  }
+
+  /** Address of worker.js, where it does not lie beside the element. */
+  get worker() {
+    return this.getAttribute("worker") ?? "";
+  }
+
+  set worker(value) {
+    this.#reflect("worker", value);
+  }
+
+  /** @param {string} name @param {unknown} value */
+  #reflect(name, value) {
+    if (value === null || value === undefined || value === "") this.removeAttribute(name);
+    else this.setAttribute(name, String(value));
+  }
+
+  /**
+   * A promise that a page need not look at: what goes wrong is shown and told by an event as well.
+   * @template T
+   * @param {() => Promise<T>} work
+   * @returns {Promise<T>}
+   */
+  #promise(work) {
+    const there = this.#search.view ? work() : Promise.reject(new ThisButError("detached", { message: "this element is not in a page" }));
+    there.catch(() => {});
+    return there;
+  }
+
+  /**
+   * Makes an image the reference and gives what is found: a file, the address of a picture, the number or the item of a
+   * picture of the gallery.
+   * @param {Blob | string | number | Item} image
+   * @param {string} name of a file
+   */
+  show(image, name = "") {
+    return this.#promise(() => take(this.#search, image, name));
+  }
+
+  /**
+   * Searches, with these words if there are any, and gives what is found.
+   * @param {string} [text]
+   */
+  search(text) {
+    return this.#promise(() => {
+      const search = this.#search;
+      if (text !== undefined) {
+        search.steps.edit([], String(text).trim());
+        search.view.input.value = search.step.draft;
+      }
+      clearTimeout(search.timer);
+      return search.answer();
+    });
+  }
+
+  /**
+   * Pictures of the gallery, in the order in which they are offered as a start.
+   * @param {number} offset
+   * @param {number} limit
+   * @returns {Promise<{items: Item[], total: number}>}
+   */
+  items(offset = 0, limit = 24) {
+    return this.#promise(() => this.#search.client.browse(offset, limit));
+  }
+
+  /** No image, no words. */
+  restart() {
+    this.#search.restart();
+  }
+}

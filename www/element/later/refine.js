@@ -1,0 +1,94 @@
+// Finer questions about the present image and words: what is not wanted, picture against words, a second image, a part of the
+// gallery; and the answer as a file. Fetched when somebody asks for it.
+
+import { h, icon, wear } from "../dom.js";
+import { bare } from "../suggest.js";
+
+/** @import { Item, Refined, Translate } from "../../types.js" */
+
+const css = `
+.finer { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(260px, 100%), 1fr)); gap: 20px 36px; padding: 20px; margin-block-end: 20px; border: 1px solid var(--_line); border-radius: var(--_radius); background: var(--_card); }
+.finer fieldset { border: 0; margin: 0; padding: 0; min-inline-size: 0; }
+.finer .wide { grid-column: 1 / -1; }
+.finer legend { padding: 0; margin-block-end: 8px; font-weight: 600; font-size: .9375rem; }
+.finer .row { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }
+.finer input[type=range] { inline-size: 100%; accent-color: var(--_accent); block-size: 28px; margin: 0; }
+.finer .ends { display: flex; justify-content: space-between; font-size: .8125rem; color: var(--_soft); }
+.finer input[type=text] { flex: 1; min-inline-size: 0; border: 0; border-block-end: 2px solid var(--_line); background: none; padding: 6px 0; font-size: 1rem; }
+.finer input[type=text]:focus { border-color: var(--_accent); outline: 0; }
+.finer .token { text-decoration: line-through; text-decoration-color: var(--_accent); }
+.finer .token .icon { text-decoration: none; }
+.finer small { color: var(--_soft); }
+.finer .second { display: inline-flex; gap: 10px; align-items: center; }
+.finer .second img { inline-size: 52px; block-size: 52px; border-radius: calc(var(--_radius) * .5); object-fit: cover; background: var(--_tile); }
+.finer .facet small { margin-inline-start: 6px; }
+@media (forced-colors: active) { .finer { border-color: ButtonText; } }
+`;
+
+/** A field of a table, in quotes where it needs them. @param {unknown} value */
+const field = (value) => (/[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
+
+/** The answer as a table. @param {Item[]} hits */
+export const asCsv = (hits) =>
+  [["rank", "score", "index", "title", "image"], ...hits.map(({ score, index, title, image }, at) => [at + 1, score, index, title, new URL(image, document.baseURI).href])].map((row) => row.map(field).join(",")).join("\r\n") + "\r\n";
+
+/**
+ * The answer with its question, as JSON.
+ * @param {{reference: ?import("../../types.js").Reference, text: string, refined: Refined, hits: Item[]}} answer
+ */
+export const asJson = ({ reference, text, refined: { also, ...rest }, hits }) =>
+  JSON.stringify({ reference: reference && { title: reference.title, index: reference.item ?? null }, also: also.map(({ title, item }) => ({ title, index: item ?? null })), text, ...rest, hits }, null, 2);
+
+/** @param {string} name @param {string} type @param {string} text */
+function save(name, type, text) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+/**
+ * @param {HTMLElement} node
+ * @param {{t: Translate, refined: Refined, both: boolean, facets: [string, number][], change: (to: Partial<Refined>) => void, answer: () => Parameters<typeof asJson>[0]}} what
+ * `both`: there are image and words
+ */
+export function show(node, { t, refined, both, facets, change, answer }) {
+  wear(/** @type {ShadowRoot} */ (node.getRootNode()), css);
+  const { without, balance, only, also } = refined;
+  const group = (/** @type {string} */ legend, /** @type {Node[]} */ ...inner) => h("fieldset", {}, h("legend", {}, t(legend)), ...inner);
+  const slide = h("input", { type: "range", min: "0", max: "100", step: "5", value: String(Math.round(balance * 100)), "aria-label": t("balance"), onchange: () => change({ balance: Number(slide.value) / 100 }) });
+  const weight = group("balance", slide, h("div.ends", { "aria-hidden": "true" }, h("span", {}, t("balanceImage")), h("span", {}, t("balanceWords"))));
+  weight.hidden = !both;
+  const add = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    const text = unwanted.value.trim().slice(0, 200);
+    if (text && without.length < 4 && !without.includes(text)) change({ without: [...without, text] });
+  };
+  const unwanted = h("input", { type: "text", autocomplete: "off", dir: "auto", placeholder: t("withoutPlaceholder"), "aria-label": t("without"), onkeydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && !event.isComposing && add(event) });
+  const drop = (/** @type {string} */ text) =>
+    h("button.token", { type: "button", "aria-label": t("token", { text }), title: t("token", { text }), onclick: () => change({ without: without.filter((one) => one !== text) }) }, bare(text), icon("close"));
+  const second = also.map((one) =>
+    h("span.second", {}, h("img", { src: one.image, alt: "" }), one.title, h("button.quiet", { type: "button", "aria-label": t("token", { text: one.title }), onclick: () => change({ also: also.filter((other) => other !== one) }) }, icon("close"))),
+  );
+  const parts = facets.map(([word, count]) => {
+    const on = only.includes(word);
+    const toggled = () => change({ only: on ? only.filter((one) => one !== word) : [...only, word] });
+    return h("button.chip.facet", { type: "button", "aria-pressed": String(on), onclick: toggled }, word, h("small", {}, String(count)));
+  });
+  const file = (/** @type {string} */ label, /** @type {() => void} */ act) => h("button.quiet", { type: "button", onclick: act }, icon("save"), label);
+  const part = group("only", h("div.row", {}, ...parts));
+  part.classList.add("wide");
+  part.hidden = !facets.length;
+  // Built anew: the focus stays where it was.
+  const named = (/** @type {?Element} */ one) => one?.getAttribute("aria-label") ?? one?.textContent;
+  const { activeElement } = /** @type {ShadowRoot} */ (node.getRootNode());
+  const focused = node.contains(activeElement) ? named(activeElement) : null;
+  node.replaceChildren(
+    weight,
+    group("without", h("div.row", {}, ...without.map(drop), unwanted)),
+    group("second", h("div.row", {}, ...(second.length ? second : [h("small", {}, t("secondHint"))]))),
+    part,
+    group("save", h("div.row", {}, file("CSV", () => save("thisbut.csv", "text/csv", asCsv(answer().hits))), file("JSON", () => save("thisbut.json", "application/json", asJson(answer()))))),
+  );
+  const again = focused && [...node.querySelectorAll("button, input")].find((one) => named(one) === focused);
+  if (again) /** @type {HTMLElement} */ (again).focus({ preventScroll: true });
+}
