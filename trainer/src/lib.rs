@@ -1,6 +1,7 @@
 //! The thisbut trainer as a library: everything that the command line calls.
 
 pub mod allocator;
+pub mod average;
 pub mod baselines;
 pub mod bundle_io;
 pub mod card;

@@ -19,7 +19,7 @@ use thisbut_model::quant::StoredWeights;
 use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::weights::{Tensors, shapes};
 
-/// The files that [`write`] made.
+/// The files that [`write()`] made.
 pub struct Written {
     /// The architecture: the preset's, without what an export leaves out.
     pub config: RetrievalConfig,

@@ -3,6 +3,7 @@
 //! Errors are printed once, in `main`. What a command answers goes to standard output, what it says on the way to
 //! standard error.
 
+mod average;
 mod check;
 mod compare;
 mod config;
@@ -74,6 +75,7 @@ enum Command {
     Pretrain(Box<finetune::Args>),
     Finetune(Box<finetune::Args>),
     Plot(plot::Args),
+    Average(average::Args),
     Evaluate(evaluate::Args),
     Report(report::Args),
     Compare(compare::Args),
@@ -100,7 +102,7 @@ enum Command {
 const GROUPS: [(&str, &[&str]); 6] = [
     ("Data", &["prepare", "check"]),
     ("Weights", &["fetch", "import", "convert"]),
-    ("Train", &["config", "features", "pretrain", "finetune", "plot"]),
+    ("Train", &["config", "features", "pretrain", "finetune", "plot", "average"]),
     ("Evaluate", &["evaluate", "report", "compare", "inspect", "looks-like"]),
     ("Bundle", &["footprint", "export", "index", "suggest", "query"]),
     ("Synthetic triplets", &["describe", "pairs", "rewrite", "filter", "generator"]),
@@ -153,6 +155,7 @@ impl Cli {
             Command::Pretrain(args) => args.pretrain(),
             Command::Finetune(args) => args.run(),
             Command::Plot(args) => args.run(),
+            Command::Average(args) => args.run(),
             Command::Evaluate(args) => args.run(),
             Command::Report(args) => args.run(),
             Command::Compare(args) => args.run(),
