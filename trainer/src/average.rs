@@ -4,7 +4,7 @@
 //! ([Robust fine-tuning of zero-shot models](https://arxiv.org/abs/2109.01903), section 3).
 
 use crate::error::{Result, TrainerError};
-use crate::train::checkpoint::{self, Header, Reader};
+use crate::train::checkpoint::{self, Reader};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -21,7 +21,8 @@ pub fn write(first: &Path, second: &Path, weight: f64, out: &Path) -> Result<()>
     }
     let (mut a, mut b) = (checkpoint::open(first)?, checkpoint::open(second)?);
     check_alike(&a, &b, first, second)?;
-    let header = Header { step: 0, optimizer_steps: 0, best: None, ..b.header.clone() };
+    let mut header = b.header.clone();
+    (header.step, header.optimizer_steps, header.best) = (0, 0, None);
     checkpoint::save_from(out, &header, &model_shapes(&b), &mut |name| {
         let (old, new) = (tensor(&mut a, first, name)?, tensor(&mut b, second, name)?);
         let mean = |(x, y): (f32, f32)| ((1.0 - weight) * f64::from(x) + weight * f64::from(y)) as f32;
@@ -68,6 +69,7 @@ fn check_alike(a: &Reader, b: &Reader, first: &Path, second: &Path) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::checkpoint::Header;
     use crate::train::settings::Settings;
     use thisbut_model::RetrievalConfig;
     use thisbut_model::weights::Tensors;

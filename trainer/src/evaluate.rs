@@ -117,6 +117,12 @@ pub struct Answer {
     pub rank: Option<usize>,
     /// The best images and their scores, without the reference where the protocol removes it.
     pub top: Vec<(String, f32)>,
+    /// The best images for the reference without the text.
+    #[serde(default)]
+    pub top_by_image: Vec<String>,
+    /// The best images for the text without the reference.
+    #[serde(default)]
+    pub top_by_text: Vec<String>,
     /// The 50 best images, as indices into the table; not in per-query files.
     #[serde(skip)]
     pub ranking: Vec<u32>,
@@ -205,9 +211,14 @@ pub fn evaluate(
                 let both: Vec<f32> = by_image.iter().zip(&by_text).map(|(a, b)| 0.5 * (a + b)).collect();
                 comparison.add(Method::Averaged, &both, &query)?;
             }
+            let by_image = images(table, rank::best(by_image, &query, TOP));
+            let by_text = images(table, rank::best(&by_text, &query, TOP));
+            let names = |of: &[u32]| of.iter().map(|image| table.image_name(*image).to_owned()).collect();
             answers.push(Answer {
-                by_image: images(table, rank::best(by_image, &query, TOP)),
-                by_text: images(table, rank::best(&by_text, &query, TOP)),
+                top_by_image: names(&by_image),
+                top_by_text: names(&by_text),
+                by_image,
+                by_text,
                 ..Answer::new(table, triplet, &scores, &query, rank)
             });
         }
