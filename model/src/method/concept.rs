@@ -100,9 +100,8 @@ impl Concept {
     /// weights `[B, T, L]`, the mean over the heads.
     pub fn fuse(&self, image: Tensor<3>, text: &ReadText, mut seen: Seen) -> Tensor<3> {
         let image = image.cast(FloatDType::from(self.pool.seed.val().dtype()));
-        let look = |x, block: &FusionBlock| {
-            block.forward(x, text.tokens.clone(), text.bias.clone(), seen.as_deref_mut())
-        };
+        let look =
+            |x, block: &FusionBlock| block.forward(x, text.tokens.clone(), text.bias.clone(), seen.as_deref_mut());
         self.fusion.iter().fold(image, look)
     }
 
@@ -222,8 +221,7 @@ mod tests {
             [(FusionForm::Attention, Pooling::SetTransformer), (FusionForm::Transformer, Pooling::Attention)]
         {
             let config = config(form, pooling, TargetForm::Fused);
-            let (model, reader) =
-                (Concept::new(&config, &device).unwrap(), TextReader::new(&config, WORDS).unwrap());
+            let (model, reader) = (Concept::new(&config, &device).unwrap(), TextReader::new(&config, WORDS).unwrap());
             let texts = ["red", "a photo of blue sleeves"].map(|text| reader.tokens(text));
             let text = model.read(&reader.batch(&texts, &device), &Noise::off());
             let image = image(&config, 2, &device);
@@ -244,8 +242,12 @@ mod tests {
         device.seed(6);
         for target in [TargetForm::Fused, TargetForm::Pooled] {
             let config = config(FusionForm::Attention, Pooling::SetTransformer, target);
-            let (model, reader) =
+            let (mut model, reader) =
                 (Concept::new(&config, &device).unwrap(), TextReader::new(&config, WORDS).unwrap());
+            // BERT's spread is small: without this a text changes next to nothing.
+            for block in &mut model.fusion {
+                block.attention.output.weight = block.attention.output.weight.clone().map(|weight| weight * 50.0);
+            }
             let (silence, red) = (reader.tokens(""), reader.tokens("red"));
             let (image, off) = (image(&config, 3, &device), Noise::off());
             let rows = model.target(&image, 3, &reader.batch([&silence], &device), &off);

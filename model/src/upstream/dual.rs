@@ -271,7 +271,9 @@ impl DualLayout {
                 let key = format!("{}.weight", self.single("vit.patch")?);
                 Some(ours.shaped(key, vec![*ours.dims.get(1)?, 3, patch, patch], true))
             }
-            "vit.projection.weight" | "image_projection.weight" | "text.projection.weight" if self.keeps_projections() => {
+            "vit.projection.weight" | "image_projection.weight" | "text.projection.weight"
+                if self.keeps_projections() =>
+            {
                 Some(ours.one(self.single(ours.name.strip_suffix(".weight")?)?, false))
             }
             _ => None,

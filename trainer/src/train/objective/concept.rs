@@ -197,7 +197,8 @@ impl Objective for ConceptObjective {
         tensors.iter_mut().filter(|(name, _)| starts_at_zero(name)).for_each(|(_, (_, values))| values.fill(0.0));
         // A dual encoder's checkpoint may hold parts that this method does not have.
         let own: Vec<String> = tensors.keys().cloned().collect();
-        let known = |name: &str| name.starts_with(crate::train::learner::IMAGE_ENCODER) || own.iter().any(|n| n == name);
+        let known =
+            |name: &str| name.starts_with(crate::train::learner::IMAGE_ENCODER) || own.iter().any(|n| n == name);
         given.retain(|name, _| known(name));
         tensors.append(&mut given);
         Ok(tensors)
