@@ -177,7 +177,8 @@ impl Retrieval {
     /// # Errors
     /// [`ModelError::Query`] when the pictures were encoded for another model.
     pub fn target(&self, images: &EncodedImages) -> Result<Tensor<3>> {
-        self.method.target(&images.images, images.count, &Noise::off())
+        let silence = self.texts.batch([&self.texts.tokens("")], &self.device);
+        self.method.target(&images.images, images.count, &silence, &Noise::off())
     }
 
     /// Queries `[B, P]` of pictures with texts, or of texts alone.

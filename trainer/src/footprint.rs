@@ -77,7 +77,7 @@ impl Footprint {
         let (t, c) = (config.image_tokens(), config.image_width());
         // As if every weight were unpacked to 32 bits beside the largest file: the most that a module takes. The CPU's holds
         // linear maps in 16 bits. Then come the values that the method keeps of each picture.
-        let kept = 4 * config.method.family().image_values(t) as u64;
+        let kept = 4 * config.method.family().image_values(t, c) as u64;
         let largest = weights.iter().copied().max().unwrap_or(0);
         Ok(Self {
             name: config.name.clone(),

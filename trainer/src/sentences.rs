@@ -67,7 +67,7 @@ impl Sentences {
         let words = WordPiece::from_vocab(&vocabulary)?;
         let mut tensors = tower(import::read(&path)?);
         let config = TextTowerConfig::Bert(sizes());
-        let tower = TextTower::new(&config, words.vocab_size(), WIDTH, device);
+        let tower = TextTower::new(&config, words.vocab_size(), None, device);
         let tower = weights::load(tower, "", &mut tensors)?;
         let fingerprint = fsx::sha256_of(&path)?;
         let vocabulary = fsx::sha256_hex(vocabulary.as_bytes());
@@ -121,8 +121,7 @@ pub fn sum_similarity(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
     normalised(&sum).iter().zip(&normalised(c)).map(|(x, y)| x * y).sum()
 }
 
-/// The tensors of a BERT checkpoint by the tower's names. Its vectors are read without a map behind the mean: that map is the
-/// identity.
+/// The tensors of a BERT checkpoint by the tower's names. Its vectors are read without a map behind the mean.
 fn tower(source: Tensors) -> Tensors {
     let (tensors, _) = weights::published::qformer(source);
     let name = |name: String| {
@@ -132,9 +131,5 @@ fn tower(source: Tensors) -> Tensors {
             None => name,
         }
     };
-    let mut named: Tensors = tensors.into_iter().map(|(key, value)| (name(key), value)).collect();
-    let identity = (0..WIDTH * WIDTH).map(|at| if at % (WIDTH + 1) == 0 { 1.0 } else { 0.0 }).collect();
-    named.insert("projection.weight".into(), (vec![WIDTH, WIDTH], identity));
-    named.insert("projection.bias".into(), (vec![WIDTH], vec![0.0; WIDTH]));
-    named
+    tensors.into_iter().map(|(key, value)| (name(key), value)).collect()
 }

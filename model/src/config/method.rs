@@ -1,6 +1,6 @@
 //! Which method family, with its architecture.
 
-use super::{Demand, Prompt, PseudoWordConfig, RetrievalConfig, TwoPassConfig};
+use super::{ConceptConfig, Demand, Prompt, PseudoWordConfig, RetrievalConfig, TextTowerConfig, TwoPassConfig};
 use crate::error::{ModelError, Result};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,8 @@ pub enum MethodConfig {
     /// Pic2Word, HyCIR: a dual encoder whose mapping network turns an image into words; without one, compositions that need
     /// no training.
     PseudoWord(PseudoWordConfig),
+    /// ConText-CIR: image tokens look at a text's tokens, and are pooled.
+    Concept(ConceptConfig),
 }
 
 /// What the rest of the program asks of a family's architecture.
@@ -51,9 +53,9 @@ pub trait FamilyConfig {
     /// by changing them.
     fn projections(&self) -> &'static [&'static str];
 
-    /// Values that stand for an image of `tokens` tokens (T) between [`Method::image`](crate::method::Method::image) and a
-    /// query.
-    fn image_values(&self, tokens: usize) -> usize;
+    /// Values that stand for an image of `tokens` tokens (T) of `width` (C) between
+    /// [`Method::image`](crate::method::Method::image) and a query.
+    fn image_values(&self, tokens: usize, width: usize) -> usize;
 
     /// Whether images and texts alone become embeddings of one space, in which a mixture of the two means something: what each
     /// asks with can be weighed against the other.
@@ -77,6 +79,22 @@ pub trait FamilyConfig {
         &[]
     }
 
+    /// The text tower, where the method has one that reads texts alone.
+    fn text_tower(&self) -> Option<&TextTowerConfig> {
+        None
+    }
+
+    /// As [`FamilyConfig::text_tower`], to be changed.
+    fn text_tower_mut(&mut self) -> Option<&mut TextTowerConfig> {
+        None
+    }
+
+    /// The method of this family that a checkpoint of `other`, of another family, holds the towers of; none where it holds
+    /// nothing that this one starts from.
+    fn grown_from(&self, _other: &MethodConfig) -> Option<MethodConfig> {
+        None
+    }
+
     /// What the method writes around a text that comes with an image; none where it reads the text as it is.
     fn prompt(&self) -> Option<Prompt> {
         None
@@ -89,6 +107,7 @@ impl MethodConfig {
         match self {
             Self::TwoPass(config) => config,
             Self::PseudoWord(config) => config,
+            Self::Concept(config) => config,
         }
     }
 
@@ -97,6 +116,7 @@ impl MethodConfig {
         match self {
             Self::TwoPass(config) => config,
             Self::PseudoWord(config) => config,
+            Self::Concept(config) => config,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! published code differ is a field of its family's configuration, and its default is the paper's.
 
 mod budget;
+mod concept;
 mod encoder;
 mod method;
 mod pseudo_word;
@@ -11,6 +12,7 @@ mod two_pass;
 mod versions;
 
 pub use budget::{Demand, MAX_PARAMETERS, Size};
+pub use concept::{ConceptConfig, FusionConfig, FusionForm, Pooling, TargetForm};
 pub use encoder::{Activation, ImageEncoderConfig, VitConfig, VitFamily};
 pub use method::{FamilyConfig, MethodConfig};
 pub use pseudo_word::{Composition, ImageHeadConfig, MappingConfig, Prompt, PseudoWordConfig};

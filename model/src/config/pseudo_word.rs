@@ -148,7 +148,7 @@ fn is_default_prompt(prompt: &str) -> bool {
     prompt == "a photo of"
 }
 
-fn default_temperature() -> f64 {
+pub(super) fn default_temperature() -> f64 {
     0.07
 }
 
@@ -169,7 +169,7 @@ fn half() -> f64 {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_zero(share: &f64) -> bool {
+pub(super) fn is_zero(share: &f64) -> bool {
     *share == 0.0
 }
 
@@ -196,7 +196,7 @@ impl MappingConfig {
 
 impl ImageHeadConfig {
     /// Of a head from C to P.
-    fn size(&self, width: usize, projection: usize) -> Size {
+    pub(super) fn size(&self, width: usize, projection: usize) -> Size {
         let norm = Size::norm(width);
         norm + match self.hidden {
             Some(hidden) => Size::linear(width, hidden) + Size::linear(hidden, projection),
@@ -205,7 +205,7 @@ impl ImageHeadConfig {
     }
 }
 
-fn check_share(place: &str, field: &str, share: f64) -> Result<()> {
+pub(super) fn check_share(place: &str, field: &str, share: f64) -> Result<()> {
     match (0.0..1.0).contains(&share) {
         true => Ok(()),
         false => wrong(place, field, format!("{share} is not in [0, 1)")),
@@ -286,7 +286,7 @@ impl FamilyConfig for PseudoWordConfig {
         ];
         let seen = product(&[whole.image_tokens(), whole.image_width()]);
         Demand {
-            size: tower.size(whole.text.vocabulary(), p) + mapping + head + Size::values(1),
+            size: tower.size(whole.text.vocabulary(), Some(p)) + mapping + head + Size::values(1),
             activation: widest
                 .into_iter()
                 .fold(tower.activation(length).max(seen), |most, width| most.max(width as u64)),
@@ -325,7 +325,7 @@ impl FamilyConfig for PseudoWordConfig {
         }
     }
 
-    fn image_values(&self, _: usize) -> usize {
+    fn image_values(&self, _: usize, _: usize) -> usize {
         // The embedding; the mapping network's words are made with the query.
         self.mapping.as_ref().map_or(0, |mapping| mapping.hidden)
     }
@@ -355,6 +355,14 @@ impl FamilyConfig for PseudoWordConfig {
 
     fn kept_fine(&self) -> &'static [&'static str] {
         &["image_head", "mapping", "text.position", "text.projection", "text.word_projection"]
+    }
+
+    fn text_tower(&self) -> Option<&TextTowerConfig> {
+        Some(&self.text_tower)
+    }
+
+    fn text_tower_mut(&mut self) -> Option<&mut TextTowerConfig> {
+        Some(&mut self.text_tower)
     }
 
     fn prompt(&self) -> Option<Prompt> {

@@ -157,14 +157,15 @@ impl TextTowerConfig {
         }
     }
 
-    /// Its parameters, with `vocabulary` word embeddings and a projection to `projection` (P).
-    pub fn size(&self, vocabulary: usize, projection: usize) -> Size {
+    /// Its parameters, with `vocabulary` word embeddings and, where texts are read as one row, a projection to `projection` (P).
+    pub fn size(&self, vocabulary: usize, projection: Option<usize>) -> Size {
         let (width, words) = (self.width(), self.word_width());
         let tables = Size::table(vocabulary, words) + Size::table(self.positions(), width);
         let lead = if words == width { Size::default() } else { Size::linear(words, width) };
-        let map = match self {
-            Self::Clip(_) => Size::table(width, projection),
-            Self::Bert(_) => Size::linear(width, projection),
+        let map = match (self, projection) {
+            (_, None) => Size::default(),
+            (Self::Clip(_), Some(projection)) => Size::table(width, projection),
+            (Self::Bert(_), Some(projection)) => Size::linear(width, projection),
         };
         tables + lead + Size::norm(width) + self.blocks() + map
     }

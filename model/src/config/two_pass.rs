@@ -63,7 +63,7 @@ impl FamilyConfig for TwoPassConfig {
         &["text_projection", "vision_projection"]
     }
 
-    fn image_values(&self, tokens: usize) -> usize {
+    fn image_values(&self, tokens: usize, _: usize) -> usize {
         // Keys and values in every block that looks at the image.
         let q = &self.qformer;
         let values = product(&[2, tokens, q.width, q.layers.div_ceil(q.cross_attention_every)]);
@@ -98,7 +98,7 @@ impl FamilyConfig for TwoPassConfig {
         let rows = product(&[2, read]).saturating_add(tokens as u64);
         Demand {
             size: qformer.times(passes) + own + projections,
-            activation: product(&[read, widest]).max(seen).max(self.image_values(tokens) as u64),
+            activation: product(&[read, widest]).max(seen).max(self.image_values(tokens, whole.image_width()) as u64),
             work: blocks.parameters.saturating_mul(rows).saturating_add(attention),
         }
     }

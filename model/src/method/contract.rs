@@ -22,8 +22,9 @@ pub trait Method: Module {
     /// Queries `[B, P]`, L2-normalised: of images with texts, or of texts alone. `image` has as many rows as `text`.
     fn query(&self, image: Option<&Self::Image>, text: &TextBatch, noise: &Noise) -> Tensor<2>;
 
-    /// Target tokens `[B, N, P]` of `count` images, each row L2-normalised.
-    fn target(&self, image: &Self::Image, count: usize, noise: &Noise) -> Tensor<3>;
+    /// Target tokens `[B, N, P]` of `count` images, each row L2-normalised. `silence` is the empty text, one row, for a method whose
+    /// targets are queries that ask for nothing.
+    fn target(&self, image: &Self::Image, count: usize, silence: &TextBatch, noise: &Noise) -> Tensor<3>;
 }
 
 /// The score (eq. 7): maximum over the N target tokens of the cosine with the query. Query `[B, P]`, targets

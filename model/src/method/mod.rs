@@ -2,20 +2,24 @@
 //! everything else is written against these and knows no family. [`AnyMethod`] is for a method whose family is known when a
 //! bundle or a checkpoint is opened, not before.
 
+#[cfg(feature = "concept")]
+pub mod concept;
 mod contract;
 #[cfg(feature = "pseudo-word")]
 pub mod pseudo_word;
 #[cfg(feature = "two-pass")]
 pub mod two_pass;
 
+#[cfg(feature = "concept")]
+pub use concept::Concept;
 pub use contract::{EncodedImage, Method, similarity};
 #[cfg(feature = "pseudo-word")]
 pub use pseudo_word::PseudoWord;
 #[cfg(feature = "two-pass")]
 pub use two_pass::TwoPass;
 
-#[cfg(not(any(feature = "pseudo-word", feature = "two-pass")))]
-compile_error!("choose a method family: --features two-pass, pseudo-word, or both");
+#[cfg(not(any(feature = "concept", feature = "pseudo-word", feature = "two-pass")))]
+compile_error!("choose a method family: --features two-pass, pseudo-word, concept, or several");
 
 use crate::config::{MethodConfig, RetrievalConfig};
 use crate::error::{ModelError, Result};
@@ -128,10 +132,16 @@ macro_rules! families {
             ///
             /// # Errors
             /// As [`AnyMethod::query`].
-            pub fn target(&self, image: &AnyImage, count: usize, noise: &Noise) -> Result<Tensor<3>> {
+            pub fn target(
+                &self,
+                image: &AnyImage,
+                count: usize,
+                silence: &TextBatch,
+                noise: &Noise,
+            ) -> Result<Tensor<3>> {
                 match (self, image) {
                     $(#[cfg(feature = $feature)] (Self::$family(method), AnyImage::$family(image)) => {
-                        Ok(Method::target(method, image, count, noise))
+                        Ok(Method::target(method, image, count, silence, noise))
                     })*
                     #[allow(unreachable_patterns, reason = "with one family there is no other")]
                     _ => Err(foreign()),
@@ -144,10 +154,11 @@ macro_rules! families {
 families! {
     "two-pass" TwoPass,
     "pseudo-word" PseudoWord,
+    "concept" Concept,
 }
 
 /// A configuration of a family that this build was made without.
-#[cfg(not(all(feature = "pseudo-word", feature = "two-pass")))]
+#[cfg(not(all(feature = "concept", feature = "pseudo-word", feature = "two-pass")))]
 fn left_out(config: &RetrievalConfig) -> ModelError {
     let family = config.method.family().name();
     ModelError::Config {

@@ -5,51 +5,19 @@
 //! mode: dropout is φ's alone wherever an image takes part.
 
 use super::{EncodedImage, Method};
-use crate::config::{Composition, ImageHeadConfig, MappingConfig, RetrievalConfig};
+use crate::config::{Composition, MappingConfig, RetrievalConfig};
 use crate::error::Result;
-use crate::nn::basic::{Norm, apply, in_precision, linear, normalise};
+use crate::nn::basic::{apply, in_precision, linear, normalise};
+use crate::nn::image_head::{ImageHead, mean_token};
 use crate::nn::{Noise, TextBatch, TextTower};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Tensor, activation};
 use thisbut_kernels as kernels;
 
-/// Epsilon of the image head's norm.
-const IMAGE_NORM_EPS: f64 = 1e-5;
 /// Cosine from which on two embeddings are taken for the same direction, or opposite ones: there the sine that divides is as
 /// good as zero.
 const PARALLEL: f64 = 1.0 - 1e-6;
-
-/// From the mean `[B, C]` of an image encoder's tokens to the embedding `[B, P]`, for an encoder that was trained without texts.
-#[derive(Module, Debug)]
-pub struct ImageHead {
-    /// Over C.
-    pub norm: Norm,
-    /// C → hidden, with GELU, where the configuration has it.
-    pub inner: Option<Linear>,
-    /// C or hidden → P.
-    pub projection: Linear,
-}
-
-impl ImageHead {
-    fn new(head: &ImageHeadConfig, width: usize, projection: usize, device: &Device) -> Self {
-        Self {
-            norm: Norm::new(width, IMAGE_NORM_EPS, device),
-            inner: head.hidden.map(|hidden| linear(width, hidden, device)),
-            projection: linear(head.hidden.unwrap_or(width), projection, device),
-        }
-    }
-
-    fn forward(&self, pooled: Tensor<2>) -> Tensor<2> {
-        let [b, c] = pooled.dims();
-        let x = self.norm.forward(pooled.reshape([b, 1, c])).reshape([b, c]);
-        let x = match &self.inner {
-            Some(map) => kernels::gelu(apply(map, x)),
-            None => x,
-        };
-        apply(&self.projection, x)
-    }
-}
 
 /// The mapping network φ: two blocks of linear map, dropout and ReLU, then a linear map to k words of width D. Pic2Word's
 /// `IM2TEXT`, whose keys stand beside each part.
@@ -112,7 +80,7 @@ impl PseudoWord {
         let width = own.text_tower.width();
         Ok(Self {
             image_head: own.image_head.as_ref().map(|head| ImageHead::new(head, config.image_width(), p, device)),
-            text: TextTower::new(&own.text_tower, config.text.vocabulary(), p, device),
+            text: TextTower::new(&own.text_tower, config.text.vocabulary(), Some(p), device),
             mapping: own.mapping.as_ref().map(|mapping| Mapping::new(mapping, p, width, device)),
             logit_scale: Param::from_tensor(Tensor::full([1], -own.temperature.ln(), device)),
             composition: own.composition,
@@ -127,11 +95,7 @@ impl PseudoWord {
 
     /// The mean `[B, C]` of image tokens `[B, T, C]`: all of an image that the rest reads.
     pub fn pooled(&self, tokens: Tensor<3>) -> Tensor<2> {
-        let [b, t, c] = tokens.dims();
-        match t {
-            1 => tokens.reshape([b, c]),
-            _ => tokens.mean_dim(1).reshape([b, c]),
-        }
+        mean_token(tokens)
     }
 
     /// Embeddings of what [`PseudoWord::pooled`] gives.
@@ -202,7 +166,7 @@ impl Method for PseudoWord {
         }
     }
 
-    fn target(&self, image: &ImageEmbedding, count: usize, _: &Noise) -> Tensor<3> {
+    fn target(&self, image: &ImageEmbedding, count: usize, _: &TextBatch, _: &Noise) -> Tensor<3> {
         let rows = normalise(image.0.clone());
         let p = rows.dims()[1];
         rows.reshape([count, 1, p])
@@ -314,7 +278,7 @@ mod tests {
         let rows = values(query.clone());
         let (one, other) = rows.split_at(config.projection);
         assert!(one.iter().zip(other).any(|(a, b)| (a - b).abs() > 1e-4), "two images, one text");
-        let target = model.target(&image, 2, &Noise::off());
+        let target = model.target(&image, 2, &batch, &Noise::off());
         assert_eq!(target.dims(), [2, 1, config.projection]);
         let norms = values(target.square().sum_dim(2));
         assert!(norms.iter().all(|norm| (norm - 1.0).abs() < 1e-5));

@@ -131,7 +131,7 @@ impl Method for TwoPass {
         }
     }
 
-    fn target(&self, image: &ImageKeys, count: usize, noise: &Noise) -> Tensor<3> {
+    fn target(&self, image: &ImageKeys, count: usize, _: &TextBatch, noise: &Noise) -> Tensor<3> {
         TwoPass::target(self, image, count, noise)
     }
 }

@@ -3,6 +3,8 @@
 pub mod basic;
 pub mod efficientnet;
 pub mod encoder;
+pub mod fusion;
+pub mod image_head;
 pub mod noise;
 pub mod pre_norm;
 pub mod qformer;

@@ -45,22 +45,23 @@ pub struct TextTower {
     pub blocks: Vec<PreNormBlock>,
     /// BERT's; checkpoint key `encoder.layer`.
     pub layers: Vec<BertBlock>,
-    /// `[D, P]`; checkpoint keys `text_projection`, without a bias, and BLIP's `text_proj`.
-    pub projection: Linear,
+    /// `[D, P]`, where texts are read as one row; checkpoint keys `text_projection`, without a bias, and BLIP's `text_proj`.
+    pub projection: Option<Linear>,
     #[module(skip)]
     read_at: ReadAt,
 }
 
 impl TextTower {
-    /// A randomly initialised tower with `vocabulary` word embeddings, to rows of width `projection` (P).
-    pub fn new(config: &TextTowerConfig, vocabulary: usize, projection: usize, device: &Device) -> Self {
+    /// A randomly initialised tower with `vocabulary` word embeddings, to rows of width `projection` (P); without one for a
+    /// method that reads its tokens alone.
+    pub fn new(config: &TextTowerConfig, vocabulary: usize, projection: Option<usize>, device: &Device) -> Self {
         match config {
             TextTowerConfig::Clip(tower) => Self::clip(tower, vocabulary, projection, device),
             TextTowerConfig::Bert(tower) => Self::bert(tower, vocabulary, projection, device),
         }
     }
 
-    fn clip(config: &ClipTowerConfig, vocabulary: usize, projection: usize, device: &Device) -> Self {
+    fn clip(config: &ClipTowerConfig, vocabulary: usize, projection: Option<usize>, device: &Device) -> Self {
         let d = config.width;
         let shape = BlockShape {
             width: d,
@@ -71,8 +72,7 @@ impl TextTower {
             key_bias: true,
             causal: true,
         };
-        let mut map = linear(d, projection, device);
-        map.bias = None;
+        let map = |projection| Linear { bias: None, ..linear(d, projection, device) };
         Self {
             word: table(vocabulary, d, device),
             word_projection: None,
@@ -80,12 +80,12 @@ impl TextTower {
             norm: Norm::new(d, CLIP_EPS, device),
             blocks: (0..config.layers).map(|_| PreNormBlock::new(&shape, device)).collect(),
             layers: Vec::new(),
-            projection: map,
+            projection: projection.map(map),
             read_at: ReadAt::End,
         }
     }
 
-    fn bert(config: &BertTowerConfig, vocabulary: usize, projection: usize, device: &Device) -> Self {
+    fn bert(config: &BertTowerConfig, vocabulary: usize, projection: Option<usize>, device: &Device) -> Self {
         let (d, eps) = (config.width, config.layer_norm_eps);
         let words = config.word_width.unwrap_or(d);
         let layer = || BertBlock {
@@ -99,7 +99,7 @@ impl TextTower {
             norm: Norm::new(d, eps, device),
             blocks: Vec::new(),
             layers: (0..config.layers).map(|_| layer()).collect(),
-            projection: linear(d, projection, device),
+            projection: projection.map(|projection| linear(d, projection, device)),
             read_at: match config.read_out {
                 TextReadOut::Cls => ReadAt::First,
                 TextReadOut::Mean => ReadAt::Mean,
@@ -119,7 +119,7 @@ impl TextTower {
         words.reshape([b, l, d])
     }
 
-    /// Texts `[B, P]`, not normalised, of word embeddings `[B, L, D]`. `bias` `[B, L]` is 0 for a token and −10000 for
+    /// Texts `[B, P]` (`[B, D]` without a projection), not normalised, of word embeddings `[B, L, D]`. `bias` `[B, L]` is 0 for a token and −10000 for
     /// padding, which is all that stands after the end token; `ends` `[B]` is the place of each text's end token among the B · L. Of `noise`, BERT
     /// takes dropout; CLIP's tower has none.
     pub fn forward(&self, words: Tensor<3>, bias: Tensor<2>, ends: Tensor<1, Int>, noise: &Noise) -> Tensor<2> {
@@ -132,7 +132,10 @@ impl TextTower {
                 x.slice([0..b, 0..1, 0..d]).reshape([b, d])
             }
         };
-        apply(&self.projection, row)
+        match &self.projection {
+            Some(map) => apply(map, row),
+            None => row,
+        }
     }
 
     /// CLIP's row `[B, D]`. The last block is computed for the end tokens alone: they see everything that is not padding.
@@ -253,13 +256,13 @@ mod tests {
         for config in [clip(), bert(TextReadOut::Cls), bert(TextReadOut::Mean)] {
             config.check("x.json", "text_tower", 9).unwrap();
             assert!(config.check("x.json", "text_tower", 10).unwrap_err().to_string().contains("text_tower.positions"));
-            let tower = TextTower::new(&config, 11, 6, &device);
+            let tower = TextTower::new(&config, 11, Some(6), &device);
             let shapes = crate::weights::shapes(&tower, "");
             let sum = |all: bool| {
                 let of = shapes.values().filter(|dims| all || dims.len() == 1);
                 of.map(|dims| dims.iter().product::<usize>() as u64).sum::<u64>()
             };
-            let size = config.size(11, 6);
+            let size = config.size(11, Some(6));
             assert_eq!([size.parameters, size.standing], [sum(true), sum(false)]);
 
             let (batch, ends) = texts(&device);
@@ -280,7 +283,7 @@ mod tests {
         plain.seed(4);
         let device = plain.clone().autodiff();
         for config in [clip(), bert(TextReadOut::Cls), bert(TextReadOut::Mean)] {
-            let tower = TextTower::new(&config, 11, 6, &device);
+            let tower = TextTower::new(&config, 11, Some(6), &device);
             let (batch, ends) = texts(&device);
             let words = Tensor::<3>::random([2, 5, 16], Distribution::Normal(0.0, 1.0), &plain);
             let direction = Tensor::<3>::random([2, 5, 16], Distribution::Normal(0.0, 1.0), &plain);
@@ -298,7 +301,7 @@ mod tests {
             };
             let quotient = (at(1.0) - at(-1.0)) / (2.0 * step as f32);
             assert!((along - quotient).abs() < 1e-2 * along.abs().max(0.01), "{along} {quotient}");
-            let table = tower.projection.weight.val().grad(&grads).unwrap();
+            let table = tower.projection.as_ref().unwrap().weight.val().grad(&grads).unwrap();
             assert!(table.abs().sum().into_scalar::<f32>() > 0.0);
         }
     }

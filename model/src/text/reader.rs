@@ -6,6 +6,7 @@ use crate::config::{Prompt, RetrievalConfig};
 use crate::error::{ModelError, Result};
 use crate::nn::TextBatch;
 use burn::tensor::Device;
+use std::ops::Range;
 
 /// Longest text that is looked at, in characters; more than any text that fits the text tokens.
 pub const MAX_TEXT: usize = 2_000;
@@ -18,6 +19,22 @@ pub struct TextReader {
     reads_padding: bool,
     prompt: Option<Prompted>,
     fingerprint: String,
+}
+
+/// The tokens of a cleaned text that stand for a cleaned phrase.
+fn place(text: &str, tokens: &Tokens, phrase: &str) -> Option<Range<usize>> {
+    let inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let whole = |at: &usize| {
+        let (before, after) = (text.get(..*at), text.get(at + phrase.len()..));
+        !inside(before.and_then(|text| text.chars().next_back())) && !inside(after.and_then(|text| text.chars().next()))
+    };
+    let at = text.match_indices(phrase).map(|(at, _)| at).find(|at| !phrase.is_empty() && whole(at))?;
+    let start = text.get(..at)?.chars().count() as u32;
+    let end = start + phrase.chars().count() as u32;
+    let touched = |span: &Range<u32>| span.start < end && span.end > start;
+    let first = tokens.spans.iter().position(touched)?;
+    let last = tokens.spans.iter().rposition(touched)?;
+    (tokens.spans.get(last)?.end >= end).then_some(first..last + 1)
 }
 
 /// What stands around a text that comes with an image, in tokens without marks.
@@ -73,9 +90,22 @@ impl TextReader {
 
     /// A text's tokens, L of them.
     pub fn tokens(&self, text: &str) -> Tokens {
+        self.tokenizer.encode(&self.clean(text), self.length)
+    }
+
+    /// The text as its tokens' spans count its characters.
+    fn clean(&self, text: &str) -> String {
         let end = text.char_indices().nth(MAX_TEXT).map_or(text.len(), |(at, _)| at);
         let (begin, _) = text.split_at(end);
-        self.tokenizer.encode(&self.tokenizer.clean(begin, self.length), self.length)
+        self.tokenizer.clean(begin, self.length)
+    }
+
+    /// Where each of `phrases` stands among the tokens of `text`: at the first place where its characters are whole words of the
+    /// text; none where they are nowhere, or where there was no room for all of their tokens.
+    pub fn places<P: AsRef<str>>(&self, text: &str, phrases: &[P]) -> Vec<Option<Range<usize>>> {
+        let text = self.clean(text);
+        let tokens = self.tokenizer.encode(&text, self.length);
+        phrases.iter().map(|phrase| place(&text, &tokens, &self.clean(phrase.as_ref()))).collect()
     }
 
     /// Whether the model reads less than all of a text, which may stand beside an image: there is no room for its last tokens.

@@ -86,7 +86,7 @@ impl Ours<'_> {
 }
 
 /// Ours outside the blocks: Hugging Face's CLIP, OpenAI's, Hugging Face's BLIP, Salesforce's.
-const SINGLES: [(&str, [&str; 4]); 11] = [
+const SINGLES: [(&str, [&str; 4]); 13] = [
     (
         "vit.class_token",
         [
@@ -120,6 +120,9 @@ const SINGLES: [(&str, [&str; 4]); 11] = [
         ["vision_model.post_layernorm", "visual.ln_post", "vision_model.post_layernorm", "visual_encoder.norm"],
     ),
     ("vit.projection", ["visual_projection", "visual.proj", "vision_proj", "vision_proj"]),
+    // The same two, of a method that reads the tokens before them.
+    ("image_norm", ["vision_model.post_layernorm", "visual.ln_post", "", ""]),
+    ("image_projection", ["visual_projection", "visual.proj", "", ""]),
     (
         "text.word",
         [
@@ -268,7 +271,9 @@ impl DualLayout {
                 let key = format!("{}.weight", self.single("vit.patch")?);
                 Some(ours.shaped(key, vec![*ours.dims.get(1)?, 3, patch, patch], true))
             }
-            "vit.projection.weight" | "text.projection.weight" if self.keeps_projections() => {
+            "vit.projection.weight" | "image_projection.weight" | "text.projection.weight"
+                if self.keeps_projections() =>
+            {
                 Some(ours.one(self.single(ours.name.strip_suffix(".weight")?)?, false))
             }
             _ => None,

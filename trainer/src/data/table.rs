@@ -28,6 +28,8 @@ pub struct Triplet {
     pub text: String,
     /// Other wordings that training may read instead, `text` among them; empty when there is only `text`.
     pub wordings: Vec<String>,
+    /// Noun phrases of the text, those that say most first; empty until somebody looks for them.
+    pub phrases: Vec<String>,
     /// Whether this row is a further wording of the row before it, and so no pair of its own.
     pub further_wording: bool,
     /// What reference and targets have in common (CIRCO's shared concept), for prompts.

@@ -68,8 +68,9 @@ fn architecture(config: &mut RetrievalConfig, value: &Value) -> Result<(), Strin
         heads(vision, 12, vit.heads)?;
         vit.layer_norm_eps = Some(eps(vision, 1e-5)).filter(|eps| *eps != vit.family.layer_norm_eps());
     }
-    let usual = match &mut config.pseudo_word_mut().map_err(|e| e.to_string())?.text_tower {
-        TextTowerConfig::Clip(tower) => {
+    let usual = match config.method.family_mut().text_tower_mut() {
+        None => return Err(format!("{name} has no text tower")),
+        Some(TextTowerConfig::Clip(tower)) => {
             heads(text, 8, tower.heads)?;
             let eps = eps(text, 1e-5);
             if eps != 1e-5 {
@@ -77,7 +78,7 @@ fn architecture(config: &mut RetrievalConfig, value: &Value) -> Result<(), Strin
             }
             "quick_gelu"
         }
-        TextTowerConfig::Bert(tower) => {
+        Some(TextTowerConfig::Bert(tower)) => {
             heads(text, 8, tower.heads)?;
             tower.layer_norm_eps = eps(text, 1e-12);
             "gelu"

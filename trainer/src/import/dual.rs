@@ -9,7 +9,7 @@ use crate::error::{Result, TrainerError};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use thisbut_model::config::{
-    Activation, Composition, ImageEncoderConfig, MappingConfig, RetrievalConfig, TextTowerConfig,
+    Activation, Composition, ImageEncoderConfig, MappingConfig, MethodConfig, RetrievalConfig, TextTowerConfig,
 };
 use thisbut_model::method::AnyMethod;
 use thisbut_model::nn::ImageEncoder;
@@ -40,8 +40,11 @@ pub fn configure(
             "download it again, or check that it is the right file",
         )
     })?;
+    // A method that reads a dual encoder's tokens has its sizes too, and is asked for by name.
     let recognised = RetrievalConfig::PRESETS.iter().find(|(_, json)| {
-        RetrievalConfig::parse(json, "a preset").is_ok_and(|config| Facts::of_config(&config).as_ref() == Some(&found))
+        RetrievalConfig::parse(json, "a preset").is_ok_and(|config| {
+            config.method.family().is_dual_encoder() && Facts::of_config(&config).as_ref() == Some(&found)
+        })
     });
     let preset = recognised.map(|(name, _)| *name);
     let mut config = match (named, preset) {
@@ -83,8 +86,9 @@ fn another(place: &str, found: &Facts, named: &RetrievalConfig, preset: Option<&
 fn add_mapping(config: &mut RetrievalConfig, source: &Source) -> Result<()> {
     let dims =
         |name: &str| source.entries().get(&format!("{MAPPING_PREFIX}.{name}")).map(|entry| entry.dims.as_slice());
-    let Some([rows, hidden]) = dims("fc_out.weight") else { return Ok(()) };
-    let method = config.pseudo_word_mut()?;
+    let (Some([rows, hidden]), MethodConfig::PseudoWord(method)) = (dims("fc_out.weight"), &mut config.method) else {
+        return Ok(());
+    };
     let width = method.text_tower.width();
     if *rows == 0 || rows % width != 0 {
         return Err(TrainerError::checkpoint(
@@ -112,13 +116,19 @@ pub fn plan(source: &Source, config: &RetrievalConfig, layout: DualLayout) -> Re
     };
     let device = crate::device::choose(crate::device::DeviceKind::Cpu)?;
     let mut all = AnyMethod::new(config, &device)?.shapes("");
+    all.retain(|name, _| !is_new(name));
     all.extend(shapes(&ImageEncoder::new(config, &device), ""));
     let (made, beside) = dual_outgoing(&all, vit.patch, layout)?;
     let table: BTreeMap<String, Vec<Piece>> =
         made.iter().chain(&beside).map(|made| (made.key.clone(), dual_pieces(made))).collect();
     let pieces = |key: &str| table.get(plain(key)).cloned().unwrap_or_default();
     // Hugging Face's BLIP has no temperature.
-    Plan::new(source, config, &pieces, &|name| name == "logit_scale" && layout.is_blip())
+    Plan::new(source, config, &pieces, &|name| is_new(name) || name == "logit_scale" && layout.is_blip())
+}
+
+/// Whether a parameter is one of a method that puts more on a dual encoder's towers.
+fn is_new(name: &str) -> bool {
+    ["fusion.", "pool.", "head.", "image_head."].iter().any(|part| name.starts_with(part))
 }
 
 /// Sets the activation of both towers.
@@ -129,13 +139,13 @@ pub fn set_activation(config: &mut RetrievalConfig, activation: Activation) -> R
     if let ImageEncoderConfig::Vit(vit) = &mut config.image_encoder {
         vit.activation = (activation != vit.family.activation()).then_some(activation);
     }
-    match &mut config.pseudo_word_mut()?.text_tower {
-        TextTowerConfig::Clip(tower) => {
+    match config.method.family_mut().text_tower_mut() {
+        Some(TextTowerConfig::Clip(tower)) => {
             tower.activation = activation;
             Ok(())
         }
-        TextTowerConfig::Bert(_) if activation == Activation::Gelu => Ok(()),
-        TextTowerConfig::Bert(_) => Err(TrainerError::settings(
+        Some(TextTowerConfig::Bert(_)) | None if activation == Activation::Gelu => Ok(()),
+        Some(TextTowerConfig::Bert(_)) | None => Err(TrainerError::settings(
             "the activation",
             "BERT's is exact GELU",
             format!("import {} as it is", shown(&config.name)),

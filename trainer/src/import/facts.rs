@@ -3,7 +3,7 @@
 use super::source::Source;
 use std::collections::BTreeSet;
 use std::fmt;
-use thisbut_model::config::{ImageEncoderConfig, MethodConfig, RetrievalConfig, TextTowerConfig, VitFamily};
+use thisbut_model::config::{ImageEncoderConfig, RetrievalConfig, TextTowerConfig, VitFamily};
 use thisbut_model::upstream::{DualLayout, plain};
 
 /// The sizes that tensors show; heads and activation are not among them.
@@ -132,19 +132,19 @@ impl Facts {
 
     /// The sizes of a configuration; none where it is no published dual encoder's.
     pub fn of_config(config: &RetrievalConfig) -> Option<Self> {
-        let (ImageEncoderConfig::Vit(vit), MethodConfig::PseudoWord(method)) = (&config.image_encoder, &config.method)
+        let (ImageEncoderConfig::Vit(vit), Some(tower)) = (&config.image_encoder, config.method.family().text_tower())
         else {
             return None;
         };
-        let blip = matches!(method.text_tower, TextTowerConfig::Bert(_));
+        let blip = matches!(tower, TextTowerConfig::Bert(_));
         (blip == (vit.family == VitFamily::Blip)).then(|| Self {
             blip,
             patch: vit.patch,
             size: config.preprocess.size,
             vision: [vit.layers, vit.width],
-            text: [method.text_tower.layers(), method.text_tower.width()],
+            text: [tower.layers(), tower.width()],
             words: config.text.vocabulary(),
-            positions: method.text_tower.positions(),
+            positions: tower.positions(),
             projection: config.projection,
         })
     }

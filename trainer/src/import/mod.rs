@@ -250,7 +250,7 @@ pub fn language_start(config: &RetrievalConfig, weights_dir: &Path) -> Result<Te
 /// # Errors
 /// When the file cannot be read.
 pub fn tower_start(config: &RetrievalConfig, weights_dir: &Path) -> Result<Tensors> {
-    let TextTowerConfig::Bert(tower) = &config.pseudo_word()?.text_tower else { return Ok(Tensors::new()) };
+    let Some(TextTowerConfig::Bert(tower)) = config.method.family().text_tower() else { return Ok(Tensors::new()) };
     let Some(mut tensors) = language_model(config, weights_dir, tower.word_width.unwrap_or(tower.width))? else {
         return Ok(Tensors::new());
     };

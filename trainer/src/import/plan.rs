@@ -8,6 +8,7 @@ use crate::error::{Result, TrainerError};
 use crate::tensor_file::{self, Planned};
 use crate::train::checkpoint::{self, Header};
 use crate::train::objective::ObjectiveSettings;
+use crate::train::objective::concept::ConceptSettings;
 use crate::train::objective::pseudo_word::PseudoWordSettings;
 use crate::train::settings::Settings;
 use rand::{RngCore, SeedableRng};
@@ -16,6 +17,7 @@ use std::path::Path;
 use thisbut_model::config::{MethodConfig, RetrievalConfig};
 use thisbut_model::method::AnyMethod;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::nn::fusion::starts_at_zero;
 use thisbut_model::number::NumberFormat;
 use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
 use thisbut_model::upstream::{self, Piece, Rule};
@@ -190,6 +192,7 @@ fn temperature(config: &RetrievalConfig) -> f64 {
     match &config.method {
         MethodConfig::TwoPass(method) => method.temperature,
         MethodConfig::PseudoWord(method) => method.temperature,
+        MethodConfig::Concept(method) => method.temperature,
     }
 }
 
@@ -200,6 +203,9 @@ pub(super) fn settings(config: &RetrievalConfig) -> Settings {
         MethodConfig::PseudoWord(_) => {
             Settings { objective: ObjectiveSettings::PseudoWord(PseudoWordSettings::hycir()), ..Settings::sprc() }
         }
+        MethodConfig::Concept(_) => {
+            Settings { objective: ObjectiveSettings::Concept(ConceptSettings::context_cir()), ..Settings::sprc() }
+        }
     }
 }
 
@@ -208,6 +214,7 @@ fn start(name: &str, dims: &[usize], temperature: f64) -> Vec<f32> {
     let count = dims.iter().product();
     let leaf = name.rsplit('.').next().unwrap_or(name);
     match leaf {
+        _ if starts_at_zero(name) => vec![0.0; count],
         "temperature" => vec![temperature as f32; count],
         "logit_scale" => vec![-(temperature.ln()) as f32; count],
         "gamma" => vec![1.0; count],

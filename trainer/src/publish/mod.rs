@@ -151,6 +151,13 @@ fn tensors(
             let (layout, patch) = dual::layout(config, method)?;
             dual_outgoing(shapes, patch, layout)
         }
+        (MethodConfig::Concept(_), _) => {
+            return Err(TrainerError::settings(
+                &config.name,
+                "no published class holds towers with the cross-attention of a concept model",
+                "export it with `thisbut export`, or hand on the checkpoint itself",
+            ));
+        }
         (MethodConfig::PseudoWord(_), Form::Lavis | Form::Sprc) => {
             return Err(TrainerError::settings(
                 &config.name,

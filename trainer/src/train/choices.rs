@@ -342,8 +342,11 @@ mod tests {
         let names = options::<f64>();
         assert!(names.len() > 12, "{names:?}");
         for name in names {
-            let dual = ["composition-weight", "zs-weight", "triplet-weight"].contains(&name.as_str());
-            let preset = if dual { "tiny-dual" } else { "tiny" };
+            let preset = match name.as_str() {
+                "composition-weight" | "zs-weight" | "triplet-weight" => "tiny-dual",
+                "consistency-weight" | "slack" => "tiny-context",
+                _ => "tiny",
+            };
             for value in ["nan", "inf", "-inf", "-1.0", "1e30"] {
                 let problem = of_preset(preset, &format!("{name} = {value}")).unwrap_err().to_string();
                 assert!(

@@ -161,6 +161,8 @@ pub struct Part<'a> {
 pub struct BatchFacts<'a> {
     /// The right targets of each row; the first is the one that was encoded.
     pub right: &'a [Vec<u32>],
+    /// The reference image of each row.
+    pub references: &'a [u32],
     /// Where the representations live, under autodiff.
     pub device: &'a Device,
 }

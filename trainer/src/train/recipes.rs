@@ -85,10 +85,14 @@ mod tests {
     use super::super::settings::{Schedule, Selection, Settings, Wordings, check_precision};
     use super::*;
     use crate::train::groups;
+    use crate::train::objective::concept::ConceptSettings;
     use crate::train::objective::pseudo_word;
     use thisbut_model::RetrievalConfig;
     use thisbut_model::method::AnyMethod;
+    use thisbut_model::nn::ImageEncoder;
     use thisbut_model::number::NumberFormat;
+    use thisbut_model::retrieval::ENCODER_PREFIX;
+    use thisbut_model::weights;
 
     /// CIRR's training triplets.
     const CIRR: usize = 28_225;
@@ -108,7 +112,11 @@ mod tests {
             // Pic2Word's warm-up alone is longer than CIRR: it is made for CC3M.
             let rows = if name == "pic2word" { 3_000_000 } else { CIRR };
             let settings = choices.settings(&config, rows).unwrap();
-            let names = AnyMethod::new(&config, &burn::tensor::Device::flex()).unwrap().shapes("");
+            let device = burn::tensor::Device::flex();
+            let mut names = AnyMethod::new(&config, &device).unwrap().shapes("");
+            if settings.trains_image_encoder() {
+                names.extend(weights::shapes(&ImageEncoder::new(&config, &device), ENCODER_PREFIX));
+            }
             groups::check(&settings.groups, names.keys().map(String::as_str)).unwrap();
             // A run stores what it was started with, and is resumed when that is equal.
             let stored = serde_json::to_string(&settings).unwrap();
@@ -192,6 +200,29 @@ mod tests {
             let groups = hycir.groups_in_force();
             let trained: Vec<&String> = names.keys().filter(|name| !groups::is_frozen(&groups, name)).collect();
             assert!(trained.len() == 6 && trained.iter().all(|name| name.starts_with("mapping.")), "{trained:?}");
+        }
+    }
+
+    #[test]
+    fn context_cir_is_as_published() {
+        let choices = find("context-cir").unwrap();
+        for preset in [choices.preset(), "context-vit-b-16", "context-vit-l-14", "context-vit-h-14"] {
+            let config = choices.configure(RetrievalConfig::preset(preset).unwrap()).unwrap();
+            let context = choices.settings(&config, CIRR).unwrap();
+            assert_eq!(context.objective.concept(), Some(&ConceptSettings::context_cir()));
+            assert_eq!((context.batch, context.steps, context.warmup, context.clip), (256, 35_000, 500, 1.0));
+            assert_eq!((context.learning_rate, context.weight_decay, context.decay_vectors), (2e-5, 1e-2, true));
+            assert_eq!((context.betas, context.epsilon), ((0.9, 0.98), 1e-8));
+            assert_eq!((choices.temperature, config.concept().unwrap().temperature), (Some(0.07), 0.07));
+            // Both towers train, and τ stays.
+            let groups = context.groups_in_force();
+            let trains = |name: &str| !groups::is_frozen(&groups, name);
+            assert!(
+                ["text.word", "image_encoder.vit.patch.weight", "fusion.0.attention.query.bias"]
+                    .into_iter()
+                    .all(trains)
+            );
+            assert!(!trains("logit_scale"));
         }
     }
 

@@ -117,7 +117,10 @@ fn is_switch(name: &str, config: &RetrievalConfig) -> bool {
 /// [`TrainerError::Checkpoint`] that names the first fields in which the architectures differ.
 pub fn check_start(path: &Path, found: &Header, config: &RetrievalConfig) -> Result<()> {
     let mut other = Vec::new();
-    differences("", &json(path, &found.config)?, &json(path, config)?, &mut other);
+    // A method may start from the towers of another family's.
+    let grown = config.method.family().grown_from(&found.config.method);
+    let there = RetrievalConfig { method: grown.unwrap_or(found.config.method.clone()), ..found.config.clone() };
+    differences("", &json(path, &there)?, &json(path, config)?, &mut other);
     other.retain(|d| !is_switch(&d.name, config));
     match other.is_empty() {
         true => Ok(()),
@@ -209,6 +212,7 @@ pub fn parts(train: &Table, validation: &Table) -> BTreeMap<String, String> {
         ("reverse texts", rows(&|t| format!("{:?}\n", t.reverse))),
         ("subsets", rows(&|t| format!("{:?}\n", t.subset))),
         ("wordings", rows(&|t| format!("{:?}\n", t.wordings))),
+        ("noun phrases", rows(&|t| format!("{:?}\n", t.phrases))),
         ("validation queries", of(format!("{}\n{}", names(validation), fingerprint(validation)))),
     ]
     .map(|(name, part)| (name.to_owned(), part))

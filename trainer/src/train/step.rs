@@ -81,7 +81,9 @@ impl<O: Objective> Step<'_, O> {
             leaves = leaves.with(encoded, self.peers, share.batch.len())?;
         }
         let right: Vec<Vec<u32>> = batch.iter().map(|t| self.context.triplet(*t).targets.clone()).collect();
-        let mut losses = self.objective.losses(&leaves, &BatchFacts { right: &right, device: self.device })?;
+        let references: Vec<u32> = batch.iter().map(|t| self.context.triplet(*t).reference).collect();
+        let facts = BatchFacts { right: &right, references: &references, device: self.device };
+        let mut losses = self.objective.losses(&leaves, &facts)?;
         let minimised = loss::minimised(&losses).ok_or_else(|| {
             TrainerError::checkpoint("the objective", "has no loss over its batch", "choose losses with a weight")
         })?;

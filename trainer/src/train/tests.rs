@@ -4,6 +4,7 @@
 use super::gradients::ParameterGradients;
 use super::groups::Group;
 use super::learner::{IMAGE_ENCODER, Learner};
+use super::objective::concept::{ConceptSettings, Consistency, References};
 use super::objective::loss::Figures;
 use super::objective::pseudo_word::{self, PseudoWordSettings};
 use super::objective::two_pass::{Losses, TwoPassSettings};
@@ -20,7 +21,7 @@ use crate::features::ImageTokens;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 use thisbut_model::RetrievalConfig;
-use thisbut_model::config::{Composition, MappingConfig, TextConfig};
+use thisbut_model::config::{Composition, FusionForm, MappingConfig, Pooling, TargetForm, TextConfig};
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::number::NumberFormat;
 use thisbut_model::retrieval::ENCODER_PREFIX;
@@ -63,6 +64,8 @@ fn table() -> Table {
         targets: vec![(i * 5 + 1) % IMAGES as u32, (i + 2) % IMAGES as u32],
         text: text(i).collect::<Vec<_>>().join(" "),
         reverse: Some(text(i + 3).collect::<Vec<_>>().join(" ")),
+        // As many as there are words over two, some of which are in the text; a few texts have none.
+        phrases: text(i).zip(text(i + 1)).take(i as usize % 4).map(|(a, b)| format!("{a} {b}")).collect(),
         ..Triplet::default()
     };
     Table { triplets: (0..TRIPLETS).map(triplet).collect(), ..Table::default() }
@@ -262,6 +265,86 @@ fn pieces_and_devices_give_the_gradients_of_two_streams() {
         let other = run(&Settings { seed: 12, ..settings.clone() }, &config);
         assert!(difference(&whole, &other) > 1e-3, "{name}: masks are drawn from the seed");
     }
+}
+
+/// A model of cross-attention in both forms, with each choice that its losses have.
+fn concept_cases() -> Vec<(&'static str, Settings, RetrievalConfig)> {
+    let mut paper = RetrievalConfig::preset("tiny-context").unwrap();
+    paper.text = dual().text;
+    paper.concept_mut().unwrap().dropout = 0.1;
+    let mut code = paper.clone();
+    let own = code.concept_mut().unwrap();
+    (own.fusion.form, own.pooling, own.target) = (FusionForm::Transformer, Pooling::Attention, TargetForm::Pooled);
+    code.give_image_head();
+    let encoder = Group { pattern: IMAGE_ENCODER.into(), rate: 0.1, decay: 1.0 };
+    let text = Group::frozen("text.");
+    let base = Settings { seed: 11, batch: TRIPLETS as usize - 1, ..Settings::sprc() };
+    let with = |own: ConceptSettings| Settings { objective: ObjectiveSettings::Concept(own), ..base.clone() };
+    let context =
+        ConceptSettings { consistency_weight: 2.0, keep_false_negatives: false, ..ConceptSettings::context_cir() };
+    let published = ConceptSettings {
+        references: References::All,
+        both_ways: true,
+        consistency: Consistency::Absolute,
+        phrase_mean: true,
+        ..context.clone()
+    };
+    vec![
+        ("paper", with(context.clone()), paper.clone()),
+        ("paper, image encoder", Settings { groups: vec![encoder.clone()], ..with(context.clone()) }, paper.clone()),
+        ("code", with(published.clone()), code.clone()),
+        ("code, text tower frozen", Settings { groups: vec![encoder, text], ..with(published) }, code.clone()),
+        ("no reference", with(ConceptSettings { references: References::None, ..context.clone() }), paper),
+        ("no consistency", with(ConceptSettings { consistency_weight: 0.0, ..context }), code),
+    ]
+}
+
+#[test]
+fn pieces_and_devices_give_the_gradients_of_concepts() {
+    for (name, settings, config) in concept_cases() {
+        let whole = run(&settings, &config);
+        let named = |part: &str| whole.0.keys().any(|key| key.starts_with(part));
+        assert!(whole.1.total > 0.1 && named("fusion.") && named("pool.") && named("head."), "{name}: {:?}", whole.1);
+        assert_eq!(named("text."), !name.contains("text tower"), "{name}");
+        assert_eq!(named(IMAGE_ENCODER), settings.trains_image_encoder(), "{name}");
+        assert!(!named("logit_scale"), "{name}: τ stays");
+        let consistency = whole.1.get("cc");
+        assert_eq!(consistency.is_some(), settings.objective.family().reads_phrases().is_some(), "{name}");
+        assert!(consistency.is_none_or(|value| value > 1e-6), "{name}: {consistency:?}");
+        for (devices, sub_batch) in [(1, 1), (1, 5), (1, 12), (2, 0), (3, 4), (5, 1)] {
+            let several = run(&Settings { devices, sub_batch, ..settings.clone() }, &config);
+            let apart = difference(&whole, &several);
+            println!("{name}, {devices} devices, pieces of {sub_batch}: {apart:e}");
+            assert!(apart < 2e-5, "{name}, {devices} devices, pieces of {sub_batch}: {apart}");
+        }
+    }
+}
+
+#[test]
+fn consistency_has_no_gradient_without_phrases_and_none_through_phrases_alone() {
+    let (_, settings, config) = concept_cases().swap_remove(2);
+    let own = settings.objective.concept().unwrap().clone();
+    let of = |own: ConceptSettings| {
+        run(&Settings { objective: ObjectiveSettings::Concept(own), ..settings.clone() }, &config)
+    };
+    // All that is left of the sum where nothing else is counted: L_cc's gradient is linear in its weight.
+    let [none, one, two] =
+        [0.0, 1.0, 2.0].map(|weight| of(ConceptSettings { consistency_weight: weight, ..own.clone() }));
+    let mut moved = 0.0_f32;
+    for (name, gradient) in &none.0 {
+        for ((none, one), two) in gradient.iter().zip(&one.0[name]).zip(&two.0[name]) {
+            assert!(((two - none) - 2.0 * (one - none)).abs() < 1e-4, "{name}: {none} {one} {two}");
+            moved = moved.max((one - none).abs());
+        }
+    }
+    assert!(moved > 1e-4, "{moved}");
+    // The pooling's and the head's maps are not on its way, nor is what a block reads in the last of them.
+    for (before, after) in none.0["head.weight"].iter().zip(&two.0["head.weight"]) {
+        assert!((before - after).abs() < 1e-5, "{before} {after}");
+    }
+    // Everything passes within a slack of 1.
+    let slack = of(ConceptSettings { slack: 1.0, ..own.clone() });
+    assert_eq!(slack.1.get("cc"), Some(0.0));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! names.
 
 pub mod choices;
+pub mod concept;
 pub mod loss;
 pub mod pseudo_word;
 pub mod representations;
@@ -17,6 +18,7 @@ use crate::error::Result;
 use burn::module::Param;
 use burn::tensor::{Device, FloatDType, Tensor};
 use choices::{SharedChoices, families};
+use concept::{ConceptChoices, ConceptObjective, ConceptSettings};
 use loss::Loss;
 use pseudo_word::{PseudoWordChoices, PseudoWordObjective, PseudoWordSettings};
 use representations::Representations;
@@ -135,6 +137,11 @@ pub trait FamilySettings {
     /// The loss that reads the reverse texts, by its option; none where no loss does.
     fn reads_reverse(&self) -> Option<&'static str>;
 
+    /// How many noun phrases of each text the losses read at most; none where they read none.
+    fn reads_phrases(&self) -> Option<usize> {
+        None
+    }
+
     /// Base weights in `folder` that a run without a starting checkpoint begins with.
     ///
     /// # Errors
@@ -178,10 +185,11 @@ pub trait FamilyChoices: clap::Args + DeserializeOwned + Clone + Default + Parti
 families! {
     TwoPass, two_pass: TwoPassChoices;
     PseudoWord, pseudo_word: PseudoWordChoices;
+    Concept, concept: ConceptChoices;
 }
 
 /// The names of all objectives' losses.
-pub const LOSSES: &[&[&str]] = &[&two_pass::LOSSES, &pseudo_word::LOSSES];
+pub const LOSSES: &[&[&str]] = &[&two_pass::LOSSES, &pseudo_word::LOSSES, &concept::LOSSES];
 
 /// Which family a run trains, and the family's own settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -191,6 +199,8 @@ pub enum ObjectiveSettings {
     TwoPass(TwoPassSettings),
     /// A dual encoder and its mapping network: Pic2Word, HyCIR.
     PseudoWord(PseudoWordSettings),
+    /// Cross-attention of image and text tokens: ConText-CIR.
+    Concept(ConceptSettings),
 }
 
 impl Serialize for ObjectiveSettings {
@@ -229,6 +239,7 @@ impl ObjectiveSettings {
         match self {
             Self::TwoPass(settings) => task.with(TwoPassObjective::new(settings, config)?),
             Self::PseudoWord(settings) => task.with(PseudoWordObjective::new(settings, config)?),
+            Self::Concept(settings) => task.with(ConceptObjective::new(settings, config)?),
         }
     }
 
@@ -237,6 +248,7 @@ impl ObjectiveSettings {
         match self {
             Self::TwoPass(settings) => settings,
             Self::PseudoWord(settings) => settings,
+            Self::Concept(settings) => settings,
         }
     }
 }
