@@ -70,7 +70,9 @@ fn a_table_without_other_columns_changes_nothing() {
     let before = read();
     let mut options = place.options();
     options.csv = Some(place.at("t.csv"));
-    for (table, same) in [("file,title,tags\na.png,A,\n", true), ("file,price\na.png,\n", true), ("file,price\na.png,3\n", false)] {
+    for (table, same) in
+        [("file,title,tags\na.png,A,\n", true), ("file,price\na.png,\n", true), ("file,price\na.png,3\n", false)]
+    {
         std::fs::write(place.at("t.csv"), table).unwrap();
         place.index(&options).unwrap();
         assert_eq!(read() == before, same, "{table}");
