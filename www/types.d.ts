@@ -11,6 +11,8 @@ export interface About {
   subgroup?: string;
   /** Modifiers that the model answers from this image. */
   changes?: string[];
+  /** What the site owner's table says of it: the names of its columns, and the image's values. */
+  extra?: Record<string, string>;
   /** One of the visitor's own. */
   own?: boolean;
 }
@@ -26,8 +28,6 @@ export interface Item extends About {
   image: string;
   /** Similarity to the query, −1 to 1; results have one. */
   score?: number;
-  /** Where the picture leads, in bundles that say so. */
-  url?: string;
 }
 
 /** A search with its answer, from the bundle's index. */

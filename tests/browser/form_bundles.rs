@@ -18,7 +18,7 @@ use thisbut_model::quant::CodeWidth;
 use thisbut_tests::fixed::{tensors, vocabulary_of};
 use thisbut_trainer::export::{Packing, bundle, reduce, take_encoder};
 use thisbut_trainer::index::engine::EngineEncoder;
-use thisbut_trainer::index::{About, Options, index};
+use thisbut_trainer::index::{About, Again, Near, Options, index};
 use thisbut_trainer::query::{Asker, Reference};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -71,6 +71,8 @@ fn make(root: &Path, photos: &Path, (name, config, form, width): (&str, &str, Fo
         photos: photos.to_path_buf(),
         out: folder.clone(),
         csv: None,
+        again: Again::Never,
+        near: Near::Keep,
         about: About {
             title: Some("Shapes".into()),
             licence: Some("MIT OR Apache-2.0".into()),

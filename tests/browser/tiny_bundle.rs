@@ -79,6 +79,7 @@ fn main() -> Result<()> {
             title,
             tags,
             changes: Vec::new(),
+            extra: Default::default(),
             thumb: name.clone(),
             width: picture.width,
             height: picture.height,

@@ -100,6 +100,7 @@ fn described(count: u32) -> Vec<ImageMeta> {
         title: format!("Picture {at}"),
         tags: vec![],
         changes: vec![],
+        extra: Default::default(),
         thumb: format!("t.{at}.jpg"),
         width: 32,
         height: 32,

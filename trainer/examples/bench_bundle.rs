@@ -72,6 +72,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         title: format!("image {i}"),
         tags: Vec::new(),
         changes: Vec::new(),
+        extra: Default::default(),
         thumb: "none.webp".into(),
         width: 256,
         height: 256,

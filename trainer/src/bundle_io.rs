@@ -45,32 +45,7 @@ impl Bundle {
     /// format is another version's. Thumbnails and the images' files of tokens are not read.
     pub fn read(root: &Path) -> Result<Self> {
         let mut bundle = Self::read_model(root)?;
-        let gallery = bundle.manifest.gallery.clone();
-        for entry in &gallery.chunks {
-            let chunk = Chunk::parse(&verified(root, &entry.file)?).map_err(|e| at(root, &entry.file, e))?;
-            let (shape, promised) = ((chunk.count(), chunk.tokens(), chunk.width()), entry.count as usize);
-            if shape != (promised, gallery.tokens, gallery.width) {
-                return Err(TrainerError::data(
-                    root.join(&entry.file.path).display().to_string(),
-                    format!("holds {shape:?} (images, tokens, width), {MANIFEST} promises another shape"),
-                    "export or index the bundle again",
-                ));
-            }
-            bundle.chunks.push((entry.first, chunk));
-        }
-        for entry in &gallery.metadata {
-            let bytes = verified(root, &entry.file)?;
-            bundle.metadata.extend(parse_metadata(&bytes, entry.count as usize).map_err(|e| at(root, &entry.file, e))?);
-        }
-        if bundle.manifest.form == Form::GalleryReference
-            && let Some(image) = bundle.metadata.iter().find(|image| image.reference.is_none())
-        {
-            return Err(TrainerError::data(
-                root.display().to_string(),
-                format!("the gallery's image '{}' has no file of tokens, and there is no image encoder", image.id),
-                "export or index the bundle again",
-            ));
-        }
+        (bundle.chunks, bundle.metadata) = gallery_of(root, &bundle.manifest)?;
         Ok(bundle)
     }
 
@@ -143,6 +118,40 @@ impl Bundle {
         }
         Ok(gallery)
     }
+}
+
+/// Chunks, each with the number of its first image.
+type Chunks = Vec<(u32, Chunk)>;
+
+/// The gallery of the bundle in `root`, every file verified: its chunks, and what is shown with the images.
+pub(crate) fn gallery_of(root: &Path, manifest: &Manifest) -> Result<(Chunks, Vec<ImageMeta>)> {
+    let (gallery, mut chunks, mut metadata) = (&manifest.gallery, Vec::new(), Vec::new());
+    for entry in &gallery.chunks {
+        let chunk = Chunk::parse(&verified(root, &entry.file)?).map_err(|e| at(root, &entry.file, e))?;
+        let (shape, promised) = ((chunk.count(), chunk.tokens(), chunk.width()), entry.count as usize);
+        if shape != (promised, gallery.tokens, gallery.width) {
+            return Err(TrainerError::data(
+                root.join(&entry.file.path).display().to_string(),
+                format!("holds {shape:?} (images, tokens, width), {MANIFEST} promises another shape"),
+                "export or index the bundle again",
+            ));
+        }
+        chunks.push((entry.first, chunk));
+    }
+    for entry in &gallery.metadata {
+        let bytes = verified(root, &entry.file)?;
+        metadata.extend(parse_metadata(&bytes, entry.count as usize).map_err(|e| at(root, &entry.file, e))?);
+    }
+    if manifest.form == Form::GalleryReference
+        && let Some(image) = metadata.iter().find(|image| image.reference.is_none())
+    {
+        return Err(TrainerError::data(
+            root.display().to_string(),
+            format!("the gallery's image '{}' has no file of tokens, and there is no image encoder", image.id),
+            "export or index the bundle again",
+        ));
+    }
+    Ok((chunks, metadata))
 }
 
 /// Reads one file of a bundle and checks its size and SHA-256, the size before anything is read. A large file is hashed
@@ -221,6 +230,11 @@ pub fn manifest_of(folder: &Path) -> Option<Manifest> {
 
 /// A hidden name beside `root`, whose folder is made: where a run that writes `root` keeps what is unfinished.
 pub(crate) fn beside(root: &Path, ending: &str) -> Result<PathBuf> {
+    hidden(root, partial::PREFIX, ending)
+}
+
+/// A name beside `root`, whose folder is made, that begins with `prefix`, a dot or more.
+pub(crate) fn hidden(root: &Path, prefix: &str, ending: &str) -> Result<PathBuf> {
     let failed = |e| TrainerError::io(root, "write", e, "check the path");
     let whole = root.canonicalize().or_else(|_| std::path::absolute(root)).map_err(failed)?;
     let (Some(parent), Some(name)) = (whole.parent(), whole.file_name()) else {
@@ -228,7 +242,7 @@ pub(crate) fn beside(root: &Path, ending: &str) -> Result<PathBuf> {
         return Err(TrainerError::settings(root.display().to_string(), "cannot become a bundle", mend));
     };
     fsx::create_dir(parent)?;
-    let mut hidden = std::ffi::OsString::from(partial::PREFIX);
+    let mut hidden = std::ffi::OsString::from(prefix);
     hidden.push(name);
     hidden.push(ending);
     Ok(parent.join(hidden))
@@ -272,10 +286,12 @@ impl Writer {
         self.add_as(if folder.is_empty() { name } else { format!("{folder}/{name}") }, content)
     }
 
-    /// Stages a file under a given name.
+    /// Stages a file under a given name. One that lies in place with this content is left as it is.
     pub fn add_as(&mut self, path: String, content: &[u8]) -> Result<FileEntry> {
         let entry = FileEntry::new(path.clone(), content);
-        if self.files.insert(path) {
+        if fsx::read(&self.root.join(&path), entry.bytes).is_ok_and(|found| found == content) {
+            self.kept.insert(path);
+        } else if self.files.insert(path) {
             fsx::write_atomic(&self.staging.path().join(&entry.path), content)?;
         }
         Ok(entry)
@@ -284,6 +300,15 @@ impl Writer {
     /// Keeps a file of the bundle that lies in place, as it is.
     pub fn keep(&mut self, path: String) {
         self.kept.insert(path);
+    }
+
+    /// Lets go of a staged file, which the bundle does not use after all. One in place goes when it is in no bundle.
+    pub fn forget(&mut self, path: &str) {
+        self.kept.remove(path);
+        if self.files.remove(path) {
+            // What stays is staged under a name that nothing names, and goes with the next writer's sweep.
+            let _ = std::fs::remove_file(self.staging.path().join(path));
+        }
     }
 
     /// Moves everything into place, `bundle.json` last, then removes what only the bundle before this one used, and what
@@ -307,7 +332,10 @@ impl Writer {
             }
             std::fs::rename(&from, &to).map_err(|e| failed(&to, e))?;
         }
-        fsx::write_atomic(&self.root.join(MANIFEST), json.as_bytes())?;
+        let place = self.root.join(MANIFEST);
+        if !fsx::read(&place, json.len() as u64).is_ok_and(|found| found == json.as_bytes()) {
+            fsx::write_atomic(&place, json.as_bytes())?;
+        }
         self.files.insert(MANIFEST.to_owned());
         self.files.append(&mut self.kept);
         for old in before.difference(&self.files) {
@@ -349,7 +377,7 @@ fn made_by_us(name: &str) -> bool {
 }
 
 /// The files of the bundle that lies in `root`, thumbnails too; none when there is no readable bundle.
-fn files_of(root: &Path) -> BTreeSet<String> {
+pub(crate) fn files_of(root: &Path) -> BTreeSet<String> {
     let Some(manifest) = manifest_of(root) else { return BTreeSet::new() };
     let mut files: BTreeSet<String> = manifest.files().map(|f| f.path.clone()).collect();
     for entry in &manifest.gallery.metadata {

@@ -35,6 +35,7 @@ pub mod ranges;
 pub mod report;
 pub mod retriever;
 pub mod sentences;
+pub mod serve;
 pub mod sheet;
 pub mod stored;
 pub mod submission;

@@ -11,7 +11,7 @@ use thisbut_model::ModelError;
 use thisbut_model::ask::{Ask, EVEN};
 use thisbut_model::bundle::Best;
 use thisbut_model::engine::Engine;
-use thisbut_model::gallery::{Hit, ImageMeta, facets, having};
+use thisbut_model::gallery::{Extra, Hit, ImageMeta, facets, having};
 use thisbut_model::image::Rgba;
 use thisbut_model::retrieval::EncodedImages;
 use thisbut_model::text::{MAX_TEXT, max_words};
@@ -60,13 +60,29 @@ pub struct Answer {
     pub title: String,
     /// Its thumbnail, relative to the bundle.
     pub thumb: String,
+    /// What the site owner's table says of it.
+    #[serde(skip_serializing_if = "Extra::is_empty")]
+    pub extra: Extra,
 }
 
-/// Answers as CSV: rank, score, id, title, thumb, under a line with these names.
+/// Answers as CSV: rank, score, id, title, thumb, and what tables say of the images, under a line with these names.
 pub fn as_csv(answers: &[Answer]) -> Result<Vec<u8>> {
     let failed = |problem: String| TrainerError::data("the answers", problem, "leave --csv out");
     let mut rows = csv::Writer::from_writer(Vec::new());
-    answers.iter().try_for_each(|answer| rows.serialize(answer)).map_err(|e| failed(e.to_string()))?;
+    let mut extra: Vec<&str> = Vec::new();
+    for (name, _) in answers.iter().flat_map(|answer| answer.extra.iter()) {
+        if !extra.contains(&name) {
+            extra.push(name);
+        }
+    }
+    let names = ["rank", "score", "id", "title", "thumb"].into_iter().chain(extra.iter().copied());
+    rows.write_record(names).map_err(|e| failed(e.to_string()))?;
+    for Answer { rank, score, id, title, thumb, extra: own } in answers {
+        let (rank, score) = (rank.to_string(), score.to_string());
+        let fields = [rank.as_str(), score.as_str(), id.as_str(), title.as_str(), thumb.as_str()].into_iter();
+        let own = extra.iter().map(|name| own.get(name).unwrap_or_default());
+        rows.write_record(fields.chain(own)).map_err(|e| failed(e.to_string()))?;
+    }
     rows.into_inner().map_err(|e| failed(e.to_string()))
 }
 
@@ -142,7 +158,7 @@ impl Asker {
             // The bundle's reader has counted: each image of the gallery has its metadata.
             let meta = &self.bundle.metadata[hit.index as usize];
             let (id, title, thumb) = (meta.id.clone(), meta.title.clone(), self.thumb(meta));
-            Answer { rank, score: hit.score, id, title, thumb }
+            Answer { rank, score: hit.score, id, title, thumb, extra: meta.extra.clone() }
         };
         Ok((1..).zip(hits).map(answer).collect())
     }

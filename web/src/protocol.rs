@@ -3,7 +3,7 @@
 use crate::error::{WebError, WebResult};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use thisbut_model::gallery::ImageMeta;
+use thisbut_model::gallery::{Extra, ImageMeta};
 use thisbut_model::own::Scope;
 use wasm_bindgen::JsValue;
 
@@ -283,6 +283,9 @@ pub struct Item {
     /// Modifiers to offer with it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
+    /// What the site owner's table says of it.
+    #[serde(skip_serializing_if = "Extra::is_empty")]
+    pub extra: Extra,
     /// Similarity to the query, −1 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score: Option<f32>,

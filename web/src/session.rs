@@ -14,7 +14,7 @@ use std::rc::Rc;
 use thisbut_model::ask::{Ask, EVEN};
 use thisbut_model::bundle::{Best, Manifest};
 use thisbut_model::engine::{Engine, Reference};
-use thisbut_model::gallery::{Chunk, Hit, ImageMeta, facets, having, largest_reference, varied};
+use thisbut_model::gallery::{Chunk, Extra, Hit, ImageMeta, facets, having, largest_reference, varied};
 use thisbut_model::image::{Rgba, jpeg};
 use thisbut_model::retrieval::EncodedImages;
 
@@ -96,13 +96,15 @@ impl Session {
     fn item(&self, index: usize, score: Option<f32>) -> Option<Item> {
         if let Some(at) = index.checked_sub(self.items.len()) {
             let OwnItem { title, image } = self.own.borrow().get(at)?.clone();
-            return Some(Item { index, own: true, title, image, tags: Vec::new(), changes: Vec::new(), score });
+            let (tags, changes, extra) = (Vec::new(), Vec::new(), Extra::default());
+            return Some(Item { index, own: true, title, image, tags, changes, extra, score });
         }
         let meta = self.items.get(index)?;
         // The metadata's reader has refused every name that leads elsewhere.
         let image = format!("{}{}", self.pictures, meta.thumb);
         let (title, tags, changes) = (meta.title.clone(), meta.tags.clone(), meta.changes.clone());
-        Some(Item { index, own: false, title, image, tags, changes, score })
+        let extra = meta.extra.clone();
+        Some(Item { index, own: false, title, image, tags, changes, extra, score })
     }
 
     fn shown(&self, key: &str) -> WebResult<Rc<Reference>> {

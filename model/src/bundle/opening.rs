@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::files::manifest_error;
 use crate::error::Result;
-use crate::gallery::{MAX_CHANGES, is_change, is_thumb};
+use crate::gallery::{Extra, MAX_CHANGES, is_change, is_thumb};
 
 /// Most pictures to start from.
 const MAX_PICTURES: usize = 96;
@@ -38,6 +38,9 @@ pub struct Shown {
     /// Modification texts to offer with it, as in its metadata.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
+    /// What the site owner's table says of it, as in its metadata.
+    #[serde(default, skip_serializing_if = "Extra::is_empty")]
+    pub extra: Extra,
 }
 
 /// A search with its answer.
@@ -111,6 +114,7 @@ mod tests {
             title: format!("image {index}"),
             thumb: format!("t.{index}.webp"),
             changes: vec!["in red".into()],
+            extra: Extra::default(),
         }
     }
 

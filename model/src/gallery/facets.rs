@@ -52,7 +52,8 @@ mod tests {
     fn image(title: &str, tag: &str) -> ImageMeta {
         let (title, tags) = (title.to_owned(), vec![tag.to_owned()]);
         let (id, thumb) = (title.clone(), "t.png".into());
-        ImageMeta { id, title, tags, changes: vec![], thumb, width: 1, height: 1, reference: None }
+        let extra = crate::gallery::Extra::default();
+        ImageMeta { id, title, tags, changes: vec![], extra, thumb, width: 1, height: 1, reference: None }
     }
 
     #[test]

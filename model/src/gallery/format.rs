@@ -51,10 +51,7 @@ pub fn encode_chunk(tokens: &[f32], n: usize, p: usize) -> Result<Vec<u8>> {
         return Err(error("a token holds a value that isn't finite"));
     }
     let mut out = Vec::with_capacity(HEADER_BYTES + count * n * (4 + p));
-    out.extend(MAGIC);
-    for field in [VERSION, count as u32, n as u32, p as u32, 0, 0] {
-        out.extend(field.to_le_bytes());
-    }
+    header(&mut out, [count, n, p]);
     let scale = |token: &[f32]| token.iter().fold(0.0_f32, |m, v| m.max(v.abs())) / 127.0;
     for token in tokens.chunks_exact(p) {
         out.extend(scale(token).to_le_bytes());
@@ -65,6 +62,14 @@ pub fn encode_chunk(tokens: &[f32], n: usize, p: usize) -> Result<Vec<u8>> {
         out.extend(token.iter().map(|v| (v * inverse).round().clamp(-127.0, 127.0) as i8 as u8));
     }
     Ok(out)
+}
+
+/// The first bytes of a chunk of `[count, N, P]`.
+fn header(out: &mut Vec<u8>, [count, n, p]: [usize; 3]) {
+    out.extend(MAGIC);
+    for field in [VERSION, count as u32, n as u32, p as u32, 0, 0] {
+        out.extend(field.to_le_bytes());
+    }
 }
 
 impl Chunk {
@@ -108,6 +113,44 @@ impl Chunk {
             return Err(error(&format!("the scale of token {at} is no positive number")));
         }
         Ok(Self { count, tokens, width, scales, codes: codes.iter().map(|&b| b as i8).collect() })
+    }
+
+    /// Image `index` of this chunk as a chunk of its own, or `None` past the end.
+    pub fn only(&self, index: usize) -> Option<Self> {
+        let (tokens, width) = (self.tokens, self.width);
+        let scales = self.scales.chunks_exact(tokens).nth(index)?.to_vec();
+        let codes = self.codes.chunks_exact(tokens * width).nth(index)?.to_vec();
+        Some(Self { count: 1, tokens, width, scales, codes })
+    }
+
+    /// The images of several chunks as one: codes and scales as they are, so that an image's bytes stay the same.
+    ///
+    /// # Errors
+    /// [`ModelError::Format`] without a chunk, for chunks of different shapes, and for too many images.
+    pub fn join<'a>(chunks: impl IntoIterator<Item = &'a Self>) -> Result<Self> {
+        let mut chunks = chunks.into_iter();
+        let mut joined = chunks.next().ok_or_else(|| error("there is none to join"))?.clone();
+        for chunk in chunks {
+            if (chunk.tokens, chunk.width) != (joined.tokens, joined.width) {
+                return Err(error("chunks of different shapes cannot be joined"));
+            }
+            joined.count += chunk.count;
+            joined.scales.extend_from_slice(&chunk.scales);
+            joined.codes.extend_from_slice(&chunk.codes);
+        }
+        if joined.count > MAX_CHUNK_IMAGES {
+            return Err(error(&format!("{} images are more than {MAX_CHUNK_IMAGES}", joined.count)));
+        }
+        Ok(joined)
+    }
+
+    /// The chunk's file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEADER_BYTES + self.scales.len() * 4 + self.codes.len());
+        header(&mut out, [self.count, self.tokens, self.width]);
+        out.extend(self.scales.iter().flat_map(|scale| scale.to_le_bytes()));
+        out.extend(self.codes.iter().map(|code| *code as u8));
+        out
     }
 
     /// Images in the chunk.
@@ -187,6 +230,20 @@ mod tests {
             }
         }
         assert_eq!(chunk.image(5), None);
+    }
+
+    #[test]
+    fn images_move_between_chunks_byte_by_byte() {
+        let (tokens, bytes) = chunk();
+        let whole = Chunk::parse(&bytes).unwrap();
+        assert_eq!(whole.to_bytes(), bytes);
+        let parts: Vec<Chunk> = (0..5).filter_map(|index| whole.only(index)).collect();
+        assert_eq!(Chunk::join(&parts).unwrap(), whole);
+        let some: Vec<f32> = [3, 0].iter().flat_map(|image| tokens[image * 21..][..21].to_vec()).collect();
+        assert_eq!(Chunk::join([&parts[3], &parts[0]]).unwrap().to_bytes(), encode_chunk(&some, 3, 7).unwrap());
+        assert!(whole.only(5).is_none() && Chunk::join([]).is_err());
+        let other = Chunk::parse(&encode_chunk(&[0.5; 7], 1, 7).unwrap()).unwrap();
+        assert!(Chunk::join([&parts[0], &other]).unwrap_err().to_string().contains("different shapes"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::extra::Extra;
 use crate::bundle::FileEntry;
 use crate::error::{ModelError, Result};
 
@@ -27,6 +28,9 @@ pub struct ImageMeta {
     /// Modification texts to offer with this image, which the model was seen to answer; may be empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
+    /// What the site owner's table says of it beside these; may be empty.
+    #[serde(default, skip_serializing_if = "Extra::is_empty")]
+    pub extra: Extra,
     /// File name of the thumbnail, under the manifest's `thumbnails` prefix.
     pub thumb: String,
     /// Columns of the original image.
@@ -108,7 +112,8 @@ mod tests {
     fn image(thumb: &str) -> ImageMeta {
         let (id, title) = ("1f9d1".into(), "Persön \"x\" 🧑".into());
         let (tags, changes) = (vec!["a".into()], vec!["but in red".into()]);
-        ImageMeta { id, title, tags, changes, thumb: thumb.into(), width: 256, height: 200, reference: None }
+        let (thumb, extra) = (thumb.into(), Extra::default());
+        ImageMeta { id, title, tags, changes, extra, thumb, width: 256, height: 200, reference: None }
     }
 
     #[test]
@@ -132,7 +137,18 @@ mod tests {
         assert!(message.contains("reference of image 0"), "{message}");
         assert!(parse_metadata(&serde_json::to_vec(&[with("https://x")]).unwrap(), 1).is_err());
         let old = encode_metadata(&[image("a.png")]).unwrap();
-        assert!(!String::from_utf8(old).unwrap().contains("reference"));
+        let old = String::from_utf8(old).unwrap();
+        assert!(!old.contains("reference") && !old.contains("extra"));
+    }
+
+    #[test]
+    fn what_a_table_says_is_kept_in_order() {
+        let mut with = image("a.png");
+        with.extra.push("price", "3").unwrap();
+        with.extra.push("link", "https://x").unwrap();
+        let bytes = encode_metadata(std::slice::from_ref(&with)).unwrap();
+        assert!(String::from_utf8_lossy(&bytes).contains(r#""extra":{"price":"3","link":"https://x"},"thumb""#));
+        assert_eq!(parse_metadata(&bytes, 1).unwrap(), [with]);
     }
 
     #[test]

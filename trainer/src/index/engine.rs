@@ -3,13 +3,14 @@
 use super::{Encoded, Encoder};
 use crate::bundle_io::Bundle;
 use crate::error::{Result, TrainerError};
-use crate::features;
+use crate::{features, fsx};
 use burn::tensor::Device;
 use pollster::block_on;
 use rayon::prelude::*;
-use thisbut_model::bundle::Form;
+use thisbut_model::bundle::{Form, SELF_TEST_SIDE, self_test_image};
 use thisbut_model::engine::Engine;
 use thisbut_model::gallery::{encode_reference, parse_reference};
+use thisbut_model::image::{Rgba, preprocess};
 use thisbut_model::nn::ImageEncoder;
 
 /// Indexing through the query engine, so that gallery and queries come from one place.
@@ -76,6 +77,18 @@ impl Encoder for EngineEncoder {
                 Ok(Encoded { targets: block_on(engine.retrieval().target_rows(&encoded))?, references })
             }
         }
+    }
+
+    /// What the encoder of a bundle without one makes of a picture: another encoder makes something else.
+    fn identity(&mut self) -> Result<String> {
+        if let Self::Full(_) = self {
+            return Ok(String::new());
+        }
+        let pixels = self_test_image();
+        let picture = Rgba::new(SELF_TEST_SIDE, SELF_TEST_SIDE, &pixels)?;
+        let input = preprocess(&picture, &self.engine().config().preprocess)?;
+        let encoded = self.encode(vec![input])?;
+        Ok(encoded.references.first().map(|file| fsx::sha256_hex(file)).unwrap_or_default())
     }
 
     fn self_test(&mut self, text: &str) -> Result<Vec<f32>> {

@@ -1,5 +1,7 @@
 //! Indexing with a made-up encoder: what is found, what is left out, what is written.
 
+mod again;
+mod alike;
 mod beside;
 mod named;
 
@@ -8,7 +10,8 @@ use crate::bundle_io;
 use image::{Rgba as Pixel, RgbaImage as Picture};
 use std::path::Path;
 use thisbut_model::RetrievalConfig;
-use thisbut_model::bundle::FileEntry;
+use thisbut_model::bundle::{FileEntry, Form};
+use thisbut_model::gallery::{Chunk, encode_chunk};
 use thisbut_model::number::NumberFormat;
 
 /// Each image's tokens are its mean colour, so that colours can be searched.
@@ -92,6 +95,8 @@ impl Place {
             photos: self.at("photos"),
             out: self.at("out"),
             csv: None,
+            again: Again::Changed,
+            near: Near::Report(near::THRESHOLD),
             about: About {
                 title: Some("Shop".into()),
                 licence: Some("ours".into()),
@@ -175,7 +180,8 @@ fn without_an_encoder_every_image_brings_its_tokens() {
     place.index(&place.options()).unwrap();
     assert_eq!(std::fs::read_dir(place.at("out/references")).unwrap().count(), 2);
     let mut wrong = Colours { n: bundle.config.target_tokens, p: bundle.config.projection, files: false };
-    let refused = index(&place.options(), &place.bundle, &mut wrong, &mut |_, _| {}).unwrap_err().to_string();
+    let fresh = Options { again: Again::Fresh, ..place.options() };
+    let refused = index(&fresh, &place.bundle, &mut wrong, &mut |_, _| {}).unwrap_err().to_string();
     assert!(refused.contains("0 files for 2 images"), "{refused}");
 
     // A bundle that promises tokens and has none for an image is not opened.
@@ -221,21 +227,41 @@ fn indexing_again_gives_the_same_files_and_removes_the_old_ones() {
 fn large_galleries_are_cut_into_chunks() {
     let place = Place::new();
     let (n, p) = (place.bundle.config.target_tokens, place.bundle.config.projection);
-    let mut gallery = GalleryWriter::new(Writer::new(&place.at("out")).unwrap(), n, p);
-    let thumb = thumbs::Thumb { ext: "jpg", bytes: vec![1] };
     let mut token = vec![0.0; n * p];
     token[0] = 1.0;
-    for i in 0..4000 {
-        let photo = Photo { path: PathBuf::new(), id: i.to_string(), title: String::new(), tags: vec![] };
-        gallery.image(&photo, &thumb, (1, 1), &token, None).unwrap();
-    }
-    gallery.finish(&place.options(), &place.bundle, &mut Colours { n, p, files: false }).unwrap();
+    let row = Chunk::parse(&encode_chunk(&token, n, p).unwrap()).unwrap();
+    let item = |i: u32| Item {
+        meta: ImageMeta {
+            id: i.to_string(),
+            title: String::new(),
+            tags: vec![],
+            changes: vec![],
+            extra: Default::default(),
+            thumb: "t.jpg".into(),
+            width: 1,
+            height: 1,
+            reference: None,
+        },
+        row: row.clone(),
+        stamp: state::Stamp { bytes: 1, modified: 1 },
+        sha256: String::new(),
+        place: None,
+    };
+    let items: Vec<Item> = (0..4000).map(item).collect();
+    let (options, writer) = (place.options(), Writer::new(&place.at("out")).unwrap());
+    let mut encoder = Colours { n, p, files: false };
+    let mut finish = Finish { options: &options, bundle: &place.bundle, known: None, writer, encoder: &mut encoder };
+    let (manifest, ..) = finish.manifest(&items).unwrap();
+    finish.writer.finish(&manifest).unwrap();
     let bundle = Bundle::read(&place.at("out")).unwrap();
     assert_eq!(bundle.metadata.len(), 4000);
     assert!(bundle.chunks.len() > 1 && bundle.manifest.gallery.metadata.len() == 8);
+    let bytes = gallery::CHUNK_BYTES as u64;
     for entry in &bundle.manifest.gallery.chunks[..bundle.chunks.len() - 1] {
-        assert!((CHUNK_BYTES as u64..CHUNK_BYTES as u64 + 4096).contains(&entry.file.bytes), "{}", entry.file.bytes);
+        assert!((bytes..bytes + 4096).contains(&entry.file.bytes), "{}", entry.file.bytes);
     }
+    let names: Vec<_> = bundle.manifest.gallery.chunks.iter().map(|chunk| chunk.file.path.as_str()).collect();
+    assert!(names[1].starts_with("gallery/tokens-1."), "chunks with the same bytes have names of their own: {names:?}");
 }
 
 #[test]

@@ -1,11 +1,14 @@
-//! Titles and tags: from the names of files and folders, or from a CSV with the columns file, title, tags.
+//! Titles and tags: from the names of files and folders, or from a CSV with the columns file, title, tags; its other columns are
+//! published with the images.
 
 use super::walk::Photo;
 use crate::data::Complaint;
 use crate::error::{Result, TrainerError};
 use crate::sheet::Sheet;
+use csv::StringRecord;
 use std::collections::HashMap;
 use std::path::Path;
+use thisbut_model::gallery::{MAX_EXTRA, MAX_EXTRA_NAME};
 
 /// Hexadecimal words of at least so many characters are hashes, not words.
 const HASH: usize = 16;
@@ -83,22 +86,23 @@ fn capital(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Sets titles and tags from `file`. A row names an image by its path inside the folder, or by its bare file name where
-/// that is unambiguous; an empty title keeps the file name's, and empty tags keep the folders'. Tags are separated by `;`,
-/// `,` or `|`. Rows that match nothing and columns that are not read become complaints; a file that is no such table is an
-/// error that names line and column.
-pub fn apply(file: &Path, photos: &mut [Photo]) -> Result<Vec<Complaint>> {
+/// What a table said of the photos.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    /// Rows that match nothing, columns and values that are left out.
+    pub complaints: Vec<Complaint>,
+    /// The columns beside file, title and tags, in order: what is published with the images.
+    pub extra: Vec<String>,
+}
+
+/// Sets titles, tags and further values from `file`. A row names an image by its path inside the folder, or by its bare file
+/// name where that is unambiguous; an empty title keeps the file name's, and empty tags keep the folders'. Tags are separated by
+/// `;`, `,` or `|`. Every other column is a value of the image under the column's name. What matches nothing or is too large
+/// becomes a complaint; a file that is no such table is an error that names line and column.
+pub fn apply(file: &Path, photos: &mut [Photo]) -> Result<Applied> {
     let place = file.display().to_string();
     let sheet = Sheet::read(file)?;
-    let (title_column, tags_column) = (sheet.column(&["title"]), sheet.column(&["tags"]));
-    let Some(file_column) = sheet.column(&["file"]) else {
-        return Err(TrainerError::data(
-            format!("{place}, line 1"),
-            format!("there is no column 'file' (columns: {})", sheet.columns()),
-            "begin the file with the line: file,title,tags",
-        ));
-    };
-    let mut complaints: Vec<Complaint> = unread(&sheet, &place).into_iter().collect();
+    let (columns, mut complaints) = Columns::of(&sheet, &place)?;
     let by_name = names(photos);
     let mut seen = HashMap::new();
     for (line, row) in &sheet.rows {
@@ -107,14 +111,13 @@ pub fn apply(file: &Path, photos: &mut [Photo]) -> Result<Vec<Complaint>> {
             let mend = "mend the line (quote fields that hold a separator)";
             return Err(TrainerError::data(at, problem, mend));
         }
-        let field = |column: Option<usize>| column.and_then(|c| row.get(c)).unwrap_or_default().trim();
-        let name = field(Some(file_column)).replace('\\', "/");
+        let name = row.get(columns.file).unwrap_or_default().trim().replace('\\', "/");
         let name = name.trim_start_matches("./");
         let problem = match by_name.get(name).map(Vec::as_slice) {
             Some([image]) => match (seen.insert(*image, line), photos.get_mut(*image)) {
                 (Some(first), _) => format!("'{name}' already stands in line {first}; this line is left out"),
                 (None, Some(photo)) => {
-                    describe(photo, field(title_column), field(tags_column));
+                    complaints.extend(columns.describe(photo, row, &at));
                     continue;
                 }
                 (None, None) => continue,
@@ -124,30 +127,71 @@ pub fn apply(file: &Path, photos: &mut [Photo]) -> Result<Vec<Complaint>> {
         };
         complaints.push(Complaint { place: at, problem });
     }
-    Ok(complaints)
+    Ok(Applied { complaints, extra: columns.extra.into_iter().map(|(_, name)| name).collect() })
 }
 
-fn describe(photo: &mut Photo, title: &str, tags: &str) {
-    if !title.is_empty() {
-        photo.title = title.to_owned();
-    }
-    let tags = tags.split([';', ',', '|']).map(str::trim).filter(|tag| !tag.is_empty());
-    let tags: Vec<String> = tags.map(str::to_owned).collect();
-    if !tags.is_empty() {
-        photo.tags = tags;
-    }
+/// What stands in which column of a table.
+struct Columns {
+    file: usize,
+    title: Option<usize>,
+    tags: Option<usize>,
+    /// The others, with their names.
+    extra: Vec<(usize, String)>,
 }
 
-/// A complaint about the columns that nothing is made of.
-fn unread(sheet: &Sheet, place: &str) -> Option<Complaint> {
-    // Of two columns of one name the first is read.
-    let read = ["file", "title", "tags"].map(|name| sheet.column(&[name]));
-    let others = sheet.headers.iter().enumerate().filter(|(at, _)| !read.contains(&Some(*at)));
-    let others: Vec<&str> = others.map(|(_, name)| name.as_str()).collect();
-    (!others.is_empty()).then(|| Complaint {
-        place: format!("{place}, line 1"),
-        problem: format!("only the columns file, title and tags are read; left out: {}", others.join(", ")),
-    })
+impl Columns {
+    /// Reads the first line; columns that cannot be values become a complaint.
+    fn of(sheet: &Sheet, place: &str) -> Result<(Self, Vec<Complaint>)> {
+        let at = format!("{place}, line 1");
+        let (title, tags) = (sheet.column(&["title"]), sheet.column(&["tags"]));
+        let Some(file) = sheet.column(&["file"]) else {
+            return Err(TrainerError::data(
+                at,
+                format!("there is no column 'file' (columns: {})", sheet.columns()),
+                "begin the file with the line: file,title,tags",
+            ));
+        };
+        let (mut extra, mut left): (Vec<(usize, String)>, Vec<String>) = Default::default();
+        for (column, name) in sheet.headers.iter().enumerate() {
+            if [Some(file), title, tags].contains(&Some(column)) {
+                continue;
+            }
+            let known = ["file", "title", "tags"].iter().any(|own| own.eq_ignore_ascii_case(name));
+            match () {
+                () if name.is_empty() => left.push(format!("column {} has no name", column + 1)),
+                () if name.len() > MAX_EXTRA_NAME => {
+                    left.push(format!("the name of column {} has more than {MAX_EXTRA_NAME} bytes", column + 1));
+                }
+                // Of two columns of one name the first is read.
+                () if known || extra.iter().any(|(_, other)| other == name) => left.push(format!("a second '{name}'")),
+                () if extra.len() == MAX_EXTRA => left.push(format!("'{name}' (at most {MAX_EXTRA} are kept)")),
+                () => extra.push((column, name.clone())),
+            }
+        }
+        let problem = (!left.is_empty()).then(|| format!("columns that are left out: {}", left.join(", ")));
+        let complaints = problem.into_iter().map(|problem| Complaint { place: at.clone(), problem }).collect();
+        Ok((Self { file, title, tags, extra }, complaints))
+    }
+
+    /// Sets what a row says of its photo; gives what it says too much of.
+    fn describe(&self, photo: &mut Photo, row: &StringRecord, at: &str) -> Vec<Complaint> {
+        let field = |column: usize| row.get(column).unwrap_or_default().trim();
+        let title = self.title.map(field).unwrap_or_default();
+        if !title.is_empty() {
+            photo.title = title.to_owned();
+        }
+        let tags = self.tags.map(field).unwrap_or_default().split([';', ',', '|']).map(str::trim);
+        let tags: Vec<String> = tags.filter(|tag| !tag.is_empty()).map(str::to_owned).collect();
+        if !tags.is_empty() {
+            photo.tags = tags;
+        }
+        let values = self.extra.iter().filter_map(|(column, name)| {
+            let problem = photo.extra.push(name, field(*column)).err()?;
+            let place = format!("{at}, column '{name}'");
+            Some(Complaint { place, problem: format!("the value is left out: {problem}") })
+        });
+        values.collect()
+    }
 }
 
 /// The places of the images by their paths and by their bare names.

@@ -6,6 +6,7 @@ use crate::data::Complaint;
 use crate::error::{Result, TrainerError};
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use thisbut_model::gallery::Extra;
 
 /// Endings that say "image". Some of them are not read; those files get a complaint instead of silence.
 const ENDINGS: [&str; 15] =
@@ -22,6 +23,8 @@ pub struct Photo {
     pub title: String,
     /// Search words.
     pub tags: Vec<String>,
+    /// What a table says of it beside these.
+    pub extra: Extra,
 }
 
 /// What a folder holds.
@@ -117,6 +120,7 @@ impl Found {
                 id: parts.join("/"),
                 title: titles::from_path(Path::new(inside)),
                 tags: titles::folders(Path::new(inside)),
+                extra: Extra::default(),
             }),
             None => self.complaints.push(Complaint {
                 place: path.display().to_string(),

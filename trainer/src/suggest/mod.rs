@@ -268,7 +268,7 @@ fn show(asker: &dyn Answers, images: &[ImageMeta], shows: Vec<Show>, count: usiz
 fn shown(images: &[ImageMeta], index: u32) -> Shown {
     let image = &images[index as usize];
     let title = image.title.chars().take(LONGEST_TITLE).collect();
-    Shown { index, title, thumb: image.thumb.clone(), changes: Vec::new() }
+    Shown { index, title, thumb: image.thumb.clone(), changes: Vec::new(), extra: image.extra.clone() }
 }
 
 /// The same with what it offers: a search may start from it.

@@ -57,6 +57,7 @@ fn gallery() -> (Reader, Vec<ImageMeta>) {
         title: title.clone(),
         tags: Vec::new(),
         changes: Vec::new(),
+        extra: Default::default(),
         thumb: "t.png".into(),
         width: 8,
         height: 8,

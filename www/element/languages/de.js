@@ -50,6 +50,7 @@ export const table = {
   useAsImage: "Als neues Bild verwenden",
   copyPicture: "Bild kopieren",
   openPicture: "Bild öffnen",
+  openPage: "Seite dazu öffnen",
   close: "Schließen",
   look: "Näher ansehen",
   compare: "Zum Vergleichen halten",

@@ -51,6 +51,7 @@ export const en = {
   useAsImage: "Use as the new image",
   copyPicture: "Copy the picture",
   openPicture: "Open the picture",
+  openPage: "Open its page",
   close: "Close",
   look: "Look closer",
   compare: "Hold to compare",

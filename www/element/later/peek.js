@@ -24,6 +24,23 @@ const css = `
 @media (forced-colors: active) { .peek { border: 1px solid ButtonText; } }
 `;
 
+/** Columns of the site owner's table that lead to a picture's own page. */
+const LEADING = ["link", "url"];
+
+/**
+ * Where a picture leads: the first address that the site owner's table gives it. Only pages of the web are followed.
+ * @param {Item} item
+ * @returns {?string}
+ */
+export function leads({ extra = {} }) {
+  for (const [name, value] of Object.entries(extra)) {
+    if (!LEADING.includes(name.toLowerCase()) || !URL.canParse(value, document.baseURI)) continue;
+    const { protocol, href } = new URL(value, document.baseURI);
+    if (/^https?:$/.test(protocol)) return href;
+  }
+  return null;
+}
+
 /** The picture as a PNG, which is what clipboards take. @param {string} address @returns {Promise<Blob>} */
 async function pngOf(address) {
   const bitmap = await createImageBitmap(await (await fetch(address)).blob());
@@ -39,6 +56,7 @@ async function pngOf(address) {
 export function show(node, { t, item, reference, rank, pick, add }) {
   wear(/** @type {ShadowRoot} */ (node.getRootNode()), css);
   const copied = h("span", {}, t("copyPicture"));
+  const page = leads(item);
   const copy = async () => {
     try {
       await navigator.clipboard.write([new ClipboardItem({ "image/png": pngOf(item.image) })]);
@@ -67,7 +85,7 @@ export function show(node, { t, item, reference, rank, pick, add }) {
       h("button.solid", { type: "button", autofocus: true, onclick: () => (node.close(), pick(item)) }, t("useAsImage")),
       add && h("button.quiet", { type: "button", onclick: () => (node.close(), add()) }, icon("image"), t("addAsImage")),
       h("button.quiet", { type: "button", onclick: copy }, icon("copy"), copied),
-      h("a.quiet", { href: item.url ?? item.image, target: "_blank", rel: "noopener" }, icon("out"), t("openPicture")),
+      h("a.quiet", { href: page ?? item.image, target: "_blank", rel: "noopener" }, icon("out"), t(page ? "openPage" : "openPicture")),
     ),
   );
   node.showModal();

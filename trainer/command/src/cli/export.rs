@@ -15,7 +15,7 @@ use thisbut_trainer::footprint::{Bytes, Footprint};
 use thisbut_trainer::fsx;
 use thisbut_trainer::import;
 use thisbut_trainer::index::engine::EngineEncoder;
-use thisbut_trainer::index::{About, Options, index};
+use thisbut_trainer::index::{About, Again, Near, Options, index};
 use thisbut_trainer::ranges;
 use thisbut_trainer::train::checkpoint;
 
@@ -166,7 +166,14 @@ impl Args {
         if about.title.is_none() && manifest_of(&self.out).is_none_or(|earlier| earlier.gallery.title.is_empty()) {
             about.title = named;
         }
-        let options = Options { photos: staged.photos.clone(), out: self.out, csv: Some(staged.titles.clone()), about };
+        let options = Options {
+            photos: staged.photos.clone(),
+            out: self.out,
+            csv: Some(staged.titles.clone()),
+            about,
+            again: Again::Never,
+            near: Near::Keep,
+        };
         let bar = super::progress("images");
         let outcome = index(&options, &made, &mut encoder, &mut |done, all| super::advance(&bar, done, all))?;
         bar.finish_and_clear();

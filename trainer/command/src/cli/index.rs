@@ -12,16 +12,21 @@ use thisbut_trainer::bundle_io::{Bundle, MANIFEST, check_target};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::export::{STORES, bundle, take_encoder};
 use thisbut_trainer::footprint::{Bytes, PAGE};
+use thisbut_trainer::fsx;
 use thisbut_trainer::import::encoder::load_encoder_from;
 use thisbut_trainer::index::engine::EngineEncoder;
+use thisbut_trainer::index::near::THRESHOLD;
+use thisbut_trainer::index::upload::{Files, List};
 use thisbut_trainer::index::walk::walk;
-use thisbut_trainer::index::{About, Options, Outcome, index};
+use thisbut_trainer::index::{About, Again, Near, Options, Outcome, index, state};
+use thisbut_trainer::terminal::line;
 use thisbut_trainer::unpacked::Unpacked;
 
 /// Make a bundle from a folder of images: a searchable gallery with its model
 ///
 /// Images are JPEG, PNG, WebP and GIF. The model is a bundle's, or one that is packed on the way: published weights as `thisbut
-/// fetch` brought them, or a checkpoint that `thisbut import` or training wrote.
+/// fetch` brought them, or a checkpoint that `thisbut import` or training wrote. Again on the same output, only what changed is
+/// encoded and written.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   thisbut index ~/photos --out my-gallery
@@ -40,8 +45,13 @@ pub struct Args {
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
     /// Titles and tags: a CSV with the columns file, title, tags [default: from the names of files and folders].
+    ///
+    /// Titles and tags: a CSV with the columns file, title, tags [default: from the names of files and folders]. Its other columns,
+    /// such as id, link and price, are published with the images.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
+    #[command(flatten)]
+    again: AgainArgs,
     #[command(flatten)]
     about: AboutArgs,
     #[command(flatten)]
@@ -60,6 +70,84 @@ pub struct Args {
     complaints: usize,
     #[command(flatten, next_help_heading = "Packing a model that is no bundle")]
     pack: Pack,
+}
+
+/// What is taken over from the bundle that is there, and what is left out.
+#[derive(clap::Args)]
+struct AgainArgs {
+    /// Take nothing over from the bundle that is there: encode every photo.
+    #[arg(long)]
+    fresh: bool,
+    /// List the files that are new, changed or deleted beside the bundle that was there; with =FILE, into a file.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    upload_list: Option<Option<PathBuf>>,
+    /// What becomes of near-duplicates.
+    #[arg(long, value_enum, default_value_t)]
+    duplicates: DuplicatesArg,
+    /// Similarity from which on two images are near-duplicates, to 1.
+    #[arg(long, value_name = "S", default_value_t = THRESHOLD, value_parser = similarity, hide_short_help = true)]
+    duplicate_similarity: f32,
+}
+
+/// What becomes of near-duplicates.
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum DuplicatesArg {
+    /// They are named.
+    #[default]
+    Report,
+    /// They are named, and one of each group is indexed: the largest.
+    Remove,
+    /// They are not looked for.
+    Keep,
+}
+
+fn similarity(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(number) if number > 0.0 && number <= 1.0 => Ok(number),
+        _ => Err("is no number above 0, to 1".into()),
+    }
+}
+
+impl AgainArgs {
+    fn again(&self) -> Again {
+        if self.fresh { Again::Fresh } else { Again::Changed }
+    }
+
+    fn near(&self) -> Near {
+        match self.duplicates {
+            DuplicatesArg::Report => Near::Report(self.duplicate_similarity),
+            DuplicatesArg::Remove => Near::Remove(self.duplicate_similarity),
+            DuplicatesArg::Keep => Near::Keep,
+        }
+    }
+
+    /// Says what was taken over, and which images are alike.
+    fn explain(&self, outcome: &Outcome, most: usize) {
+        if let Some(why) = &outcome.anew {
+            super::note(format_args!("everything was indexed anew: {}", line(why)));
+        }
+        let renames = outcome.renamed.iter().map(|(from, to)| format!("{} is now {}", line(from), line(to)));
+        super::complain(&renames.collect::<Vec<_>>(), most);
+        let (encoded, kept) = (outcome.encoded, outcome.indexed.saturating_sub(outcome.encoded));
+        if kept > 0 {
+            super::note(format_args!("{encoded} photos encoded, {kept} taken over"));
+        }
+        let alike = outcome.duplicates.iter().flat_map(|group| {
+            group.others.iter().map(|other| match other.copy {
+                true => format!("{} is the same file as {}", line(&other.id), line(&group.kept)),
+                false => format!("{} looks like {} ({:.3})", line(&other.id), line(&group.kept), other.similarity),
+            })
+        });
+        let alike: Vec<String> = alike.collect();
+        if !alike.is_empty() {
+            let end = match self.duplicates {
+                DuplicatesArg::Remove => "are left out of the gallery; the files stay",
+                _ => "are indexed; --duplicates remove leaves them out",
+            };
+            super::note(format_args!("{} near-duplicates of {} images {end}", alike.len(), outcome.duplicates.len()));
+            super::complain(&alike, most);
+        }
+    }
 }
 
 /// How a model that is no bundle yet is packed.
@@ -142,22 +230,48 @@ impl Args {
             true => self.of_bundle(images, &device)?,
             false => self.pack(images, &device)?,
         };
-        let options = Options { photos: self.photos, out: self.out, csv: self.csv, about: self.about.about() };
+        let (again, near, about) = (self.again.again(), self.again.near(), self.about.about());
+        let options = Options { photos: self.photos, out: self.out, csv: self.csv, about, again, near };
+        let before = Files::of(&options.out);
         let bar = super::progress("images");
         let done = index(&options, &bundle, &mut encoder, &mut |at, all| super::advance(&bar, at, all));
         bar.finish_and_clear();
         let outcome = done?;
         super::complain(&outcome.complaints, self.complaints);
         explain(&outcome);
-        // What people read is written by now.
-        self.offers.make(&options.out, &About::default(), &device)?;
-        super::print(format_args!(
+        self.again.explain(&outcome, self.complaints);
+        if !outcome.extra.is_empty() {
+            super::note(format_args!("published with each image, from the table: {}", line(&outcome.extra.join(", "))));
+        }
+        let offers = self.offers.name();
+        if outcome.completed.as_ref() == Some(&offers) {
+            super::note("nothing has changed");
+        } else {
+            // What people read is written by now.
+            self.offers.make(&options.out, &About::default(), &device)?;
+            state::complete(&options.out, &offers)?;
+        }
+        let done = format!(
             "{}: {} images indexed, {} complaints, {} other files passed over",
             options.out.display(),
             outcome.indexed,
             outcome.complaints.len(),
             outcome.others
-        ))
+        );
+        let Some(to) = self.again.upload_list else { return super::print(done) };
+        let list = List::between(&before, &Files::of(&options.out));
+        super::note(format_args!("to upload: {} files of {}", list.new.len() + list.changed.len(), Bytes(list.bytes)));
+        match to {
+            Some(path) => {
+                fsx::write_atomic(&path, list.to_string().as_bytes())?;
+                super::print(done)
+            }
+            // The list alone is the answer.
+            None => {
+                super::note(done);
+                super::print(list.to_string().trim_end())
+            }
+        }
     }
 
     /// A bundle's model.

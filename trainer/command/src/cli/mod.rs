@@ -26,6 +26,7 @@ mod plot;
 mod prepare;
 mod query;
 mod report;
+mod serve;
 mod suggest;
 mod synthesis;
 #[cfg(test)]
@@ -86,6 +87,7 @@ enum Command {
     Index(index::Args),
     Suggest(suggest::Args),
     Query(query::Args),
+    Serve(serve::Args),
     Describe(Box<synthesis::describe::Args>),
     Pairs(generator::pairs::Args),
     Rewrite(Box<synthesis::rewrite::Args>),
@@ -104,7 +106,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Weights", &["fetch", "import", "convert"]),
     ("Train", &["config", "features", "pretrain", "finetune", "plot", "average"]),
     ("Evaluate", &["evaluate", "report", "compare", "inspect", "looks-like"]),
-    ("Bundle", &["footprint", "export", "index", "suggest", "query"]),
+    ("Bundle", &["footprint", "export", "index", "suggest", "query", "serve"]),
     ("Synthetic triplets", &["describe", "pairs", "rewrite", "filter", "generator"]),
 ];
 
@@ -166,6 +168,7 @@ impl Cli {
             Command::Index(args) => args.run(),
             Command::Suggest(args) => args.run(),
             Command::Query(args) => args.run(),
+            Command::Serve(args) => args.run(),
             Command::Describe(args) => args.run(),
             Command::Pairs(args) => args.run(),
             Command::Rewrite(args) => args.run(),

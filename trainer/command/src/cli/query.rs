@@ -41,7 +41,7 @@ pub struct Args {
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
-    /// Write the answer to this file as a table: rank, score, id, title, thumb.
+    /// Write the answer to this file as a table: rank, score, id, title, thumb, and the gallery's own columns.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
     /// What to compute on.

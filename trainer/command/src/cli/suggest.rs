@@ -57,6 +57,11 @@ fn examples(text: &str) -> Result<usize, String> {
 }
 
 impl Offers {
+    /// Names what is offered: other options offer something else.
+    pub fn name(&self) -> String {
+        format!("{} changes, {} examples", self.changes, self.examples)
+    }
+
     /// Asks the model of the bundle in `root`, and says what it found.
     pub fn make(&self, root: &Path, about: &About, device: &Device) -> Result<()> {
         let options = Options { changes: self.changes, examples: self.examples };

@@ -23,7 +23,7 @@ fn titles_come_from_file_names() {
 }
 
 #[test]
-fn tables_of_other_systems_and_columns_that_nobody_reads() {
+fn tables_of_other_systems_and_their_other_columns() {
     let place = Place::new();
     photo(&place.at("photos/a.png"), 8, 8, [9, 9, 9, 255]);
     let mut options = place.options();
@@ -34,8 +34,47 @@ fn tables_of_other_systems_and_columns_that_nobody_reads() {
     let bundle = Bundle::read(&place.at("out")).unwrap();
     assert_eq!((bundle.metadata[0].title.as_str(), bundle.metadata[0].tags.join("+")), ("Hat, red", "x+y".to_owned()));
     let said: Vec<_> = outcome.complaints.iter().map(ToString::to_string).collect();
-    assert!(
-        said[0].ends_with("t.csv, line 1: only the columns file, title and tags are read; left out: price, url, Title")
-    );
+    assert!(said[0].ends_with("t.csv, line 1: columns that are left out: a second 'Title'"), "{said:?}");
+    let extra: Vec<_> = bundle.metadata[0].extra.iter().collect();
+    assert_eq!((extra, outcome.extra.join("+")), (vec![("price", "3,50"), ("url", "u")], "price+url".to_owned()));
     assert!(said[1].contains("t.csv, line 4: there is no image 'b.png'"), "{said:?}");
+}
+
+#[test]
+fn what_a_table_says_too_much_of_is_left_out_and_named() {
+    let place = Place::new();
+    photo(&place.at("photos/a.png"), 8, 8, [9, 9, 9, 255]);
+    let mut options = place.options();
+    options.csv = Some(place.at("t.csv"));
+    let many: Vec<String> = (0..26).map(|at| format!("c{at}")).collect();
+    let values: Vec<String> = (0..26).map(|at| at.to_string()).collect();
+    let (long, name) = ("x".repeat(2001), "n".repeat(65));
+    let text = format!("file,link,,{name},{}\na.png,{long},y,z,{}\n", many.join(","), values.join(","));
+    std::fs::write(place.at("t.csv"), text).unwrap();
+    let outcome = place.index(&options).unwrap();
+    let said: Vec<_> = outcome.complaints.iter().map(ToString::to_string).collect();
+    for words in ["column 3 has no name", "name of column 4 has more than 64 bytes", "'c23' (at most 24 are kept)"] {
+        assert!(said[0].contains(words), "{said:?}");
+    }
+    assert!(said[1].contains("line 2, column 'link': the value is left out: it has 2001 bytes"), "{said:?}");
+    let image = &Bundle::read(&place.at("out")).unwrap().metadata[0];
+    assert_eq!((image.extra.iter().count(), image.extra.get("c22")), (23, Some("22")));
+}
+
+#[test]
+fn a_table_without_other_columns_changes_nothing() {
+    let place = Place::new();
+    photo(&place.at("photos/a.png"), 8, 8, [9, 9, 9, 255]);
+    place.index(&place.options()).unwrap();
+    let read = || std::fs::read(place.at("out/bundle.json")).unwrap();
+    let before = read();
+    let mut options = place.options();
+    options.csv = Some(place.at("t.csv"));
+    for (table, same) in
+        [("file,title,tags\na.png,A,\n", true), ("file,price\na.png,\n", true), ("file,price\na.png,3\n", false)]
+    {
+        std::fs::write(place.at("t.csv"), table).unwrap();
+        place.index(&options).unwrap();
+        assert_eq!(read() == before, same, "{table}");
+    }
 }
