@@ -28,8 +28,8 @@ impl ReadText {
     fn repeated(&self, count: usize) -> Self {
         let ([_, l, d], bias) = (self.tokens.dims(), self.bias.clone());
         Self {
-            tokens: self.tokens.clone().slice([0..1]).expand([count, l, d]),
-            bias: bias.slice([0..1]).expand([count, l]),
+            tokens: self.tokens.clone().narrow(0, 0, 1).expand([count, l, d]),
+            bias: bias.narrow(0, 0, 1).expand([count, l]),
         }
     }
 }

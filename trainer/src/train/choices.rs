@@ -77,6 +77,14 @@ pub struct Choices {
     #[arg(long, value_name = "N", help_heading = SCHEDULE, hide_short_help = true)]
     #[arg(value_parser = ranges::AT_LEAST_ONE.parser::<f64>())]
     pub div_factor: Option<f64>,
+    /// Steps of the first cycle of a schedule with restarts.
+    #[arg(long, value_name = "N", help_heading = SCHEDULE, hide_short_help = true)]
+    #[arg(value_parser = ranges::count)]
+    pub cycle: Option<usize>,
+    /// How many times as long as the one before each further cycle is.
+    #[arg(long, value_name = "N", help_heading = SCHEDULE, hide_short_help = true)]
+    #[arg(value_parser = ranges::count)]
+    pub cycle_factor: Option<usize>,
     /// Weight decay on matrices.
     #[arg(long, value_name = "DECAY", help_heading = SCHEDULE, hide_short_help = true)]
     #[arg(value_parser = ranges::NOT_NEGATIVE.parser::<f64>())]
@@ -204,7 +212,7 @@ impl Choices {
         }
         or_each!(self, base,
             preset dropout temperature seed device devices precision batch sub_batch steps epochs learning_rate warmup
-            warmup_epochs schedule schedule_steps schedule_epochs div_factor weight_decay beta1 beta2 epsilon decay_vectors clip group wordings unchanged train_words
+            warmup_epochs schedule schedule_steps schedule_epochs div_factor cycle cycle_factor weight_decay beta1 beta2 epsilon decay_vectors clip group wordings unchanged train_words
             groups validate_every validate_epochs validate_queries right_targets selection checkpoint_every;
             own: self.own.over(base.own), pretraining: self.pretraining || base.pretraining)
     }
@@ -274,6 +282,8 @@ impl Choices {
             schedule: self.schedule.unwrap_or(DEFAULTS.schedule),
             schedule_steps: length(self.schedule_steps, self.schedule_epochs, "--schedule-epochs")?.unwrap_or(0),
             div_factor: self.div_factor.unwrap_or(DEFAULTS.div_factor),
+            cycle: self.cycle.unwrap_or(DEFAULTS.cycle),
+            cycle_factor: self.cycle_factor.unwrap_or(DEFAULTS.cycle_factor),
             groups: self.groups.clone().unwrap_or_default(),
             betas: (self.beta1.unwrap_or(DEFAULTS.beta1), self.beta2.unwrap_or(DEFAULTS.beta2)),
             epsilon: self.epsilon.unwrap_or(DEFAULTS.epsilon),

@@ -36,6 +36,8 @@ table! {
     warmup: usize = 100;
     schedule: Schedule = Schedule::Cosine;
     div_factor: f64 = 25.0;
+    cycle: usize = 2500;
+    cycle_factor: usize = 2;
     weight_decay: f64 = 0.05;
     beta1: f64 = 0.9;
     beta2: f64 = 0.98;

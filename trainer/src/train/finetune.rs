@@ -230,6 +230,12 @@ pub fn check_plan(settings: &Settings, config: &RetrievalConfig, train: &Table, 
             return Err(TrainerError::settings(option, problem, mend));
         }
     }
+    let phrased = train.triplets.iter().any(|triplet| !triplet.phrases.is_empty());
+    if settings.objective.family().reads_phrases().is_some() && !phrased {
+        let problem = format!("none of {} training texts has a noun phrase", train.triplets.len());
+        let mend = "give phrases with --phrases, or --consistency-weight 0";
+        return Err(TrainerError::settings("--consistency-weight", problem, mend));
+    }
     settings.objective.apply(config, Plan(settings, config))
 }
 

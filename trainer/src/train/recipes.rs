@@ -213,6 +213,7 @@ mod tests {
             assert_eq!((context.batch, context.steps, context.warmup, context.clip), (256, 35_000, 500, 1.0));
             assert_eq!((context.learning_rate, context.weight_decay, context.decay_vectors), (2e-5, 1e-2, true));
             assert_eq!((context.betas, context.epsilon), ((0.9, 0.98), 1e-8));
+            assert_eq!((context.schedule, context.cycle, context.cycle_factor), (Schedule::CosineRestarts, 2500, 2));
             assert_eq!((choices.temperature, config.concept().unwrap().temperature), (Some(0.07), 0.07));
             // Both towers train, and τ stays.
             let groups = context.groups_in_force();

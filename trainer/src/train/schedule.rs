@@ -20,6 +20,8 @@ pub fn point(settings: &Settings, step: usize) -> Point {
     match settings.schedule {
         Schedule::Cosine => Point { rate: cosine(settings, step, length, FLOOR), beta1: settings.betas.0 },
         Schedule::CosineToZero => Point { rate: cosine(settings, step, length, 0.0), beta1: settings.betas.0 },
+        Schedule::CosineRestarts => Point { rate: restarts(settings, step, FLOOR), beta1: settings.betas.0 },
+        Schedule::CosineRestartsToZero => Point { rate: restarts(settings, step, 0.0), beta1: settings.betas.0 },
         Schedule::OneCycle => one_cycle(settings, step, length),
         Schedule::Constant => Point { rate: settings.learning_rate * warm(settings, step), beta1: settings.betas.0 },
     }
@@ -41,6 +43,20 @@ fn cosine(settings: &Settings, step: usize, length: usize, floor: f64) -> f64 {
     let span = length.saturating_sub(settings.warmup).max(1);
     let progress = ((step - settings.warmup) as f64 / span as f64).min(1.0);
     let cosine = 0.5 * (1.0 + (PI * progress).cos());
+    settings.learning_rate * (floor + (1.0 - floor) * cosine)
+}
+
+/// Linear warm-up, then half a cosine down to `floor` of the peak in each cycle; a cycle begins at the peak.
+fn restarts(settings: &Settings, step: usize, floor: f64) -> f64 {
+    if step < settings.warmup {
+        return settings.learning_rate * warm(settings, step);
+    }
+    let (mut at, mut length) = (step - settings.warmup, settings.cycle.max(1));
+    while settings.cycle_factor > 1 && at >= length {
+        at -= length;
+        length = length.saturating_mul(settings.cycle_factor);
+    }
+    let cosine = 0.5 * (1.0 + (PI * (at % length) as f64 / length as f64).cos());
     settings.learning_rate * (floor + (1.0 - floor) * cosine)
 }
 
@@ -102,6 +118,30 @@ mod tests {
     }
 
     #[test]
+    fn restarts_match_pytorch() {
+        // torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(AdamW, T_0=10, T_mult, eta_min), max_lr=2e-5, after 5 steps
+        let of = |schedule, cycle_factor| Settings {
+            steps: 100,
+            warmup: 5,
+            cycle: 10,
+            cycle_factor,
+            schedule,
+            learning_rate: 2e-5,
+            ..Settings::sprc()
+        };
+        let near = |settings: &Settings, expected: &[(usize, f64)]| {
+            for (step, rate) in expected {
+                let found = point(settings, step + 5).rate;
+                assert!((found - rate).abs() < 1e-16, "{step}: {found} for {rate}");
+            }
+        };
+        near(&of(Schedule::CosineRestartsToZero, 2), &RESTARTS);
+        near(&of(Schedule::CosineRestarts, 1), &CYCLES);
+        let warm = of(Schedule::CosineRestarts, 1);
+        assert!((point(&warm, 0).rate - 4e-6).abs() < 1e-18 && point(&warm, 4).rate == 2e-5);
+    }
+
+    #[test]
     fn a_constant_rate_is_constant() {
         let settings = Settings { steps: 50, schedule: Schedule::Constant, learning_rate: 1e-5, ..Settings::sprc() };
         assert!([0, 1, 25, 49].iter().all(|step| point(&settings, *step) == Point { rate: 1e-5, beta1: 0.9 }));
@@ -111,6 +151,18 @@ mod tests {
         near(9, 1e-5);
         near(49, 1e-5);
     }
+
+    /// Step after the warm-up, rate.
+    const RESTARTS: [(usize, f64); 6] = [
+        (0, 2e-05),
+        (3, 1.5877852522924733e-05),
+        (9, 4.894348370484648e-07),
+        (10, 2e-05),
+        (25, 2.9289321881345257e-06),
+        (31, 1.9969173337331283e-05),
+    ];
+    const CYCLES: [(usize, f64); 5] =
+        [(0, 2e-05), (5, 1.01e-05), (9, 6.845404886779801e-07), (10, 2e-05), (37, 4.280926002304517e-06)];
 
     /// step, rate, β₁.
     const ONE_CYCLE: [(usize, f64, f64); 5] = [

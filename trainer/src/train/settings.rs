@@ -47,6 +47,11 @@ pub enum Schedule {
     CosineToZero,
     /// PyTorch's OneCycleLR, which SPRC and MTST_PTHA use.
     OneCycle,
+    /// Linear warm-up, then half a cosine down to a hundredth again and again (ConText-CIR's paper: from 2e-5 to 2e-7), as
+    /// PyTorch's CosineAnnealingWarmRestarts.
+    CosineRestarts,
+    /// The same down to nothing (ConText-CIR's code).
+    CosineRestartsToZero,
     /// Linear warm-up, then the same rate to the end (SPN4CIR's second stage, without a warm-up).
     Constant,
 }
@@ -112,6 +117,12 @@ pub struct Settings {
     /// One-cycle: the first rate is the peak divided by this (PyTorch: 25).
     #[serde(default = "pytorch_div_factor")]
     pub div_factor: f64,
+    /// Steps of the first cycle of a schedule with restarts (ConText-CIR's code: 2,500).
+    #[serde(default = "cycle")]
+    pub cycle: usize,
+    /// How many times as long as the one before each further cycle is (ConText-CIR's code: 2).
+    #[serde(default = "cycle_factor")]
+    pub cycle_factor: usize,
     /// Parameters with rates and decays of their own; the first that matches counts.
     #[serde(default)]
     pub groups: Vec<Group>,
@@ -160,6 +171,16 @@ fn all_targets() -> Option<RightTargets> {
     Some(RightTargets::All)
 }
 
+/// ConText-CIR's code: `cosine_t0`.
+pub(super) fn cycle() -> usize {
+    2500
+}
+
+/// ConText-CIR's code: `T_mult`.
+pub(super) fn cycle_factor() -> usize {
+    2
+}
+
 fn one() -> usize {
     1
 }
@@ -185,6 +206,8 @@ impl Settings {
             schedule: Schedule::Cosine,
             schedule_steps: 0,
             div_factor: pytorch_div_factor(),
+            cycle: cycle(),
+            cycle_factor: cycle_factor(),
             groups: Vec::new(),
             betas: (0.9, 0.98),
             epsilon: 1e-7,
@@ -255,6 +278,8 @@ impl Settings {
         for (option, count) in [
             ("--steps", self.steps),
             ("--group", self.group),
+            ("--cycle", self.cycle),
+            ("--cycle-factor", self.cycle_factor),
             ("--checkpoint-every", self.checkpoint_every),
             ("--validate-every", self.validate_every),
         ] {

@@ -26,7 +26,7 @@ use thisbut_trainer::train::objective::Read;
 use thisbut_trainer::train::settings::Settings;
 use thisbut_trainer::train::unlabelled::{readable, readable_rows};
 use thisbut_trainer::train::{recipes, start};
-use thisbut_trainer::{embed, import};
+use thisbut_trainer::{embed, import, phrases};
 
 /// Heading of what is read, in the help.
 const DATA: &str = "Data and images";
@@ -101,6 +101,12 @@ pub struct Args {
     /// cap.extend_*.train.json (FashionIQ). An epoch reads them too.
     #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true, help_heading = DATA)]
     extended: Option<PathBuf>,
+    /// Noun phrases of the texts, for concept consistency [default: found by rules].
+    ///
+    /// Noun phrases of the texts, for concept consistency: a file of `thisbut phrases --out`, or one made elsewhere. [default:
+    /// found by rules]
+    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = DATA)]
+    phrases: Option<PathBuf>,
     /// Train on the first so many triplets only; 0: all.
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true, help_heading = DATA)]
     first: usize,
@@ -187,6 +193,24 @@ impl Args {
         let (images, left_out) = readable(images, &*features)?;
         say_left_out(left_out, source);
         Ok(Some((images, features)))
+    }
+
+    /// Gives the triplets the noun phrases that the losses read, where they read any.
+    fn add_phrases(&self, settings: &Settings, train: &mut Table) -> Result<()> {
+        let Some(rule) = settings.objective.family().reads_phrases() else {
+            if let Some(file) = &self.phrases {
+                bail!("--phrases {}: these losses read no noun phrases; leave it out", file.display());
+            }
+            return Ok(());
+        };
+        let filled = phrases::file::fill(train, rule, self.phrases.as_deref())?;
+        super::complain(&filled.complaints, 20);
+        let unnamed = match (&self.phrases, filled.unnamed) {
+            (Some(file), count) if count > 0 => format!(", {count} of them as {} does not name them", file.display()),
+            _ => String::new(),
+        };
+        super::note(format_args!("noun phrases: {} of {} texts have none{unnamed}", filled.without, filled.texts));
+        Ok(())
     }
 
     /// Opens the checkpoint to start from, which must be of a model like this one.
@@ -297,6 +321,7 @@ impl Args {
                 derive::add_unchanged(&mut train, settings.unchanged, settings.seed);
             }
         }
+        self.add_phrases(&settings, &mut train)?;
         let vocabulary = self.weights.join(config.text.vocabulary_file());
         for (name, table) in [("training", &train), ("validation", &validation)] {
             if let Some(incomplete) = Incomplete::of(table) {

@@ -22,6 +22,7 @@ mod import;
 mod index;
 mod inspect;
 mod looks_like;
+mod phrases;
 mod plot;
 mod prepare;
 mod query;
@@ -63,6 +64,7 @@ pub struct Cli {
 enum Command {
     Prepare(prepare::Args),
     Check(check::Args),
+    Phrases(phrases::Args),
     Fetch(fetch::Args),
     Import(import::Args),
     Convert(convert::Args),
@@ -102,7 +104,7 @@ enum Command {
 
 /// The commands in groups, each in the order of use.
 const GROUPS: [(&str, &[&str]); 6] = [
-    ("Data", &["prepare", "check"]),
+    ("Data", &["prepare", "check", "phrases"]),
     ("Weights", &["fetch", "import", "convert"]),
     ("Train", &["config", "features", "pretrain", "finetune", "plot", "average"]),
     ("Evaluate", &["evaluate", "report", "compare", "inspect", "looks-like"]),
@@ -149,6 +151,7 @@ impl Cli {
         match self.command {
             Command::Prepare(args) => args.run(),
             Command::Check(args) => args.run(),
+            Command::Phrases(args) => args.run(),
             Command::Fetch(args) => args.run(),
             Command::Import(args) => args.run(),
             Command::Convert(args) => args.run(),

@@ -216,7 +216,16 @@ impl Objective for ConceptObjective {
     fn prepare(&mut self, _: &Concept, context: &Context, _: &Device) -> Result<()> {
         if self.settings.reads_weights() {
             let reader = context.texts.reader();
-            self.phrases = Some(Arc::new(Phrases::new(context.train, reader, self.settings.most_phrases)));
+            let phrases = Phrases::new(context.train, reader, self.settings.most_phrases);
+            let entries: Vec<u32> = (0..context.train.triplets.len() as u32).collect();
+            if phrases.count(&entries) == 0 {
+                return Err(TrainerError::data(
+                    "the training texts' noun phrases",
+                    format!("none stands whole among the {} tokens of its text", self.config.text.length()),
+                    "give phrases as the texts have them with --phrases, or --consistency-weight 0",
+                ));
+            }
+            self.phrases = Some(Arc::new(phrases));
         }
         Ok(())
     }

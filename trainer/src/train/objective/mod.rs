@@ -15,6 +15,7 @@ use super::estimate::{Cost, Load};
 use super::groups::Group;
 use super::piece::{BatchFacts, Context, PassNoise, Piece};
 use crate::error::Result;
+use crate::phrases::Rule;
 use burn::module::Param;
 use burn::tensor::{Device, FloatDType, Tensor};
 use choices::{SharedChoices, families};
@@ -137,8 +138,8 @@ pub trait FamilySettings {
     /// The loss that reads the reverse texts, by its option; none where no loss does.
     fn reads_reverse(&self) -> Option<&'static str>;
 
-    /// How many noun phrases of each text the losses read at most; none where they read none.
-    fn reads_phrases(&self) -> Option<usize> {
+    /// Which noun phrases of each text the losses read; none where they read none.
+    fn reads_phrases(&self) -> Option<Rule> {
         None
     }
 

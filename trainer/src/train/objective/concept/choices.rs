@@ -20,6 +20,7 @@ defaults::table! {
     slack: f64 = 0.0;
     phrase_mean: bool = false;
     most_phrases: usize = 10;
+    leaf_phrases: bool = false;
     keep_false_negatives: bool = false;
 }
 
@@ -67,6 +68,10 @@ pub struct ConceptChoices {
     /// Most noun phrases of a text.
     #[arg(long, value_name = "N", value_parser = ranges::count, help_heading = LOSSES, hide_short_help = true)]
     pub most_phrases: Option<usize>,
+    /// Leave out the noun phrases that hold others.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = LOSSES, hide_short_help = true)]
+    pub leaf_phrases: Option<bool>,
 }
 
 impl FamilyChoices for ConceptChoices {
@@ -84,7 +89,7 @@ impl FamilyChoices for ConceptChoices {
     fn over(self, base: Self) -> Self {
         or_each!(self, base,
             fusion pooling target_form reference_negatives both_ways consistency_weight consistency slack phrase_mean
-            most_phrases)
+            most_phrases leaf_phrases)
     }
 
     fn pretraining(&mut self) {}
@@ -117,6 +122,7 @@ impl FamilyChoices for ConceptChoices {
             slack: self.slack.unwrap_or(DEFAULTS.slack),
             phrase_mean: self.phrase_mean.unwrap_or(DEFAULTS.phrase_mean),
             most_phrases: self.most_phrases.unwrap_or(DEFAULTS.most_phrases),
+            leaf_phrases: self.leaf_phrases.unwrap_or(DEFAULTS.leaf_phrases),
             keep_false_negatives: shared.keep_false_negatives.unwrap_or(DEFAULTS.keep_false_negatives),
         })
     }

@@ -2,6 +2,7 @@
 
 use super::SCALE;
 use crate::error::{Result, TrainerError};
+use crate::phrases::Rule;
 use crate::train::groups::Group;
 use crate::train::objective::{FamilySettings, ObjectiveSettings, Read};
 use crate::{import, ranges};
@@ -66,6 +67,9 @@ pub struct ConceptSettings {
     pub phrase_mean: bool,
     /// Most phrases of a text (paper: 10).
     pub most_phrases: usize,
+    /// Whether phrases that hold others are left out (the paper's ablation).
+    #[serde(default)]
+    pub leaf_phrases: bool,
     /// Whether other right targets of a query count as negatives when a batch holds them (paper: yes).
     pub keep_false_negatives: bool,
 }
@@ -82,6 +86,7 @@ impl ConceptSettings {
             slack: 0.0,
             phrase_mean: false,
             most_phrases: 10,
+            leaf_phrases: false,
             keep_false_negatives: true,
         }
     }
@@ -126,8 +131,8 @@ impl FamilySettings for ConceptSettings {
         None
     }
 
-    fn reads_phrases(&self) -> Option<usize> {
-        self.reads_weights().then_some(self.most_phrases)
+    fn reads_phrases(&self) -> Option<Rule> {
+        self.reads_weights().then_some(Rule { most: self.most_phrases, leaves_only: self.leaf_phrases })
     }
 
     fn weights(&self, config: &RetrievalConfig, folder: &Path) -> Result<Tensors> {
