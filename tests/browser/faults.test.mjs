@@ -277,7 +277,8 @@ on("Escape and the arrow keys do in the field what they promise", {}, async (pag
   await page.locator("this-but >> text=Start from one of these").waitFor();
 });
 
-on("of several files the taken one is named, and a refused one too", {}, async (page) => {
+// Where a page offers the folder, several files are one (folder.test.mjs).
+on("of several files the taken one is named, and a refused one too", { path: "embed.html" }, async (page) => {
   await ready(page);
   const text = { name: "notes.txt", type: "text/plain", bytes: [104, 105] };
   const found = await answer(page, () => give(page, "drop", { files: [text, file("cat.png"), file("dog.png")] }));
