@@ -2,33 +2,11 @@
 // the mock engine.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { launch } from "./lib/browser.mjs";
 import { shape } from "./lib/images.mjs";
-import { answer, give, inMode, open, ready, say, titles } from "./lib/page.mjs";
-import { mockSite } from "./mock/site.mjs";
+import { answer, give, inMode, ready, say, titles } from "./lib/page.mjs";
+import { suite } from "./lib/suite.mjs";
 
-let browser;
-let site;
-before(async () => {
-  [browser, site] = await Promise.all([launch(), mockSite()]);
-});
-after(async () => {
-  await browser?.close();
-  await site?.close();
-});
-
-function on(name, options, run) {
-  test(name, { timeout: 300_000 }, async () => {
-    const { page, context, problems } = await open(browser, site.address, options);
-    try {
-      await run(page, context);
-      assert.deepEqual(problems, []);
-    } finally {
-      await context.close();
-    }
-  });
-}
+const { on, here } = suite();
 
 const option = (page, at = 0) => page.locator("this-but [role=option]:visible").nth(at);
 const text = (page) => page.evaluate(() => document.querySelector("this-but").text);
@@ -70,7 +48,7 @@ on("show and search resolve with the hits, or say why not", {}, async (page) => 
     const refused = await element.show(new Blob(["no"], { type: "text/plain" }), "a.txt").catch(kind);
     const none = await element.show(999).catch(kind);
     return { words, byNumber, third, byAddress, title, byFile, early, late, refused, none, items: (await element.items(0, 5)).items.length };
-  }, site.address);
+  }, here.site.address);
   assert.equal(seen.words[0], "green triangle");
   assert.equal(seen.words.length, 24);
   assert.equal(seen.third, 3);
@@ -121,7 +99,7 @@ on("a page's own suggestions are offered", {}, async (page) => {
   assert.deepEqual(await page.locator("this-but .chip").allInnerTexts(), ["rounder still", "upside down"]);
 });
 
-on("Back, Forward and reload lead through the search; a copied link opens it", {}, async (page, context) => {
+on("Back, Forward and reload lead through the search; a copied link opens it", {}, async (page, { context }) => {
   await ready(page);
   await answer(page, () => page.locator("this-but [role=option][aria-label^=green]:visible").first().click());
   const reference = await page.evaluate(() => document.querySelector("this-but").reference.title);

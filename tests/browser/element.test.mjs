@@ -2,34 +2,14 @@
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
-import { after, before, test } from "node:test";
-import { launch } from "./lib/browser.mjs";
+import { test } from "node:test";
 import { huge, odd, shape } from "./lib/images.mjs";
 import { answer, fixture, focused, inMode, message, open, ready, say, titles, upload, way } from "./lib/page.mjs";
-import { mockSite } from "./mock/site.mjs";
+import { suite } from "./lib/suite.mjs";
 
-let browser;
-let site;
-before(async () => {
-  [browser, site] = await Promise.all([launch(), mockSite()]);
-});
-after(async () => {
-  await browser?.close();
-  await site?.close();
-});
+const { on, here } = suite();
 
 /** Runs a test on its own page and fails if the page complained. */
-function on(name, options, run) {
-  test(name, { timeout: 120_000 }, async () => {
-    const { page, context, problems } = await open(browser, site.address, options);
-    try {
-      await run(page, context);
-      assert.deepEqual(problems, []);
-    } finally {
-      await context.close();
-    }
-  });
-}
 
 const step = (page) => page.locator("this-but .step");
 on("an image, words, a result as the next image, and back", {}, async (page) => {
@@ -358,10 +338,10 @@ on("a page can keep a chosen result for itself", {}, async (page) => {
 });
 
 test("it runs on another site's page", { timeout: 60_000 }, async () => {
-  const html = `<!doctype html><script type="module" src="${site.address}this-but.js"></script><this-but></this-but>`;
+  const html = `<!doctype html><script type="module" src="${here.site.address}this-but.js"></script><this-but></this-but>`;
   const other = createServer((_, response) => response.writeHead(200, { "content-type": "text/html" }).end(html));
   await new Promise((done) => other.listen(0, "127.0.0.1", () => done(null)));
-  const { page, context } = await open(browser, `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (other.address()).port}/`);
+  const { page, context } = await open(here.browser, `http://127.0.0.1:${/** @type {import("node:net").AddressInfo} */ (other.address()).port}/`);
   try {
     await page.waitForFunction(() => customElements.get("this-but"));
     await ready(page);

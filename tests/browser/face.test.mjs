@@ -3,36 +3,12 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import { after, before, test } from "node:test";
-import { launch } from "./lib/browser.mjs";
+import { clean } from "./lib/axe.mjs";
 import { shape } from "./lib/images.mjs";
-import { answer, focused, give, inMode, open, ready, say } from "./lib/page.mjs";
-import { mockSite } from "./mock/site.mjs";
+import { answer, focused, give, inMode, ready, say } from "./lib/page.mjs";
+import { suite } from "./lib/suite.mjs";
 
-let browser;
-let site;
-let axe;
-before(async () => {
-  axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-  [browser, site] = await Promise.all([launch(), mockSite()]);
-});
-after(async () => {
-  await browser?.close();
-  await site?.close();
-});
-
-function on(name, options, run) {
-  test(name, { timeout: 300_000 }, async () => {
-    const { page, context, problems } = await open(browser, site.address, options);
-    try {
-      await run(page);
-      assert.deepEqual(problems, []);
-    } finally {
-      await context.close();
-    }
-  });
-}
+const { on } = suite();
 
 const option = (page, at = 0) => page.locator("this-but [role=option]:visible").nth(at);
 const upload = (page) => answer(page, () => give(page, "drop", { files: [{ name: "mine.png", type: "image/png", bytes: [...shape("circle", "red")] }] }));
@@ -60,21 +36,7 @@ for (const [name, [mode, act]] of Object.entries(states)) {
   on(`axe finds nothing: ${name}`, {}, async (page) => {
     if (mode) await inMode(page, mode, "preload");
     await act(page);
-    for (const viewport of [{ width: 1100, height: 900 }, { width: 390, height: 844 }]) {
-      await page.setViewportSize(viewport);
-      for (const colorScheme of ["light", "dark"]) {
-        await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-        await page.waitForTimeout(150);
-        const found = await page.evaluate(async (/** @type {string} */ source) => {
-          /** @type {any} */
-          const scope = window;
-          if (!scope.axe) new Function(source)();
-          const { violations } = await scope.axe.run(document, { resultTypes: ["violations"] });
-          return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(" ")} ${node.failureSummary}`));
-        }, axe).catch((reason) => [String(reason)]);
-        assert.deepEqual(found, [], `${viewport.width} ${colorScheme}`);
-      }
-    }
+    await clean(page);
   });
 }
 

@@ -2,34 +2,11 @@
 // Over the mock engine.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { launch } from "./lib/browser.mjs";
 import { shape } from "./lib/images.mjs";
-import { answer, focused, give, inMode, message, open, ready, say, titles } from "./lib/page.mjs";
-import { mockSite } from "./mock/site.mjs";
+import { answer, focused, give, inMode, message, ready, say, titles } from "./lib/page.mjs";
+import { suite } from "./lib/suite.mjs";
 
-let browser;
-let site;
-before(async () => {
-  [browser, site] = await Promise.all([launch(), mockSite()]);
-});
-after(async () => {
-  await browser?.close();
-  await site?.close();
-});
-
-function on(name, options, run) {
-  test(name, { timeout: 300_000 }, async () => {
-    site.state.fault = null;
-    const { page, context, problems } = await open(browser, site.address, options);
-    try {
-      await run(page, problems);
-      assert.deepEqual(problems, []);
-    } finally {
-      await context.close();
-    }
-  });
-}
+const { on, here } = suite();
 
 const file = (name = "given.png", colour = "blue") => ({ name, type: "image/png", bytes: [...shape("ring", colour)] });
 const workers = async (page, count) => {
@@ -130,7 +107,7 @@ on("what is set before the element is there is kept; methods out of the page say
     late.text = "red square";
     document.body.append(early, late);
     return kinds;
-  }, site.address);
+  }, here.site.address);
   assert.deepEqual(kinds, ["detached", "detached", "detached"]);
   await page.waitForFunction(() => [...document.querySelectorAll("this-but")].every((one) => one.hits.length && one.text));
   const seen = await page.evaluate(() => [...document.querySelectorAll("this-but")].map((one) => [one.hits[0].title, one.hits.length, one.getAttribute("limit"), one.shadowRoot.querySelector("input[type=text]").value]));
@@ -273,10 +250,7 @@ on("choosing a step with the keyboard keeps the focus on it", {}, async (page) =
   assert.match(await focused(page), /^Back to step 1/);
 });
 
-test("on touch, a chip does not raise the keyboard", { timeout: 60_000 }, async () => {
-  const context = await browser.newContext({ viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true, serviceWorkers: "block" });
-  const page = await context.newPage();
-  await page.goto(site.address);
+on("on touch, a chip does not raise the keyboard", { viewport: { width: 390, height: 844 }, touch: true }, async (page) => {
   await ready(page);
   await answer(page, () => page.locator("this-but [role=option]").first().tap());
   assert.notEqual(await page.evaluate(() => document.querySelector("this-but").shadowRoot.activeElement?.tagName), "INPUT");
@@ -288,7 +262,6 @@ test("on touch, a chip does not raise the keyboard", { timeout: 60_000 }, async 
       .map((node) => `${node.className} ${node.getBoundingClientRect().height}`),
   );
   assert.deepEqual(small.filter((one) => !/^ \d/.test(one)), [], "targets for a finger");
-  await context.close();
 });
 
 on("Escape and the arrow keys do in the field what they promise", {}, async (page) => {
@@ -304,7 +277,8 @@ on("Escape and the arrow keys do in the field what they promise", {}, async (pag
   await page.locator("this-but >> text=Start from one of these").waitFor();
 });
 
-on("of several files the taken one is named, and a refused one too", {}, async (page) => {
+// Where a page offers the folder, several files are one (folder.test.mjs).
+on("of several files the taken one is named, and a refused one too", { path: "embed.html" }, async (page) => {
   await ready(page);
   const text = { name: "notes.txt", type: "text/plain", bytes: [104, 105] };
   const found = await answer(page, () => give(page, "drop", { files: [text, file("cat.png"), file("dog.png")] }));
@@ -316,9 +290,9 @@ on("of several files the taken one is named, and a refused one too", {}, async (
   assert.equal(await page.evaluate(() => document.querySelector("this-but").reference.title), "cat", "the search stays");
 });
 
-on("a dropped picture address is fetched where it may be, else refused in words", {}, async (page, problems) => {
+on("a dropped picture address is fetched where it may be, else refused in words", {}, async (page, { problems }) => {
   await ready(page);
-  const own = await answer(page, () => give(page, "drop", { link: `${site.address}bundle/pictures/circle-red.png` }));
+  const own = await answer(page, () => give(page, "drop", { link: `${here.site.address}bundle/pictures/circle-red.png` }));
   assert.equal(own.reference.title, "circle-red");
   await give(page, "drop", { link: "https://other.example/cat.png" });
   await page.locator("this-but .error").waitFor({ state: "visible" });

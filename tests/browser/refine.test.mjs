@@ -3,41 +3,23 @@
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
-import { after, before, test } from "node:test";
-import { launch } from "./lib/browser.mjs";
-import { answer, focused, open, ready, say } from "./lib/page.mjs";
-import { mockSite } from "./mock/site.mjs";
+import { answer, focused, ready, say } from "./lib/page.mjs";
+import { suite } from "./lib/suite.mjs";
 
-let browser;
-let site;
-before(async () => {
-  [browser, site] = await Promise.all([launch(), mockSite()]);
+const { on } = suite({
+  timeout: 120_000,
+  first: async (page) => {
+    await ready(page);
+    await answer(page, () => page.locator("this-but [role=option]").first().click());
+    await page.click("this-but >> text=Refine");
+    await page.locator("this-but .finer fieldset:visible").first().waitFor();
+  },
 });
-after(async () => {
-  await browser?.close();
-  await site?.close();
-});
-
-function on(name, run, viewport = { width: 1100, height: 900 }) {
-  test(name, { timeout: 120_000 }, async () => {
-    const { page, context, problems } = await open(browser, site.address, { viewport });
-    try {
-      await ready(page);
-      await answer(page, () => page.locator("this-but [role=option]").first().click());
-      await page.click("this-but >> text=Refine");
-      await page.locator("this-but .finer fieldset:visible").first().waitFor();
-      await run(page);
-      assert.deepEqual(problems, []);
-    } finally {
-      await context.close();
-    }
-  });
-}
 
 const finer = (page) => page.locator("this-but .finer");
 const all = (found) => found.hits.map(({ title }) => title);
 
-on("what is not wanted goes to the end, and can be taken back", async (page) => {
+on("what is not wanted goes to the end, and can be taken back", {}, async (page) => {
   const before = await say(page, "red");
   const [colour] = before.hits[0].title.split(" ");
   const field = finer(page).getByRole("textbox", { name: "Not wanted" });
@@ -49,7 +31,7 @@ on("what is not wanted goes to the end, and can be taken back", async (page) => 
   assert.deepEqual(all(again), all(before));
 });
 
-on("a part of the gallery, and other words in it", async (page) => {
+on("a part of the gallery, and other words in it", {}, async (page) => {
   const circles = await answer(page, () => finer(page).getByRole("button", { name: /^circle/ }).click());
   assert.ok(all(circles).every((title) => title.includes("circle")), all(circles).join());
   assert.equal(await finer(page).getByRole("button", { name: /^circle/ }).getAttribute("aria-pressed"), "true");
@@ -57,7 +39,7 @@ on("a part of the gallery, and other words in it", async (page) => {
   assert.ok(all(blue).every((title) => title.includes("circle")));
 });
 
-on("picture against words, where there are both", async (page) => {
+on("picture against words, where there are both", {}, async (page) => {
   const slide = finer(page).getByRole("slider");
   assert.equal(await slide.isVisible(), false);
   const even = await say(page, "triangle");
@@ -67,7 +49,7 @@ on("picture against words, where there are both", async (page) => {
   assert.equal(await slide.inputValue(), "0");
 });
 
-on("a second image, and without it again", async (page) => {
+on("a second image, and without it again", {}, async (page) => {
   await page.locator("this-but [role=option]:visible").nth(3).focus();
   const title = await focused(page);
   await page.keyboard.press("Space");
@@ -77,7 +59,7 @@ on("a second image, and without it again", async (page) => {
   assert.equal(await finer(page).locator(".second").count(), 0);
 });
 
-on("the answer as a table and as JSON", async (page) => {
+on("the answer as a table and as JSON", {}, async (page) => {
   const found = await say(page, "blue, \"large\"");
   const load = async (name) => {
     const [file] = await Promise.all([page.waitForEvent("download"), finer(page).getByRole("button", { name }).click()]);
@@ -98,7 +80,7 @@ on("the answer as a table and as JSON", async (page) => {
   assert.match(asCsv, /1,0\.5,1,"a ""b"", c",http/);
 });
 
-on("where nothing is close, it says so and shows a few", async (page) => {
+on("where nothing is close, it says so and shows a few", {}, async (page) => {
   const found = await say(page, "something unknown");
   assert.equal(found.text, "something unknown");
   const out = page.locator("this-but .out");
@@ -111,7 +93,7 @@ on("where nothing is close, it says so and shows a few", async (page) => {
   assert.equal(await out.locator(".unknown").isVisible(), false);
 });
 
-on("no sideways scrolling on a phone", async (page) => {
+on("no sideways scrolling on a phone", { viewport: { width: 390, height: 844 } }, async (page) => {
   await say(page, "blue");
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
-}, { width: 390, height: 844 });
+});

@@ -5,8 +5,8 @@ import { readFile } from "node:fs/promises";
 export const fixture = (name) => readFile(new URL(`../fixtures/${name}`, import.meta.url));
 
 /** A page with the site in it; `problems` collects what it complains about. */
-export async function open(browser, address, { path = "", viewport = { width: 1100, height: 900 }, workers = "block", colorScheme = "light" } = {}) {
-  const context = await browser.newContext({ viewport, colorScheme, serviceWorkers: workers });
+export async function open(browser, address, { path = "", viewport = { width: 1100, height: 900 }, workers = "block", colorScheme = "light", touch = false } = {}) {
+  const context = await browser.newContext({ viewport, colorScheme, serviceWorkers: workers, hasTouch: touch, isMobile: touch });
   const page = await context.newPage();
   const problems = [];
   page.on("pageerror", (error) => problems.push(`page: ${error.message}`));

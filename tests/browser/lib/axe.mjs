@@ -1,0 +1,32 @@
+// What axe finds wrong with a page, on desktop and phone, light and dark.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+
+const source = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const SIZES = [{ width: 1100, height: 900 }, { width: 390, height: 844 }];
+
+/** @param {any} page @returns {Promise<string[]>} */
+const complaints = (page) =>
+  page
+    .evaluate(async (/** @type {string} */ source) => {
+      /** @type {any} */
+      const scope = window;
+      if (!scope.axe) new Function(source)();
+      const { violations } = await scope.axe.run(document, { resultTypes: ["violations"] });
+      return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(" ")} ${node.failureSummary}`));
+    }, source)
+    .catch((reason) => [String(reason)]);
+
+/** @param {any} page @param {string} [state] what a failure is about */
+export async function clean(page, state = "") {
+  for (const viewport of SIZES) {
+    await page.setViewportSize(viewport);
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      await page.waitForTimeout(150);
+      assert.deepEqual(await complaints(page), [], `${state} ${viewport.width} ${colorScheme}`);
+    }
+  }
+}
