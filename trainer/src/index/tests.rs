@@ -45,12 +45,15 @@ impl Encoder for Colours {
 
 /// A bundle of the tiny model with an empty gallery; the weights are any bytes.
 fn model(folder: &Path) -> Bundle {
-    let config = RetrievalConfig::preset("tiny").unwrap();
+    model_of(folder, &RetrievalConfig::preset("tiny").unwrap())
+}
+
+fn model_of(folder: &Path, config: &RetrievalConfig) -> Bundle {
     let mut writer = Writer::new(folder).unwrap();
     let weights = writer.add("", "weights", "safetensors", b"not looked at here").unwrap();
     let vocab = writer.add("", "vocab", "txt", b"[PAD]\n").unwrap();
     let weights = vec![WeightsEntry { file: weights, code_width: NumberFormat::Q8 }];
-    let mut manifest = Manifest::of_model(&config, weights, vocab).unwrap();
+    let mut manifest = Manifest::of_model(config, weights, vocab).unwrap();
     manifest.measured = serde_json::json!({"r1": 50});
     manifest.understands = "coloured squares".into();
     writer.finish(&manifest).unwrap();
