@@ -200,6 +200,8 @@ fn another_model_or_a_damaged_record_means_everything_anew() {
     anew(&place, ".out.index.json: is no record of an index");
     std::fs::write(&record, "[]").unwrap();
     anew(&place, "is no record of an index");
+    std::fs::write(place.at(".out.index.looks"), "x").unwrap();
+    anew(&place, ".out.index.looks: is damaged");
     std::fs::remove_file(&record).unwrap();
     anew(&place, "there is no .out.index.json beside the bundle");
     let thumb = |place: &Place| {
