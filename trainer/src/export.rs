@@ -202,7 +202,7 @@ pub fn stage(root: &Path, table: &Table, limit: Option<usize>, out: &Path) -> Re
         std::fs::copy(&image.path, photos.join(&name)).map_err(|e| TrainerError::io(&image.path, "read", e, mend))?;
         let about = described.get(&image.name);
         if let Some((title, about)) = about.and_then(|about| Some((about.title.as_deref()?, about))) {
-            rows.write_record([name.as_str(), title, &about.tags.join(" ")]).map_err(wrong)?;
+            rows.write_record([name.as_str(), title, &about.tags.join("|")]).map_err(wrong)?;
         }
     }
     rows.flush().map_err(failed)?;
@@ -212,6 +212,20 @@ pub fn stage(root: &Path, table: &Table, limit: Option<usize>, out: &Path) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_of_several_words_stay_tags() {
+        let root = tempfile::tempdir().unwrap();
+        let (photo, out) = (root.path().join("a.png"), root.path().join("out"));
+        std::fs::write(&photo, b"a picture").unwrap();
+        let about = r#"{"a": {"title": "Hat", "tags": ["dark red", "wool"]}}"#;
+        std::fs::write(root.path().join("images.json"), about).unwrap();
+        let images = vec![ImageEntry { name: "a".into(), path: photo }];
+        let table = Table { images, gallery: vec![0], ..Table::default() };
+        let staged = stage(root.path(), &table, None, &out).unwrap();
+        let rows = std::fs::read_to_string(&staged.titles).unwrap();
+        assert_eq!(rows.lines().collect::<Vec<_>>(), ["file,title,tags", "a.png,Hat,dark red|wool"]);
+    }
 
     #[test]
     fn images_are_laid_out_by_one_run_which_sweeps_what_another_left() {

@@ -1,11 +1,10 @@
 // <this-but>: search by "this, but …". What a page sees of it: attributes, properties, methods, events. The search itself
 // is element/search.js, which outlives moves in the page, other languages and other engines.
 
-import { copy } from "./address.js";
 import { acquire } from "./client.js";
 import { ThisButError } from "./errors.js";
 import { makes } from "./link.js";
-import { explain, folder, look, refine } from "./parts.js";
+import { copyLink, explain, folder, look, refine, route } from "./parts.js";
 import { Search } from "./search.js";
 import { define, learn, translator } from "./strings.js";
 import { take } from "./take.js";
@@ -56,8 +55,11 @@ export class ThisBut extends Base {
     this.#attach();
     this.#face();
     this.addEventListener("focusin", this.#begin, { signal });
-    addEventListener("popstate", ({ state }) => this.address && search.travel(state), { signal });
-    if (this.address && !search.used) search.travel(history.state);
+    addEventListener("popstate", ({ state }) => this.address && search.address?.travel(search, state), { signal });
+    if (this.address) {
+      search.routing = null;
+      route(search);
+    }
     if (this.preload || search.used) {
       search.used = false;
       this.#begin();
@@ -86,6 +88,7 @@ export class ThisBut extends Base {
     const search = this.#search;
     if (!search.view || !changed.length) return;
     if (changed.includes("limit")) search.limit = this.limit;
+    if (changed.includes("address") && this.address) route(search);
     const engine = changed.some((name) => ["bundle", "device", "worker"].includes(name));
     if (engine) {
       search.leave();
@@ -133,7 +136,7 @@ export class ThisBut extends Base {
       act: (way) => act(search, way),
       more: () => search.more(),
       shuffle: () => search.shuffle(),
-      link: () => copy(search.view, search.t),
+      link: () => copyLink(search),
       top: () => search.top(),
     });
     search.view.how.open = Boolean(open);

@@ -1,7 +1,6 @@
 // A search and its steps: what was chosen and said, what is asked of the engine, and which answer is still wanted. Lives
 // as long as the element does, in the page or out of it; `view` and `client` are there while it is in it.
 
-import * as address from "./address.js";
 import { calm } from "./dom.js";
 import { ThisButError } from "./errors.js";
 import { chips, offered, paint, tokens } from "./paint.js";
@@ -54,7 +53,11 @@ export class Search {
     this.settled = false;
     /** A download that waits until a visitor who saves data has agreed to it. @type {?import("./start.js").Consent} */
     this.consent = null;
-    /** Where the page's address leads, until that is shown. @type {?import("./address.js").Place} */
+    /** What keeps the search in the page's address, once it is there. @type {?typeof import("./later/address.js")} */
+    this.address = null;
+    /** @type {?Promise<void>} */
+    this.routing = null;
+    /** Where the page's address leads, until that is shown. @type {?import("./later/address.js").Place} */
     this.place = null;
   }
 
@@ -265,9 +268,11 @@ export class Search {
       if (turn !== this.asked || !this.view) throw new ThisButError("superseded");
     };
     try {
+      await this.routing;
+      still();
       await this.engine(how);
       still();
-      await this.arrive(still);
+      await this.address?.arrive(this, still);
       if (this.browsing && this.step.hits && this.step.answered === null) this.found();
       else if (this.browsing) await this.browse(still);
       else await this.query(still);
@@ -277,18 +282,6 @@ export class Search {
       if (turn === this.asked) this.fail(reason);
       throw ThisButError.from(reason);
     }
-  }
-
-  /** To the step that the page's address names; what was typed meanwhile stays, what was chosen wins. @param {() => void} still */
-  async arrive(still) {
-    const { place } = this;
-    if (!place) return;
-    const item = place.item === null ? null : await this.client.item(place.item);
-    still();
-    this.place = null;
-    if (item) this.steps.put(fromItem(item), this.step.tokens, this.step.draft);
-    else if (place.own) this.view.note.textContent = this.t("ownGone");
-    this.render();
   }
 
   /** @param {() => void} still throws when this is not wanted any longer */
@@ -355,7 +348,7 @@ export class Search {
     const all = (hits?.length ?? 0) <= grid.shown;
     moreRow.hidden = this.browsing || this.step.far || all || this.limit + SPARE >= 500;
     this.facts();
-    if (this.host.address && !this.place) address.write(this.step);
+    if (this.host.address && !this.place) this.address?.write(this.step);
   }
 
   /** What is offered to say; nothing of a picture that the model does not know. */
@@ -380,21 +373,5 @@ export class Search {
     tokens(view, t, this.step.tokens, (text) => toggle(this, text));
     this.chips();
     refined(this);
-  }
-
-  /** The page's address has changed (Back, Forward, a link), or the element is new in it. @param {any} state */
-  travel(state) {
-    const id = address.stepIn(state);
-    const position = this.steps.list.findIndex((step) => step.id === id);
-    if (position >= 0) return this.back(position);
-    const place = address.read(location.hash);
-    // A link to a place of the page itself is none of the search's.
-    if (!place && location.hash) return;
-    this.leave();
-    if (this.steps.list.length > 1 || this.step.answered !== null) this.steps.reset();
-    this.steps.edit(place?.tokens ?? [], place?.draft ?? "");
-    this.place = place;
-    this.view.input.value = this.step.draft;
-    if (this.used) this.run();
   }
 }
