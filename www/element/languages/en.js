@@ -48,14 +48,6 @@ export const en = {
   copied: "Copied",
   more: "Show more",
   useThis: "this, but …",
-<<<<<<< HEAD
-  useAsImage: "Use as the new image",
-  copyPicture: "Copy the picture",
-  openPicture: "Open the picture",
-  openPage: "Open its page",
-  close: "Close",
-=======
->>>>>>> 0e64a10b0a6494678509fa7753bd10128e754890
   look: "Look closer",
   compare: "Hold to compare",
   refine: "Refine",

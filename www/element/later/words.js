@@ -5,6 +5,7 @@ export const table = {
   useAsImage: "Use as the new image",
   copyPicture: "Copy the picture",
   openPicture: "Open the picture",
+  openPage: "Open its page",
   close: "Close",
   rank: "Match {n}",
   balance: "Picture or words",
