@@ -181,14 +181,10 @@ impl Args {
     /// The images without labels that a run of `settings` reads beside its triplets, and where their tokens are; none where it
     /// reads none, or those of the data set.
     fn unlabelled(&self, settings: &Settings, config: &RetrievalConfig) -> Result<Option<Unlabelled>> {
-        let Some(source) = self.unlabelled.as_ref() else { return Ok(None) };
-        if settings.objective.family().image_batch() == 0 {
-            bail!("--unlabelled {}: these losses read no images beside their rows; leave it out", source.display());
-        }
+        self.check_unlabelled(settings)?;
+        let Some((source, cache)) = self.unlabelled_places(config) else { return Ok(None) };
         let (images, complaints) = unlabelled::images(source, &LoadOptions::default())?;
         super::complain(&complaints, 20);
-        let folder = if source.is_dir() { source } else { source.parent().unwrap_or(Path::new("")) };
-        let cache = self.unlabelled_features.clone().unwrap_or_else(|| super::features_path(folder, config));
         let features = self.features(config, settings.device, images.iter(), &cache)?;
         let (images, left_out) = readable(images, &*features)?;
         say_left_out(left_out, source);
@@ -213,6 +209,36 @@ impl Args {
         Ok(())
     }
 
+    /// The images without labels, and the cache of their tokens.
+    fn unlabelled_places(&self, config: &RetrievalConfig) -> Option<(&Path, PathBuf)> {
+        let source = self.unlabelled.as_deref()?;
+        let folder = if source.is_dir() { source } else { source.parent().unwrap_or(Path::new("")) };
+        let cache = self.unlabelled_features.clone().unwrap_or_else(|| super::features_path(folder, config));
+        Some((source, cache))
+    }
+
+    /// The cache at this place, where there is one already.
+    fn there(&self, cache: &Path, config: &RetrievalConfig) -> Result<Option<Features>> {
+        if cache == Path::new(ON_THE_FLY) || !cache.exists() {
+            return Ok(None);
+        }
+        // Without the encoder's weights here nobody can say whose cache it is.
+        Ok(Some(match import::encoder_fingerprint(config, &self.weights) {
+            Ok(expected) => Features::of_encoder(cache, config, &expected)?,
+            Err(_) => Features::open(cache)?,
+        }))
+    }
+
+    /// Refuses images without labels for losses that read none.
+    fn check_unlabelled(&self, settings: &Settings) -> Result<()> {
+        match &self.unlabelled {
+            Some(source) if settings.objective.family().image_batch() == 0 => {
+                bail!("--unlabelled {}: these losses read no images beside their rows; leave it out", source.display())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Opens the checkpoint to start from, which must be of a model like this one.
     fn starting(&self, path: &Path, config: &RetrievalConfig, texts: Option<&TextReader>) -> Result<Reader> {
         let reader = checkpoint::open(path)?;
@@ -234,6 +260,13 @@ impl Args {
         tables: [&Table; 2],
         texts: Option<&TextReader>,
     ) -> Result<()> {
+        self.check_unlabelled(settings)?;
+        if let Some((source, cache)) = self.unlabelled_places(config) {
+            if source.exists() {
+                unlabelled::images(source, &LoadOptions { images_required: false, ..LoadOptions::default() })?;
+            }
+            self.there(&cache, config)?;
+        }
         if let Some(path) = &self.start {
             self.starting(path, config, texts)?;
         }
@@ -254,13 +287,10 @@ impl Args {
         if settings.trains_image_encoder() {
             bail!("--features {}: a part of the image encoder trains; use --features {ON_THE_FLY}", cache.display());
         }
-        // Without the encoder's weights here nobody can say whose cache it is.
-        let features = match import::encoder_fingerprint(config, &self.weights) {
-            Ok(expected) => Features::of_encoder(&cache, config, &expected)?,
-            Err(_) => Features::open(&cache)?,
-        };
-        for table in tables {
-            embed::rows(&readable_rows(table.clone(), &features)?.0, &features)?;
+        if let Some(features) = self.there(&cache, config)? {
+            for table in tables {
+                embed::rows(&readable_rows(table.clone(), &features)?.0, &features)?;
+            }
         }
         Ok(())
     }
@@ -336,7 +366,12 @@ impl Args {
             };
             self.check_files(&settings, &config, [&train, &validation], texts.as_ref())?;
             let cache = self.cache(&config);
-            super::dry_run::say_missing([&train, &validation], [&vocabulary, &cache]);
+            let mut files = vec![vocabulary, cache.clone()];
+            if settings.objective.family().image_batch() > 0 {
+                let more = self.unlabelled_places(&config);
+                files.extend(more.into_iter().flat_map(|(source, cache)| [source.to_path_buf(), cache]));
+            }
+            super::dry_run::say_missing([&train, &validation], &files);
             return super::dry_run::dry_run(&settings, &config, &train, texts.as_ref(), Some(&cache));
         }
         let Some(out) = self.out.clone() else { bail!("--out is missing; name the run's folder") };
