@@ -5,7 +5,7 @@ import { acquire } from "./client.js";
 import { ThisButError } from "./errors.js";
 import { makes } from "./link.js";
 import { copyLink, explain, folder, look, refine, route } from "./parts.js";
-import { Search } from "./search.js";
+import { MOST, Search } from "./search.js";
 import { define, learn, translator } from "./strings.js";
 import { take } from "./take.js";
 import { act } from "./trouble.js";
@@ -305,7 +305,7 @@ export class ThisBut extends Base {
   /** Results at a time. */
   get limit() {
     const limit = Math.trunc(Number(this.getAttribute?.("limit")));
-    return limit >= 1 ? Math.min(limit, 480) : 24;
+    return limit >= 1 ? Math.min(limit, MOST) : 24;
   }
 
   set limit(value) {

@@ -73,6 +73,14 @@ export function route(search) {
 /** The page's address, to the clipboard. @param {Search} search */
 export const copyLink = (search) => later(import("./later/address.js"), ({ copy }) => copy(search.view, search.t));
 
+/** Windows a long answer. @param {import("./grid.js").Grid} grid */
+export const crowd = (grid) =>
+  later(import("./later/many.js"), ({ Many }) => {
+    if (grid.many || !grid.node.isConnected) return;
+    grid.many = new Many(grid);
+    grid.update();
+  });
+
 /** The way to the visitor's own folder, where the page offers it. @param {Search} search */
 export const folder = (search) => later(import("./later/own.js"), ({ offer }) => search.view && offer(search));
 

@@ -20,6 +20,8 @@ import { toggle } from "./words.js";
 const PICKER = 18;
 const SPARE = 12;
 const FAR = 5;
+/** As many results as the engine gives. */
+export const MOST = 5000;
 const ABSENT = /** @type {any} */ (null);
 
 export class Search {
@@ -326,7 +328,8 @@ export class Search {
   }
 
   more() {
-    this.limit += this.host.limit;
+    // Who wants many is not made to ask a hundred times.
+    this.limit = Math.min(MOST, this.limit + Math.max(this.host.limit, this.limit < 96 ? 0 : this.limit));
     this.run();
   }
 
@@ -346,7 +349,7 @@ export class Search {
     grid.show(hits ?? [], { least, from: about, text: this.steps.text, reference: reference?.image ?? null });
     this.render();
     const all = (hits?.length ?? 0) <= grid.shown;
-    moreRow.hidden = this.browsing || this.step.far || all || this.limit + SPARE >= 500;
+    moreRow.hidden = this.browsing || this.step.far || all || this.limit >= MOST;
     this.facts();
     if (this.host.address && !this.place) this.address?.write(this.step);
   }
