@@ -36,6 +36,7 @@ pub fn fold_shape(config: &mut RetrievalConfig) -> Option<&'static str> {
         // A second Q-Former of its own has its own map too; such models are as wide as their words.
         MethodConfig::TwoPass(own) if own.own_second_pass => return None,
         MethodConfig::TwoPass(own) => ("qformer", &mut own.qformer.word_width, own.qformer.width),
+        MethodConfig::Matching(own) => ("qformer", &mut own.qformer.word_width, own.qformer.width),
         other => match other.family_mut().text_tower_mut() {
             Some(TextTowerConfig::Bert(tower)) => ("text", &mut tower.word_width, tower.width),
             Some(TextTowerConfig::Clip(_)) | None => return None,

@@ -17,15 +17,18 @@ pub struct Tokenized {
     reader: TextReader,
     forward: Vec<Tokens>,
     reverse: Vec<Option<Tokens>>,
+    captions: Vec<Option<Tokens>>,
 }
 
 impl Tokenized {
-    /// Tokenises every modifier and reverse modifier.
+    /// Tokenises every modifier, reverse modifier and caption.
     pub fn new(reader: &TextReader, table: &Table) -> Self {
+        let some = |text: Option<&str>| text.map(|text| reader.tokens(text));
         Self {
             reader: reader.clone(),
             forward: table.triplets.iter().map(|t| reader.tokens(&t.text)).collect(),
-            reverse: table.triplets.iter().map(|t| t.reverse.as_deref().map(|text| reader.tokens(text))).collect(),
+            reverse: table.triplets.iter().map(|t| some(t.reverse.as_deref())).collect(),
+            captions: table.triplets.iter().map(|t| some(t.caption.as_deref())).collect(),
         }
     }
 
@@ -65,6 +68,22 @@ impl Tokenized {
                 "the training triplets",
                 "some have no reverse modifier, which p2p needs",
                 "add cap.rc2.train_rev.jsonl, or use --p2p 0 or --losses sprc",
+            )
+        })?;
+        Ok(self.reader.batch(rows, device))
+    }
+
+    /// The captions of some triplets' targets.
+    ///
+    /// # Errors
+    /// When a target has none.
+    pub fn caption_batch(&self, triplets: &[u32], device: &Device) -> Result<TextBatch> {
+        let rows: Option<Vec<&Tokens>> = triplets.iter().map(|t| self.captions[*t as usize].as_ref()).collect();
+        let rows = rows.ok_or_else(|| {
+            TrainerError::data(
+                "the training triplets",
+                "some have targets without a caption, which L_CTR needs",
+                "give captions with --captions, or use --ctr 0",
             )
         })?;
         Ok(self.reader.batch(rows, device))

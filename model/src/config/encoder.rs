@@ -53,6 +53,85 @@ pub struct VitConfig {
     /// every token is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pooled: Option<usize>,
+    /// Adapters between the frozen weights of each block (default: none).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapters: Option<AdapterConfig>,
+}
+
+/// Adapters in every block of a frozen transformer: `x + W_u GELU(W_d x)` (FashionBLIP-2, eq. 1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdapterConfig {
+    /// Width of the tokens over the width between the two maps, rounded down (paper: 16).
+    #[serde(default = "default_factor")]
+    pub factor: usize,
+    /// Where in a block they stand.
+    #[serde(default)]
+    pub after: AdapterPlace,
+    /// Whether both maps have a bias. The paper's equation has none, its source VL-Adapter's code has.
+    #[serde(default = "yes")]
+    pub bias: bool,
+}
+
+fn default_factor() -> usize {
+    16
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for AdapterConfig {
+    fn default() -> Self {
+        Self { factor: default_factor(), after: AdapterPlace::default(), bias: yes() }
+    }
+}
+
+/// Which sub-blocks' outputs pass an adapter before they join the residual. The paper says "into each transformer layer" only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdapterPlace {
+    /// Attention's and the feed-forward network's, as in VL-Adapter, which the paper follows.
+    #[default]
+    Both,
+    /// Attention's.
+    Attention,
+    /// The feed-forward network's.
+    FeedForward,
+}
+
+impl AdapterPlace {
+    /// Whether attention's output passes one.
+    pub fn is_after_attention(self) -> bool {
+        self != Self::FeedForward
+    }
+
+    /// Whether the feed-forward network's output passes one.
+    pub fn is_after_feed_forward(self) -> bool {
+        self != Self::Attention
+    }
+}
+
+impl AdapterConfig {
+    /// What stands in every adapter's path of names, between dots.
+    pub const NAME: &'static str = "adapters";
+
+    /// Whether the parameter `name` is an adapter's.
+    pub fn owns(name: &str) -> bool {
+        name.split('.').any(|part| part == Self::NAME)
+    }
+
+    /// Width between the two maps, for tokens of `width` (C).
+    pub fn bottleneck(&self, width: usize) -> usize {
+        width / self.factor.max(1)
+    }
+
+    /// Of one block's, for tokens of `width` (C).
+    fn size(&self, width: usize) -> Size {
+        let (inner, count) = (self.bottleneck(width), if self.after == AdapterPlace::Both { 2 } else { 1 });
+        let biases = if self.bias { Size::values(inner) + Size::values(width) } else { Size::default() };
+        (Size::table(width, inner) + Size::table(inner, width) + biases).times(count)
+    }
 }
 
 /// What stands between the two maps of a feed-forward network.
@@ -107,6 +186,7 @@ impl VitConfig {
         activation: None,
         layer_norm_eps: None,
         pooled: None,
+        adapters: None,
     };
 
     /// Epsilon of the norms.
@@ -131,6 +211,22 @@ impl VitConfig {
 }
 
 impl ImageEncoderConfig {
+    /// The adapters in its blocks, where it has some.
+    pub fn adapters(&self) -> Option<&AdapterConfig> {
+        match self {
+            Self::Vit(vit) => vit.adapters.as_ref(),
+            Self::EfficientnetLite { .. } | Self::Patch { .. } => None,
+        }
+    }
+
+    /// The same encoder without adapters: the one that was published.
+    pub fn without_adapters(&self) -> Self {
+        match self {
+            Self::Vit(vit) => Self::Vit(VitConfig { adapters: None, ..vit.clone() }),
+            other => other.clone(),
+        }
+    }
+
     /// T, the tokens of an image of `size` × `size` pixels.
     pub fn tokens(&self, size: usize) -> usize {
         let side = match self {
@@ -206,6 +302,13 @@ impl VitConfig {
         if !self.width.is_multiple_of(self.heads) {
             return wrong(place, "image_encoder.heads", format!("{} do not divide {}", self.heads, self.width));
         }
+        match self.adapters {
+            Some(adapters) if adapters.factor == 0 || adapters.bottleneck(self.width) == 0 => {
+                let problem = format!("{} is not between 1 and the width of {}", adapters.factor, self.width);
+                return wrong(place, "image_encoder.adapters.factor", problem);
+            }
+            _ => {}
+        }
         match self.layer_norm_eps {
             Some(eps) if !(0.0..=1.0).contains(&eps) => {
                 wrong(place, "image_encoder.layer_norm_eps", format!("{eps} is not in [0, 1]"))
@@ -220,7 +323,8 @@ impl VitConfig {
         let (clip, norm) = (self.family == VitFamily::Clip, Size::norm(c));
         let key = if self.family == VitFamily::Eva { Size::table(c, c) } else { tensors(c, c) };
         let maps = tensors(c, c).times(3) + key + tensors(c, self.intermediate) + tensors(self.intermediate, c);
-        let blocks = (maps + norm.times(2)).times(self.layers);
+        let adapters = self.adapters.map_or(Size::default(), |adapters| adapters.size(c));
+        let blocks = (maps + norm.times(2) + adapters).times(self.layers);
         let input = if clip { Size::table(patch, c) + norm } else { tensors(patch, c) };
         // The class token and the positions, which have no values at first.
         let output = match self.pooled {

@@ -1,6 +1,8 @@
 //! Which method family, with its architecture.
 
-use super::{ConceptConfig, Demand, Prompt, PseudoWordConfig, RetrievalConfig, TextTowerConfig, TwoPassConfig};
+use super::{
+    ConceptConfig, Demand, MatchingConfig, Prompt, PseudoWordConfig, RetrievalConfig, TextTowerConfig, TwoPassConfig,
+};
 use crate::error::{ModelError, Result};
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,8 @@ pub enum MethodConfig {
     PseudoWord(PseudoWordConfig),
     /// ConText-CIR: image tokens look at a text's tokens, and are pooled.
     Concept(ConceptConfig),
+    /// FashionBLIP-2: the Q-Former's outputs, mixed to rows that are compared pair by pair.
+    Matching(MatchingConfig),
 }
 
 /// What the rest of the program asks of a family's architecture.
@@ -108,6 +112,7 @@ impl MethodConfig {
             Self::TwoPass(config) => config,
             Self::PseudoWord(config) => config,
             Self::Concept(config) => config,
+            Self::Matching(config) => config,
         }
     }
 
@@ -117,6 +122,7 @@ impl MethodConfig {
             Self::TwoPass(config) => config,
             Self::PseudoWord(config) => config,
             Self::Concept(config) => config,
+            Self::Matching(config) => config,
         }
     }
 }

@@ -4,6 +4,7 @@
 mod budget;
 mod concept;
 mod encoder;
+mod matching;
 mod method;
 mod pseudo_word;
 mod text;
@@ -13,7 +14,8 @@ mod versions;
 
 pub use budget::{Demand, MAX_PARAMETERS, Size};
 pub use concept::{ConceptConfig, FusionConfig, FusionForm, Pooling, TargetForm};
-pub use encoder::{Activation, ImageEncoderConfig, VitConfig, VitFamily};
+pub use encoder::{Activation, AdapterConfig, AdapterPlace, ImageEncoderConfig, VitConfig, VitFamily};
+pub use matching::{MatchingConfig, MatchingScore, TextForm};
 pub use method::{FamilyConfig, MethodConfig};
 pub use pseudo_word::{Composition, ImageHeadConfig, MappingConfig, Prompt, PseudoWordConfig};
 pub use text::TextConfig;

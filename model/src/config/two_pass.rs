@@ -129,6 +129,18 @@ impl RetrievalConfig {
         }
     }
 
+    /// The Q-Former of a family that has one: two-pass, matching.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`](crate::ModelError::Config) when the method is of a family without one.
+    pub fn qformer(&self) -> Result<&QFormerConfig> {
+        match &self.method {
+            MethodConfig::TwoPass(config) => Ok(&config.qformer),
+            MethodConfig::Matching(config) => Ok(&config.qformer),
+            MethodConfig::PseudoWord(_) | MethodConfig::Concept(_) => Err(self.another_family("two-pass or matching")),
+        }
+    }
+
     /// As [`RetrievalConfig::two_pass`], to be changed.
     ///
     /// # Errors
@@ -179,7 +191,7 @@ pub struct QFormerConfig {
 
 impl QFormerConfig {
     /// Its blocks, over image tokens of width `source` (C), with what leads to them.
-    fn blocks(&self, source: usize) -> Size {
+    pub(super) fn blocks(&self, source: usize) -> Size {
         let d = self.width;
         let attention = |source: usize| Size::linear(d, d).times(2) + Size::linear(source, d).times(2) + Size::norm(d);
         let feed = Size::linear(d, self.intermediate) + Size::linear(self.intermediate, d) + Size::norm(d);
@@ -190,13 +202,13 @@ impl QFormerConfig {
     }
 
     /// Its embeddings of `vocabulary` words and of positions.
-    fn tables(&self, vocabulary: usize) -> Size {
+    pub(super) fn tables(&self, vocabulary: usize) -> Size {
         let words = self.word_width.unwrap_or(self.width);
         let map = if words == self.width { Size::default() } else { Size::linear(words, self.width) };
         Size::table(vocabulary, words) + map + Size::table(self.positions, self.width) + Size::norm(self.width)
     }
 
-    fn check(&self, place: &str, text_length: usize) -> Result<()> {
+    pub(super) fn check(&self, place: &str, text_length: usize) -> Result<()> {
         let counts = [
             ("qformer.layers", self.layers),
             ("qformer.width", self.width),

@@ -5,6 +5,8 @@
 #[cfg(feature = "concept")]
 pub mod concept;
 mod contract;
+#[cfg(feature = "matching")]
+pub mod matching;
 #[cfg(feature = "pseudo-word")]
 pub mod pseudo_word;
 #[cfg(feature = "two-pass")]
@@ -13,13 +15,15 @@ pub mod two_pass;
 #[cfg(feature = "concept")]
 pub use concept::Concept;
 pub use contract::{EncodedImage, Method, similarity};
+#[cfg(feature = "matching")]
+pub use matching::Matching;
 #[cfg(feature = "pseudo-word")]
 pub use pseudo_word::PseudoWord;
 #[cfg(feature = "two-pass")]
 pub use two_pass::TwoPass;
 
-#[cfg(not(any(feature = "concept", feature = "pseudo-word", feature = "two-pass")))]
-compile_error!("choose a method family: --features two-pass, pseudo-word, concept, or several");
+#[cfg(not(any(feature = "concept", feature = "matching", feature = "pseudo-word", feature = "two-pass")))]
+compile_error!("choose a method family: --features two-pass, pseudo-word, concept, matching, or several");
 
 use crate::config::{MethodConfig, RetrievalConfig};
 use crate::error::{ModelError, Result};
@@ -155,10 +159,11 @@ families! {
     "two-pass" TwoPass,
     "pseudo-word" PseudoWord,
     "concept" Concept,
+    "matching" Matching,
 }
 
 /// A configuration of a family that this build was made without.
-#[cfg(not(all(feature = "concept", feature = "pseudo-word", feature = "two-pass")))]
+#[cfg(not(all(feature = "concept", feature = "matching", feature = "pseudo-word", feature = "two-pass")))]
 fn left_out(config: &RetrievalConfig) -> ModelError {
     let family = config.method.family().name();
     ModelError::Config {

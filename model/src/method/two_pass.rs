@@ -4,13 +4,12 @@ use super::{EncodedImage, Method};
 use crate::config::{ReadOut, RetrievalConfig, SecondPassMask};
 use crate::error::Result;
 use crate::nn::basic::{Norm, apply, fold, for_each, in_precision, linear, normalise, table};
+use crate::nn::qformer::IMAGE_NORM_EPS;
 use crate::nn::{ImageKeys, Noise, QFormer, TextBatch};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
 use burn::tensor::{Device, FloatDType, Tensor};
 
-/// Epsilon of `ln_vision`.
-pub const IMAGE_NORM_EPS: f64 = 1e-5;
 /// Everything that trains: all but the frozen image encoder.
 #[derive(Module, Debug)]
 pub struct TwoPass {

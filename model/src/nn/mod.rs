@@ -1,5 +1,6 @@
 //! The burn modules: the Q-Former, the text towers and the image encoders.
 
+pub mod adapter;
 pub mod basic;
 pub mod efficientnet;
 pub mod encoder;

@@ -1,7 +1,8 @@
 //! The pre-norm block of vision transformers and of CLIP's text tower: `x + attention(norm(x))`, then `x + mlp(norm(x))`.
 
+use super::adapter::{Adapter, Adapters};
 use super::basic::{Norm, fold, linear};
-use crate::config::Activation;
+use crate::config::{Activation, AdapterConfig};
 use burn::module::Module;
 use burn::nn::Linear;
 use burn::tensor::{Device, Tensor};
@@ -24,6 +25,8 @@ pub struct BlockShape {
     pub key_bias: bool,
     /// Whether a position sees itself and those before it alone.
     pub causal: bool,
+    /// Adapters after its sub-blocks.
+    pub adapters: Option<AdapterConfig>,
 }
 
 /// One pre-norm block.
@@ -45,6 +48,8 @@ pub struct PreNormBlock {
     pub inner: Linear,
     /// `[intermediate, C]`; checkpoint keys `mlp.fc2`, `mlp.c_proj`.
     pub outer: Linear,
+    /// What trains in the block while the rest of it is frozen, where the configuration has it.
+    pub adapters: Option<Adapters>,
     heads: usize,
     #[module(skip)]
     activation: Activation,
@@ -69,6 +74,7 @@ impl PreNormBlock {
             mlp_norm: norm(),
             inner: linear(c, shape.intermediate, device),
             outer: linear(shape.intermediate, c, device),
+            adapters: shape.adapters.map(|adapters| Adapters::new(&adapters, c, device)),
             heads: shape.heads,
             activation: shape.activation,
             causal: shape.causal,
@@ -87,7 +93,7 @@ impl PreNormBlock {
             }
             false => kernels::attention(query, key, value, bias, self.heads),
         };
-        self.feed(x + fold(&self.output, attended))
+        self.feed(x + self.attended(attended))
     }
 
     /// What [`PreNormBlock::forward`] gives for one position of each row, `at` `[B, 1, C]` of x `[B, T, C]`, without the others'.
@@ -96,7 +102,13 @@ impl PreNormBlock {
         let query = fold(&self.query, self.attention_norm.forward(at.clone()));
         let normed = self.attention_norm.forward(x);
         let (key, value) = (fold(&self.key, normed.clone()), fold(&self.value, normed));
-        self.feed(at + fold(&self.output, kernels::attention(query, key, value, bias, self.heads)))
+        self.feed(at + self.attended(kernels::attention(query, key, value, bias, self.heads)))
+    }
+
+    /// What attention adds to the residual.
+    fn attended(&self, attended: Tensor<3>) -> Tensor<3> {
+        let output = fold(&self.output, attended);
+        adapted(self.adapters.as_ref().and_then(|adapters| adapters.attention.as_ref()), output)
     }
 
     fn feed(&self, x: Tensor<3>) -> Tensor<3> {
@@ -105,6 +117,15 @@ impl PreNormBlock {
             Activation::QuickGelu => kernels::quick_gelu(inner),
             Activation::Gelu => kernels::gelu(inner),
         };
-        x + fold(&self.outer, inner)
+        let outer = fold(&self.outer, inner);
+        x + adapted(self.adapters.as_ref().and_then(|adapters| adapters.feed_forward.as_ref()), outer)
+    }
+}
+
+/// A sub-block's output after its adapter, where it has one.
+fn adapted(adapter: Option<&Adapter>, output: Tensor<3>) -> Tensor<3> {
+    match adapter {
+        Some(adapter) => adapter.forward(output),
+        None => output,
     }
 }

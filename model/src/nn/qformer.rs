@@ -13,6 +13,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use std::ops::Range;
 use thisbut_kernels as kernels;
 
+/// Epsilon of `ln_vision`, the norm over image tokens before the Q-Former.
+pub const IMAGE_NORM_EPS: f64 = 1e-5;
 /// Added to the scores of hidden positions, as in BERT.
 pub(super) const HIDDEN: f32 = -10_000.0;
 

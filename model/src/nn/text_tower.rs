@@ -71,6 +71,7 @@ impl TextTower {
             activation: config.activation,
             key_bias: true,
             causal: true,
+            adapters: None,
         };
         let map = |projection| Linear { bias: None, ..linear(d, projection, device) };
         Self {

@@ -58,6 +58,7 @@ impl Vit {
             activation: config.activation(),
             key_bias: config.family != VitFamily::Eva,
             causal: false,
+            adapters: config.adapters,
         };
         Self {
             patch: map(3 * config.patch * config.patch, c),

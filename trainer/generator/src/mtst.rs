@@ -10,8 +10,8 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use thisbut_model::config::{RetrievalConfig, VitFamily};
 use thisbut_model::error::{ModelError, Result};
-use thisbut_model::method::two_pass::IMAGE_NORM_EPS;
 use thisbut_model::nn::basic::{Norm, fold, for_each, linear, table};
+use thisbut_model::nn::qformer::IMAGE_NORM_EPS;
 use thisbut_model::nn::{ImageKeys, Noise, QFormer, TextBatch};
 use thisbut_model::upstream::{self, Piece, Rule};
 

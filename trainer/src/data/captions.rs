@@ -1,11 +1,12 @@
 //! Captions of images, as `thisbut describe` writes them: one `{"image", "caption"}` a line, with whatever else is known.
 
+use super::described;
 use super::json_rows;
-use super::table::Complaint;
+use super::table::{Complaint, Table};
 use crate::error::{Result, TrainerError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One image's caption.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,78 @@ pub fn load(path: &Path) -> Result<(BTreeMap<String, Caption>, Vec<Complaint>)> 
         return Err(TrainerError::data(path.display().to_string(), problem, "give a file of `thisbut describe`"));
     }
     Ok((found, complaints))
+}
+
+/// The captions' file in a data set's folder.
+pub const FILE: &str = "captions.jsonl";
+
+/// Where the captions of a table's targets came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filled {
+    /// Rows of the table.
+    pub rows: usize,
+    /// Those whose own row had one.
+    pub column: usize,
+    /// Those that the file named.
+    pub file: usize,
+    /// Those whose target has a title in `images.json`.
+    pub titles: usize,
+    /// Those that have none.
+    pub without: usize,
+    /// The file, where there was one.
+    pub source: Option<PathBuf>,
+    /// What is wrong with its lines.
+    pub complaints: Vec<Complaint>,
+}
+
+/// Gives each row of `table` the caption of its hard target: the row's own, else that of another row with the target, else that of
+/// `file`, or of `captions.jsonl` in the data set's folder `root`; else the title in `images.json`.
+///
+/// # Errors
+/// When a file cannot be read, or `file` names none of the targets that it is asked for.
+pub fn fill(table: &mut Table, root: &Path, file: Option<&Path>) -> Result<Filled> {
+    let beside = Some(root.join(FILE)).filter(|path| path.is_file());
+    let mut filled =
+        Filled { rows: table.triplets.len(), source: file.map(Path::to_path_buf).or(beside), ..Filled::default() };
+    let mut own: BTreeMap<u32, String> = BTreeMap::new();
+    for triplet in &table.triplets {
+        if let (Some(target), Some(caption)) = (triplet.targets.first(), &triplet.caption) {
+            own.entry(*target).or_insert_with(|| caption.clone());
+        }
+    }
+    let named = match &filled.source {
+        Some(path) => {
+            let (named, complaints) = load(path)?;
+            filled.complaints = complaints;
+            named
+        }
+        None => BTreeMap::new(),
+    };
+    let titles = described::load(root)?.unwrap_or_default();
+    for triplet in table.triplets.iter_mut() {
+        let name =
+            triplet.targets.first().and_then(|target| table.images.get(*target as usize)).map(|image| &image.name);
+        let (Some(target), Some(name)) = (triplet.targets.first(), name) else { continue };
+        let titled = || titles.get(name).and_then(|image| image.title.clone()).filter(|title| !title.trim().is_empty());
+        if triplet.caption.is_some() || own.contains_key(target) {
+            triplet.caption = triplet.caption.take().or_else(|| own.get(target).cloned());
+            filled.column += 1;
+        } else if let Some(found) = named.get(name) {
+            triplet.caption = Some(found.caption.clone());
+            filled.file += 1;
+        } else if let Some(title) = titled() {
+            triplet.caption = Some(title);
+            filled.titles += 1;
+        }
+    }
+    filled.without = filled.rows - filled.column - filled.file - filled.titles;
+    match file {
+        Some(path) if filled.file == 0 && filled.column < filled.rows => {
+            let mend = "write the names as the data set has them, in a file of lines {\"image\": …, \"caption\": …}";
+            Err(TrainerError::data(path.display().to_string(), "names none of the training targets", mend))
+        }
+        _ => Ok(filled),
+    }
 }
 
 #[cfg(test)]

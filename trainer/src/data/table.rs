@@ -36,6 +36,8 @@ pub struct Triplet {
     pub concept: Option<String>,
     /// The text that leads from the target back to the reference.
     pub reverse: Option<String>,
+    /// What the hard target shows, for losses that compare queries with captions.
+    pub caption: Option<String>,
     /// Members of the subset for `R_subset`, the reference among them; may be empty.
     pub subset: Vec<u32>,
     /// The part of the gallery that this query is ranked against: an index into [`Table::pools`]. `None`: all of it.

@@ -5,6 +5,7 @@
 //! | `reference` | `reference_image`, `candidate` | an image: a path under the root or `images`, its ending may be left out |
 //! | `target` | `target_image`, `target_hard` | an image, or several: a list in JSON, separated by a vertical bar in CSV; only a test split may lack it |
 //! | `caption` | `text`, `modifier` | the modification text |
+//! | `target_caption` | | what the target shows, for losses that read captions; optional |
 //! | `reverse` | `modifier_reversed` | the text that leads back; optional |
 //! | `id` | `pairid` | a number; optional, the row's otherwise |
 //! | `subset` | `img_set.members` | images for R_subset; optional, JSON only |
@@ -34,6 +35,7 @@ struct CaptionRow {
     target: Option<OneOrMore>,
     #[serde(alias = "text", alias = "modifier")]
     caption: Option<String>,
+    target_caption: Option<String>,
     #[serde(alias = "modifier_reversed")]
     reverse: Option<String>,
     modifier_generated: Option<String>,
@@ -150,8 +152,21 @@ fn triplet(
     }
     let subset = out.subset(place, subset, lost);
     let reverse = reverse.filter(|text| !text.trim().is_empty());
+    let caption = row.target_caption.filter(|text| !text.trim().is_empty());
     let (group, kind) = (row.group, row.kind);
-    Ok(Triplet { id, reference, targets, text, reverse, subset, group, kind, row: at.row, ..Triplet::default() })
+    Ok(Triplet {
+        id,
+        reference,
+        targets,
+        text,
+        reverse,
+        caption,
+        subset,
+        group,
+        kind,
+        row: at.row,
+        ..Triplet::default()
+    })
 }
 
 /// Rows of a CSV with a header; a row of the wrong length costs itself only.
@@ -168,6 +183,7 @@ fn csv_rows(path: &Path) -> Result<Vec<Row<CaptionRow>>> {
     let caption = required(&["caption", "text", "modifier"])?;
     let target = sheet.column(&["target", "target_image", "target_hard"]);
     let (reverse, id) = (sheet.column(&["reverse", "modifier_reversed"]), sheet.column(&["id", "pairid"]));
+    let target_caption = sheet.column(&["target_caption"]);
     let (group, kind) = (sheet.column(&["group"]), sheet.column(&["kind"]));
     let mut rows = Vec::with_capacity(sheet.rows.len());
     for (line, record) in &sheet.rows {
@@ -183,6 +199,7 @@ fn csv_rows(path: &Path) -> Result<Vec<Row<CaptionRow>>> {
                     reference: field(reference),
                     target: optional(target).map(|list| OneOrMore::More(list.split('|').map(str::to_owned).collect())),
                     caption: Some(field(caption)),
+                    target_caption: optional(target_caption),
                     reverse: optional(reverse),
                     group: optional(group),
                     kind: optional(kind),

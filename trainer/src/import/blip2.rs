@@ -7,9 +7,9 @@ use crate::error::{Result, TrainerError};
 use thisbut_model::config::{ImageEncoderConfig, RetrievalConfig, VitFamily};
 use thisbut_model::upstream;
 
-/// Parameters that BLIP-2 does not have: SPRC's prompts, and a temperature that Hugging Face's classes leave out. A load
-/// without them is whole.
-const FRESH: [&str; 2] = ["prompt_tokens", "temperature"];
+/// Parameters that BLIP-2 does not have: SPRC's prompts, a temperature that Hugging Face's classes leave out, and FashionBLIP-2's
+/// matching. A load without them is whole.
+const FRESH: [&str; 5] = ["prompt_tokens", "temperature", "tau", "token_mixing.weight", "channel_mixing.weight"];
 
 /// Matches the tensors of `source` with the parameters of `config`, without reading one.
 ///

@@ -69,7 +69,8 @@ fn architecture(config: &mut RetrievalConfig, value: &Value) -> Result<(), Strin
         vit.layer_norm_eps = Some(eps(vision, 1e-5)).filter(|eps| *eps != vit.family.layer_norm_eps());
     }
     let usual = match config.method.family_mut().text_tower_mut() {
-        None => return Err(format!("{name} has no text tower")),
+        // Its image tower alone is read.
+        None => "quick_gelu",
         Some(TextTowerConfig::Clip(tower)) => {
             heads(text, 8, tower.heads)?;
             let eps = eps(text, 1e-5);

@@ -9,7 +9,8 @@ use crate::error::{Result, TrainerError};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use thisbut_model::config::{
-    Activation, Composition, ImageEncoderConfig, MappingConfig, MethodConfig, RetrievalConfig, TextTowerConfig,
+    Activation, AdapterConfig, Composition, ImageEncoderConfig, MappingConfig, MethodConfig, RetrievalConfig,
+    TextTowerConfig,
 };
 use thisbut_model::method::AnyMethod;
 use thisbut_model::nn::ImageEncoder;
@@ -49,6 +50,8 @@ pub fn configure(
     let preset = recognised.map(|(name, _)| *name);
     let mut config = match (named, preset) {
         (Some(named), _) if Facts::of_config(&named).as_ref() == Some(&found) => named,
+        // A Q-Former reads the image tower's tokens, and no text tower.
+        (Some(named), _) if found.has_image_tower_of(&named) => named,
         (Some(named), preset) => return Err(another(&place, &found, &named, preset)),
         (None, Some(preset)) => RetrievalConfig::preset(preset)?,
         (None, None) => {
@@ -116,19 +119,26 @@ pub fn plan(source: &Source, config: &RetrievalConfig, layout: DualLayout) -> Re
     };
     let device = crate::device::choose(crate::device::DeviceKind::Cpu)?;
     let mut all = AnyMethod::new(config, &device)?.shapes("");
-    all.retain(|name, _| !is_new(name));
-    all.extend(shapes(&ImageEncoder::new(config, &device), ""));
+    let reads_tokens = config.qformer().is_ok();
+    all.retain(|name, _| !is_new(name, reads_tokens));
+    all.extend(
+        shapes(&ImageEncoder::new(config, &device), "").into_iter().filter(|(name, _)| !AdapterConfig::owns(name)),
+    );
     let (made, beside) = dual_outgoing(&all, vit.patch, layout)?;
     let table: BTreeMap<String, Vec<Piece>> =
         made.iter().chain(&beside).map(|made| (made.key.clone(), dual_pieces(made))).collect();
     let pieces = |key: &str| table.get(plain(key)).cloned().unwrap_or_default();
     // Hugging Face's BLIP has no temperature.
-    Plan::new(source, config, &pieces, &|name| is_new(name) || name == "logit_scale" && layout.is_blip())
+    Plan::new(source, config, &pieces, &|name| is_new(name, reads_tokens) || name == "logit_scale" && layout.is_blip())
 }
 
-/// Whether a parameter is one of a method that puts more on a dual encoder's towers.
-fn is_new(name: &str) -> bool {
-    ["fusion.", "pool.", "head.", "image_head."].iter().any(|part| name.starts_with(part))
+/// Whether a parameter is one of a method that puts more on a dual encoder's towers, or, where it `reads_tokens` of the image tower
+/// alone, a Q-Former's.
+fn is_new(name: &str, reads_tokens: bool) -> bool {
+    let concept = ["fusion.", "pool.", "head.", "image_head."];
+    let matching = ["qformer.", "image_norm.", "query_tokens", "token_mixing.", "channel_mixing.", "tau"];
+    let mut new = concept.iter().chain(if reads_tokens { &matching[..] } else { &[] });
+    new.any(|part| name.starts_with(part))
 }
 
 /// Sets the activation of both towers.
@@ -144,8 +154,9 @@ pub fn set_activation(config: &mut RetrievalConfig, activation: Activation) -> R
             tower.activation = activation;
             Ok(())
         }
-        Some(TextTowerConfig::Bert(_)) | None if activation == Activation::Gelu => Ok(()),
-        Some(TextTowerConfig::Bert(_)) | None => Err(TrainerError::settings(
+        None => Ok(()),
+        Some(TextTowerConfig::Bert(_)) if activation == Activation::Gelu => Ok(()),
+        Some(TextTowerConfig::Bert(_)) => Err(TrainerError::settings(
             "the activation",
             "BERT's is exact GELU",
             format!("import {} as it is", shown(&config.name)),

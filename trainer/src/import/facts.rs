@@ -130,6 +130,16 @@ impl Facts {
         })
     }
 
+    /// Whether the image tower is that of a configuration whose method has no text tower.
+    pub fn has_image_tower_of(&self, config: &RetrievalConfig) -> bool {
+        let (ImageEncoderConfig::Vit(vit), None) = (&config.image_encoder, config.method.family().text_tower()) else {
+            return false;
+        };
+        let same_kind = self.blip == (vit.family == VitFamily::Blip) && vit.family != VitFamily::Eva;
+        same_kind
+            && (self.patch, self.size, self.vision) == (vit.patch, config.preprocess.size, [vit.layers, vit.width])
+    }
+
     /// The sizes of a configuration; none where it is no published dual encoder's.
     pub fn of_config(config: &RetrievalConfig) -> Option<Self> {
         let (ImageEncoderConfig::Vit(vit), Some(tower)) = (&config.image_encoder, config.method.family().text_tower())

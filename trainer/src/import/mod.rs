@@ -22,6 +22,7 @@ use crate::features::Fingerprint;
 use crate::fsx;
 pub use pickle::{Kind, float_storage};
 use source::Source;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use thisbut_model::config::{ImageEncoderConfig, TextConfig, TextTowerConfig};
 use thisbut_model::nn::ImageEncoder;
@@ -96,7 +97,8 @@ pub fn open_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Sour
     Source::open(&[path])
 }
 
-/// The frozen image encoder's weights under our names (`efficientnet.…`, `vit.…` or `patch.…`).
+/// The frozen image encoder's weights under our names (`efficientnet.…`, `vit.…` or `patch.…`). Its adapters, where it has some, are
+/// the identity.
 ///
 /// # Errors
 /// When the file cannot be read or lacks a tensor.
@@ -111,7 +113,11 @@ pub fn image_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Ten
             let name = file[*variant];
             Ok(weights::published::efficientnet(&read(&weights_dir.join(name))?, config)?)
         }
-        ImageEncoderConfig::Vit(_) => read_all(&mut open_encoder(config, weights_dir)?),
+        ImageEncoderConfig::Vit(_) => {
+            let mut tensors = plan::adapters(config)?;
+            tensors.append(&mut read_all(&mut open_encoder(config, weights_dir)?)?);
+            Ok(tensors)
+        }
         // The test presets' encoder is not trained by anybody: a fixed pattern, the same everywhere.
         ImageEncoderConfig::Patch { patch, width } => {
             let (patch, width) = (*patch, *width);
@@ -133,10 +139,13 @@ pub fn image_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Ten
 pub fn encoder_fingerprint(config: &RetrievalConfig, weights_dir: &Path) -> Result<String> {
     let mut fingerprint = Fingerprint::new(config)?;
     if matches!(config.image_encoder, ImageEncoderConfig::Vit(_)) {
-        let mut source = open_encoder(config, weights_dir)?;
-        let names: Vec<String> = source.entries().keys().cloned().collect();
+        let (mut source, adapters) = (open_encoder(config, weights_dir)?, plan::adapters(config)?);
+        let names: BTreeSet<String> = source.entries().keys().chain(adapters.keys()).cloned().collect();
         for name in names {
-            fingerprint.add(&name, &source.read(&name)?.1);
+            match adapters.get(&name) {
+                Some((_, values)) => fingerprint.add(&name, values),
+                None => fingerprint.add(&name, &source.read(&name)?.1),
+            }
         }
     } else {
         return fingerprint_of(config, &image_encoder(config, weights_dir)?);
@@ -179,10 +188,10 @@ pub fn load_image_encoder_in(
     device: &burn::tensor::Device,
 ) -> Result<ImageEncoder> {
     if matches!(config.image_encoder, ImageEncoderConfig::Vit(_)) {
-        let mut source = open_encoder(config, weights_dir)?;
+        let (mut source, mut adapters) = (open_encoder(config, weights_dir)?, plan::adapters(config)?);
         let mut fetch = |name: &str| match source.entries().contains_key(name) {
             true => source.read(name).map(Some),
-            false => Ok(None),
+            false => Ok(adapters.remove(name)),
         };
         return weights::load_in(ImageEncoder::new(config, device), "", precision.float()?, &mut fetch);
     }
@@ -227,7 +236,7 @@ fn first_blocks(tensors: Tensors, layers: usize) -> impl Iterator<Item = (String
 /// # Errors
 /// When the file cannot be read.
 pub fn language_start(config: &RetrievalConfig, weights_dir: &Path) -> Result<Tensors> {
-    let q = &config.two_pass()?.qformer;
+    let q = config.qformer()?;
     let Some(mut tensors) = language_model(config, weights_dir, q.word_width.unwrap_or(q.width))? else {
         return Ok(Tensors::new());
     };

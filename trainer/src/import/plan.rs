@@ -9,14 +9,16 @@ use crate::tensor_file::{self, Planned};
 use crate::train::checkpoint::{self, Header};
 use crate::train::objective::ObjectiveSettings;
 use crate::train::objective::concept::ConceptSettings;
+use crate::train::objective::matching::MatchingSettings;
 use crate::train::objective::pseudo_word::PseudoWordSettings;
 use crate::train::settings::Settings;
 use rand::{RngCore, SeedableRng};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use thisbut_model::config::{MethodConfig, RetrievalConfig};
+use thisbut_model::config::{AdapterConfig, MethodConfig, RetrievalConfig};
 use thisbut_model::method::AnyMethod;
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::nn::adapter;
 use thisbut_model::nn::fusion::starts_at_zero;
 use thisbut_model::number::NumberFormat;
 use thisbut_model::retrieval::{ENCODER_PREFIX, MODEL_PREFIX};
@@ -57,7 +59,9 @@ impl Plan {
         fresh: &dyn Fn(&str) -> bool,
     ) -> Result<Self> {
         let device = crate::device::choose(DeviceKind::Cpu)?;
-        let encoder = shapes(&ImageEncoder::new(config, &device), "");
+        // Adapters are nobody's published ones; they begin as the identity wherever they are read.
+        let mut encoder = shapes(&ImageEncoder::new(config, &device), "");
+        encoder.retain(|name, _| !AdapterConfig::owns(name));
         let model = AnyMethod::new(config, &device)?.shapes("");
         let (made, used, left) = (BTreeMap::new(), Vec::new(), Vec::new());
         let mut plan =
@@ -193,6 +197,7 @@ fn temperature(config: &RetrievalConfig) -> f64 {
         MethodConfig::TwoPass(method) => method.temperature,
         MethodConfig::PseudoWord(method) => method.temperature,
         MethodConfig::Concept(method) => method.temperature,
+        MethodConfig::Matching(method) => method.temperature,
     }
 }
 
@@ -206,7 +211,21 @@ pub(super) fn settings(config: &RetrievalConfig) -> Settings {
         MethodConfig::Concept(_) => {
             Settings { objective: ObjectiveSettings::Concept(ConceptSettings::context_cir()), ..Settings::sprc() }
         }
+        MethodConfig::Matching(_) => {
+            Settings { objective: ObjectiveSettings::Matching(MatchingSettings::fashion_blip2()), ..Settings::sprc() }
+        }
     }
+}
+
+/// The start of the adapters of `config`, by their names in the image encoder: each begins as the identity.
+pub(super) fn adapters(config: &RetrievalConfig) -> Result<Tensors> {
+    let mut names = shapes(&ImageEncoder::new(config, &crate::device::choose(DeviceKind::Cpu)?), "");
+    names.retain(|name, _| AdapterConfig::owns(name));
+    let started = |(name, dims): (String, Vec<usize>)| {
+        let values = start(&name, &dims, 1.0);
+        (name, (dims, values))
+    };
+    Ok(names.into_iter().map(started).collect())
 }
 
 /// The start of a parameter that no checkpoint gives: norms and biases neutral, the rest normal with BERT's spread.
@@ -214,8 +233,8 @@ fn start(name: &str, dims: &[usize], temperature: f64) -> Vec<f32> {
     let count = dims.iter().product();
     let leaf = name.rsplit('.').next().unwrap_or(name);
     match leaf {
-        _ if starts_at_zero(name) => vec![0.0; count],
-        "temperature" => vec![temperature as f32; count],
+        _ if starts_at_zero(name) || adapter::starts_at_zero(name) => vec![0.0; count],
+        "temperature" | "tau" => vec![temperature as f32; count],
         "logit_scale" => vec![-(temperature.ln()) as f32; count],
         "gamma" => vec![1.0; count],
         "beta" | "bias" => vec![0.0; count],

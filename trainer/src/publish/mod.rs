@@ -158,6 +158,13 @@ fn tensors(
                 "export it with `thisbut export`, or hand on the checkpoint itself",
             ));
         }
+        (MethodConfig::Matching(_), _) => {
+            return Err(TrainerError::settings(
+                &config.name,
+                "no published class holds a Q-Former with matching and adapters",
+                "export it with `thisbut export`, or hand on the checkpoint itself",
+            ));
+        }
         (MethodConfig::PseudoWord(_), Form::Lavis | Form::Sprc) => {
             return Err(TrainerError::settings(
                 &config.name,

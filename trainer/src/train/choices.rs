@@ -355,6 +355,7 @@ mod tests {
             let preset = match name.as_str() {
                 "composition-weight" | "zs-weight" | "triplet-weight" => "tiny-dual",
                 "consistency-weight" | "slack" => "tiny-context",
+                "ctr" => "tiny-fashion",
                 _ => "tiny",
             };
             for value in ["nan", "inf", "-inf", "-1.0", "1e30"] {

@@ -61,7 +61,7 @@ table! {
 
 /// Choices whose default is what something else says.
 const ELSEWHERE: [(&str, &str); 6] = [
-    ("losses", "the method's: ptha, hybrid, or concept"),
+    ("losses", "the method's: ptha, hybrid, concept, or matching"),
     ("dropout", "the preset's"),
     ("temperature", "the starting weights'"),
     ("schedule_steps", "those of the run"),

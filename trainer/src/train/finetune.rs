@@ -230,6 +230,9 @@ pub fn check_plan(settings: &Settings, config: &RetrievalConfig, train: &Table, 
             return Err(TrainerError::settings(option, problem, mend));
         }
     }
+    if let Some(option) = settings.objective.family().reads_captions() {
+        check_captions(train, option)?;
+    }
     let phrased = train.triplets.iter().any(|triplet| !triplet.phrases.is_empty());
     if settings.objective.family().reads_phrases().is_some() && !phrased {
         let problem = format!("none of {} training texts has a noun phrase", train.triplets.len());
@@ -237,6 +240,20 @@ pub fn check_plan(settings: &Settings, config: &RetrievalConfig, train: &Table, 
         return Err(TrainerError::settings("--consistency-weight", problem, mend));
     }
     settings.objective.apply(config, Plan(settings, config))
+}
+
+/// Checks that every target has a caption, where a loss with the weight `option` reads them.
+fn check_captions(train: &Table, option: &str) -> Result<()> {
+    let mut without = train.triplets.iter().filter(|triplet| triplet.caption.is_none()).peekable();
+    let Some(first) = without.peek().and_then(|triplet| triplet.targets.first()) else { return Ok(()) };
+    let name = train.image_name(*first).to_owned();
+    let problem = format!(
+        "{} of {} training triplets have a target without a caption, the first of them {name}",
+        without.count(),
+        train.triplets.len()
+    );
+    let mend = format!("give the captions with --captions FILE, or set {option} 0");
+    Err(TrainerError::settings(option, problem, mend))
 }
 
 /// Checks that groups and objective fit a model of `config`; it comes back without weights.

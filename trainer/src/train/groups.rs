@@ -1,7 +1,9 @@
 //! Groups of parameters that learn at rates of their own.
 
+use super::learner::IMAGE_ENCODER;
 use crate::error::{Result, TrainerError};
 use serde::{Deserialize, Serialize};
+use thisbut_model::config::AdapterConfig;
 
 /// Parameters whose name matches, and how their rate and decay differ from the run's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +30,12 @@ impl Group {
     /// A group that is not trained.
     pub fn frozen(pattern: &str) -> Self {
         Self { pattern: pattern.to_owned(), rate: 0.0, decay: 1.0 }
+    }
+
+    /// The adapters in the image encoder, which train as the rest does.
+    pub fn adapters() -> Self {
+        let pattern = format!("{IMAGE_ENCODER}*.{}.", AdapterConfig::NAME);
+        Self { pattern, rate: one(), decay: one() }
     }
 
     /// Whether a parameter belongs to it.

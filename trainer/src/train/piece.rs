@@ -143,6 +143,14 @@ impl<'a> Piece<'a> {
         self.context.texts.reverse_batch(part.entries, &self.device.clone().inner())
     }
 
+    /// The captions of a part's targets.
+    ///
+    /// # Errors
+    /// When a target has none.
+    pub fn captions(&self, part: &Part) -> Result<TextBatch> {
+        self.context.texts.caption_batch(part.entries, self.device)
+    }
+
     /// The share of `part` in a mean over the whole batch.
     pub fn share(&self, part: &Part) -> f64 {
         part.entries.len() as f64 / self.batch.len() as f64

@@ -241,14 +241,17 @@ impl Settings {
     pub fn groups_in_force(&self) -> Vec<Group> {
         let of_encoder = |group: &&Group| group.pattern.starts_with(IMAGE_ENCODER);
         let words = self.freeze_words.then(|| Group::frozen(self.objective.family().words()));
-        let encoder = self.groups.iter().filter(of_encoder).cloned().chain([Group::frozen(IMAGE_ENCODER)]);
+        let adapters = self.objective.family().trains_adapters().then(Group::adapters);
+        let encoder =
+            self.groups.iter().filter(of_encoder).cloned().chain(adapters).chain([Group::frozen(IMAGE_ENCODER)]);
         let rest = self.groups.iter().filter(|group| !of_encoder(group)).cloned();
         words.into_iter().chain(encoder).chain(rest).chain(self.objective.family().groups()).collect()
     }
 
     /// Whether a part of the image encoder trains.
     pub fn trains_image_encoder(&self) -> bool {
-        self.groups.iter().any(|group| group.pattern.starts_with(IMAGE_ENCODER) && group.rate > 0.0)
+        self.objective.family().trains_adapters()
+            || self.groups.iter().any(|group| group.pattern.starts_with(IMAGE_ENCODER) && group.rate > 0.0)
     }
 
     /// Steps of the schedule, of which the run may take fewer.

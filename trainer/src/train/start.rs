@@ -212,6 +212,7 @@ pub fn parts(train: &Table, validation: &Table) -> BTreeMap<String, String> {
         ("reverse texts", rows(&|t| format!("{:?}\n", t.reverse))),
         ("subsets", rows(&|t| format!("{:?}\n", t.subset))),
         ("wordings", rows(&|t| format!("{:?}\n", t.wordings))),
+        ("captions", rows(&|t| format!("{:?}\n", t.caption))),
         ("noun phrases", rows(&|t| format!("{:?}\n", t.phrases))),
         ("validation queries", of(format!("{}\n{}", names(validation), fingerprint(validation)))),
     ]

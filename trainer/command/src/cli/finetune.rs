@@ -9,7 +9,8 @@ use thisbut_model::RetrievalConfig;
 use thisbut_model::number::NumberFormat;
 use thisbut_model::text::TextReader;
 use thisbut_trainer::data::{
-    DataSet, Format, ImageEntry, LoadOptions, Split, Table, derive, described, extended, synthetic, unlabelled,
+    DataSet, Format, ImageEntry, LoadOptions, Split, Table, captions, derive, described, extended, synthetic,
+    unlabelled,
 };
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{Features, ImageTokens, Live};
@@ -107,6 +108,13 @@ pub struct Args {
     /// found by rules]
     #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = DATA)]
     phrases: Option<PathBuf>,
+    /// Captions of the images, for losses that compare queries with their targets' captions.
+    ///
+    /// Captions of the images, for losses that compare queries with their targets' captions: a file of `thisbut describe`, or one of
+    /// lines {"image": NAME, "caption": TEXT}. A column target_caption of the triplets comes before it. [default: captions.jsonl
+    /// in the data set's folder, else the titles of images.json]
+    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = DATA)]
+    captions: Option<PathBuf>,
     /// Train on the first so many triplets only; 0: all.
     #[arg(long, value_name = "N", default_value_t = 0, hide_short_help = true, help_heading = DATA)]
     first: usize,
@@ -239,6 +247,44 @@ impl Args {
         }
     }
 
+    /// Gives the triplets the captions of their targets, where the losses read any.
+    fn add_captions(&self, settings: &Settings, train: &mut Table) -> Result<()> {
+        if settings.objective.family().reads_captions().is_none() {
+            if let Some(file) = &self.captions {
+                bail!("--captions {}: these losses read no captions; leave it out", file.display());
+            }
+            return Ok(());
+        }
+        let filled = captions::fill(train, &self.dataset, self.captions.as_deref())?;
+        super::complain(&filled.complaints, 20);
+        let file = match &filled.source {
+            Some(path) => format!(", {} in {}", filled.file, path.display()),
+            None => String::new(),
+        };
+        super::note(format_args!(
+            "captions of {} targets: {} beside the triplets{file}, {} titles; {} without",
+            filled.rows, filled.column, filled.titles, filled.without
+        ));
+        Ok(())
+    }
+
+    /// Says which captions the model reads in part.
+    fn say_cut(settings: &Settings, train: &Table, texts: &TextReader, length: usize) {
+        if settings.objective.family().reads_captions().is_none() {
+            return;
+        }
+        let cut = |caption: &&str| texts.cuts(caption, false);
+        let mut cut = train.triplets.iter().filter_map(|triplet| triplet.caption.as_deref()).filter(cut).peekable();
+        let first: String = cut.peek().map(|caption| caption.chars().take(60).collect()).unwrap_or_default();
+        match cut.count() {
+            0 => {}
+            count => super::note(format_args!(
+                "{count} of {} captions are longer than {length} tokens, and their ends are not read; the first begins \"{first}\"",
+                train.triplets.len()
+            )),
+        }
+    }
+
     /// Opens the checkpoint to start from, which must be of a model like this one.
     fn starting(&self, path: &Path, config: &RetrievalConfig, texts: Option<&TextReader>) -> Result<Reader> {
         let reader = checkpoint::open(path)?;
@@ -352,6 +398,7 @@ impl Args {
             }
         }
         self.add_phrases(&settings, &mut train)?;
+        self.add_captions(&settings, &mut train)?;
         let vocabulary = self.weights.join(config.text.vocabulary_file());
         for (name, table) in [("training", &train), ("validation", &validation)] {
             if let Some(incomplete) = Incomplete::of(table) {
@@ -384,6 +431,7 @@ impl Args {
             say_left_out(left_out, &self.dataset);
         }
         let texts = import::texts(&config, &self.weights)?;
+        Self::say_cut(&settings, &train, &texts, config.text.length());
         let (mut start, understands) = match &self.start {
             Some(path) => {
                 let mut from = self.starting(path, &config, Some(&texts))?;

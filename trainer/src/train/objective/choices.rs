@@ -1,7 +1,7 @@
 //! The options of a family, and those of all families side by side.
 
 use super::FamilyChoices;
-use super::{concept, pseudo_word, two_pass};
+use super::{concept, matching, pseudo_word, two_pass};
 use crate::error::{Result, TrainerError};
 use crate::train::choices::{LOSSES, or_each};
 use clap::ValueEnum;
@@ -16,7 +16,7 @@ pub struct SharedChoices {
     /// Which losses, of those that the method has.
     ///
     /// Which losses, of those that the method has. Two-pass: ptha, captions, sprc. Pseudo-word: contrast (image and caption),
-    /// pic2word (unlabelled images alone), triplet, hybrid (HyCIR: both). Concept: concept.
+    /// pic2word (unlabelled images alone), triplet, hybrid (HyCIR: both). Concept: concept. Matching: matching.
     #[serde(default, deserialize_with = "losses")]
     #[arg(long, value_parser = PossibleValuesParser::new(words_of_losses()), help_heading = LOSSES)]
     pub losses: Option<String>,
@@ -55,7 +55,13 @@ fn words<L: ValueEnum + 'static>() -> Vec<PossibleValue> {
 
 /// Every family's losses.
 fn words_of_losses() -> Vec<PossibleValue> {
-    [words::<two_pass::Losses>(), words::<pseudo_word::Losses>(), words::<concept::Losses>()].concat()
+    [
+        words::<two_pass::Losses>(),
+        words::<pseudo_word::Losses>(),
+        words::<concept::Losses>(),
+        words::<matching::Losses>(),
+    ]
+    .concat()
 }
 
 fn listed(words: &[PossibleValue]) -> String {

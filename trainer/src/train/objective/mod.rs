@@ -7,6 +7,7 @@
 pub mod choices;
 pub mod concept;
 pub mod loss;
+pub mod matching;
 pub mod pseudo_word;
 pub mod representations;
 pub mod two_pass;
@@ -21,6 +22,7 @@ use burn::tensor::{Device, FloatDType, Tensor};
 use choices::{SharedChoices, families};
 use concept::{ConceptChoices, ConceptObjective, ConceptSettings};
 use loss::Loss;
+use matching::{MatchingChoices, MatchingObjective, MatchingSettings};
 use pseudo_word::{PseudoWordChoices, PseudoWordObjective, PseudoWordSettings};
 use representations::Representations;
 use serde::de::DeserializeOwned;
@@ -143,6 +145,16 @@ pub trait FamilySettings {
         None
     }
 
+    /// The loss that reads the targets' captions, by its option; none where no loss does.
+    fn reads_captions(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether the adapters in the image encoder train, beside what the run's groups name.
+    fn trains_adapters(&self) -> bool {
+        false
+    }
+
     /// Base weights in `folder` that a run without a starting checkpoint begins with.
     ///
     /// # Errors
@@ -187,10 +199,11 @@ families! {
     TwoPass, two_pass: TwoPassChoices;
     PseudoWord, pseudo_word: PseudoWordChoices;
     Concept, concept: ConceptChoices;
+    Matching, matching: MatchingChoices;
 }
 
 /// The names of all objectives' losses.
-pub const LOSSES: &[&[&str]] = &[&two_pass::LOSSES, &pseudo_word::LOSSES, &concept::LOSSES];
+pub const LOSSES: &[&[&str]] = &[&two_pass::LOSSES, &pseudo_word::LOSSES, &concept::LOSSES, &matching::LOSSES];
 
 /// Which family a run trains, and the family's own settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -202,6 +215,8 @@ pub enum ObjectiveSettings {
     PseudoWord(PseudoWordSettings),
     /// Cross-attention of image and text tokens: ConText-CIR.
     Concept(ConceptSettings),
+    /// The Q-Former's outputs row by row, and adapters: FashionBLIP-2.
+    Matching(MatchingSettings),
 }
 
 impl Serialize for ObjectiveSettings {
@@ -241,6 +256,7 @@ impl ObjectiveSettings {
             Self::TwoPass(settings) => task.with(TwoPassObjective::new(settings, config)?),
             Self::PseudoWord(settings) => task.with(PseudoWordObjective::new(settings, config)?),
             Self::Concept(settings) => task.with(ConceptObjective::new(settings, config)?),
+            Self::Matching(settings) => task.with(MatchingObjective::new(settings, config)?),
         }
     }
 
@@ -250,6 +266,7 @@ impl ObjectiveSettings {
             Self::TwoPass(settings) => settings,
             Self::PseudoWord(settings) => settings,
             Self::Concept(settings) => settings,
+            Self::Matching(settings) => settings,
         }
     }
 }
