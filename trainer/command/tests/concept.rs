@@ -137,9 +137,12 @@ fn the_codes_form_trains_with_either_tower_frozen_and_stands_beside_the_baseline
     let report = world.evaluate(&["--checkpoint", &world.last("code")]);
     assert!(report.contains("weighted sum") && report.contains("slerp"), "{report}");
     let frozen = |text: f64, image: f64| {
-        let groups = [("text.", text), ("image_encoder.", image)];
+        let groups = [("text.", text), ("image_encoder.", image)].into_iter().filter(|(name, rate)| {
+            // The image encoder stays where no group names it.
+            *name == "text." || *rate > 0.0
+        });
         let groups: String =
-            groups.map(|(name, rate)| format!("[[groups]]\nmatch = \"{name}\"\nrate = {rate:.1}\n")).concat();
+            groups.map(|(name, rate)| format!("[[groups]]\nmatch = \"{name}\"\nrate = {rate:.1}\n")).collect();
         let recipe = world.write("towers.toml", &format!("preset = \"tiny-context\"\ntrain-words = true\n{groups}"));
         let run = format!("frozen-{text}-{image}");
         world.train(
@@ -176,8 +179,11 @@ fn a_concept_model_starts_from_a_dual_encoders_text_tower() {
     assert!(before["text.layers.0.attention.query.weight"] == after["text.layers.0.attention.query.weight"]);
     assert!(!after.contains_key("text.projection.weight") && !after.contains_key("image_head.norm.gamma"));
     // Another width of the tower is named.
-    let said = world.refused("x", &["--preset", "context-xs", "--start", &dual, "--features", "on-the-fly"]);
-    assert!(said.contains("method.text_tower") && said.contains("--preset"), "{said}");
+    let (_, json) = thisbut_model::RetrievalConfig::PRESETS.iter().find(|(name, _)| *name == "tiny-context").unwrap();
+    let narrow =
+        world.write("narrow.json", &json.replace("\"width\": 32", "\"width\": 16").replace("tiny-context", "narrow"));
+    let said = world.refused("x", &["--preset", &narrow, "--start", &dual, "--features", "on-the-fly"]);
+    assert!(said.contains("method.text_tower.width") && said.contains("--preset"), "{said}");
 }
 
 #[test]
@@ -211,9 +217,12 @@ fn the_towers_of_a_published_checkpoint_are_imported() {
         world.train(&out, &more);
         let trained = self::checkpoint::load(Path::new(&world.last(&out))).unwrap().model;
         assert!((trained["logit_scale"].1[0] - 2.659_26).abs() < 1e-4);
+        let said = world.refused("x", &["--preset", &preset, "--features", "on-the-fly"]);
+        assert!(
+            said.contains("--start") && said.contains(&format!("thisbut import --preset small-{target}")),
+            "{said}"
+        );
     }
-    let said = world.refused("x", &["--preset", "context-vit-b-32", "--features", "on-the-fly"]);
-    assert!(said.contains("--start") && said.contains("thisbut import --preset context-vit-b-32"), "{said}");
 }
 
 #[test]
@@ -258,6 +267,54 @@ fn what_concept_consistency_cannot_use_is_said() {
     assert!(refused(&["--pseudo-words", "2"]).contains("its method is concept"));
     let said = refused(&["--start", &world.place("nowhere")]);
     assert!(said.contains("nowhere"), "{said}");
+}
+
+#[test]
+fn several_data_sets_are_one_run_and_an_empty_one_is_refused() {
+    let world = World::new();
+    let steps = ["--steps", "4"];
+    let copied = |name: &str| {
+        let folder = world.root.path().join(name);
+        for part in ["images", "captions", "image_splits"] {
+            std::fs::create_dir_all(folder.join(part)).unwrap();
+            for file in std::fs::read_dir(format!("{}/{part}", world.data)).unwrap().flatten() {
+                std::fs::copy(file.path(), folder.join(part).join(file.file_name())).unwrap();
+            }
+        }
+        folder.to_string_lossy().into_owned()
+    };
+    let (shop, half) = (copied("shop"), format!("{}=0.5", copied("half")));
+    let mix = [&steps[..], &["--beside", &shop, "--beside", &half]].concat();
+    // Its images' cache is its own.
+    let said = world.refused("mixed", &mix);
+    assert!(said.contains("shop") && said.contains("tiny-context.features"), "{said}");
+    for name in ["shop", "half"] {
+        run(&["features", &world.place(name), "--preset", "tiny-context", "--weights", &world.weights]);
+    }
+    let said = world.train("mixed", &mix);
+    assert!(said.contains("shop: 192 triplets of 192") && said.contains("half: 96 triplets of 192"), "{said}");
+    assert!(said.contains("of 480 texts have none"), "{said}");
+    // Encoded on the fly they are the same images, and the same run but for rounding.
+    world.train("live", &[&mix[..], &["--features", "on-the-fly"]].concat());
+    let [kept, live] = ["mixed", "live"].map(|run| checkpoint::load(Path::new(&world.last(run))).unwrap().model);
+    for (name, (_, values)) in &kept {
+        let apart = values.iter().zip(&live[name].1).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 1e-2, "{name}: {apart}");
+    }
+    let dry = world.arguments("mixed", &[&mix[..], &["--dry-run"]].concat());
+    run(&dry.iter().map(String::as_str).collect::<Vec<_>>());
+    // Another mix is another run.
+    let said = world.refused("mixed", &[&steps[..], &["--beside", &shop]].concat());
+    assert!(said.contains("the training triplets are others"), "{said}");
+
+    std::fs::write(format!("{shop}/captions/cap.rc2.train.json"), "[]").unwrap();
+    let said = world.refused("x", &mix);
+    assert!(said.contains("shop") && said.lines().count() < 6, "{said}");
+    std::fs::create_dir(world.place("nothing")).unwrap();
+    let said = world.refused("x", &[&steps[..], &["--beside", &world.place("nothing")]].concat());
+    assert!(said.contains("nothing") && said.contains("layout"), "{said}");
+    let said = world.refused("x", &[&steps[..], &["--beside", &format!("{}=0", world.data)]].concat());
+    assert!(said.contains("--beside") && said.contains("above 0"), "{said}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `thisbut finetune`: training by a recipe, on triplets or captions.
 
 use super::StepLog;
+use super::beside::{self, Beside};
 use anyhow::{Result, bail};
 use clap::Command;
 use std::num::NonZeroUsize;
@@ -19,7 +20,7 @@ use thisbut_trainer::tensor_file::FORMATS;
 use thisbut_trainer::terminal::line;
 use thisbut_trainer::train::checkpoint::{self, Reader};
 use thisbut_trainer::train::choices::Choices;
-use thisbut_trainer::train::defaults;
+use thisbut_trainer::train::defaults::{self, DEFAULTS};
 use thisbut_trainer::train::event::Event;
 use thisbut_trainer::train::finetune::{Inputs, check_folder, check_plan, check_resume, finetune, header};
 use thisbut_trainer::train::learner::IMAGE_ENCODER;
@@ -102,6 +103,12 @@ pub struct Args {
     /// cap.extend_*.train.json (FashionIQ). An epoch reads them too.
     #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true, help_heading = DATA)]
     extended: Option<PathBuf>,
+    /// A further data set whose training triplets are read too, or a share of them; may be given several times.
+    ///
+    /// A further data set whose training triplets are read too. With =SHARE a part of them (0.5: half, drawn), or each several
+    /// times (2). Its images come from its own cache, PRESET.features in its folder. Validation is the first data set's.
+    #[arg(long, value_name = "FOLDER[=SHARE]", value_parser = Beside::parse, hide_short_help = true, help_heading = DATA)]
+    beside: Vec<Beside>,
     /// Noun phrases of the texts, for concept consistency [default: found by rules].
     ///
     /// Noun phrases of the texts, for concept consistency: a file of `thisbut phrases --out`, or one made elsewhere. [default:
@@ -225,16 +232,12 @@ impl Args {
         Some((source, cache))
     }
 
-    /// The cache at this place, where there is one already.
-    fn there(&self, cache: &Path, config: &RetrievalConfig) -> Result<Option<Features>> {
-        if cache == Path::new(ON_THE_FLY) || !cache.exists() {
-            return Ok(None);
-        }
-        // Without the encoder's weights here nobody can say whose cache it is.
-        Ok(Some(match import::encoder_fingerprint(config, &self.weights) {
+    /// The cache at this place. Without the encoder's weights here nobody can say whose it is.
+    fn opened(&self, cache: &Path, config: &RetrievalConfig) -> Result<Features> {
+        Ok(match import::encoder_fingerprint(config, &self.weights) {
             Ok(expected) => Features::of_encoder(cache, config, &expected)?,
             Err(_) => Features::open(cache)?,
-        }))
+        })
     }
 
     /// Refuses images without labels for losses that read none.
@@ -311,7 +314,9 @@ impl Args {
             if source.exists() {
                 unlabelled::images(source, &LoadOptions { images_required: false, ..LoadOptions::default() })?;
             }
-            self.there(&cache, config)?;
+            if cache != Path::new(ON_THE_FLY) && cache.exists() {
+                self.opened(&cache, config)?;
+            }
         }
         if let Some(path) = &self.start {
             self.starting(path, config, texts)?;
@@ -327,16 +332,16 @@ impl Args {
             check_resume(out, header(settings, config, tables, texts))?;
         }
         let cache = self.cache(config);
-        if cache == Path::new(ON_THE_FLY) || !cache.exists() {
+        let lacks = |cache: &Path| !cache.exists();
+        if cache == Path::new(ON_THE_FLY) || lacks(&cache) || self.beside.iter().any(|b| lacks(&b.cache(config))) {
             return Ok(());
         }
         if settings.trains_image_encoder() {
             bail!("--features {}: a part of the image encoder trains; use --features {ON_THE_FLY}", cache.display());
         }
-        if let Some(features) = self.there(&cache, config)? {
-            for table in tables {
-                embed::rows(&readable_rows(table.clone(), &features)?.0, &features)?;
-            }
+        let features = beside::cached(&cache, &self.beside, config, &|cache| self.opened(cache, config))?;
+        for table in tables {
+            embed::rows(&readable_rows(table.clone(), &*features)?.0, &*features)?;
         }
         Ok(())
     }
@@ -377,10 +382,16 @@ impl Args {
             super::complain(&complaints, 20);
             super::note(format_args!("{}: no text for {missing} triplets, which keep their own", file.display()));
         }
+        for beside in &self.beside {
+            beside.add(&mut train, choices.seed.unwrap_or(DEFAULTS.seed), &options)?;
+        }
         let (mut validation, complaints) = data.load(Split::Val, &options)?;
         super::complain(&complaints, 20);
         let objective = choices.objective(&config)?;
         let reads = objective.family().reads();
+        if reads != Read::Triplets && !self.beside.is_empty() {
+            bail!("--beside: these losses read no triplets; leave it out");
+        }
         match reads {
             Read::Captions => {
                 let described = described::load(&self.dataset)?.unwrap_or_default();
@@ -423,7 +434,15 @@ impl Args {
         }
         let Some(out) = self.out.clone() else { bail!("--out is missing; name the run's folder") };
         let images = train.images.iter().chain(&validation.images);
-        let features = self.features(&config, settings.device, images, &self.cache(&config))?;
+        let cache = self.cache(&config);
+        let features = match self.beside.is_empty() || cache == Path::new(ON_THE_FLY) {
+            true => self.features(&config, settings.device, images, &cache)?,
+            false => {
+                let expected = import::encoder_fingerprint(&config, &self.weights)?;
+                let open = |cache: &Path| Ok(Features::of_encoder(cache, &config, &expected)?);
+                beside::cached(&cache, &self.beside, &config, &open)?
+            }
+        };
         let unlabelled = self.unlabelled(&settings, &config)?;
         for table in [&mut train, &mut validation] {
             let left_out;

@@ -4,6 +4,7 @@
 //! standard error.
 
 mod average;
+mod beside;
 mod check;
 mod compare;
 mod config;
@@ -127,8 +128,8 @@ fn command() -> clap::Command {
         groups.push('\n');
     }
     command.help_template(format!(
-        "{{about}}\n\n{{usage-heading}} {{usage}}; `COMMAND -h` shows its usual options, `--help` all of them\n\n\
-         {groups}Options:\n{{options}}{{after-help}}"
+        "{{about}}\n\n{{usage-heading}} {{usage}}; `COMMAND -h` shows its usual options, `--help` all of them, \
+         `-V` the version\n\n{groups}{{after-help}}"
     ))
 }
 
