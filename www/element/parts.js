@@ -30,6 +30,9 @@ async function worded(part) {
   return there;
 }
 
+/** The sentences about what seldom goes wrong. */
+export const sentences = () => later(import("./later/words.errors.js"), ({ table }) => void Object.assign(en, table));
+
 /** A closer look at a picture. @param {Search} search @param {Item} item @param {?number} rank of a match */
 export function look(search, item, rank) {
   return later(worded(import("./later/peek.js")), ({ show }) => {
@@ -69,6 +72,13 @@ export function route(search) {
     if (search.view && !search.used) address.travel(search, history.state);
   });
 }
+
+/** To what a form has kept. @param {Search} search @param {string} state */
+export const restore = (search, state) =>
+  later(import("./later/address.js"), (address) => {
+    search.address = address;
+    if (search.view) address.lead(search, address.read(state));
+  });
 
 /** The page's address, to the clipboard. @param {Search} search */
 export const copyLink = (search) => later(import("./later/address.js"), ({ copy }) => copy(search.view, search.t));

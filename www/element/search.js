@@ -4,7 +4,7 @@
 import { calm } from "./dom.js";
 import { ThisButError } from "./errors.js";
 import { chips, offered, paint, tokens } from "./paint.js";
-import { explain, refined } from "./parts.js";
+import { explain, refined, sentences } from "./parts.js";
 import { fromItem } from "./reference.js";
 import { open, saves, show } from "./start.js";
 import { Steps } from "./steps.js";
@@ -127,6 +127,7 @@ export class Search {
     const { client, view } = this;
     await this.consent?.given;
     import("./later/decode.js").catch(() => {}); // Images are read soon.
+    sentences();
     if (!client.info || how) {
       view.error.show(null);
       view.progress.show({ loaded: 0, total: null, stage: "" });
@@ -177,8 +178,11 @@ export class Search {
 
   /** @param {Item} item @param {boolean} typing */
   pick(item, typing) {
-    if (!this.host.emit("select", item, { cancelable: true })) return;
-    this.refer(fromItem(item), this.kept()).catch(() => {});
+    const taken = this.host.emit("select", item, { cancelable: true });
+    if (taken) this.refer(fromItem(item), this.kept()).catch(() => {});
+    else this.step.picked = { item, text: this.steps.text };
+    this.host.entered(true);
+    if (!taken) return;
     // The sentence is where the next words go; on a phone it is above the fold that was scrolled away.
     if (this.host.getBoundingClientRect().top < 0) this.top();
     if (typing) this.view.input.focus({ preventScroll: true });
@@ -234,13 +238,14 @@ export class Search {
     this.view?.grid.enter();
   }
 
-  /** Back to the beginning: no image, no words. */
-  restart() {
+  /** Back to the beginning: no image, no words. @param {boolean} begin whether the engine is wanted if it is not there */
+  restart(begin = true) {
     this.leave();
     this.steps.reset();
     if (!this.view) return;
     this.turned("stepStart");
-    if (matchMedia("(pointer: fine)").matches) this.view.input.focus({ preventScroll: true });
+    if (!begin && !this.used) return;
+    if (begin && matchMedia("(pointer: fine)").matches) this.view.input.focus({ preventScroll: true });
     this.run();
   }
 
@@ -302,6 +307,7 @@ export class Search {
     const hits = found.hits.slice(0, limit);
     const told = found.far ? "nothingClose" : hits.length ? "announceResults" : "announceNone";
     this.view.live.say(this.t(told, { n: hits.length, title: hits[0]?.title ?? "" }));
+    this.host.entered(true);
     this.host.emit("results", { hits, timings: step.timings, reference, text, far: Boolean(found.far) });
   }
 
@@ -376,5 +382,6 @@ export class Search {
     tokens(view, t, this.step.tokens, (text) => toggle(this, text));
     this.chips();
     refined(this);
+    this.host.entered();
   }
 }
