@@ -311,7 +311,7 @@ impl VitConfig {
         }
         match self.layer_norm_eps {
             Some(eps) if !(0.0..=1.0).contains(&eps) => {
-                wrong(place, "image_encoder.layer_norm_eps", format!("{eps} is not in [0, 1]"))
+                wrong(place, "image_encoder.layer_norm_eps", format!("{eps:e} is not in [0, 1]"))
             }
             _ => self.pooled.map_or(Ok(()), |width| check_count(place, "image_encoder.pooled", width, MAX_DIMENSION)),
         }

@@ -151,7 +151,7 @@ impl TextTowerConfig {
         }
         match self {
             Self::Bert(tower) if !(0.0..=1.0).contains(&tower.layer_norm_eps) => {
-                wrong(place, &of("layer_norm_eps"), format!("{} is not in [0, 1]", tower.layer_norm_eps))
+                wrong(place, &of("layer_norm_eps"), format!("{:e} is not in [0, 1]", tower.layer_norm_eps))
             }
             _ => Ok(()),
         }

@@ -223,7 +223,7 @@ impl QFormerConfig {
         check_counts(place, &counts)?;
         check_count(place, "qformer.layers", self.layers, MAX_LAYERS)?;
         if !(0.0..=1.0).contains(&self.layer_norm_eps) {
-            return wrong(place, "qformer.layer_norm_eps", format!("{} is not in [0, 1]", self.layer_norm_eps));
+            return wrong(place, "qformer.layer_norm_eps", format!("{:e} is not in [0, 1]", self.layer_norm_eps));
         }
         if !self.width.is_multiple_of(self.heads) {
             let problem = format!("{} heads do not divide a width of {}", self.heads, self.width);

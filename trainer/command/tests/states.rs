@@ -381,8 +381,10 @@ fn runs_are_compared_on_the_same_queries() {
     let world = World::new();
     let (one, two, part) = (world.place("1.jsonl"), world.place("2.jsonl"), world.place("3.jsonl"));
     done(&world.evaluate(&["--split", "val", "--per-query", &one]));
-    done(&world.evaluate(&["--split", "val", "--per-query", &two, "--target-tokens", "1"]));
-    done(&world.evaluate(&["--split", "val", "--per-query", &part, "--every", "2"]));
+    let (said, _) = done(&world.evaluate(&["--split", "val", "--per-query", &two, "--target-tokens", "1"]));
+    assert!(said.contains(", target tokens 1\n"), "{said}");
+    let (said, _) = done(&world.evaluate(&["--split", "val", "--per-query", &part, "--every", "2"]));
+    assert!(said.contains(", one query in 2\n"), "{said}");
     let figures = world.place("figures.json");
     let said = run(&["compare", &format!("full={one}"), &format!("one={two}"), "--figures", &figures]).stdout;
     let said = String::from_utf8(said).unwrap();

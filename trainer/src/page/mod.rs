@@ -9,9 +9,10 @@ pub mod samples;
 
 use crate::data::Complaint;
 use crate::data::json_rows;
+use crate::data::table::Table;
 use crate::error::{Result, TrainerError};
 use crate::evaluate::Answer;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// One evaluation's per-query results.
@@ -47,24 +48,41 @@ impl Run {
 }
 
 impl Run {
-    /// Checks that the queries start from images of the data set, `files` by name; `place` names it.
+    /// Checks that the queries are those of `table`, which `place` names: their images, and of those with a text their numbers
+    /// with their references. A text may have been asked in a prompt.
     ///
     /// # Errors
-    /// [`TrainerError::Data`] when one does not: the results are of another data set or split.
-    pub fn check(&self, files: &HashMap<String, PathBuf>, place: &str) -> Result<()> {
-        let images =
-            |a: &Answer| a.targets.iter().chain([&a.reference]).find(|name| !files.contains_key(*name)).cloned();
-        let foreign: Vec<String> = self.answers.iter().filter_map(images).collect();
-        let Some(first) = foreign.first() else { return Ok(()) };
-        Err(TrainerError::data(
-            &self.name,
-            format!(
-                "{} of {} queries are about images that {place} has not ('{first}')",
-                foreign.len(),
-                self.answers.len()
-            ),
-            "give the --dataset and the --split that were evaluated",
-        ))
+    /// [`TrainerError::Data`] when an image is none of the table's, or most queries are none: the results are of another data set
+    /// or split.
+    pub fn check(&self, table: &Table, place: &str) -> Result<()> {
+        let refused = |problem: String| {
+            Err(TrainerError::data(&self.name, problem, "give the --dataset and the --split that were evaluated"))
+        };
+        let images: HashSet<&str> = table.images.iter().map(|image| image.name.as_str()).collect();
+        let foreign =
+            |a: &Answer| a.targets.iter().chain([&a.reference]).find(|name| !images.contains(name.as_str())).cloned();
+        let all = self.answers.len();
+        let foreign: Vec<String> = self.answers.iter().filter_map(foreign).collect();
+        if let Some(first) = foreign.first() {
+            return refused(format!(
+                "{} of {all} queries are about images that {place} has not ('{first}')",
+                foreign.len()
+            ));
+        }
+        let own: HashSet<(u64, &str)> =
+            table.triplets.iter().map(|triplet| (triplet.id, table.image_name(triplet.reference))).collect();
+        let with_text = self.answers.iter().filter(|answer| !answer.text.is_empty());
+        let (known, others): (Vec<_>, Vec<_>) =
+            with_text.partition(|answer| own.contains(&(answer.id, answer.reference.as_str())));
+        match others.first() {
+            Some(first) if others.len() > known.len() => refused(format!(
+                "{} of {all} queries are none of {place} (query {}, '{}')",
+                others.len(),
+                first.id,
+                first.text
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -92,3 +92,21 @@ fn runs_are_read_line_by_line() {
     std::fs::write(&path, "").unwrap();
     assert!(Run::read(&path).unwrap_err().to_string().contains("the file is empty"));
 }
+
+#[test]
+fn queries_are_those_of_the_split_that_is_named() {
+    use crate::data::table::{ImageEntry, Triplet};
+    let image = |name: &str| ImageEntry { name: name.into(), path: PathBuf::new() };
+    let triplet = |id: u64| Triplet { id, reference: 0, targets: vec![1], text: "in red".into(), ..Triplet::default() };
+    let images = ["a", "t1", "t2", "t3", "t4"].map(image).to_vec();
+    let table = Table { images, triplets: vec![triplet(1), triplet(2)], ..Table::default() };
+    let asked = |ids: &[u64]| run("x", ids.iter().map(|id| answer(*id, Some(0), 0.1)).collect());
+    asked(&[1, 2]).check(&table, "val").unwrap();
+    let said = asked(&[1, 7, 8]).check(&table, "val").unwrap_err().to_string();
+    assert!(said.contains("2 of 3 queries are none of val (query 7"), "{said}");
+    // Pictures alone are numbered as they are found.
+    let alone = Answer { text: String::new(), ..answer(9, Some(0), 0.1) };
+    run("x", vec![alone]).check(&table, "val").unwrap();
+    let other = Answer { reference: "z".into(), ..answer(1, Some(0), 0.1) };
+    assert!(run("x", vec![other]).check(&table, "val").unwrap_err().to_string().contains("('z')"));
+}

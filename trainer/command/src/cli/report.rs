@@ -68,11 +68,11 @@ impl Args {
         let options = LoadOptions { images_required: false, strict: false };
         let (table, complaints) = DataSet::open(&self.dataset, self.format)?.load(self.split, &options)?;
         super::complain(&complaints, 20);
-        let files: HashMap<String, PathBuf> = table.images.into_iter().map(|image| (image.name, image.path)).collect();
         let place = format!("{}, split '{}'", self.dataset.display(), self.split.name());
         for run in &runs {
-            run.check(&files, &place)?;
+            run.check(&table, &place)?;
         }
+        let files: HashMap<String, PathBuf> = table.images.into_iter().map(|image| (image.name, image.path)).collect();
         let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();
         let title = self
             .title

@@ -71,8 +71,14 @@ impl Args {
             ("second-pass mask", written(self.second_pass_mask)?),
             ("composition", self.composition.clone()),
             ("the image's weight", self.composition_weight.map(|weight| weight.to_string())),
+            ("prompt", self.prompt.clone()),
+            ("target tokens", self.target_tokens.map(|kept| kept.to_string())),
+            ("projection", self.projection.map(|width| width.to_string())),
         ] {
             read.extend(chosen.map(|word| format!(", {what} {word}")));
+        }
+        if self.every > 1 {
+            read.push_str(&format!(", one query in {}", self.every));
         }
         if let Some(ranked) = table.ranks_reference {
             read.push_str(if ranked { ", references ranked" } else { ", references left out" });
