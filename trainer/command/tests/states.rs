@@ -259,6 +259,7 @@ fn a_dry_run_refuses_what_the_run_refuses() {
         (&file, "/file is not a folder; give another folder"),
         (&format!("{file}/run"), "/file is not a folder"),
         (&out, "another run is writing here"),
+        (&text(&world.data).to_owned(), "it holds a data set; give a folder of the run's own"),
     ] {
         let (real, dry) = (refused(&world.finetune(out, &[])), refused(&world.finetune(out, &["--dry-run"])));
         assert!(real.contains(expected) && dry.contains(expected), "{real}\n{dry}");

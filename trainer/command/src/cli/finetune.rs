@@ -425,6 +425,7 @@ impl Args {
             self.check_files(&settings, &config, [&train, &validation], texts.as_ref())?;
             let cache = self.cache(&config);
             let mut files = vec![vocabulary, cache.clone()];
+            files.extend(import::encoder_file(&config, &self.weights));
             if settings.objective.family().image_batch() > 0 {
                 let more = self.unlabelled_places(&config);
                 files.extend(more.into_iter().flat_map(|(source, cache)| [source.to_path_buf(), cache]));
