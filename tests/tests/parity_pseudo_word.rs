@@ -10,6 +10,7 @@ use thisbut_model::config::{Composition, MappingConfig, RetrievalConfig};
 use thisbut_model::method::pseudo_word::ImageEmbedding;
 use thisbut_model::method::{Method, PseudoWord};
 use thisbut_model::nn::Noise;
+use thisbut_model::number::NumberFormat;
 use thisbut_model::text::{TextReader, Tokens};
 use thisbut_model::weights::{self, Tensors};
 use thisbut_tests::upstream::{Golden, Outcome, Table, golden_json, numbers};
@@ -23,6 +24,9 @@ use thisbut_trainer::train::settings::{Schedule, Settings};
 
 /// Values are of order 1 and computed in float64 there.
 const LIMIT: f32 = 1e-5;
+
+/// In bfloat16, with eight bits of a number, a loss of ten steps may move so far.
+const ROUGH: f32 = 0.1;
 
 /// What the golden values were made with.
 struct Published {
@@ -165,6 +169,7 @@ impl Published {
         };
         finetune(settings, inputs, &mut |_| ())?;
         let (lines, mut table) = (journal(folder.path())?, Table::default());
+        let limit = if settings.precision == NumberFormat::F32 { LIMIT } else { ROUGH };
         let expected = self.notes["losses"][run].as_array().unwrap();
         assert_eq!((lines.len(), expected.len()), (settings.steps, settings.steps));
         for (at, name) in names.iter().copied().chain(["loss"]).enumerate() {
@@ -172,7 +177,7 @@ impl Published {
             let got: Vec<f32> = lines.iter().map(of).collect();
             let wanted: Vec<f32> = expected.iter().map(|step| step[at].as_f64().unwrap() as f32).collect();
             assert!((wanted[0] - wanted[settings.steps - 1]).abs() > 1e-3, "{name} moves");
-            table.absolute(format!("{run}: {name} of {} steps", settings.steps), &got, &wanted, LIMIT);
+            table.absolute(format!("{run}: {name} of {} steps", settings.steps), &got, &wanted, limit);
         }
         table.finish(run)
     }
@@ -246,6 +251,8 @@ fn the_hybrid_is_followed_step_by_step_with_unequal_weights() -> Outcome {
     let train = published.data();
     let settings = published.settings(own, train.triplets.len());
     published.follow("hybrid", &["zs", "triplet"], &settings, &train)?;
+    let rough = Settings { precision: NumberFormat::Bf16, ..settings.clone() };
+    published.follow("hybrid", &["zs", "triplet"], &rough, &train)?;
     // In pieces of both streams, and on two devices, the same steps.
     for (sub_batch, devices) in [(3, 1), (0, 2)] {
         let settings = Settings { sub_batch, devices, ..settings.clone() };

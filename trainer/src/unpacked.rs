@@ -22,6 +22,8 @@ pub struct Unpacked {
     pub vocabulary: String,
     /// What the model understands, for people; empty where that is not known.
     pub understands: String,
+    /// What is taken for granted of it, for people.
+    pub assumed: Option<String>,
     weights: Weights,
 }
 
@@ -60,7 +62,8 @@ impl Unpacked {
         let vocabulary = import::vocabulary(&header.config, &beside)?;
         header.check_vocabulary(&file, &fsx::sha256_hex(vocabulary.as_bytes()))?;
         let (config, understands) = (header.config, header.understands.unwrap_or_default());
-        Ok(Self { config, vocabulary, understands, weights: Weights::Checkpoint { file, beside } })
+        let weights = Weights::Checkpoint { file, beside };
+        Ok(Self { config, vocabulary, understands, assumed: None, weights })
     }
 
     fn published(path: &Path, named: Option<RetrievalConfig>) -> Result<Self> {
@@ -80,7 +83,9 @@ impl Unpacked {
         plan.check_whole(&path.display().to_string())?;
         let vocabulary = published_vocabulary(&config, &files)?;
         let understands = origin::beside(&files)?.unwrap_or_default();
-        Ok(Self { config, vocabulary, understands, weights: Weights::Published(source, Box::new(plan)) })
+        let assumed = dual::assumed(layout, &files, &config);
+        let weights = Weights::Published(source, Box::new(plan));
+        Ok(Self { config, vocabulary, understands, assumed, weights })
     }
 
     /// All of the weights that a bundle holds, with the architecture that they have then.

@@ -42,8 +42,9 @@ impl Mapping {
         }
     }
 
-    /// Pseudo-words `[B, k, D]` of unnormalised image embeddings `[B, P]`.
+    /// Pseudo-words `[B, k, D]` of unnormalised image embeddings `[B, P]`, in the parameters' precision.
     pub fn forward(&self, image: Tensor<2>, noise: &Noise) -> Tensor<3> {
+        let image = image.cast(FloatDType::from(self.first.weight.val().dtype()));
         let block = |map: &Linear, x| activation::relu(noise.apply(apply(map, x)));
         let words = apply(&self.output, block(&self.second, block(&self.first, image)));
         let [b, width] = words.dims();
@@ -232,6 +233,40 @@ mod tests {
         let red = reader.tokens("red");
         let batch = reader.composed_batch([&red], &Device::flex());
         assert_eq!((batch.slots, batch.ids.dims()), (None, [1, 3]));
+    }
+
+    /// Embeddings are stored in f32, whatever the model computes in.
+    #[test]
+    fn a_model_in_half_precision_reads_embeddings_of_32_bits() {
+        let device = Device::flex();
+        device.seed(5);
+        for head in [true, false] {
+            let mut config = config(2);
+            if !head {
+                config.projection = config.image_width();
+                config.image_encoder = serde_json::from_value(serde_json::json!({
+                    "kind": "patch", "patch": config.preprocess.size, "width": config.projection
+                }))
+                .unwrap();
+                config.pseudo_word_mut().unwrap().image_head = None;
+                config.check("x").unwrap();
+            }
+            let model = PseudoWord::new(&config, &device).unwrap();
+            let half = model.in_precision(FloatDType::BF16);
+            let reader = TextReader::new(&config, WORDS).unwrap();
+            let batch = reader.composed_batch([&reader.tokens("red")], &device);
+            let shape = [1, config.image_tokens(), config.image_width()];
+            let tokens = Tensor::<3>::random(shape, Distribution::Normal(0.0, 1.0), &device);
+            let rows = |model: &PseudoWord| {
+                let image = model.image(EncodedImage { tokens: tokens.clone() });
+                let query = model.query(Some(&image), &batch, &Noise::off());
+                [values(query), values(model.target(&image, 1, &batch, &Noise::off()))]
+            };
+            for (exact, rough) in rows(&model).iter().zip(rows(&half)) {
+                let cosine: f32 = exact.iter().zip(rough).map(|(a, b)| a * b).sum();
+                assert!(cosine > 0.999, "{head} {cosine}");
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::basic::{Norm, apply, linear};
 use crate::config::ImageHeadConfig;
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 use thisbut_kernels as kernels;
 
 /// Epsilon of the norm.
@@ -31,9 +31,10 @@ impl ImageHead {
         }
     }
 
-    /// `[B, C]` → `[B, P]`, not normalised.
+    /// `[B, C]` → `[B, P]`, not normalised, in the parameters' precision.
     pub fn forward(&self, pooled: Tensor<2>) -> Tensor<2> {
         let [b, c] = pooled.dims();
+        let pooled = pooled.cast(FloatDType::from(self.projection.weight.val().dtype()));
         let x = self.norm.forward(pooled.reshape([b, 1, c])).reshape([b, c]);
         let x = match &self.inner {
             Some(map) => kernels::gelu(apply(map, x)),

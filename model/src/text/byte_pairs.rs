@@ -203,19 +203,28 @@ fn merge_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     lines.filter(|(at, line)| !(line.is_empty() || *at == 0 && line.contains("#version")))
 }
 
-/// Where the piece ends that begins at `at`; `None` on white space. OpenAI's pattern:
-/// `'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`.
+/// A mark whose capital is a letter. Without regard to case it is neither a letter nor something else, so OpenAI's pattern passes
+/// over it.
+const IOTA_BELOW: char = '\u{345}';
+
+/// Where the piece ends that begins at `at`; `None` on what no piece has, such as white space. OpenAI's pattern, which has no regard to
+/// case (a long s is an s): `'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+`.
 fn piece_end(chars: &[char], at: usize) -> Option<usize> {
     let rest = chars.get(at..)?;
     let run = |kind: fn(char) -> bool| at + rest.iter().take_while(|c| kind(**c)).count();
     match rest {
-        ['\'', 's' | 't' | 'm' | 'd', ..] => Some(at + 2),
+        ['\'', 's' | 'ſ' | 't' | 'm' | 'd', ..] => Some(at + 2),
         ['\'', 'r' | 'v', 'e', ..] | ['\'', 'l', 'l', ..] => Some(at + 3),
         [c, ..] if is_letter(*c) => Some(run(is_letter)),
         [c, ..] if c.is_numeric() => Some(at + 1),
-        [c, ..] if c.is_whitespace() => None,
-        _ => Some(run(|c| !c.is_whitespace() && !c.is_numeric() && !is_letter(c))),
+        [c, ..] if is_passed_over(*c) => None,
+        _ => Some(run(|c| !is_passed_over(c) && !c.is_numeric() && !is_letter(c))),
     }
+}
+
+/// What parts pieces and belongs to none.
+fn is_passed_over(c: char) -> bool {
+    c.is_whitespace() || c == IOTA_BELOW
 }
 
 /// Unicode's category L.

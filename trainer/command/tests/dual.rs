@@ -76,9 +76,13 @@ fn a_checkpoint_without_its_list_of_merges_is_refused() {
     assert!(!output.status.success() && told.contains("list of merges is missing"), "{told}");
     assert!(!Path::new(&out).exists() && !Path::new(&weights).exists(), "nothing is written");
     let merges = golden("bin/tokenizer.json").to_string_lossy().into_owned();
-    run(&[&base[..], &["--merges", &merges]].concat());
-    // Now it lies in the folder of weights, and is found there.
-    run(&base);
+    let output = run(&[&base[..], &["--merges", &merges]].concat());
+    // A state dict does not say its activation: which one is taken is said, unless it is given.
+    let assumed = |told: &[u8]| String::from_utf8_lossy(told).contains("taken to be QuickGELU");
+    assert!(assumed(&output.stderr), "{output:?}");
+    // Now the list lies in the folder of weights, and is found there.
+    let output = run(&[&base[..], &["--activation", "quick-gelu"]].concat());
+    assert!(!assumed(&output.stderr), "{output:?}");
 
     let scripted = golden("scripted.pt").to_string_lossy().into_owned();
     let output = thisbut().args(["import", &scripted, "--out", &out]).output().unwrap();

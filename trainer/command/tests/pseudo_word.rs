@@ -139,7 +139,8 @@ fn pictures_without_labels_train_a_mapping_network_and_broken_ones_are_counted()
     let counted: usize = said.lines().filter(|line| line.contains("could not be read when the cache was made")).count();
     assert!(counted >= 1 && said.contains("left out"), "{said}");
     // Beside triplets.
-    let said = world.map("beside", &["--losses", "hybrid", "--image-batch", "8", "--unlabelled", &folder]);
+    let said = world
+        .map("beside", &["--losses", "hybrid", "--image-batch", "8", "--unlabelled", &folder, "--precision", "bf16"]);
     assert!(said.contains("2 images could not be read when the cache was made; left out"), "{said}");
     // Without triplets there is nothing that the hybrid could learn; a sentence says so.
     let hybrid = ["--start", &towers, "--losses", "contrast", "--steps", "2", "--batch", "8"];

@@ -32,6 +32,15 @@ pub fn apply(config: &mut RetrievalConfig, files: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
+/// Whether a file beside `files` says the activation of the towers.
+pub fn says_activation(files: &[PathBuf]) -> bool {
+    let architecture = || -> Option<Value> {
+        serde_json::from_slice(&fsx::read(&beside(files, "config.json")?, fsx::SMALL).ok()?).ok()
+    };
+    beside(files, "open_clip_config.json").is_some()
+        || architecture().is_some_and(|value| value["vision_config"].is_object() && value["text_config"].is_object())
+}
+
 fn beside(files: &[PathBuf], name: &str) -> Option<PathBuf> {
     let folders = files.iter().filter_map(|path| if path.is_dir() { Some(path.as_path()) } else { path.parent() });
     folders.map(|folder| folder.join(name)).find(|path| path.is_file())

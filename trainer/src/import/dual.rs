@@ -72,6 +72,21 @@ pub fn configure(
     Ok(config)
 }
 
+/// What is taken for granted of a checkpoint, for people: its activation, where no file beside it says that.
+pub fn assumed(layout: DualLayout, files: &[PathBuf], config: &RetrievalConfig) -> Option<String> {
+    let ImageEncoderConfig::Vit(vit) = &config.image_encoder else { return None };
+    if layout.is_blip() || super::described::says_activation(files) {
+        return None;
+    }
+    let (taken, other) = match vit.activation() {
+        Activation::QuickGelu => ("QuickGELU", "gelu, which most of OpenCLIP's have"),
+        Activation::Gelu => ("exact GELU", "quick-gelu, which OpenAI's have"),
+    };
+    Some(format!(
+        "no configuration beside it says its activation: it is taken to be {taken}; the other is `thisbut import --activation` {other}"
+    ))
+}
+
 /// The refusal of a checkpoint of another dual encoder than the one that was named.
 fn another(place: &str, found: &Facts, named: &RetrievalConfig, preset: Option<&str>) -> TrainerError {
     let sizes = match Facts::of_config(named) {

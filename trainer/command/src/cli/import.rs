@@ -190,6 +190,8 @@ impl Args {
             dual::set_activation(&mut config, activation)?;
         }
         super::note(format_args!("{}, preset {}", layout.name(), config.name));
+        let assumed = dual::assumed(layout, &self.files, &config).filter(|_| self.activation.is_none());
+        assumed.into_iter().for_each(super::note);
         let plan = dual::plan(source, &config, layout)?;
         let merges = match config.text {
             TextConfig::Bpe { vocabulary, .. } => Some(self.merges(vocabulary)?),

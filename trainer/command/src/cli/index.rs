@@ -296,6 +296,7 @@ impl Args {
         }
         let named = self.pack.preset.as_deref().map(super::preset).transpose()?;
         let model = Unpacked::open(&self.model, self.pack.weights.as_deref(), named)?;
+        model.assumed.iter().for_each(super::note);
         let form = self.pack.form.unwrap_or(FormArg::Full);
         let packing = self.pack.packed.packing(&model.config, form, self.pack.store.unwrap_or(NumberFormat::Q8))?;
         let footprint = footprint(&model.config, packing, self.pack.force)?;

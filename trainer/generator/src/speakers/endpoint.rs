@@ -192,20 +192,20 @@ impl Endpoint {
         }
         let value: Value = serde_json::from_slice(&posted.body)
             .map_err(|e| Silence::useless("broken-json", format!("{e}: {}", begin())))?;
+        let count = |name: &str| value["usage"][name].as_u64().unwrap_or(0);
+        let usage = Usage { prompt: count("prompt_tokens"), answer: count("completion_tokens") };
         let Some(choice) = value["choices"].get(0) else {
-            return Err(Silence::useless("no-choice", begin()));
+            return Err(Silence::useless("no-choice", begin()).that_took(usage));
         };
         let finish = choice["finish_reason"].as_str().unwrap_or_default();
         if finish == "content_filter" {
-            return Err(Silence::hopeless("content-filter", begin()));
+            return Err(Silence::hopeless("content-filter", begin()).that_took(usage));
         }
         let text = match &choice["message"]["content"] {
             Value::String(text) => text.clone(),
             Value::Array(parts) => parts.iter().filter_map(|part| part["text"].as_str()).collect(),
-            _ => return Err(Silence::useless("no-text", begin())),
+            _ => return Err(Silence::useless("no-text", begin()).that_took(usage)),
         };
-        let count = |name: &str| value["usage"][name].as_u64().unwrap_or(0);
-        let usage = Usage { prompt: count("prompt_tokens"), answer: count("completion_tokens") };
         Ok(Said { text: self.blotted(text), cut: finish == "length", usage })
     }
 

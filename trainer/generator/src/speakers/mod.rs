@@ -49,6 +49,8 @@ pub enum Silence {
         said: String,
         /// Whether the same question may have an answer at another time.
         again: bool,
+        /// What it took.
+        usage: Usage,
     },
     /// No question will have one now, and this one was not answered.
     Stop(TrainerError),
@@ -57,12 +59,20 @@ pub enum Silence {
 impl Silence {
     /// No answer, where another try may bring one.
     pub fn useless(kind: &'static str, said: impl Into<String>) -> Self {
-        Self::Useless { kind, said: said.into(), again: true }
+        Self::Useless { kind, said: said.into(), again: true, usage: Usage::default() }
     }
 
     /// No answer, and none at another time.
     pub fn hopeless(kind: &'static str, said: impl Into<String>) -> Self {
-        Self::Useless { kind, said: said.into(), again: false }
+        Self::Useless { kind, said: said.into(), again: false, usage: Usage::default() }
+    }
+
+    /// The same, which took `usage`: a server counts answers without a text too.
+    pub fn that_took(self, usage: Usage) -> Self {
+        match self {
+            Self::Useless { kind, said, again, .. } => Self::Useless { kind, said, again, usage },
+            Self::Stop(e) => Self::Stop(e),
+        }
     }
 }
 

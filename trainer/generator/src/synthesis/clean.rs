@@ -190,6 +190,7 @@ fn check(text: &str, prompt: &Prompt, most: usize, captions: &[&str]) -> Result<
         Err(Fault::Empty)
     } else if 2 * letters < seen
         || text.contains(['\u{fffd}', '{', '}', '<', '>'])
+        || text.contains(|c: char| c.is_control() && c != '\n')
         || parts.iter().any(|word| word.chars().count() > LONG_WORD)
     {
         Err(Fault::Nonsense)
@@ -265,6 +266,7 @@ mod tests {
             ("{reference}", false, Fault::Nonsense),
             ("<div>add</div>", false, Fault::Nonsense),
             ("=== 12 34 ===", false, Fault::Nonsense),
+            ("make it \u{1b}[31mred", false, Fault::Nonsense),
             (&"x".repeat(80), false, Fault::Nonsense),
             ("A person looks at picture A and wants picture B.", false, Fault::Echo),
             ("a blue hat on a chair", false, Fault::Copied),

@@ -22,6 +22,12 @@ pub struct Usage {
     pub answer: u64,
 }
 
+impl Usage {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// What became of one try of a question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -48,6 +54,9 @@ pub enum Try {
         /// Whether another try would bring the same.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         last: bool,
+        /// What it took.
+        #[serde(default, skip_serializing_if = "Usage::is_none")]
+        usage: Usage,
     },
     /// It was refused before it was answered: it counts as not sent.
     Back,
@@ -80,7 +89,7 @@ struct Inner {
 pub struct Totals {
     /// Answers with a text.
     pub answers: u64,
-    /// What they took.
+    /// What these took, and answers without a text.
     pub usage: Usage,
 }
 
@@ -148,11 +157,11 @@ impl Journal {
 
 impl Totals {
     fn add(&mut self, was: &Try) {
-        if let Try::Text { usage, .. } = was {
-            self.answers += 1;
-            self.usage.prompt += usage.prompt;
-            self.usage.answer += usage.answer;
-        }
+        let (Try::Text { usage, .. } | Try::Useless { usage, .. }) = was else { return };
+        self.answers += u64::from(matches!(was, Try::Text { .. }));
+        // A server may count what it likes.
+        self.usage.prompt = self.usage.prompt.saturating_add(usage.prompt);
+        self.usage.answer = self.usage.answer.saturating_add(usage.answer);
     }
 }
 
@@ -178,7 +187,9 @@ mod tests {
         let (one, two) = ("1".to_owned(), "2".to_owned());
         let journal = Journal::open(&path).unwrap();
         journal.add(&one, 0, Try::Sent).unwrap();
-        journal.add(&one, 0, Try::Useless { kind: "no-json".into(), said: "<html>".into(), last: false }).unwrap();
+        let usage = Usage { prompt: u64::MAX - 4, answer: 9 };
+        let useless = Try::Useless { kind: "no-text".into(), said: "{}".into(), last: false, usage };
+        journal.add(&one, 0, useless).unwrap();
         journal.add(&one, 1, Try::Sent).unwrap();
         journal.add(&one, 1, text("red\n\"é\"")).unwrap();
         journal.add(&two, 0, Try::Sent).unwrap();
@@ -194,6 +205,11 @@ mod tests {
             assert_eq!(journal.get(&one, 1), [None, Some(Try::Sent), Some(text("red\n\"é\""))][lines.clamp(2, 4) - 2]);
             assert_eq!(journal.get(&two, 0), (lines == 5).then_some(Try::Sent));
             assert_eq!(journal.totals().answers, u64::from(lines >= 4));
+            // What an answer without a text took counts too, and no number of a server's is too large.
+            let took =
+                [(0, 0), (u64::MAX - 4, 9), (u64::MAX - 1, 11)][usize::from(lines >= 2) + usize::from(lines >= 4)];
+            let usage = journal.totals().usage;
+            assert_eq!((usage.prompt, usage.answer), took, "{end}");
             assert_eq!(
                 (journal.before(&one), journal.before(&two)),
                 (lines.div_ceil(2).min(2) as u32, u32::from(lines == 5))

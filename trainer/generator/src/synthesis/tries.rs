@@ -52,7 +52,7 @@ pub fn stand(journal: &Journal, key: &Key, limits: Limits, of: (&Prompt, &[&str]
                 Ok(texts) => return (Stand::Done(texts), faults),
                 Err(fault) => (fault.name().to_owned(), text, false),
             },
-            Some(Try::Useless { kind, said, last }) => (kind, said, last && number >= first),
+            Some(Try::Useless { kind, said, last, .. }) => (kind, said, last && number >= first),
             Some(Try::Sent) => {
                 under_way = !limits.resend;
                 (UNDER_WAY.to_owned(), String::new(), false)
@@ -96,7 +96,11 @@ mod tests {
         assert_eq!(at(true).0, Stand::Ask(1));
         add(0, text("a hat"));
         assert_eq!(at(false), (Stand::Ask(1), vec!["copied".to_owned()]));
-        add(1, Try::Useless { kind: "no-json".into(), said: "<p>".into(), last: false });
+        let useless = |kind: &str, said: &str, last| {
+            let (kind, said, usage) = (kind.to_owned(), said.to_owned(), Usage::default());
+            Try::Useless { kind, said, last, usage }
+        };
+        add(1, useless("no-json", "<p>", false));
         assert_eq!(at(false).0, rejected("no-json", "<p>", 2));
         assert_eq!(at(true), (Stand::Ask(2), vec!["copied".to_owned(), "no-json".to_owned()]));
         add(2, text("make it red"));
@@ -104,7 +108,7 @@ mod tests {
             assert_eq!(at(resend).0, Stand::Done(vec!["make it red".into()]), "an answer of a later try counts");
         }
         std::fs::remove_file(&path).unwrap();
-        add(0, Try::Useless { kind: "content-filter".into(), said: "no".into(), last: true });
+        add(0, useless("content-filter", "no", true));
         assert_eq!(at(false).0, rejected("content-filter", "no", 1));
         assert_eq!(at(true).0, Stand::Ask(1));
     }

@@ -228,12 +228,12 @@ impl<'a> Work<'a> {
                     held(&self.useless).clear();
                     Try::Text { text, cut, usage }
                 }
-                Err(Silence::Useless { kind, said, again }) => {
+                Err(Silence::Useless { kind, said, again, usage }) => {
                     // A question that cannot even be sent says nothing of the server.
                     if again || kind == REFUSED {
                         held(&self.useless).push((key.clone(), *number));
                     }
-                    Try::Useless { kind: kind.to_owned(), said, last: !again }
+                    Try::Useless { kind: kind.to_owned(), said, last: !again, usage }
                 }
                 Err(Silence::Stop(e)) => {
                     stop = stop.or(Some(e));
