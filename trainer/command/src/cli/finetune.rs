@@ -6,8 +6,10 @@ use clap::Command;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
+use thisbut_model::config::{AdapterConfig, ImageEncoderConfig};
 use thisbut_model::number::NumberFormat;
 use thisbut_model::text::TextReader;
+use thisbut_model::weights::Tensors;
 use thisbut_trainer::data::{
     DataSet, Format, ImageEntry, LoadOptions, Split, Table, captions, derive, described, extended, synthetic,
     unlabelled,
@@ -163,6 +165,17 @@ fn say_left_out(count: usize, of: &Path) {
 pub(super) const ON_THE_FLY: &str = "on-the-fly";
 
 impl Args {
+    /// The checkpoint to start from where it holds adapters, which were trained in the encoder of --weights.
+    fn adapters(&self) -> Result<Option<(Reader, &Path)>> {
+        let Some(path) = self.start.as_deref() else { return Ok(None) };
+        let mut reader = checkpoint::open(path)?;
+        if !import::adapted::are_adapters(&reader.image_encoder()?) {
+            return Ok(None);
+        }
+        import::adapted::check_base(&reader.header, path, &self.weights)?;
+        Ok(Some((reader, path)))
+    }
+
     /// The tokens of `images`, from `cache` or the encoder.
     fn features<'a>(
         &self,
@@ -171,13 +184,22 @@ impl Args {
         images: impl Iterator<Item = &'a ImageEntry>,
         cache: &Path,
     ) -> Result<Box<dyn ImageTokens>> {
+        let adapters = self.adapters()?.filter(|_| config.image_encoder.adapters().is_some());
         if cache == Path::new(ON_THE_FLY) {
             let device = choose(device)?;
-            let encoder = import::load_image_encoder_in(config, &self.weights, self.encoder_precision, &device)?;
+            let encoder = match adapters {
+                Some((mut reader, path)) => {
+                    import::adapted::load((&mut reader, path), &self.weights, self.encoder_precision, &device)?.0
+                }
+                None => import::load_image_encoder_in(config, &self.weights, self.encoder_precision, &device)?,
+            };
             let images = images.map(|image| (image.name.clone(), image.path.clone())).collect();
             return Ok(Box::new(Live::new(encoder, config, &device, images)));
         }
-        let expected = import::encoder_fingerprint(config, &self.weights)?;
+        let expected = match adapters {
+            Some((mut reader, path)) => import::adapted::fingerprint((&mut reader, path), &self.weights)?,
+            None => import::encoder_fingerprint(config, &self.weights)?,
+        };
         Ok(Box::new(Features::of_encoder(cache, config, &expected)?))
     }
 
@@ -265,7 +287,13 @@ impl Args {
         if reader.header.generator.is_some() {
             bail!("--start {}: it is a generator's; give a retrieval model's checkpoint", path.display());
         }
-        start::check_start(path, &reader.header, config)?;
+        let mut found = reader.header.clone();
+        // Adapters that the checkpoint does not hold are the identity, so that a run may have them otherwise.
+        let holds = reader.shapes().keys().any(|name| AdapterConfig::owns(name));
+        if let (false, ImageEncoderConfig::Vit(vit)) = (holds, &mut found.config.image_encoder) {
+            vit.adapters = config.image_encoder.adapters().copied();
+        }
+        start::check_start(path, &found, config)?;
         if let Some(texts) = texts {
             reader.header.check_vocabulary(path, texts.fingerprint())?;
         }
@@ -309,6 +337,28 @@ impl Args {
             embed::rows(&readable_rows(table.clone(), &features)?.0, &features)?;
         }
         Ok(())
+    }
+
+    /// Puts the image encoder beside starting weights that lack it, where a part of it trains. Gives the fingerprint of what adapters
+    /// stand in, where the run's checkpoints hold some.
+    fn add_encoder(
+        &self,
+        settings: &Settings,
+        config: &RetrievalConfig,
+        start: &mut Tensors,
+    ) -> Result<Option<String>> {
+        let of_encoder = |name: &&String| name.starts_with(IMAGE_ENCODER);
+        let whole = start.keys().filter(of_encoder).any(|name| !AdapterConfig::owns(name));
+        if settings.trains_image_encoder() && !whole {
+            for (name, value) in import::image_encoder(config, &self.weights)? {
+                start.entry(format!("{IMAGE_ENCODER}{name}")).or_insert(value);
+            }
+        }
+        let adapted = !whole && start.keys().any(|name| name.starts_with(IMAGE_ENCODER) && AdapterConfig::owns(name));
+        Ok(match adapted {
+            true => Some(import::adapted::base_fingerprint(config, &self.weights)?),
+            false => None,
+        })
     }
 
     /// Runs `thisbut pretrain`: with the family's values for it, unless a recipe says otherwise.
@@ -404,10 +454,7 @@ impl Args {
             }
             None => (objective.family().weights(&config, &self.weights)?, None),
         };
-        if settings.trains_image_encoder() && !start.keys().any(|name| name.starts_with(IMAGE_ENCODER)) {
-            let encoder = import::image_encoder(&config, &self.weights)?;
-            start.extend(encoder.into_iter().map(|(name, value)| (format!("{IMAGE_ENCODER}{name}"), value)));
-        }
+        let base_encoder = self.add_encoder(&settings, &config, &mut start)?;
         if let Some(temperature) = choices.temperature {
             let (name, value) = objective.family().temperature(temperature);
             start.insert(name.into(), (vec![1], vec![value as f32]));
@@ -421,6 +468,7 @@ impl Args {
             texts: &texts,
             start,
             understands,
+            base_encoder,
             run: &out,
             until: self.until.map(NonZeroUsize::get),
         };
