@@ -245,6 +245,8 @@ export interface Step {
   timings: Timings | null;
   /** The words that `hits` answer; null while there is no answer. */
   answered: string | null;
+  /** A picture that the page took itself (`select` was prevented), and the words of then. */
+  picked?: { item: Item; text: string };
   /** Other words will be another step. */
   settled: boolean;
   refined: Refined;

@@ -2,8 +2,9 @@
 
     python bench/near-duplicates/measure.py BUNDLE [DEPTH]
 
-Similarity is the command's: the cosine of mean target tokens, as the gallery keeps them. Two photos are of different things when
-the first DEPTH (default 3) folders below their split (`original/train`, `original/validation`) differ. Needs numpy.
+Similarity is the command's: the cosine of mean image tokens, as `index` keeps them beside the bundle; and, to compare, that of mean
+target tokens, as the gallery keeps them. Two photos are of different things when the first DEPTH (default 3) folders below `original`
+differ. Needs numpy.
 """
 
 import json
@@ -12,24 +13,30 @@ from pathlib import Path
 
 import numpy as np
 
-THRESHOLDS = [0.9, 0.93, 0.95, 0.96, 0.97, 0.975, 0.98, 0.985, 0.99, 0.995]
+THRESHOLDS = [0.8, 0.84, 0.86, 0.88, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98]
 HEADER = 32
 
 
+def chunk(path):
+    """Values [images, N, P] of a gallery chunk."""
+    body = path.read_bytes()
+    count, n, p = np.frombuffer(body[12:24], "<u4")
+    scales = np.frombuffer(body[HEADER : HEADER + 4 * count * n], "<f4").reshape(count, n, 1)
+    return np.frombuffer(body[HEADER + 4 * count * n :], "i1").reshape(count, n, p) * scales
+
+
+def unit(values):
+    return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+
 def gallery(root):
-    """Ids, and mean target tokens [images, P], L2-normalised."""
+    """Ids, mean image tokens [images, C] and mean target tokens [images, P], both L2-normalised."""
     manifest = json.loads((root / "bundle.json").read_text())["gallery"]
-    n, p = manifest["tokens"], manifest["width"]
-    rows, ids = [], []
-    for chunk in manifest["chunks"]:
-        body, count = (root / chunk["path"]).read_bytes()[HEADER:], chunk["count"]
-        scales = np.frombuffer(body[: 4 * count * n], "<f4").reshape(count, n, 1)
-        codes = np.frombuffer(body[4 * count * n :], "i1").reshape(count, n, p)
-        rows.append((codes * scales).mean(1))
-    for chunk in manifest["metadata"]:
-        ids += [image["id"] for image in json.loads((root / chunk["path"]).read_text())]
-    means = np.concatenate(rows)
-    return ids, means / np.linalg.norm(means, axis=1, keepdims=True)
+    files = [root / entry["path"] for entry in manifest["metadata"]]
+    ids = [image["id"] for file in files for image in json.loads(file.read_text())]
+    targets = np.concatenate([chunk(root / entry["path"]).mean(1) for entry in manifest["chunks"]])
+    looks = chunk(root.parent / f".{root.name}.index.looks").mean(1)
+    return ids, unit(looks), unit(targets)
 
 
 def table(title, rows):
@@ -42,27 +49,32 @@ def table(title, rows):
         print(f"| {name} | {len(values)} | {np.median(values):.4f} | {shares} |")
 
 
-def main(root, depth=3):
-    ids, means = gallery(root)
-    parts = [id.split("/") for id in ids]
+def figures(name, parts, vectors, depth):
+    """Both tables of one kind of similarity."""
     stem = lambda part: "/".join(part[1:]).rsplit(".", 1)[0]
     originals = {stem(part): at for at, part in enumerate(parts) if part[0] == "original"}
     kinds = sorted({part[0] for part in parts} - {"original"})
-    of = lambda kind: np.array([means[at] @ means[originals[stem(part)]] for at, part in enumerate(parts) if part[0] == kind])
-    table("copies, % at least so similar to their original", [(kind, of(kind)) for kind in kinds])
-
+    to_original = lambda at: vectors[at] @ vectors[originals[stem(parts[at])]]
+    of = lambda kind: np.array([to_original(at) for at, part in enumerate(parts) if part[0] == kind])
+    table(f"{name}: copies, % at least so similar to their original", [(kind, of(kind)) for kind in kinds])
     places = np.array(sorted(originals.values()))
-    things = np.array(["/".join(parts[at][2:-1][:depth]) for at in places])
-    vectors = means[places]
-    other, same = [], []
+    things = np.array(["/".join(parts[at][1:-1][:depth]) for at in places])
+    own, other, same = vectors[places], [], []
     for start in range(0, len(places), 512):
-        near = vectors[start : start + 512] @ vectors.T
+        near = own[start : start + 512] @ own.T
         near[np.arange(len(near)), start + np.arange(len(near))] = -1
         differs = things[start : start + 512, None] != things[None]
         other.append(np.where(differs, near, -1).max(1))
         same.append(np.where(differs, -1, near).max(1))
     rows = [("nearest of another thing", np.concatenate(other)), ("nearest of the same thing", np.concatenate(same))]
-    table("originals, % whose nearest other photo is at least so similar", rows)
+    table(f"{name}: originals, % whose nearest other photo is at least so similar", rows)
+
+
+def main(root, depth=3):
+    ids, looks, targets = gallery(root)
+    parts = [id.split("/") for id in ids]
+    figures("mean image tokens", parts, looks, depth)
+    figures("mean target tokens", parts, targets, depth)
 
 
 if __name__ == "__main__":

@@ -161,3 +161,40 @@ on("without the attribute, the page's address is left alone", { path: "embed.htm
   assert.equal(await page.evaluate(() => location.hash), "");
   assert.ok(await page.locator("this-but >> text=Copy link").isHidden());
 });
+
+on("what the site owner's table says comes with every item", {}, async (page) => {
+  await ready(page);
+  const seen = await page.evaluate(async () => {
+    const element = document.querySelector("this-but");
+    element.renderItem = ({ title, extra }) => `${title}, ${extra?.price ?? "no price"}`;
+    const heard = new Promise((done) => element.addEventListener("results", ({ detail }) => done(detail.hits[0].extra), { once: true }));
+    const hits = await element.search("blue square");
+    return { first: hits[0].extra, other: hits.find(({ title }) => title.startsWith("red"))?.extra, heard: await heard, listed: element.hits[0].extra };
+  });
+  const extra = { link: "shop/square?a=1", price: "49 €" };
+  assert.deepEqual(seen, { first: extra, other: undefined, heard: extra, listed: extra });
+  assert.match(await option(page).innerText(), /blue square, 49 €/);
+  const selected = page.evaluate(() => new Promise((done) => document.querySelector("this-but").addEventListener("select", (event) => (event.preventDefault(), done(event.detail.extra)), { once: true })));
+  await option(page).click();
+  assert.deepEqual(await selected, extra);
+});
+
+on("a picture leads to its own page, where the table has one", {}, async (page) => {
+  await ready(page);
+  const leads = async (/** @type {string} */ words) => {
+    await say(page, words);
+    await option(page).focus();
+    await page.keyboard.press("Space");
+    const link = page.locator("this-but .peek a");
+    await link.waitFor();
+    const found = [new URL(await link.evaluate((a) => a.href)).pathname, await link.innerText()];
+    await page.keyboard.press("Escape");
+    return found;
+  };
+  const [path, words] = await leads("blue square");
+  assert.ok(path.endsWith("/shop/square") && /its page/.test(words), `${path} ${words}`);
+  for (const other of ["red square", "green square"]) {
+    const [path, words] = await leads(other);
+    assert.ok(path.endsWith(".png") && /picture/.test(words), `${other}: ${path} ${words}`);
+  }
+});

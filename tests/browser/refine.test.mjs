@@ -66,7 +66,7 @@ on("the answer as a table and as JSON", {}, async (page) => {
     return readFile(await file.path(), "utf8");
   };
   const [head, first, ...rest] = (await load("CSV")).trim().split("\r\n");
-  assert.equal(head, "rank,score,index,title,image");
+  assert.equal(head, "rank,score,index,title,tags,image");
   assert.ok(first.startsWith("1,") && first.includes(found.hits[0].title) && first.includes("http"), first);
   assert.equal(rest.length, found.hits.length - 1);
   const json = JSON.parse(await load("JSON"));
@@ -75,9 +75,52 @@ on("the answer as a table and as JSON", {}, async (page) => {
   assert.deepEqual([json.balance, json.without, json.also, typeof json.reference.index], [0.5, [], [], "number"]);
   const { asCsv } = await page.evaluate(async () => {
     const { asCsv } = await import(new URL("element/later/refine.js", location.href).href);
-    return { asCsv: asCsv([{ score: 0.5, index: 1, title: 'a "b", c', image: "x.png" }]) };
+    return { asCsv: asCsv([{ score: 0.5, index: 1, title: 'a "b", c', tags: ["dark red", "wool"], image: "x.png" }]) };
   });
-  assert.match(asCsv, /1,0\.5,1,"a ""b"", c",http/);
+  assert.match(asCsv, /1,0\.5,1,"a ""b"", c",dark red\|wool,http/);
+});
+
+on("what is asked finely is in the address: reload, a copied link, and Back", {}, async (page, { context }) => {
+  const reference = await page.evaluate(() => document.querySelector("this-but").reference.item);
+  await say(page, "red");
+  await page.locator("this-but [role=option]:visible").nth(3).focus();
+  await page.keyboard.press("Space");
+  await answer(page, () => page.locator("this-but .peek").getByRole("button", { name: "Add as a second image" }).click());
+  const field = finer(page).getByRole("textbox", { name: "Not wanted" });
+  await field.fill("green, or so");
+  await answer(page, () => field.press("Enter"));
+  await answer(page, () => finer(page).getByRole("button", { name: /^circle/ }).click());
+  const last = await answer(page, () => finer(page).getByRole("slider").fill("30"));
+  const second = await finer(page).locator(".second").innerText();
+  const link = await page.evaluate(() => location.href);
+  assert.match(link, new RegExp(`#from=${reference}&words=red&not=green%2C\\+or\\+so&weight=30&with=\\d+&only=circle$`));
+
+  const asked = async (there) => {
+    await there.locator("this-but .finer .second").waitFor();
+    await there.waitForFunction(() => document.querySelector("this-but").hits?.length && document.querySelector("this-but").reference);
+    return there.evaluate(() => {
+      const { shadowRoot, hits, text } = document.querySelector("this-but");
+      const one = (selector) => shadowRoot.querySelector(selector);
+      return [text, one(".finer .second").textContent, one(".finer .token").textContent, one(".finer input[type=range]").value, one(".finer .facet[aria-pressed=true]").textContent, hits.map(({ title }) => title)];
+    });
+  };
+  const expected = ["red", second, "green, or so", "30", "circle4", all(last)];
+  await page.reload();
+  assert.deepEqual(await asked(page), expected);
+  const other = await context.newPage();
+  await other.goto(link);
+  assert.deepEqual(await asked(other), expected);
+
+  // Another image: nothing is asked finely; Back asks as before.
+  await answer(page, () => page.locator("this-but [role=option]:visible").first().click());
+  assert.doesNotMatch(await page.evaluate(() => location.hash), /not=|weight|with|only/);
+  await page.goBack();
+  assert.deepEqual(await asked(page), expected);
+  // A word that is none of the usual ones can be let go of.
+  await other.goto(link.replace("only=circle", "only=blue"));
+  await other.reload();
+  await answer(other, () => finer(other).getByRole("button", { name: "blue" }).click());
+  assert.doesNotMatch(await other.evaluate(() => location.hash), /only/);
 });
 
 on("where nothing is close, it says so and shows a few", {}, async (page) => {

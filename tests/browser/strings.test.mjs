@@ -10,13 +10,13 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const walk = (folder) => readdirSync(folder, { withFileTypes: true }).flatMap((one) => (one.isDirectory() ? walk(join(folder, one.name)) : [join(folder, one.name)]));
-const read = (folder, pattern) => walk(join(root, folder)).filter((path) => pattern.test(path) && !/languages|folder\/words/.test(path)).map((path) => readFileSync(path, "utf8")).join("\n");
+const read = (folder, pattern) => walk(join(root, folder)).filter((path) => pattern.test(path) && !/languages|later\/(folder\/)?words/.test(path)).map((path) => readFileSync(path, "utf8")).join("\n");
 /** The modules are the page's: node reads them in a folder that says that they are modules. */
 const folder = mkdtempSync(join(tmpdir(), "thisbut-strings-"));
 cpSync(join(root, "www/element"), join(folder, "www/element"), { recursive: true });
 writeFileSync(join(folder, "package.json"), '{"type":"module"}');
 const load = async (path) => import(join(folder, path));
-const en = { ...(await load("www/element/languages/en.js")).en, ...(await load("www/element/later/folder/words.js")).table };
+const en = { ...(await load("www/element/languages/en.js")).en, ...(await load("www/element/later/words.js")).table, ...(await load("www/element/later/words.errors.js")).table, ...(await load("www/element/later/folder/words.js")).table };
 const others = new Map();
 for (const path of walk(join(root, "www/element/languages"))) {
   const [name] = path.split("/").pop().split(".");

@@ -7,7 +7,10 @@ use pollster::block_on;
 use std::collections::BTreeMap;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::Form;
-use thisbut_model::config::{Composition, MappingConfig, TextConfig};
+use thisbut_model::config::{
+    Composition, ConceptConfig, FusionConfig, FusionForm, ImageEncoderConfig, MappingConfig, MethodConfig, Pooling,
+    TargetForm, TextConfig,
+};
 use thisbut_model::image::Rgba;
 use thisbut_model::quant::{CodeWidth, read_weights, write_weights};
 use thisbut_model::retrieval::Retrieval;
@@ -94,6 +97,42 @@ fn quantized_towers_point_where_the_plain_ones_do() {
         assert!(eight[0] > 0.999 && eight[1] > 0.995, "{eight:?}");
         assert!(four[0] > 0.92 && four[1] > 0.85, "{four:?}");
         assert!(four[0] > coarse[0] && four[1] > coarse[1], "{four:?} {coarse:?}");
+    }
+}
+
+/// The same towers, every token kept, with cross-attention in one of its forms.
+fn concept(form: FusionForm, pooling: Pooling, target: TargetForm) -> RetrievalConfig {
+    let mut config = config(Composition::WeightedSum { weight: 0.5 });
+    let text_tower = config.method.family().text_tower().unwrap().clone();
+    if let ImageEncoderConfig::Vit(vit) = &mut config.image_encoder {
+        vit.pooled = None;
+    }
+    let fusion = FusionConfig { blocks: 2, heads: 4, form };
+    let (temperature, dropout, image_head) = (0.07, 0.0, None);
+    let own = ConceptConfig { text_tower, fusion, pooling, target, image_head, temperature, dropout };
+    config.method = MethodConfig::Concept(own);
+    config.check("x").unwrap();
+    config
+}
+
+#[test]
+fn quantized_cross_attention_points_where_the_plain_one_does() {
+    for (form, pooling, target) in [
+        (FusionForm::Attention, Pooling::SetTransformer, TargetForm::Fused),
+        (FusionForm::Transformer, Pooling::Attention, TargetForm::Pooled),
+    ] {
+        let config = concept(form, pooling, target);
+        let plain = tensors(&config, &Device::flex()).unwrap();
+        let (targets, queries) = rows(&config, plain.clone());
+        let [eight, four] = [CodeWidth::Q8, CodeWidth::Q4].map(|width| {
+            let packing = Packing { form: Form::Full, width: Some(width), split: u64::MAX, tokens: 1 };
+            let file = write_weights(&plain, |name, _| packing.codes(&config, name), &BTreeMap::new()).unwrap();
+            let (t, q) = rows(&config, read_weights(&file).unwrap().into_iter().collect());
+            [smallest(&t, &targets), smallest(&q, &queries)]
+        });
+        println!("{form:?}, {target:?}: smallest cosine of targets and queries: q8 {eight:?}, q4 {four:?}");
+        assert!(eight[0] > 0.999 && eight[1] > 0.995, "{eight:?}");
+        assert!(four[0] > 0.92 && four[1] > 0.85, "{four:?}");
     }
 }
 

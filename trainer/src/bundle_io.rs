@@ -3,7 +3,7 @@
 
 use crate::data::table::Table;
 use crate::error::{Result, TrainerError};
-use crate::export::gallery_id;
+use crate::export::distinct_ids;
 use crate::lock::Lock;
 use crate::{fsx, partial};
 use burn::tensor::Device;
@@ -103,11 +103,11 @@ impl Bundle {
     }
 
     /// The number in the gallery of each image of a table's gallery, for a bundle that was read with its own; `None` when
-    /// it lacks one.
+    /// it lacks one, or has one for two of them.
     pub fn numbers(&self, table: &Table) -> Option<Vec<u32>> {
         let known: HashMap<&str, u32> = self.metadata.iter().map(|image| image.id.as_str()).zip(0..).collect();
-        let number = |at: &u32| known.get(gallery_id(table.images.get(*at as usize)?).as_str()).copied();
-        table.gallery.iter().map(number).collect()
+        let ids = distinct_ids(table, table.gallery.iter().copied()).ok()?;
+        ids.iter().map(|id| known.get(id.as_str()).copied()).collect()
     }
 
     /// The gallery, ready to search.

@@ -9,7 +9,7 @@ use crate::lock::Lock;
 use crate::train::learner::IMAGE_ENCODER;
 use crate::{compress, import, partial, train::checkpoint};
 use burn::tensor::Device;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{self, FileEntry, Form, Manifest, WeightsEntry};
@@ -155,13 +155,35 @@ pub struct Staged {
     _lock: Lock,
 }
 
-/// A data set's image in the bundle's gallery: its name as a file's.
+/// A data set's image in the bundle's gallery: its name as a file's. Two names may make one, such as `a/b` and `a_b`: see
+/// [`distinct_ids`].
 pub fn gallery_id(image: &ImageEntry) -> String {
     let extension = image.path.extension().map(|e| e.to_string_lossy().into_owned()).unwrap_or_default();
     let ending = format!(".{extension}");
     // Some data sets name an image by its file, ending and all.
     let bare = image.name.strip_suffix(&ending).unwrap_or(&image.name);
     format!("{}{ending}", bare.replace('/', "_"))
+}
+
+/// The name in the gallery ([`gallery_id`]) of each of these images of `table`.
+///
+/// # Errors
+/// [`TrainerError::Data`] when two of them would have one.
+pub fn distinct_ids(table: &Table, images: impl Iterator<Item = u32>) -> Result<Vec<String>> {
+    let mut known: HashMap<String, u32> = HashMap::new();
+    let mut ids = Vec::new();
+    for image in images {
+        let id = gallery_id(&table.images[image as usize]);
+        match known.insert(id.clone(), image) {
+            Some(other) if other != image => {
+                let (one, other) = (table.image_name(other), table.image_name(image));
+                let problem = format!("and image '{other}' would both be '{id}' in a bundle");
+                return Err(TrainerError::data(format!("image '{one}'"), problem, "rename one of them"));
+            }
+            _ => ids.push(id),
+        }
+    }
+    Ok(ids)
 }
 
 impl Staged {
@@ -193,13 +215,13 @@ pub fn stage(root: &Path, table: &Table, limit: Option<usize>, out: &Path) -> Re
     let mut rows = csv::Writer::from_path(&titles).map_err(wrong)?;
     rows.write_record(["file", "title", "tags"]).map_err(wrong)?;
     let every = table.gallery.len().div_ceil(limit.unwrap_or(usize::MAX).max(1)).max(1);
-    for image in table.gallery.iter().step_by(every) {
-        let image = &table.images[*image as usize];
-        let name = gallery_id(image);
+    let chosen = || table.gallery.iter().copied().step_by(every);
+    for (image, name) in chosen().zip(distinct_ids(table, chosen())?) {
+        let image = &table.images[image as usize];
         std::fs::copy(&image.path, photos.join(&name)).map_err(|e| TrainerError::io(&image.path, "read", e, mend))?;
         let about = described.get(&image.name);
         if let Some((title, about)) = about.and_then(|about| Some((about.title.as_deref()?, about))) {
-            rows.write_record([name.as_str(), title, &about.tags.join(" ")]).map_err(wrong)?;
+            rows.write_record([name.as_str(), title, &about.tags.join("|")]).map_err(wrong)?;
         }
     }
     rows.flush().map_err(failed)?;
@@ -209,6 +231,20 @@ pub fn stage(root: &Path, table: &Table, limit: Option<usize>, out: &Path) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_of_several_words_stay_tags() {
+        let root = tempfile::tempdir().unwrap();
+        let (photo, out) = (root.path().join("a.png"), root.path().join("out"));
+        std::fs::write(&photo, b"a picture").unwrap();
+        let about = r#"{"a": {"title": "Hat", "tags": ["dark red", "wool"]}}"#;
+        std::fs::write(root.path().join("images.json"), about).unwrap();
+        let images = vec![ImageEntry { name: "a".into(), path: photo }];
+        let table = Table { images, gallery: vec![0], ..Table::default() };
+        let staged = stage(root.path(), &table, None, &out).unwrap();
+        let rows = std::fs::read_to_string(&staged.titles).unwrap();
+        assert_eq!(rows.lines().collect::<Vec<_>>(), ["file,title,tags", "a.png,Hat,dark red|wool"]);
+    }
 
     #[test]
     fn images_are_laid_out_by_one_run_which_sweeps_what_another_left() {
@@ -228,6 +264,15 @@ mod tests {
         let text = stage(root.path(), &table, None, &out).err().unwrap().to_string();
         assert!(text.contains("out: another run is writing here"), "{text}");
         drop(staged);
+        assert_eq!(hidden(), 0);
+        // One file for two images would answer for both.
+        let of = |name: &str| ImageEntry { name: name.into(), path: root.path().join("a.png") };
+        let two = Table { images: vec![of("a/b"), of("a_b"), of("c")], gallery: vec![0, 2], ..Table::default() };
+        assert_eq!(distinct_ids(&two, [0, 2, 0].into_iter()).unwrap(), ["a_b.png", "c.png", "a_b.png"]);
+        assert!(stage(root.path(), &two, None, &out).is_ok());
+        let two = Table { gallery: vec![0, 1, 2], ..two };
+        let text = stage(root.path(), &two, None, &out).err().unwrap().to_string();
+        assert!(text.contains("image 'a/b': and image 'a_b' would both be 'a_b.png' in a bundle"), "{text}");
         assert_eq!(hidden(), 0);
         let left = beside(&out, ".photos").unwrap();
         std::fs::create_dir_all(left.join("photos")).unwrap();

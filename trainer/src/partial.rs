@@ -57,19 +57,35 @@ pub fn create_dir(path: &Path) -> io::Result<()> {
 /// A file younger than this may be about to be locked.
 const YOUNG: Duration = Duration::from_secs(60);
 
-/// Removes the files in `folder` that killed processes left unfinished, and says so of each.
+/// Holds a folder that is being filled, so that nobody sweeps it; a system that locks no folders sweeps none.
+fn hold(folder: &Path) -> Option<std::fs::File> {
+    let held = std::fs::File::open(folder).ok()?;
+    held.try_lock().ok().map(|()| held)
+}
+
+/// Removes the files and folders in `folder` that killed processes left unfinished, and says so of each.
 pub fn sweep(folder: &Path, report: &mut dyn FnMut(String)) {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) || !path.is_file() {
+        let (Ok(kind), Ok(found)) = (entry.file_type(), entry.metadata()) else { continue };
+        let old = found.modified().ok().and_then(|time| time.elapsed().ok()).is_some_and(|age| age > YOUNG);
+        if !entry.file_name().to_string_lossy().starts_with(PREFIX) || !old {
             continue;
         }
-        let Ok(file) = std::fs::OpenOptions::new().write(true).open(&path) else { continue };
-        let Ok(found) = file.metadata() else { continue };
-        let old = found.modified().ok().and_then(|time| time.elapsed().ok()).is_some_and(|age| age > YOUNG);
-        if old && file.try_lock().is_ok() && std::fs::remove_file(&path).is_ok() {
-            report(format!("{}: left by a process that was killed, {} bytes; removed", path.display(), found.len()));
+        if kind.is_dir() {
+            if hold(&path).is_some() && std::fs::remove_dir_all(&path).is_ok() {
+                report(format!("{}: left by a process that was killed; removed", path.display()));
+            }
+        } else if kind.is_file() {
+            let Ok(file) = std::fs::OpenOptions::new().write(true).open(&path) else { continue };
+            if file.try_lock().is_ok() && std::fs::remove_file(&path).is_ok() {
+                report(format!(
+                    "{}: left by a process that was killed, {} bytes; removed",
+                    path.display(),
+                    found.len()
+                ));
+            }
         }
     }
 }
@@ -136,6 +152,7 @@ impl File {
 #[derive(Debug)]
 pub struct Folder {
     folder: tempfile::TempDir,
+    _held: Option<std::fs::File>,
     /// Dropped after `folder`: an interrupt while the folder is being removed finishes the removal.
     _entry: Entry,
 }
@@ -145,9 +162,10 @@ impl Folder {
     pub fn new_in(parent: &Path) -> io::Result<Self> {
         let mut open = open();
         let folder = builder().tempdir_in(parent)?;
+        let held = hold(folder.path());
         let entry = Entry(folder.path().to_owned());
         open.insert(entry.0.clone());
-        Ok(Self { folder, _entry: entry })
+        Ok(Self { folder, _held: held, _entry: entry })
     }
 
     /// Where it is.
@@ -161,6 +179,7 @@ impl Folder {
 pub struct Staging {
     path: PathBuf,
     entry: Entry,
+    _held: Option<std::fs::File>,
 }
 
 impl Staging {
@@ -175,7 +194,7 @@ impl Staging {
         };
         std::fs::create_dir(path)?;
         open.insert(path.to_owned());
-        Ok((Self { path: path.to_owned(), entry: Entry(path.to_owned()) }, left))
+        Ok((Self { path: path.to_owned(), entry: Entry(path.to_owned()), _held: hold(path) }, left))
     }
 
     /// Where it is.
@@ -222,13 +241,28 @@ mod tests {
         for path in [&left, &other] {
             std::fs::File::options().write(true).open(path).unwrap().set_modified(old).unwrap();
         }
+        // Folders too, once nobody fills them.
+        let old_folder = |path: &Path| {
+            std::fs::write(path.join("part"), b"1").unwrap();
+            std::fs::File::open(path).unwrap().set_modified(old).unwrap();
+        };
+        let killed = root.path().join(".partial-killed");
+        std::fs::create_dir(&killed).unwrap();
+        old_folder(&killed);
+        let filled = Folder::new_in(root.path()).unwrap();
+        old_folder(filled.path());
+        let staging = Staging::new(&root.path().join(".partial-staging")).unwrap().0;
+        old_folder(staging.path());
         let mut open = File::new_in(root.path()).unwrap();
         open.as_file_mut().set_modified(old).unwrap();
         let mut said = Vec::new();
         sweep(root.path(), &mut |line| said.push(line));
-        assert_eq!(said.len(), 1, "{said:?}");
-        assert!(said[0].contains(".partial-left") && said[0].contains("3 bytes"), "{said:?}");
-        assert!(!left.exists() && young.exists() && other.exists());
+        said.sort();
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains(".partial-killed"), "{said:?}");
+        assert!(said[1].contains(".partial-left") && said[1].contains("3 bytes"), "{said:?}");
+        assert!(filled.path().exists() && staging.path().exists());
+        assert!(!killed.exists() && !left.exists() && young.exists() && other.exists());
         open.persist(&root.path().join("whole")).unwrap();
         assert!(root.path().join("whole").exists());
     }

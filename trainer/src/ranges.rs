@@ -59,7 +59,9 @@ impl Within {
     pub fn check(self, option: &str, value: f64) -> Result<()> {
         match self.holds(value) {
             true => Ok(()),
-            false => Err(TrainerError::settings(option, format!("{value} is out of range"), format!("give {self}"))),
+            false => {
+                Err(TrainerError::settings(option, format!("{} is out of range", short(value)), format!("give {self}")))
+            }
         }
     }
 
@@ -70,6 +72,16 @@ impl Within {
             Ok(_) => Err(format!("it is out of range; give {self}")),
             Err(_) => Err(format!("it is not a number; give {self}")),
         }
+    }
+}
+
+/// A number for people: a plain one has at most sixteen digits.
+fn short(value: f64) -> String {
+    let size = value.abs();
+    if value.is_finite() && size != 0.0 && !(1e-6..1e16).contains(&size) {
+        format!("{value:e}")
+    } else {
+        value.to_string()
     }
 }
 
@@ -112,6 +124,10 @@ mod tests {
         }
         let said = PART.check("--dropout", 1.0).unwrap_err().to_string();
         assert_eq!(said, "--dropout: 1 is out of range; give at least 0 and below 1");
+        for (value, named) in [(1e300, "1e300"), (-2.5e-9, "-2.5e-9"), (-5.0, "-5"), (f64::NAN, "NaN")] {
+            let said = NOT_NEGATIVE.check("--clip", value).unwrap_err().to_string();
+            assert_eq!(said, format!("--clip: {named} is out of range; give at least 0 and at most 1000000"));
+        }
         let read = POSITIVE.parser::<f64>();
         assert_eq!(read("0.5"), Ok(0.5));
         assert!(read("0").unwrap_err().contains("above 0") && read("x").unwrap_err().contains("not a number"));

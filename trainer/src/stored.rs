@@ -3,7 +3,7 @@
 use crate::bundle_io::Bundle;
 use crate::data::table::Table;
 use crate::error::{Result, TrainerError};
-use crate::export::gallery_id;
+use crate::export::{distinct_ids, gallery_id};
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::{BTreeSet, HashMap};
 use thisbut_model::bundle::FileEntry;
@@ -26,6 +26,7 @@ impl<'a> Stored<'a> {
         let files: Vec<_> = table.images.iter().map(|image| known.get(gallery_id(image).as_str()).copied()).collect();
         let needed: BTreeSet<u32> =
             table.triplets.iter().map(|t| t.reference).chain(table.gallery.iter().copied()).collect();
+        distinct_ids(table, needed.iter().copied())?;
         let mut missing = needed.iter().filter(|i| files.get(**i as usize).copied().flatten().is_none()).peekable();
         if let Some(first) = missing.peek() {
             let name = table.images.get(**first as usize).map_or("", |i| i.name.as_str());

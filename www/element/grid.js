@@ -1,11 +1,14 @@
-// A listbox of pictures: results and the starting choice. Tiles keep their identity between searches, so that a new
+// A listbox of pictures, or a list where they come with links: results and the starting choice. Tiles keep their identity between searches, so that a new
 // ranking is seen as movement. One tab stop, arrow keys inside; Enter takes a picture, Space looks at it.
 
 import { calm, h } from "./dom.js";
-import { Tile } from "./tile.js";
+import { crowd } from "./parts.js";
+import { Tile, stop } from "./tile.js";
 
 /** @import { Item, RenderItem, Translate } from "../types.js" */
 
+/** More are windowed. */
+const MANY = 108;
 const MOVE = { duration: 420, easing: "cubic-bezier(.2,.8,.2,1)" };
 
 /**
@@ -13,7 +16,7 @@ const MOVE = { duration: 420, easing: "cubic-bezier(.2,.8,.2,1)" };
  * @param {Event} event
  * @returns {?HTMLElement}
  */
-const option = ({ target }) => /** @type {Element} */ (target).closest("[role=option]");
+const option = ({ target }) => /** @type {Element} */ (target).closest(".tile:not(.blank)");
 
 export class Grid {
   /** @param {{t: Translate, pick: (item: Item, typing: boolean) => void, look: (item: Item, rank: number) => void, leave: () => void}} options */
@@ -36,6 +39,8 @@ export class Grid {
     this.render = null;
     /** Told of the number of shown items when the width changes it. */
     this.onfit = () => {};
+    /** What windows a long answer, once it is there. @type {?import("./later/many.js").Many} */
+    this.many = null;
     this.node = h("div.grid", { role: "listbox", "aria-label": t("results"), part: "results" });
     this.node.addEventListener("keydown", (event) => this.key(event));
     this.node.addEventListener("click", (event) => this.clicked(event));
@@ -47,7 +52,37 @@ export class Grid {
 
   get options() {
     const nodes = /** @type {HTMLElement[]} */ ([...this.node.children]);
-    return nodes.filter((node) => node.getAttribute("role") === "option" && !node.hidden);
+    return nodes.filter((node) => node.dataset.index && !node.hidden);
+  }
+
+  /** So many that they are windowed. */
+  get crowded() {
+    return this.many !== null && this.shown > MANY;
+  }
+
+  /** The best match takes the room of several. */
+  get wide() {
+    return this.items[0]?.score !== undefined && !this.node.closest(".far");
+  }
+
+  /** The rank of the picture that has the focus. */
+  get focused() {
+    const { activeElement } = /** @type {ShadowRoot} */ (this.node.getRootNode());
+    const tile = /** @type {?HTMLElement} */ (this.node.contains(activeElement) ? activeElement?.closest(".tile") : null);
+    return tile ? this.rank(tile) : null;
+  }
+
+  /** @param {HTMLElement} node */
+  rank(node) {
+    return Number(node.getAttribute("aria-posinset")) - 1;
+  }
+
+  /** The tile of an item, as it is at a rank. @param {Item} item @param {number} rank */
+  tile(item, rank) {
+    const { scores, render, about, items } = this;
+    const tile = this.tiles.get(item.index) ?? new Tile(item, { t: this.t, hint: this.t("useThis") });
+    tile.update(item, { ...about, rank, size: this.shown || items.length, scores, render });
+    return tile;
   }
 
   /** @param {MouseEvent} event */
@@ -92,39 +127,48 @@ export class Grid {
     const before = new Map([...this.tiles].map(([index, { node }]) => [index, node.getBoundingClientRect()]));
     const focused = this.node.contains(/** @type {ShadowRoot} */ (this.node.getRootNode()).activeElement);
     this.items = items;
+    this.shown = Math.min(this.shown, items.length);
     this.least = least;
     this.about = { from, text, reference };
     /** @type {Map<number, Tile>} */
     const next = new Map();
-    for (const item of items) next.set(item.index, this.tiles.get(item.index) ?? new Tile(item, { t: this.t, hint: this.t("useThis") }));
+    for (const [rank, item] of items.slice(0, MANY).entries()) next.set(item.index, this.tile(item, rank));
     this.tiles = next;
+    this.node.classList.remove("many");
     this.node.replaceChildren(...[...next.values()].map(({ node }) => node));
     this.update();
     this.fit();
     const first = this.options[0];
     if (first) this.rove(first);
-    if (focused) first?.focus({ preventScroll: true });
+    if (focused && first) stop(first).focus({ preventScroll: true });
     if (!calm()) this.animate(before);
   }
 
   update() {
-    const { scores, render, about, items } = this;
-    for (const [rank, item] of items.entries()) this.tiles.get(item.index)?.update(item, { ...about, rank, size: this.shown || items.length, scores, render });
+    this.node.setAttribute("role", this.render ? "list" : "listbox");
+    this.node.classList.toggle("linked", Boolean(this.render));
+    for (const [rank, item] of this.items.entries()) if (this.tiles.has(item.index)) this.tile(item, rank);
+    if (!this.crowded) return;
+    this.many?.measure();
+    this.many?.lay();
   }
 
   /** Shows as many items as fill the rows, the wanted number at least where there are enough. */
   fit() {
     if (!this.items.length) return;
     const columns = getComputedStyle(this.node).gridTemplateColumns.split(" ").length;
-    const [first] = this.options;
-    // The best match takes the room of several.
-    const extra = first && this.items[0].score !== undefined && columns > 1 && !this.node.closest(".far") ? 3 : 0;
+    const extra = this.wide && columns > 1 ? 3 : 0;
     const rows = Math.ceil((this.least + extra) / columns);
     const full = rows * columns - extra;
     const fitting = full <= this.items.length ? full : Math.max(1, Math.floor((this.items.length + extra) / columns)) * columns - extra;
     // Nothing is kept back where there is no more to come.
     const shown = this.items.length < this.least || fitting < 1 ? this.items.length : Math.min(fitting, this.items.length);
-    for (const [rank, item] of this.items.entries()) /** @type {Tile} */ (this.tiles.get(item.index)).node.hidden = rank >= shown;
+    for (const [rank, item] of this.items.entries()) {
+      const tile = this.tiles.get(item.index);
+      if (tile) tile.node.hidden = rank >= shown;
+    }
+    if (shown > MANY && !this.many) crowd(this);
+    else if (shown > MANY && shown === this.shown) this.update();
     if (shown === this.shown) return;
     this.shown = shown;
     this.update();
@@ -141,9 +185,10 @@ export class Grid {
 
   /** Moves the focus to the first picture, or the one that was left. */
   enter() {
-    const tile = this.options.find(({ tabIndex }) => tabIndex === 0);
-    tile?.focus({ preventScroll: true });
-    tile?.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" });
+    const tile = this.options.find((node) => stop(node).tabIndex === 0);
+    if (!tile) return;
+    stop(tile).focus({ preventScroll: true });
+    tile.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" });
   }
 
   /**
@@ -187,8 +232,8 @@ export class Grid {
   rove(tile) {
     if (!tile) return;
     for (const other of this.options) {
-      other.tabIndex = other === tile ? 0 : -1;
-      other.setAttribute("aria-selected", String(other === tile && tile.matches(":focus")));
+      stop(other).tabIndex = other === tile ? 0 : -1;
+      if (other.getAttribute("role") === "option") other.setAttribute("aria-selected", String(other === tile && tile.matches(":focus")));
     }
   }
 
@@ -197,25 +242,36 @@ export class Grid {
     const tiles = this.options;
     const tile = option(event);
     const at = tile ? tiles.indexOf(tile) : -1;
-    if (at < 0 || event.target !== tile) return;
+    if (!tile || at < 0 || event.target !== stop(tile)) return;
     const rtl = getComputedStyle(this.node).direction === "rtl";
     const step = new Map([["ArrowRight", rtl ? -1 : 1], ["ArrowLeft", rtl ? 1 : -1]]).get(event.key);
     const vertical = event.key === "ArrowDown" || event.key === "ArrowUp";
-    let goal;
-    if (event.key === "Enter") this.choose(tiles[at], true);
-    else if (event.key === " ") this.open(tiles[at]);
-    else if (step) goal = tiles[at + step];
-    else if (event.key === "Home") goal = tiles[0];
-    else if (event.key === "End") goal = tiles.at(-1);
-    else if (vertical) goal = this.beside(tiles, at, event.key === "ArrowDown");
+    const rank = this.rank(tile);
+    /** @type {?number} */
+    let goal = null;
+    if (event.key === "Enter") this.choose(tile, true);
+    else if (event.key === " ") this.open(tile);
+    else if (step) goal = rank + step;
+    else if (event.key === "Home") goal = 0;
+    else if (event.key === "End") goal = this.shown - 1;
+    else if (vertical) goal = this.crowded && this.many ? this.many.goal(event.key, rank) : this.beside(tiles, at, event.key === "ArrowDown");
     else if (event.key !== "Escape") return;
     event.preventDefault();
-    if (event.key === "Escape" || (event.key === "ArrowUp" && !goal)) this.leave();
-    goal?.focus();
+    if (event.key === "Escape" || (event.key === "ArrowUp" && goal === null)) this.leave();
+    else if (goal !== null) this.go(goal);
+  }
+
+  /** Moves the focus to a rank. @param {number} rank */
+  go(rank) {
+    const item = this.items[rank];
+    if (!item || rank >= this.shown) return;
+    if (this.crowded && !this.tiles.has(item.index)) this.many?.bring(rank);
+    const tile = this.tiles.get(item.index);
+    if (tile) stop(tile.node).focus();
   }
 
   /**
-   * The nearest tile in the rows below or above: tiles differ in size.
+   * The rank of the nearest tile in the rows below or above: tiles differ in size.
    * @param {HTMLElement[]} tiles
    * @param {number} at
    * @param {boolean} down
@@ -228,10 +284,12 @@ export class Grid {
       .filter(({ box }) => (down ? box.top >= from.bottom - 2 : box.bottom <= from.top + 2));
     const distance = (/** @type {{box: DOMRect}} */ { box }) =>
       (down ? box.top - from.bottom : from.top - box.bottom) * 4 + Math.max(box.left - x, x - box.right, 0);
-    return rows.sort((a, b) => distance(a) - distance(b))[0]?.tile;
+    const [nearest] = rows.sort((a, b) => distance(a) - distance(b));
+    return nearest ? this.rank(nearest.tile) : null;
   }
 
   destroy() {
     this.size.disconnect();
+    this.many?.destroy();
   }
 }

@@ -1,5 +1,6 @@
 // Parts of the element that most visits do not need: fetched when they are asked for.
 
+import { en } from "./languages/en.js";
 import { fromItem } from "./reference.js";
 
 /** @import { Item } from "../types.js" */
@@ -22,9 +23,19 @@ async function later(part, use) {
   use(there);
 }
 
+/** A part with its sentences. @template Part @param {Promise<Part>} part */
+async function worded(part) {
+  const [there, { table }] = await Promise.all([part, import("./later/words.js")]);
+  Object.assign(en, table);
+  return there;
+}
+
+/** The sentences about what seldom goes wrong. */
+export const sentences = () => later(import("./later/words.errors.js"), ({ table }) => void Object.assign(en, table));
+
 /** A closer look at a picture. @param {Search} search @param {Item} item @param {?number} rank of a match */
 export function look(search, item, rank) {
-  return later(import("./later/peek.js"), ({ show }) => {
+  return later(worded(import("./later/peek.js")), ({ show }) => {
     if (!search.view) return;
     const pick = (/** @type {Item} */ item) => search.pick(item, false);
     const { refined, reference } = search.step;
@@ -44,7 +55,7 @@ const explained = new WeakMap();
 /** "How it works", if it is open: with the numbers of the present search. @param {Search} search */
 export function explain(search) {
   if (!search.view?.how.open) return;
-  return later(import("./later/how.js"), ({ How }) => {
+  return later(worded(import("./later/how.js")), ({ How }) => {
     const { view, t, info, step, steps, client } = search;
     if (!view) return;
     const tryGpu = () => search.client.measure().catch(() => {});
@@ -53,6 +64,32 @@ export function explain(search) {
     how.show({ info, step, words: steps.text, trial: client?.trialBytes ?? 0 });
   });
 }
+
+/** Keeps the search in the page's address, and goes where that leads. @param {Search} search */
+export function route(search) {
+  search.routing ??= later(import("./later/address.js"), (address) => {
+    search.address = address;
+    if (search.view && !search.used) address.travel(search, history.state);
+  });
+}
+
+/** To what a form has kept. @param {Search} search @param {string} state */
+export const restore = (search, state) =>
+  later(import("./later/address.js"), (address) => {
+    search.address = address;
+    if (search.view) address.lead(search, address.read(state));
+  });
+
+/** The page's address, to the clipboard. @param {Search} search */
+export const copyLink = (search) => later(import("./later/address.js"), ({ copy }) => copy(search.view, search.t));
+
+/** Windows a long answer. @param {import("./grid.js").Grid} grid */
+export const crowd = (grid) =>
+  later(import("./later/many.js"), ({ Many }) => {
+    if (grid.many || !grid.node.isConnected) return;
+    grid.many = new Many(grid);
+    grid.update();
+  });
 
 /** The way to the visitor's own folder, where the page offers it. @param {Search} search */
 export const folder = (search) => later(import("./later/own.js"), ({ offer }) => search.view && offer(search));
@@ -75,7 +112,7 @@ export function refine(search) {
 /** The finer questions about the present step, if they are open. @param {Search} search */
 export function refined(search) {
   if (!search.view || search.view.panel.hidden) return;
-  return later(import("./later/refine.js"), ({ show }) => {
+  return later(worded(import("./later/refine.js")), ({ show }) => {
     const { view, t, info, step, steps } = search;
     if (!view) return;
     const { reference, refined } = step;

@@ -1,11 +1,10 @@
 // A search and its steps: what was chosen and said, what is asked of the engine, and which answer is still wanted. Lives
 // as long as the element does, in the page or out of it; `view` and `client` are there while it is in it.
 
-import * as address from "./address.js";
 import { calm } from "./dom.js";
 import { ThisButError } from "./errors.js";
 import { chips, offered, paint, tokens } from "./paint.js";
-import { explain, refined } from "./parts.js";
+import { explain, refined, sentences } from "./parts.js";
 import { fromItem } from "./reference.js";
 import { open, saves, show } from "./start.js";
 import { Steps } from "./steps.js";
@@ -21,6 +20,8 @@ import { toggle } from "./words.js";
 const PICKER = 18;
 const SPARE = 12;
 const FAR = 5;
+/** As many results as the engine gives. */
+export const MOST = 5000;
 const ABSENT = /** @type {any} */ (null);
 
 export class Search {
@@ -54,7 +55,11 @@ export class Search {
     this.settled = false;
     /** A download that waits until a visitor who saves data has agreed to it. @type {?import("./start.js").Consent} */
     this.consent = null;
-    /** Where the page's address leads, until that is shown. @type {?import("./address.js").Place} */
+    /** What keeps the search in the page's address, once it is there. @type {?typeof import("./later/address.js")} */
+    this.address = null;
+    /** @type {?Promise<void>} */
+    this.routing = null;
+    /** Where the page's address leads, until that is shown. @type {?import("./later/address.js").Place} */
     this.place = null;
   }
 
@@ -122,6 +127,7 @@ export class Search {
     const { client, view } = this;
     await this.consent?.given;
     import("./later/decode.js").catch(() => {}); // Images are read soon.
+    sentences();
     if (!client.info || how) {
       view.error.show(null);
       view.progress.show({ loaded: 0, total: null, stage: "" });
@@ -172,8 +178,11 @@ export class Search {
 
   /** @param {Item} item @param {boolean} typing */
   pick(item, typing) {
-    if (!this.host.emit("select", item, { cancelable: true })) return;
-    this.refer(fromItem(item), this.kept()).catch(() => {});
+    const taken = this.host.emit("select", item, { cancelable: true });
+    if (taken) this.refer(fromItem(item), this.kept()).catch(() => {});
+    else this.step.picked = { item, text: this.steps.text };
+    this.host.entered(true);
+    if (!taken) return;
     // The sentence is where the next words go; on a phone it is above the fold that was scrolled away.
     if (this.host.getBoundingClientRect().top < 0) this.top();
     if (typing) this.view.input.focus({ preventScroll: true });
@@ -229,13 +238,14 @@ export class Search {
     this.view?.grid.enter();
   }
 
-  /** Back to the beginning: no image, no words. */
-  restart() {
+  /** Back to the beginning: no image, no words. @param {boolean} begin whether the engine is wanted if it is not there */
+  restart(begin = true) {
     this.leave();
     this.steps.reset();
     if (!this.view) return;
     this.turned("stepStart");
-    if (matchMedia("(pointer: fine)").matches) this.view.input.focus({ preventScroll: true });
+    if (!begin && !this.used) return;
+    if (begin && matchMedia("(pointer: fine)").matches) this.view.input.focus({ preventScroll: true });
     this.run();
   }
 
@@ -265,9 +275,11 @@ export class Search {
       if (turn !== this.asked || !this.view) throw new ThisButError("superseded");
     };
     try {
+      await this.routing;
+      still();
       await this.engine(how);
       still();
-      await this.arrive(still);
+      await this.address?.arrive(this, still);
       if (this.browsing && this.step.hits && this.step.answered === null) this.found();
       else if (this.browsing) await this.browse(still);
       else await this.query(still);
@@ -277,18 +289,6 @@ export class Search {
       if (turn === this.asked) this.fail(reason);
       throw ThisButError.from(reason);
     }
-  }
-
-  /** To the step that the page's address names; what was typed meanwhile stays, what was chosen wins. @param {() => void} still */
-  async arrive(still) {
-    const { place } = this;
-    if (!place) return;
-    const item = place.item === null ? null : await this.client.item(place.item);
-    still();
-    this.place = null;
-    if (item) this.steps.put(fromItem(item), this.step.tokens, this.step.draft);
-    else if (place.own) this.view.note.textContent = this.t("ownGone");
-    this.render();
   }
 
   /** @param {() => void} still throws when this is not wanted any longer */
@@ -307,6 +307,7 @@ export class Search {
     const hits = found.hits.slice(0, limit);
     const told = found.far ? "nothingClose" : hits.length ? "announceResults" : "announceNone";
     this.view.live.say(this.t(told, { n: hits.length, title: hits[0]?.title ?? "" }));
+    this.host.entered(true);
     this.host.emit("results", { hits, timings: step.timings, reference, text, far: Boolean(found.far) });
   }
 
@@ -333,7 +334,8 @@ export class Search {
   }
 
   more() {
-    this.limit += this.host.limit;
+    // Who wants many is not made to ask a hundred times.
+    this.limit = Math.min(MOST, this.limit + Math.max(this.host.limit, this.limit < 96 ? 0 : this.limit));
     this.run();
   }
 
@@ -353,9 +355,9 @@ export class Search {
     grid.show(hits ?? [], { least, from: about, text: this.steps.text, reference: reference?.image ?? null });
     this.render();
     const all = (hits?.length ?? 0) <= grid.shown;
-    moreRow.hidden = this.browsing || this.step.far || all || this.limit + SPARE >= 500;
+    moreRow.hidden = this.browsing || this.step.far || all || this.limit >= MOST;
     this.facts();
-    if (this.host.address && !this.place) address.write(this.step);
+    if (this.host.address && !this.place) this.address?.write(this.step);
   }
 
   /** What is offered to say; nothing of a picture that the model does not know. */
@@ -380,21 +382,6 @@ export class Search {
     tokens(view, t, this.step.tokens, (text) => toggle(this, text));
     this.chips();
     refined(this);
-  }
-
-  /** The page's address has changed (Back, Forward, a link), or the element is new in it. @param {any} state */
-  travel(state) {
-    const id = address.stepIn(state);
-    const position = this.steps.list.findIndex((step) => step.id === id);
-    if (position >= 0) return this.back(position);
-    const place = address.read(location.hash);
-    // A link to a place of the page itself is none of the search's.
-    if (!place && location.hash) return;
-    this.leave();
-    if (this.steps.list.length > 1 || this.step.answered !== null) this.steps.reset();
-    this.steps.edit(place?.tokens ?? [], place?.draft ?? "");
-    this.place = place;
-    this.view.input.value = this.step.draft;
-    if (this.used) this.run();
+    this.host.entered();
   }
 }

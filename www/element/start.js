@@ -36,7 +36,7 @@ async function pictures(node) {
 export async function open(search) {
   const { client } = search;
   if (search.used || !client) return;
-  const opening = await client.opening();
+  const [opening] = await Promise.all([client.opening(), search.routing]);
   const still = () => client === search.client && !search.used;
   if (search.client && client !== search.client) return open(search);
   search.settled = true;

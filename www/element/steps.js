@@ -6,12 +6,15 @@
 
 let made = 0;
 
+/** Nothing is asked finely. @returns {import("../types.js").Refined} */
+export const plain = () => ({ without: [], balance: 0.5, only: [], also: [] });
+
 /**
  * @param {?Reference} reference
  * @param {string[]} tokens
  * @returns {Step}
  */
-const step = (reference = null, tokens = [], draft = "") => ({ id: ++made, reference, tokens, draft, hits: null, timings: null, answered: null, settled: false, refined: { without: [], balance: 0.5, only: [], also: [] } });
+const step = (reference = null, tokens = [], draft = "") => ({ id: ++made, reference, tokens, draft, hits: null, timings: null, answered: null, settled: false, refined: plain() });
 
 /** All words of a step, as the engine gets them: one change after the other. @param {Step} step */
 export const wordsOf = ({ tokens, draft }) => [...tokens, draft].filter(Boolean).join(", ");

@@ -261,6 +261,7 @@ mark { background: none; color: var(--_ink); font-weight: 600; }
   .trail .quiet span { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); }
 }
 .shell { container-type: inline-size; }
+.shell[inert] { opacity: .5; }
 @media (prefers-reduced-motion: reduce) {
   *, *::before, *::after { animation: none !important; transition: none !important; }
 }

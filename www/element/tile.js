@@ -24,6 +24,9 @@ export function marked(title, { from, text }) {
   return title.split(/([\p{L}\p{N}]+)/u).filter(Boolean).map((piece) => (words(piece).some(differs) ? h("mark", {}, piece) : piece));
 }
 
+/** What of a tile takes the focus: the option itself, or, where the page's own links stand beside it, its picture. @param {HTMLElement} node */
+export const stop = (node) => /** @type {HTMLElement} */ (node.getAttribute("role") === "listitem" ? node.firstElementChild : node);
+
 export class Tile {
   /**
    * @param {Item} item
@@ -51,7 +54,7 @@ export class Tile {
     this.own = h("div.own");
     this.node = h(
       "div.tile",
-      { role: "option", part: "tile", tabindex: "-1", "aria-selected": "false", "data-index": item.index },
+      { part: "tile", "data-index": item.index },
       this.frame,
       this.title,
       " ",
@@ -67,6 +70,7 @@ export class Tile {
     this.item = item;
     const score = item.score === undefined ? "" : item.score.toFixed(3);
     const { node } = this;
+    this.play(render ? "listitem" : "option");
     node.setAttribute("aria-posinset", String(rank + 1));
     node.setAttribute("aria-setsize", String(size));
     node.classList.toggle("first", rank === 0);
@@ -77,8 +81,18 @@ export class Tile {
     else this.title.replaceChildren(...(item.score === undefined ? [item.title] : marked(item.title, { from, text })));
     // What is read out holds what is seen.
     const name = (own && this.title.textContent?.trim()) || item.title;
-    node.setAttribute("aria-label", score && scores ? `${name} ${score}` : name);
+    stop(node).setAttribute("aria-label", score && scores ? `${name} ${score}` : name);
     this.compare(rank === 0 && item.score !== undefined ? reference : null);
+  }
+
+  /** Options hold no links: where a page puts in its own content, a tile is an item of a list, and its picture the button. @param {string} role */
+  play(role) {
+    const { node, frame } = this;
+    if (node.getAttribute("role") === role) return;
+    for (const one of [node, frame]) for (const name of ["role", "tabindex", "aria-label", "aria-selected"]) one.removeAttribute(name);
+    node.setAttribute("role", role);
+    if (role === "listitem") frame.setAttribute("role", "button");
+    stop(node).tabIndex = -1;
   }
 
   /** The reference in a corner; held, it lies over the match. @param {?string} reference its picture */

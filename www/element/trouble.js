@@ -2,6 +2,8 @@
 
 import { ThisButError } from "./errors.js";
 import { heading } from "./paint.js";
+import { sentences } from "./parts.js";
+import { known } from "./strings.js";
 
 /** @import { How } from "../types.js" */
 /** @import { Search } from "./search.js" */
@@ -23,6 +25,13 @@ export function fail(search, reason, keep) {
   if (error.kind === "network" && navigator.onLine === false) error = new ThisButError("network", { key: "error.offline", detail: error.detail });
   // An address that leads to no picture is given up.
   if (error.kind === "query") search.place = null;
+  if (known(error.key)) return show(search, error, keep);
+  const { asked, chosen } = search;
+  sentences().then(() => asked === search.asked && chosen === search.chosen && search.view && show(search, error, keep));
+}
+
+/** @param {Search} search @param {ThisButError} error @param {boolean} keep */
+function show(search, error, keep) {
   const { out, grid, scores, link } = search.view;
   search.view.error.show(error);
   search.calm();

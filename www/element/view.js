@@ -103,7 +103,8 @@ export function build(root, host, t, on) {
   const pin = pinned(t, on);
   const inner = h("div.root", { part: "root" }, form, trail.node, error.node, tries, found.out, how);
   const live = new Announcer(inner);
-  root.replaceChildren(h("div.shell", { lang: t.lang, dir: t.dir }, pin.node, inner, peek), slot.veil);
+  const shell = h("div.shell", { lang: t.lang, dir: t.dir }, pin.node, inner, peek);
+  root.replaceChildren(shell, slot.veil);
   const watch = new IntersectionObserver(([seen]) => pin.node.classList.toggle("on", !seen.isIntersecting && seen.boundingClientRect.top < 0));
   watch.observe(form);
   const destroy = () => {
@@ -111,5 +112,5 @@ export function build(root, host, t, on) {
     slot.destroy();
     found.grid.destroy();
   };
-  return { slot, input, go, tokens, chips, note, privacy, label, trail, progress, error, tries, ...found, how, peek, pin, live, destroy };
+  return { shell, slot, input, go, tokens, chips, note, privacy, label, trail, progress, error, tries, ...found, how, peek, pin, live, destroy };
 }

@@ -17,6 +17,7 @@ export function typed(search) {
   clearTimeout(search.timer);
   if (draft === search.step.draft) return;
   steps.edit(search.step.tokens, draft);
+  search.host.entered();
   search.timer = setTimeout(() => search.run(), TYPING_PAUSE);
 }
 

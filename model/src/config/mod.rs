@@ -79,7 +79,7 @@ fn check_temperature(place: &str, temperature: f64) -> Result<()> {
     let (least, most) = (f32::MIN_POSITIVE, f32::MAX);
     match (f64::from(least)..=f64::from(most)).contains(&temperature) {
         true => Ok(()),
-        false => wrong(place, "method.temperature", format!("{temperature} is not between {least:e} and {most:e}")),
+        false => wrong(place, "method.temperature", format!("{temperature:e} is not between {least:e} and {most:e}")),
     }
 }
 

@@ -150,3 +150,32 @@ impl TextReader {
         TextBatch { slots: Some(start..start + prompt.slots), ..TextBatch::new(&rows, device) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    const WORDS: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nred\ndog\n##gy\n,\nwith\nsleeves\nlong\n##er\n'\ns\ncar\n##red";
+
+    #[test]
+    fn a_phrase_is_found_by_its_characters() {
+        let config = RetrievalConfig::preset("tiny-dual").unwrap();
+        let reader = TextReader::new(&config, WORDS).unwrap();
+        let text = "A carred doggy, red DOG with longer sleeves. A red dog's sleeves";
+        // [CLS] a car ##red dog ##gy , red dog with long ##er sleeves a red [SEP]: sixteen tokens, the rest is cut.
+        let of = |phrase: &str| reader.places(text, &[phrase]).swap_remove(0);
+        assert_eq!(of("doggy"), Some(4..6));
+        assert_eq!(of("Red dog"), Some(7..9), "whole words, whatever their case");
+        assert_eq!(of("longer sleeves."), Some(10..13));
+        assert_eq!(of("red"), Some(7..8), "not in the middle of a word");
+        assert_eq!(of("a red"), Some(13..15));
+        for phrase in ["a red dog", "the dog", "", " . ", "dog's sleeves", &"red ".repeat(900)] {
+            assert_eq!(of(phrase), None, "{phrase}");
+        }
+        assert_eq!(reader.places("", &["red"]), [None]);
+        let nothing: Vec<Option<Range<usize>>> = reader.places::<&str>(text, &[]);
+        assert!(nothing.is_empty());
+    }
+}

@@ -44,7 +44,10 @@ async function shapes() {
   for (const name of SHAPES) {
     for (const colour of Object.keys(COLOURS)) {
       await writeFile(join(pictures, `${name}-${colour}.png`), shape(name, colour));
-      items.push({ index: items.length, title: `${colour} ${name}`, tags: [], image: `/bundle/pictures/${name}-${colour}.png` });
+      // What a site owner's table says: some have a page of their own, one a link that is none.
+      const links = { blue: { link: `shop/${name}?a=1`, price: "49 €" }, green: { URL: "javascript:alert(1)" } };
+      const extra = links[/** @type {"blue"} */ (colour)];
+      items.push({ index: items.length, title: `${colour} ${name}`, tags: [], image: `/bundle/pictures/${name}-${colour}.png`, ...(extra && { extra }) });
     }
   }
   const suggestions = ["in blue", "in red", { text: "with corners", when: ["circle", "ring"] }, { text: "rounder", when: ["square"] }];

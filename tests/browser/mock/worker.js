@@ -27,6 +27,7 @@ async function load({ id, bundle, device }) {
   if (!answer.ok) throw { kind: "missing", message: `items.json: ${answer.status}`, mend: "publish it" };
   setup = await answer.json();
   items = setup.items;
+  if (mode === "many") items = Array.from({ length: 5200 }, (_, index) => ({ ...items[index % items.length], index, title: `${items[index % items.length].title} ${index}` }));
   const timings = { runtime: 210, fetch: 340, build: 60, selfTest: 70, total: 640 };
   return { count: items.length, device, model: "mock", upload, words: mode !== "pictures", rows: "mock", webgpu: mode === "nomodule" ? 0 : 3_750_000, bytes: total, suggestions: setup.suggestions, facets: setup.facets, timings };
 }

@@ -181,6 +181,10 @@ fn what_the_losses_need_is_asked_for() {
     let said = run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     assert!(said.contains("0.30 M trained") && said.contains("a step of 8 triplets took"), "{said}");
+    // Its tower of images learns too: what the dry run invents must have a direction.
+    let said = world.arguments("x", &["--losses", "contrast", "--batch", "16", "--dry-run"]);
+    let said = run(&said.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(String::from_utf8_lossy(&said.stdout).contains("a step of 8 triplets took"), "{said:?}");
     let said = world.refused("x", &["--t2t", "0.5", "--losses", "contrast"]);
     assert!(said.contains("--t2t"), "{said}");
 }

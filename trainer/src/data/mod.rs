@@ -14,6 +14,7 @@ pub mod genecis;
 pub mod good4cir;
 pub mod json_rows;
 pub mod lasco;
+pub mod mix;
 pub mod pictures;
 pub mod published;
 pub mod synthetic;

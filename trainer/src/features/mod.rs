@@ -3,11 +3,13 @@
 
 mod build;
 mod live;
+mod mixed;
 mod store;
 mod unfinished;
 
 pub use build::{Built, Job, build};
 pub use live::Live;
+pub use mixed::Mixed;
 pub use store::{Features, STORES, Store, read_cache};
 
 use crate::error::{Result, TrainerError};

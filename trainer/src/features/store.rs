@@ -12,7 +12,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::number::NumberFormat;
@@ -165,6 +165,10 @@ impl Header {
         }
         if record.checked_mul(header.names.len()).and_then(|size| size.checked_add(start)) != Some(end) {
             return Err(CUT);
+        }
+        let mut known = HashSet::with_capacity(header.names.len());
+        if !header.names.iter().all(|name| known.insert(name)) {
+            return Err("it names an image twice");
         }
         Ok((header, start))
     }

@@ -203,6 +203,14 @@ fn sizes_that_no_file_has_are_refused() {
         std::fs::write(&path, &bytes).unwrap();
         assert!(Features::open(&path).is_err(), "{header}");
     }
+    // A second record under one name would never be read.
+    let twice = r#"{"encoder":"x","tokens":1,"width":1,"store":"f32","names":["a","a"]}"#;
+    let mut bytes = b"TBUTFEA2".to_vec();
+    bytes.resize(64 + 8, 0);
+    bytes.extend(twice.as_bytes());
+    bytes.extend((twice.len() as u64).to_le_bytes());
+    std::fs::write(&path, &bytes).unwrap();
+    assert!(Features::open(&path).err().unwrap().to_string().contains("it names an image twice"));
     assert_eq!(Store::try_from(Int8).unwrap().record(usize::MAX, usize::MAX), usize::MAX);
 }
 

@@ -62,19 +62,25 @@ impl Encoder for EngineEncoder {
         let count = images.len();
         match self {
             Self::Full(engine) => {
-                let encoded = engine.retrieval().encode_pixels(images.concat(), count)?;
-                Ok(Encoded { targets: block_on(engine.retrieval().target_rows(&encoded))?, references: Vec::new() })
+                let (retrieval, config) = (engine.retrieval(), engine.config());
+                let encoder = retrieval.encoder()?;
+                let tokens = features::encode(encoder, images.concat(), count, config, retrieval.device())?;
+                let looks = means(&tokens, config.image_tokens(), config.image_width());
+                let encoded = retrieval.encode_tokens(tokens, count);
+                let targets = block_on(retrieval.target_rows(&encoded))?;
+                Ok(Encoded { targets, looks, references: Vec::new() })
             }
             Self::GalleryReference { engine, encoder, device } => {
                 let config = engine.config();
                 let (t, c) = (config.image_tokens(), config.image_width());
                 let tokens = features::encode(encoder, images.concat(), count, config, device)?;
+                let looks = means(&tokens, t, c);
                 let references: Vec<Vec<u8>> =
                     tokens.par_chunks_exact(t * c).map(|one| encode_reference(one, t, c)).collect::<Result<_, _>>()?;
                 let kept: Vec<Vec<f32>> =
                     references.par_iter().map(|file| parse_reference(file, t, c)).collect::<Result<_, _>>()?;
                 let encoded = engine.retrieval().encode_tokens(kept.concat(), count);
-                Ok(Encoded { targets: block_on(engine.retrieval().target_rows(&encoded))?, references })
+                Ok(Encoded { targets: block_on(engine.retrieval().target_rows(&encoded))?, looks, references })
             }
         }
     }
@@ -94,4 +100,16 @@ impl Encoder for EngineEncoder {
     fn self_test(&mut self, text: &str) -> Result<Vec<f32>> {
         Ok(block_on(self.engine().self_test_query(text))?)
     }
+}
+
+/// The mean of each image's tokens `[·, T, C]`.
+fn means(tokens: &[f32], t: usize, c: usize) -> Vec<f32> {
+    let mean = |image: &[f32]| {
+        let mut sum = vec![0.0; c];
+        for token in image.chunks_exact(c) {
+            sum.iter_mut().zip(token).for_each(|(sum, value)| *sum += value / t as f32);
+        }
+        sum
+    };
+    tokens.chunks_exact(t * c).flat_map(mean).collect()
 }

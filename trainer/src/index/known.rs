@@ -18,6 +18,7 @@ pub struct Known {
     /// The record.
     pub record: Record,
     chunks: Vec<(u32, Chunk)>,
+    looks: Chunk,
     by_path: HashMap<String, usize>,
     by_hash: HashMap<String, u32>,
 }
@@ -59,6 +60,11 @@ impl Known {
             Ok(gallery) => gallery,
             Err(damaged) => return useless(damaged.to_string()),
         };
+        let looks = match record.looks(out) {
+            Ok(looks) if looks.count() == metadata.len() => looks,
+            Ok(_) => return useless("what the images look like is of another gallery".into()),
+            Err(damaged) => return useless(damaged.to_string()),
+        };
         let fits = |seen: &Seen| match seen.became {
             Became::Row(row) => metadata.get(row as usize).is_some_and(|image| image.id == seen.path),
             Became::DuplicateOf { .. } => true,
@@ -73,7 +79,7 @@ impl Known {
                 by_hash.entry(seen.sha256.clone()).or_insert(row);
             }
         }
-        Ok(Earlier::Known(Box::new(Self { manifest, metadata, record, chunks, by_path, by_hash })))
+        Ok(Earlier::Known(Box::new(Self { manifest, metadata, record, chunks, looks, by_path, by_hash })))
     }
 
     /// What is known of a path.
@@ -99,8 +105,9 @@ impl Known {
         self.by_hash.get(sha256).copied()
     }
 
-    /// What the gallery keeps of a row, and what is shown with it; none where one of its files is gone from `out`.
-    pub fn take(&self, row: u32, out: &Path) -> Option<(Chunk, &ImageMeta)> {
+    /// What the gallery keeps of a row, what it looks like, and what is shown with it; none where one of its files is gone from
+    /// `out`.
+    pub fn take(&self, row: u32, out: &Path) -> Option<(Chunk, Chunk, &ImageMeta)> {
         let image = self.metadata.get(row as usize)?;
         let is = |path: &str, bytes: Option<u64>| {
             let found = std::fs::metadata(out.join(path)).ok().filter(std::fs::Metadata::is_file);
@@ -110,7 +117,8 @@ impl Known {
         let whole = thumb && image.reference.as_ref().is_none_or(|file| is(&file.path, Some(file.bytes)));
         let at = self.chunks.partition_point(|(first, _)| *first <= row).checked_sub(1)?;
         let (first, chunk) = self.chunks.get(at)?;
-        whole.then(|| chunk.only((row - first) as usize)).flatten().map(|one| (one, image))
+        let (one, look) = (chunk.only((row - first) as usize)?, self.looks.only(row as usize)?);
+        whole.then_some((one, look, image))
     }
 }
 

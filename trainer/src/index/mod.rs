@@ -3,9 +3,12 @@
 //!
 //! The model is handed in as an [`Encoder`], so that everything around it is tested without one.
 
+mod about;
 pub mod engine;
+mod finish;
 mod gallery;
 mod known;
+mod left_out;
 pub mod near;
 pub mod state;
 pub mod thumbs;
@@ -18,17 +21,15 @@ use crate::bundle_io::{self, Bundle, Writer};
 use crate::data::Complaint;
 use crate::error::{Result, TrainerError};
 use crate::{fsx, process};
+pub use about::About;
+use finish::Finish;
 use known::{Earlier, Known};
+use left_out::{Duplicates, duplicates};
 use near::Group;
 use state::{Became, Record, Seen};
-use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use thisbut_model::bundle::{GalleryEntry, Manifest, SelfTest, VocabularyEntry, WeightsEntry};
-use thisbut_model::gallery::{Gallery, ImageMeta};
-use work::{Around, Item, Work};
-
-/// Images that the self-test compares.
-const SELF_TEST_IMAGES: usize = 5;
+use thisbut_model::gallery::Chunk;
+use work::{Around, Work};
 
 /// The part of the engine that indexing needs.
 pub trait Encoder {
@@ -50,6 +51,8 @@ pub trait Encoder {
 pub struct Encoded {
     /// Target tokens `[B, N, P]`.
     pub targets: Vec<f32>,
+    /// What the images look like, `[B, C]`: their mean image tokens, which near-duplicates are told by.
+    pub looks: Vec<f32>,
     /// Each image's file of tokens, where the bundle has no image encoder; otherwise none.
     pub references: Vec<Vec<u8>>,
 }
@@ -93,43 +96,6 @@ pub enum Near {
     Report(f32),
     /// They are named, and only one of each group is indexed.
     Remove(f32),
-}
-
-/// What people read of a collection. What is not given is as in the bundle that lies in the output folder, if one does.
-#[derive(Clone, Debug, Default)]
-pub struct About {
-    /// Its name; without an earlier bundle the name of the folder of images.
-    pub title: Option<String>,
-    /// Licence and origin of the images.
-    pub licence: Option<String>,
-    /// Modification texts that the page offers.
-    pub suggestions: Option<Vec<String>>,
-    /// What the model understands; without it as the model itself says.
-    pub understands: Option<String>,
-}
-
-impl About {
-    /// Title, licence and suggestions, and the names of those that are the earlier bundle's.
-    fn settle(&self, options: &Options) -> ((String, String, Vec<String>), Vec<&'static str>) {
-        let earlier = bundle_io::manifest_of(&options.out);
-        let mut kept = Vec::new();
-        let gallery = earlier.as_ref().map(|manifest| &manifest.gallery);
-        let mut text = |given: &Option<String>, what: &'static str, of: fn(&GalleryEntry) -> &String| {
-            let old = gallery.map(of).filter(|old| given.is_none() && !old.is_empty());
-            kept.extend(old.map(|_| what));
-            given.clone().or_else(|| old.cloned())
-        };
-        let title = text(&self.title, "title", |gallery| &gallery.title).unwrap_or_else(|| {
-            let folder = options.photos.canonicalize().ok();
-            folder.and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned())).unwrap_or_default()
-        });
-        let licence = text(&self.licence, "licence", |gallery| &gallery.licence).unwrap_or_default();
-        let old =
-            earlier.map(|manifest| manifest.suggestions).filter(|old| self.suggestions.is_none() && !old.is_empty());
-        kept.extend(old.as_ref().map(|_| "suggestions"));
-        let suggestions = self.suggestions.clone().or(old).unwrap_or_default();
-        ((title, licence, suggestions), kept)
-    }
 }
 
 /// What became of the folder.
@@ -182,16 +148,8 @@ pub fn index(
     let mut writer = Writer::new(&options.out)?;
     let began = (process::now() * 1e9) as u64;
     let model = fsx::sha256_hex(format!("{} {}", bundle.makes(), encoder.identity()?).as_bytes());
-    let earlier = match options.again {
-        Again::Changed => Known::look(&options.out, &model)?,
-        Again::Never | Again::Fresh => Earlier::Nothing,
-    };
-    let (known, anew) = match earlier {
-        Earlier::Nothing => (None, None),
-        Earlier::Useless(why) => (None, Some(why)),
-        Earlier::Known(known) => (Some(*known), None),
-    };
-    let known = known.as_ref();
+    let (known, anew) = earlier(options, &model)?;
+    let known = known.as_deref();
     let mut work = Around { options, bundle, known, writer: &mut writer, encoder }.run(&found.photos, progress)?;
     found.complaints.append(&mut work.complaints);
     let duplicates = duplicates(options.near, &mut work, &mut writer, progress)?;
@@ -205,27 +163,36 @@ pub fn index(
     let completed = known.filter(|_| unchanged).and_then(|known| known.record.completed.clone());
     if options.again != Again::Never {
         let chunks = manifest.gallery.chunks.iter().map(|chunk| chunk.file.path.clone()).collect();
-        let mut record = Record::new(model, began, chunks, seen(&work, &duplicates));
-        record.completed.clone_from(&completed);
-        record.write(&state::path_of(&options.out)?)?;
+        let looks = Chunk::join(work.items.iter().map(|item| &item.look))?;
+        let record = Record::new(model, began, chunks, seen(&work, &duplicates));
+        record.completed_as(completed.clone()).write(&options.out, &looks)?;
     }
-    let Work { items, encoded, renamed, .. } = work;
-    let (indexed, complaints, others) = (items.len(), found.complaints, found.others);
-    let outcome = Outcome {
-        indexed,
-        encoded,
-        renamed,
+    Ok(Outcome {
+        indexed: work.items.len(),
+        encoded: work.encoded,
+        renamed: work.renamed,
         anew,
         unchanged,
         completed,
-        duplicates: Vec::new(),
+        duplicates: duplicates.groups,
         extra,
-        complaints,
-        others,
+        complaints: found.complaints,
+        others: found.others,
         kept,
         swept,
-    };
-    Ok(Outcome { duplicates: duplicates.groups, ..outcome })
+    })
+}
+
+/// What can be taken over from the output folder; or why nothing can be.
+fn earlier(options: &Options, model: &str) -> Result<(Option<Box<Known>>, Option<String>)> {
+    if options.again != Again::Changed {
+        return Ok((None, None));
+    }
+    Ok(match Known::look(&options.out, model)? {
+        Earlier::Nothing => (None, None),
+        Earlier::Useless(why) => (None, Some(why)),
+        Earlier::Known(known) => (Some(known), None),
+    })
 }
 
 /// The error where no image is left.
@@ -241,50 +208,6 @@ fn nothing(options: &Options, found: &walk::Found) -> TrainerError {
     )
 }
 
-/// Near-duplicates, and what the record says of those that are left out.
-#[derive(Default)]
-struct Duplicates {
-    groups: Vec<Group>,
-    left_out: Vec<Seen>,
-}
-
-/// Looks for near-duplicates, and takes them out where that is asked for.
-fn duplicates(
-    near: Near,
-    work: &mut Work,
-    writer: &mut Writer,
-    progress: &mut dyn FnMut(usize, usize),
-) -> Result<Duplicates> {
-    let (Near::Report(threshold) | Near::Remove(threshold)) = near else { return Ok(Duplicates::default()) };
-    let all = work.items.len();
-    let groups = near::groups(&work.items, threshold, &mut |at| progress(at, all))?;
-    progress(all, all);
-    let mut left_out = std::mem::take(&mut work.left_out);
-    if let Near::Remove(_) = near {
-        let of = |group: &Group| {
-            let became = |similarity| Became::DuplicateOf { path: group.kept.clone(), similarity };
-            group.others.iter().map(|other| (other.id.clone(), became(other.similarity))).collect::<Vec<_>>()
-        };
-        let mut gone: HashMap<String, Became> = groups.iter().flat_map(of).collect();
-        let (out, stay): (Vec<Item>, Vec<Item>) =
-            std::mem::take(&mut work.items).into_iter().partition(|item| gone.contains_key(&item.meta.id));
-        work.items = stay;
-        let used: HashSet<&str> = work.items.iter().map(|item| item.meta.thumb.as_str()).collect();
-        for item in out {
-            if !used.contains(item.meta.thumb.as_str()) {
-                writer.forget(&format!("thumbs/{}", item.meta.thumb));
-            }
-            let same = |other: &&Item| other.meta.reference == item.meta.reference;
-            if let Some(file) = item.meta.reference.as_ref().filter(|_| !work.items.iter().any(|other| same(&other))) {
-                writer.forget(&file.path);
-            }
-            let Some(became) = gone.remove(&item.meta.id) else { continue };
-            left_out.push(Seen { path: item.meta.id, stamp: item.stamp, sha256: item.sha256, became });
-        }
-    }
-    Ok(Duplicates { groups, left_out })
-}
-
 /// The photos as the record has them: those of the gallery in its order, and those that were left out.
 fn seen(work: &Work, duplicates: &Duplicates) -> Vec<Seen> {
     let rows = (0..).zip(&work.items).map(|(row, item)| Seen {
@@ -296,72 +219,6 @@ fn seen(work: &Work, duplicates: &Duplicates) -> Vec<Seen> {
     let mut all: Vec<Seen> = rows.chain(duplicates.left_out.iter().cloned()).collect();
     all.sort_by(|a, b| a.path.cmp(&b.path));
     all
-}
-
-/// The last step: what people read, and the query that devices are tested with.
-struct Finish<'a> {
-    options: &'a Options,
-    bundle: &'a Bundle,
-    known: Option<&'a Known>,
-    writer: Writer,
-    encoder: &'a mut dyn Encoder,
-}
-
-impl Finish<'_> {
-    /// Writes the gallery; gives the manifest, what of it is the earlier bundle's, and whether all of it is.
-    fn manifest(&mut self, items: &[Item]) -> Result<(Manifest, Vec<&'static str>, bool)> {
-        let old = &self.bundle.manifest;
-        let mut weights = Vec::new();
-        for (entry, content) in old.weights.iter().zip(&self.bundle.weights) {
-            weights.push(WeightsEntry { file: self.writer.add_as(entry.file.path.clone(), content)?, ..entry.clone() });
-        }
-        let vocab = self.writer.add_as(old.vocab.file.path.clone(), self.bundle.vocab.as_bytes())?;
-        let vocab = VocabularyEntry { file: vocab };
-        let ((title, licence, suggestions), kept) = self.options.about.settle(self.options);
-        let understands = self.options.about.understands.clone().unwrap_or_else(|| old.understands.clone());
-        let earlier = self.known.map(|known| &known.manifest.gallery);
-        let (tokens, width) = items.first().map_or((0, 0), |item| (item.row.tokens(), item.row.width()));
-        let count = items.len() as u32;
-        if let Some(known) = self.known.filter(|known| as_it_was(known, items)) {
-            let there = &known.manifest;
-            let read = (&there.gallery.title, &there.gallery.licence, &there.suggestions, &there.understands);
-            let files = there.weights == weights && there.vocab == vocab;
-            if files && read == (&title, &licence, &suggestions, &understands) {
-                there.files().for_each(|file| self.writer.keep(file.path.clone()));
-                return Ok((there.clone(), kept, true));
-            }
-        }
-        let written = gallery::write(items, earlier, &mut self.writer)?;
-        let self_test = self.self_test(&written.gallery)?;
-        let thumbnails = "thumbs/".to_owned();
-        let (chunks, metadata) = (written.chunks, written.metadata);
-        let gallery = GalleryEntry { count, tokens, width, chunks, metadata, thumbnails, title, licence };
-        Ok((Manifest { understands, weights, vocab, suggestions, ..old.with_gallery(gallery, self_test) }, kept, false))
-    }
-
-    /// The query that every device must answer as this one does.
-    fn self_test(&mut self, gallery: &Gallery) -> Result<SelfTest> {
-        let old = self.bundle.manifest.self_test.as_ref();
-        let text = old.map_or_else(|| "but in red".to_owned(), |t| t.text.clone());
-        let hits = gallery.search(&self.encoder.self_test(&text)?, SELF_TEST_IMAGES, &[])?;
-        Ok(SelfTest {
-            text,
-            gallery_index: None,
-            expected: hits.iter().map(|hit| (hit.index, hit.score)).collect(),
-            score_tolerance: old.map_or(0.01, |t| t.score_tolerance),
-        })
-    }
-}
-
-/// Whether the gallery in place is made of these items: the same images in the same order, and the same said of them. What they
-/// offer is added later.
-fn as_it_was(known: &Known, items: &[Item]) -> bool {
-    let same = |(row, (item, image)): (u32, (&Item, &ImageMeta))| {
-        item.place == Some(row)
-            && item.meta == ImageMeta { changes: Vec::new(), ..image.clone() }
-            && known.seen(&item.meta.id).is_some_and(|seen| seen.sha256 == item.sha256)
-    };
-    known.metadata.len() == items.len() && (0..).zip(items.iter().zip(&known.metadata)).all(same)
 }
 
 #[cfg(test)]

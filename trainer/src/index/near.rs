@@ -1,13 +1,14 @@
-//! Near-duplicates: images whose target tokens point almost the same way, and files that are the same byte by byte.
+//! Near-duplicates: images that the image encoder sees almost alike, and files that are the same byte by byte.
 //!
-//! Similarity: the cosine of the mean target tokens of two images, as the gallery keeps them.
+//! Similarity: the cosine of the mean image tokens of two images, at eight bits. Target tokens say less: they are trained to tell
+//! what a search is about, and a model of other pictures puts a copy far from its original.
 
 use super::work::Item;
 use crate::error::Result;
 use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
 
 /// Similarity from which on two images are near-duplicates. Measured: `docs/notes/near-duplicates.md`.
-pub const THRESHOLD: f32 = 0.97;
+pub const THRESHOLD: f32 = 0.93;
 
 /// The gallery's eight bits move a score by a few thousandths: candidates are looked at closely.
 const SLACK: f32 = 0.01;
@@ -35,17 +36,14 @@ pub struct Duplicate {
     pub copy: bool,
 }
 
-/// The mean target token of an image, L2-normalised; zero where it has no direction.
-fn mean(row: &Chunk) -> Vec<f32> {
-    let mut sum = vec![0.0; row.width()];
-    for token in row.image(0).unwrap_or_default().chunks_exact(row.width()) {
-        sum.iter_mut().zip(token).for_each(|(sum, value)| *sum += value);
-    }
-    let norm = sum.iter().map(|value| value * value).sum::<f32>().sqrt();
+/// A look, L2-normalised; zero where it has no direction.
+fn direction(look: &Chunk) -> Vec<f32> {
+    let mut look = look.image(0).unwrap_or_default();
+    let norm = look.iter().map(|value| value * value).sum::<f32>().sqrt();
     if norm > 0.0 {
-        sum.iter_mut().for_each(|value| *value /= norm);
+        look.iter_mut().for_each(|value| *value /= norm);
     }
-    sum
+    look
 }
 
 /// The groups of duplicates among `items`, in the order of the images that stay. An image is compared with those that stay: a
@@ -54,9 +52,9 @@ fn mean(row: &Chunk) -> Vec<f32> {
 /// # Errors
 /// When the items are of different shapes.
 pub fn groups(items: &[Item], threshold: f32, at: &mut dyn FnMut(usize)) -> Result<Vec<Group>> {
-    let means: Vec<Vec<f32>> = items.iter().map(|item| mean(&item.row)).collect();
+    let looks: Vec<Vec<f32>> = items.iter().map(|item| direction(&item.look)).collect();
     let mut gallery = Gallery::new();
-    for part in means.chunks(PART) {
+    for part in looks.chunks(PART) {
         gallery.push(Chunk::parse(&encode_chunk(&part.concat(), 1, part[0].len())?)?)?;
     }
     let mut order: Vec<usize> = (0..items.len()).collect();
@@ -69,10 +67,10 @@ pub fn groups(items: &[Item], threshold: f32, at: &mut dyn FnMut(usize)) -> Resu
             continue;
         }
         gone[keeper] = true;
-        let (mut others, own) = (Vec::new(), &means[keeper]);
+        let (mut others, own) = (Vec::new(), &looks[keeper]);
         for other in gallery.search_above(own, threshold - SLACK)?.into_iter().map(|index| index as usize) {
             let copy = items[other].sha256 == items[keeper].sha256;
-            let dot: f32 = own.iter().zip(&means[other]).map(|(a, b)| a * b).sum();
+            let dot: f32 = own.iter().zip(&looks[other]).map(|(a, b)| a * b).sum();
             let similarity = if copy { 1.0 } else { dot.min(1.0) };
             if !gone[other] && similarity >= threshold {
                 gone[other] = true;

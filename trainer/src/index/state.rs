@@ -1,4 +1,5 @@
-//! What the last run knew of each photo: a hidden file beside the bundle, `.NAME.index.json`, which is never uploaded with it.
+//! What the last run knew of each photo: two hidden files beside the bundle, which are never uploaded with it. `.NAME.index.json` is
+//! the record, `.NAME.index.looks` a chunk, as the gallery has them, of what each image looks like.
 
 use crate::bundle_io;
 use crate::error::{Result, TrainerError};
@@ -8,6 +9,7 @@ use std::collections::HashSet;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
+use thisbut_model::gallery::Chunk;
 
 /// How a record begins.
 const FORMAT: &str = "thisbut-index";
@@ -27,6 +29,8 @@ pub struct Record {
     pub began: u64,
     /// The gallery's chunks: they say whether a bundle is the one that this record is of.
     pub chunks: Vec<String>,
+    /// SHA-256 of the file of looks.
+    pub looks: String,
     /// How the bundle was completed after the run; none where that was not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed: Option<String>,
@@ -95,10 +99,21 @@ pub fn path_of(out: &Path) -> Result<PathBuf> {
     bundle_io::hidden(out, ".", ".index.json")
 }
 
+/// The place of what its images look like.
+fn looks_of(out: &Path) -> Result<PathBuf> {
+    bundle_io::hidden(out, ".", ".index.looks")
+}
+
 impl Record {
     /// A record of this version.
     pub fn new(model: String, began: u64, chunks: Vec<String>, photos: Vec<Seen>) -> Self {
-        Self { format: FORMAT.to_owned(), version: VERSION, model, began, chunks, completed: None, photos }
+        let (format, looks) = (FORMAT.to_owned(), String::new());
+        Self { format, version: VERSION, model, began, chunks, looks, completed: None, photos }
+    }
+
+    /// The same of a bundle that was completed before.
+    pub fn completed_as(self, completed: Option<String>) -> Self {
+        Self { completed, ..self }
     }
 
     /// Reads the record at `path`; none where there is no file.
@@ -127,11 +142,32 @@ impl Record {
         Ok(Some(record))
     }
 
-    /// Writes it.
+    /// What the images of the bundle in `out` look like, in the order of their rows.
     ///
     /// # Errors
-    /// When the file cannot be written.
-    pub fn write(&self, path: &Path) -> Result<()> {
+    /// When the file is missing, or another one than this record is of.
+    pub fn looks(&self, out: &Path) -> Result<Chunk> {
+        let path = looks_of(out)?;
+        let bytes = fsx::read(&path, fsx::ANY)?;
+        let looks = Chunk::parse(&bytes).ok().filter(|_| fsx::sha256_hex(&bytes) == self.looks);
+        looks.ok_or_else(|| {
+            let problem = "is damaged, or belongs to another run than the record beside it";
+            TrainerError::data(path.display().to_string(), problem, "remove it")
+        })
+    }
+
+    /// Writes it for the bundle in `out`, with what its images look like.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(mut self, out: &Path, looks: &Chunk) -> Result<()> {
+        let bytes = looks.to_bytes();
+        self.looks = fsx::sha256_hex(&bytes);
+        fsx::write_atomic(&looks_of(out)?, &bytes)?;
+        self.write_alone(&path_of(out)?)
+    }
+
+    fn write_alone(&self, path: &Path) -> Result<()> {
         let json = serde_json::to_vec(self)
             .map_err(|e| TrainerError::data(path.display().to_string(), e.to_string(), "index with --fresh"))?;
         fsx::write_atomic(path, &json)
@@ -146,12 +182,13 @@ pub fn complete(out: &Path, how: &str) -> Result<()> {
     let path = path_of(out)?;
     let Some(mut record) = Record::read(&path)? else { return Ok(()) };
     record.completed = Some(how.to_owned());
-    record.write(&path)
+    record.write_alone(&path)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use thisbut_model::gallery::encode_chunk;
 
     fn seen(path: &str, became: Became) -> Seen {
         Seen { path: path.into(), stamp: Stamp { bytes: 3, modified: 9 }, sha256: "ab".into(), became }
@@ -165,18 +202,24 @@ mod tests {
         assert_eq!(Record::read(&path).unwrap(), None);
         let other = Became::DuplicateOf { path: "a".into(), similarity: 0.97 };
         let record = Record::new("m".into(), 5, vec!["c".into()], vec![seen("a", Became::Row(0)), seen("b", other)]);
-        record.write(&path).unwrap();
-        assert_eq!(Record::read(&path).unwrap(), Some(record.clone()));
-        complete(&folder.path().join("shop"), "6 6").unwrap();
+        let out = folder.path().join("shop");
+        let looks = Chunk::parse(&encode_chunk(&[0.5, 0.1], 1, 2).unwrap()).unwrap();
+        record.clone().write(&out, &looks).unwrap();
+        let read = Record::read(&path).unwrap().unwrap();
+        assert_eq!(read.looks(&out).unwrap(), looks);
+        assert_eq!(Record { looks: String::new(), ..read.clone() }, record);
+        std::fs::write(folder.path().join(".shop.index.looks"), "x").unwrap();
+        assert!(read.looks(&out).unwrap_err().to_string().contains(".shop.index.looks: is damaged"));
+        complete(&out, "6 6").unwrap();
         assert_eq!(Record::read(&path).unwrap().unwrap().completed.as_deref(), Some("6 6"));
         for (photos, words) in [
             (vec![seen("a", Became::Row(0)), seen("b", Became::Row(0))], "'b' or its row stands in it twice"),
             (vec![seen("a", Became::Row(0)), seen("a", Became::Row(1))], "'a' or its row"),
         ] {
-            Record { photos, ..record.clone() }.write(&path).unwrap();
+            Record { photos, ..record.clone() }.write_alone(&path).unwrap();
             assert!(Record::read(&path).unwrap_err().to_string().contains(words));
         }
-        Record { version: 2, ..record }.write(&path).unwrap();
+        Record { version: 2, ..record }.write_alone(&path).unwrap();
         assert!(Record::read(&path).unwrap_err().to_string().contains("another format or version"));
         for broken in ["", "{", "[]", "{\"format\":\"thisbut-index\"}"] {
             std::fs::write(&path, broken).unwrap();

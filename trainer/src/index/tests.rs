@@ -10,9 +10,10 @@ use crate::bundle_io;
 use image::{Rgba as Pixel, RgbaImage as Picture};
 use std::path::Path;
 use thisbut_model::RetrievalConfig;
-use thisbut_model::bundle::{FileEntry, Form};
-use thisbut_model::gallery::{Chunk, encode_chunk};
+use thisbut_model::bundle::{FileEntry, Form, Manifest, WeightsEntry};
+use thisbut_model::gallery::{ImageMeta, encode_chunk};
 use thisbut_model::number::NumberFormat;
+use work::Item;
 
 /// Each image's tokens are its mean colour, so that colours can be searched.
 struct Colours {
@@ -36,7 +37,8 @@ impl Encoder for Colours {
     fn encode(&mut self, images: Vec<Vec<f32>>) -> Result<Encoded> {
         let targets = images.iter().flat_map(|image| self.vector(image).repeat(self.n)).collect();
         let references = images.iter().filter(|_| self.files).map(|image| self.vector(image)[0].to_le_bytes().to_vec());
-        Ok(Encoded { targets, references: references.collect() })
+        let looks = images.iter().flat_map(|image| self.vector(image)).collect();
+        Ok(Encoded { targets, looks, references: references.collect() })
     }
     fn self_test(&mut self, _: &str) -> Result<Vec<f32>> {
         Ok(self.vector(&[0.5, 0.2, -0.3]))
@@ -45,12 +47,15 @@ impl Encoder for Colours {
 
 /// A bundle of the tiny model with an empty gallery; the weights are any bytes.
 fn model(folder: &Path) -> Bundle {
-    let config = RetrievalConfig::preset("tiny").unwrap();
+    model_of(folder, &RetrievalConfig::preset("tiny").unwrap())
+}
+
+fn model_of(folder: &Path, config: &RetrievalConfig) -> Bundle {
     let mut writer = Writer::new(folder).unwrap();
     let weights = writer.add("", "weights", "safetensors", b"not looked at here").unwrap();
     let vocab = writer.add("", "vocab", "txt", b"[PAD]\n").unwrap();
     let weights = vec![WeightsEntry { file: weights, code_width: NumberFormat::Q8 }];
-    let mut manifest = Manifest::of_model(&config, weights, vocab).unwrap();
+    let mut manifest = Manifest::of_model(config, weights, vocab).unwrap();
     manifest.measured = serde_json::json!({"r1": 50});
     manifest.understands = "coloured squares".into();
     writer.finish(&manifest).unwrap();
@@ -243,6 +248,7 @@ fn large_galleries_are_cut_into_chunks() {
             reference: None,
         },
         row: row.clone(),
+        look: row.only(0).unwrap(),
         stamp: state::Stamp { bytes: 1, modified: 1 },
         sha256: String::new(),
         place: None,

@@ -26,6 +26,8 @@ pub struct Item {
     pub meta: ImageMeta,
     /// Its target tokens as the gallery keeps them.
     pub row: Chunk,
+    /// What it looks like, as a row of one token; not in the gallery.
+    pub look: Chunk,
     /// Size and time of its file.
     pub stamp: Stamp,
     /// SHA-256 of its file.
@@ -95,6 +97,7 @@ fn prepare(path: &Path, bytes: &[u8], config: &PreprocessConfig) -> Result<Prepa
 #[derive(Clone)]
 struct Made {
     row: Chunk,
+    look: Chunk,
     thumb: String,
     size: (u32, u32),
     reference: Option<thisbut_model::bundle::FileEntry>,
@@ -113,7 +116,7 @@ impl Made {
             height: self.size.1,
             reference: self.reference,
         };
-        Item { meta, row: self.row, stamp, sha256, place }
+        Item { meta, row: self.row, look: self.look, stamp, sha256, place }
     }
 }
 
@@ -171,13 +174,13 @@ impl Around<'_> {
     /// What the bundle in place has of a row, if it has all of it.
     fn take(&mut self, row: u32) -> Option<Made> {
         let known = self.known?;
-        let (chunk, image) = known.take(row, &self.options.out)?;
+        let (row, look, image) = known.take(row, &self.options.out)?;
         self.writer.keep(format!("{}{}", known.manifest.gallery.thumbnails, image.thumb));
         if let Some(file) = &image.reference {
             self.writer.keep(file.path.clone());
         }
         let (thumb, reference) = (image.thumb.clone(), image.reference.clone());
-        Some(Made { row: chunk, thumb, size: (image.width, image.height), reference })
+        Some(Made { row, look, thumb, size: (image.width, image.height), reference })
     }
 
     /// Reads photos; those whose bytes are known from anywhere are not encoded.
@@ -243,25 +246,26 @@ impl Around<'_> {
         if count == 0 {
             return Ok(0);
         }
-        let (rows, references) = self.rows(inputs)?;
+        let Rows { rows, looks, references } = self.rows(inputs)?;
         let mut references = references.into_iter();
-        for ((sha256, thumb, size), row) in kept.into_iter().zip(rows) {
+        for ((sha256, thumb, size), (row, look)) in kept.into_iter().zip(rows.into_iter().zip(looks)) {
             let entry = self.writer.add("thumbs", "t", thumb.ext, &thumb.bytes)?;
             let thumb = entry.path.rsplit_once('/').map_or(&*entry.path, |(_, name)| name).to_owned();
             let file = references.next();
             let reference = file.map(|file| self.writer.add("references", "r", "safetensors", &file)).transpose()?;
-            done.insert(sha256.clone(), Made { row, thumb, size, reference });
+            done.insert(sha256.clone(), Made { row, look, thumb, size, reference });
         }
         Ok(count)
     }
 
-    /// What the encoder makes of preprocessed images: a row each, and a file of tokens each where the bundle needs them.
-    fn rows(&mut self, inputs: Vec<Vec<f32>>) -> Result<(Vec<Chunk>, Vec<Vec<u8>>)> {
+    /// What the encoder makes of preprocessed images.
+    fn rows(&mut self, inputs: Vec<Vec<f32>>) -> Result<Rows> {
         let (n, p) = (self.bundle.config.target_tokens, self.bundle.config.projection);
         let (stored, images) = (self.bundle.manifest.gallery.tokens.min(n), inputs.len());
-        let Encoded { targets, references } = self.encoder.encode(inputs)?;
+        let Encoded { targets, looks, references } = self.encoder.encode(inputs)?;
         let files = if self.bundle.manifest.form == Form::GalleryReference { images } else { 0 };
-        if (targets.len(), references.len()) != (images * n * p, files) {
+        let whole = !looks.is_empty() && looks.len().is_multiple_of(images);
+        if (targets.len(), references.len(), whole) != (images * n * p, files, true) {
             let (values, found) = (targets.len(), references.len());
             return Err(TrainerError::data(
                 "the engine",
@@ -269,9 +273,20 @@ impl Around<'_> {
                 "export the bundle again",
             ));
         }
-        let row = |tokens: &[f32]| Ok(Chunk::parse(&encode_chunk(&tokens[..stored * p], stored, p)?)?);
-        Ok((targets.chunks_exact(n * p).map(row).collect::<Result<_>>()?, references))
+        let width = looks.len() / images;
+        let chunk = |tokens: &[f32], n, p| Ok(Chunk::parse(&encode_chunk(tokens, n, p)?)?);
+        let rows = targets.chunks_exact(n * p).map(|tokens| chunk(&tokens[..stored * p], stored, p));
+        let looks = looks.chunks_exact(width).map(|look| chunk(look, 1, width));
+        let (rows, looks) = (rows.collect::<Result<_>>()?, looks.collect::<Result<_>>()?);
+        Ok(Rows { rows, looks, references })
     }
+}
+
+/// What the encoder makes of images: a row and a look each, and a file of tokens each where the bundle needs them.
+struct Rows {
+    rows: Vec<Chunk>,
+    looks: Vec<Chunk>,
+    references: Vec<Vec<u8>>,
 }
 
 /// Rows that are free for photos with another name than before.

@@ -96,7 +96,7 @@ pub(super) fn branches(words: &[Word], leaves: &[Range<usize>]) -> Vec<Range<usi
 /// Whether the words between two leaves make one phrase of both.
 fn joins(between: Option<&[Word]>) -> bool {
     let Some(between) = between else { return false };
-    let attaches = |word: &Word| word.tag == Tag::Preposition && ATTACHING.contains(&word.lower.as_str());
+    let attaches = |word: &Word| word.tag == Tag::Preposition && ATTACHING.contains(word.lower.as_str());
     match between {
         [word] if word.tag == Tag::And => true,
         [word] => word.tag == Tag::Participle || attaches(word) && word.lower != "to",

@@ -78,7 +78,7 @@ mod tests {
             ("longer", &[]),
             ("don't", &[]),
             ("", &[]),
-            (" \u{1f600} , ,,, -- ’s", &[]),
+            (" \u{1f600} , ,,, -- ’", &[]),
         ] {
             assert_eq!(leaves(text), expected, "{text:?}");
         }

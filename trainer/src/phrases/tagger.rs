@@ -2,7 +2,7 @@
 
 use super::words::{
     ADJECTIVE_ENDINGS, ADJECTIVES, ADVERBS, AUXILIARIES, CONJUNCTIONS, DETERMINERS, NOUNS, NUMBERS, PARTICIPLES,
-    PLACES, PREPOSITIONS, PRONOUNS, RATHER_NOUNS, SUBJECT_VERBS, VERBS,
+    PLACES, PREPOSITIONS, PRONOUNS, RATHER_NOUNS, SUBJECT_VERBS, VERBS, Words,
 };
 use std::ops::Range;
 
@@ -92,8 +92,8 @@ fn cut(text: &str) -> Vec<Word> {
     out
 }
 
-fn has(list: &[&str], word: &str) -> bool {
-    list.contains(&word)
+fn has(list: &Words, word: &str) -> bool {
+    list.contains(word)
 }
 
 /// The tag of `word` between what was tagged before it and what was not yet after it.
@@ -119,7 +119,7 @@ fn in_place(w: &str, before: &[Word], after: &[Word]) -> Option<Tag> {
     if w == "up" && matches!(previous.lower.as_str(), "close" | "closer") {
         return Some(if before_noun { Tag::Adjective } else { Tag::Noun });
     }
-    if !has(PLACES, w) {
+    if !has(&PLACES, w) {
         return None;
     }
     match (in_phrase, before_noun) {
@@ -145,13 +145,13 @@ fn closed(w: &str, previous: Option<Tag>, after: &[Word]) -> Option<Tag> {
         "have" | "has" | "having" | "had" => Tag::Verb,
         "her" if next.is_none_or(is_function) => Tag::Pronoun,
         "next" if next == Some("to") => Tag::Adverb,
-        _ if w.chars().all(|c| c.is_ascii_digit()) || has(NUMBERS, w) => Tag::Number,
-        _ if has(DETERMINERS, w) => Tag::Determiner,
-        _ if has(PRONOUNS, w) => Tag::Pronoun,
-        _ if has(AUXILIARIES, w) => Tag::Auxiliary,
-        _ if has(PREPOSITIONS, w) => Tag::Preposition,
-        _ if has(CONJUNCTIONS, w) => Tag::Conjunction,
-        _ if has(ADVERBS, w) => Tag::Adverb,
+        _ if w.chars().all(|c| c.is_ascii_digit()) || has(&NUMBERS, w) => Tag::Number,
+        _ if has(&DETERMINERS, w) => Tag::Determiner,
+        _ if has(&PRONOUNS, w) => Tag::Pronoun,
+        _ if has(&AUXILIARIES, w) => Tag::Auxiliary,
+        _ if has(&PREPOSITIONS, w) => Tag::Preposition,
+        _ if has(&CONJUNCTIONS, w) => Tag::Conjunction,
+        _ if has(&ADVERBS, w) => Tag::Adverb,
         _ => return None,
     })
 }
@@ -161,20 +161,20 @@ fn open(w: &str, before: &[Word], after: &[Word]) -> Tag {
     let previous = before.last().map(|word| word.tag);
     let in_phrase = matches!(previous, Some(Tag::Determiner | Tag::Number | Tag::Adjective | Tag::Possessive));
     let before_noun = after.first().is_some_and(|next| next.tag == Tag::Noun && is_nominal(&next.lower));
-    if has(NOUNS, w) && !begins_clause(w, before, after) {
+    if has(&NOUNS, w) && !begins_clause(w, before, after) {
         return Tag::Noun;
     }
     if is_adjective(w) {
-        return Tag::Adjective;
+        return if is_named(before, after) { Tag::Noun } else { Tag::Adjective };
     }
-    if has(VERBS, w) && !in_phrase && begins_clause(w, before, after) {
+    if has(&VERBS, w) && !in_phrase && begins_clause(w, before, after) {
         return Tag::Verb;
     }
     if w.ends_with("ly") && w.len() > 4 {
         return Tag::Adverb;
     }
     if is_participle(w) {
-        if has(RATHER_NOUNS, w) && (in_phrase || previous == Some(Tag::Noun)) {
+        if has(&RATHER_NOUNS, w) && (in_phrase || previous == Some(Tag::Noun)) {
             return Tag::Noun;
         }
         let modifies = before_noun && (in_phrase || previous != Some(Tag::Noun) && !w.ends_with("ing"));
@@ -190,16 +190,23 @@ fn open(w: &str, before: &[Word], after: &[Word]) -> Tag {
     }
 }
 
+/// Whether an adjective names something: "a square", with nothing behind it that it could describe.
+fn is_named(before: &[Word], after: &[Word]) -> bool {
+    let one = before.last().is_some_and(|word| matches!(word.lower.as_str(), "a" | "an"));
+    let ends = |next: &Word| next.tag != Tag::Noun || is_function(&next.lower) && !has(&ADVERBS, &next.lower);
+    one && after.first().is_none_or(|next| ends(next) && next.tag != Tag::Comma && next.lower != "and")
+}
+
 /// Whether a word that may be a verb is one here.
 fn takes_verb(w: &str, before: &[Word], after: &[Word]) -> bool {
     let previous = before.last().map(|word| word.tag);
     match previous {
         Some(Tag::Auxiliary | Tag::Pronoun) => true,
         Some(Tag::Preposition) => {
-            before.last().is_some_and(|word| word.lower == "to") && (!has(RATHER_NOUNS, w) || follows(after))
+            before.last().is_some_and(|word| word.lower == "to") && (!has(&RATHER_NOUNS, w) || follows(after))
         }
-        _ if !has(RATHER_NOUNS, w) => true,
-        Some(Tag::Noun) if has(SUBJECT_VERBS, w) => says_more(after),
+        _ if !has(&RATHER_NOUNS, w) => true,
+        Some(Tag::Noun) if has(&SUBJECT_VERBS, w) => says_more(after),
         _ => begins_clause(w, before, after),
     }
 }
@@ -217,58 +224,58 @@ fn begins_clause(w: &str, before: &[Word], after: &[Word]) -> bool {
 fn follows(after: &[Word]) -> bool {
     after.first().is_some_and(|next| {
         let next = next.lower.as_str();
-        has(DETERMINERS, next) || has(NUMBERS, next) || has(PRONOUNS, next) || next == "to" || is_adjective(next)
+        has(&DETERMINERS, next) || has(&NUMBERS, next) || has(&PRONOUNS, next) || next == "to" || is_adjective(next)
     })
 }
 
 /// As [`follows`], or a preposition other than "of", or an adverb.
 fn says_more(after: &[Word]) -> bool {
-    let more = |next: &str| has(PREPOSITIONS, next) && next != "of" || has(ADVERBS, next) || next.ends_with("ly");
+    let more = |next: &str| has(&PREPOSITIONS, next) && next != "of" || has(&ADVERBS, next) || next.ends_with("ly");
     follows(after) || after.first().is_some_and(|next| more(&next.lower))
 }
 
 /// Whether a word belongs to a closed class that ends a noun phrase.
 fn is_function(w: &str) -> bool {
-    let lists = [PREPOSITIONS, PRONOUNS, CONJUNCTIONS, AUXILIARIES, ADVERBS];
+    let lists = [&PREPOSITIONS, &PRONOUNS, &CONJUNCTIONS, &AUXILIARIES, &ADVERBS];
     lists.iter().any(|list| has(list, w)) || matches!(w, "and" | "or" | "that")
 }
 
 /// Whether a word may be a noun, or an adjective before one.
 fn is_nominal(w: &str) -> bool {
-    let verb_alone = is_verb(w) && !has(RATHER_NOUNS, w) && !has(NOUNS, w);
-    w.starts_with(char::is_alphanumeric) && !(is_function(w) || has(DETERMINERS, w) || verb_alone)
+    let verb_alone = is_verb(w) && !has(&RATHER_NOUNS, w) && !has(&NOUNS, w);
+    w.starts_with(char::is_alphanumeric) && !(is_function(w) || has(&DETERMINERS, w) || verb_alone)
 }
 
 fn is_adjective(w: &str) -> bool {
     let stem = |ending: &str| w.strip_suffix(ending).filter(|stem| stem.len() > 1);
     let compared = |stem: &str| {
         let doubled = stem.chars().next_back().filter(|last| stem.ends_with(&format!("{last}{last}")));
-        has(ADJECTIVES, stem)
-            || has(ADJECTIVES, &format!("{stem}e"))
-            || stem.strip_suffix('i').is_some_and(|stem| has(ADJECTIVES, &format!("{stem}y")))
-            || doubled.and_then(|last| stem.strip_suffix(last)).is_some_and(|stem| has(ADJECTIVES, stem))
+        has(&ADJECTIVES, stem)
+            || has(&ADJECTIVES, &format!("{stem}e"))
+            || stem.strip_suffix('i').is_some_and(|stem| has(&ADJECTIVES, &format!("{stem}y")))
+            || doubled.and_then(|last| stem.strip_suffix(last)).is_some_and(|stem| has(&ADJECTIVES, stem))
     };
     let ends = |ending: &&str| w.len() > ending.len() + 2 && w.ends_with(ending);
-    let joined = w.rsplit_once('-').is_some_and(|(_, last)| has(ADJECTIVES, last) || last.ends_with("ed"));
-    has(ADJECTIVES, w)
+    let joined = w.rsplit_once('-').is_some_and(|(_, last)| has(&ADJECTIVES, last) || last.ends_with("ed"));
+    has(&ADJECTIVES, w)
         || stem("er").is_some_and(compared)
         || stem("est").is_some_and(compared)
         || joined
-        || ADJECTIVE_ENDINGS.iter().any(ends) && !has(NOUNS, w)
+        || ADJECTIVE_ENDINGS.iter().any(ends) && !has(&NOUNS, w)
 }
 
 fn is_participle(w: &str) -> bool {
-    if has(NOUNS, w) || w.ends_with("eed") {
+    if has(&NOUNS, w) || w.ends_with("eed") {
         return false;
     }
-    has(PARTICIPLES, w) || w.len() > 4 && (w.ends_with("ing") || w.ends_with("ed"))
+    has(&PARTICIPLES, w) || w.len() > 4 && (w.ends_with("ing") || w.ends_with("ed"))
 }
 
 /// Whether a word is a verb's first form, or that with -s.
 fn is_verb(w: &str) -> bool {
     let stem = |ending: &str| w.strip_suffix(ending);
-    has(VERBS, w)
-        || stem("s").is_some_and(|stem| has(VERBS, stem))
-        || stem("es").is_some_and(|stem| has(VERBS, stem))
-        || stem("ies").is_some_and(|stem| has(VERBS, &format!("{stem}y")))
+    has(&VERBS, w)
+        || stem("s").is_some_and(|stem| has(&VERBS, stem))
+        || stem("es").is_some_and(|stem| has(&VERBS, stem))
+        || stem("ies").is_some_and(|stem| has(&VERBS, &format!("{stem}y")))
 }

@@ -23,6 +23,7 @@ export const table = {
   placeholderFirst: "erst ein Bild, dann Worte (englisch)",
   placeholderMore: "und …",
   search: "Suchen",
+  required: "Wähle ein Bild, oder sag, wonach du suchst.",
   suggestions: "Vorschläge",
   token: "„{text}“ entfernen",
   history: "Deine Schritte",

@@ -28,9 +28,9 @@ const css = `
 /** A field of a table, in quotes where it needs them. @param {unknown} value */
 const field = (value) => (/[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
 
-/** The answer as a table. @param {Item[]} hits */
+/** The answer as a table, with a bar between tags as `thisbut index --csv` reads them. @param {Item[]} hits */
 export const asCsv = (hits) =>
-  [["rank", "score", "index", "title", "image"], ...hits.map(({ score, index, title, image }, at) => [at + 1, score, index, title, new URL(image, document.baseURI).href])].map((row) => row.map(field).join(",")).join("\r\n") + "\r\n";
+  [["rank", "score", "index", "title", "tags", "image"], ...hits.map(({ score, index, title, tags = [], image }, at) => [at + 1, score, index, title, tags.join("|"), new URL(image, document.baseURI).href])].map((row) => row.map(field).join(",")).join("\r\n") + "\r\n";
 
 /**
  * The answer with its question, as JSON.
@@ -69,15 +69,17 @@ export function show(node, { t, refined, both, facets, change, answer }) {
   const second = also.map((one) =>
     h("span.second", {}, h("img", { src: one.image, alt: "" }), one.title, h("button.quiet", { type: "button", "aria-label": t("token", { text: one.title }), onclick: () => change({ also: also.filter((other) => other !== one) }) }, icon("close"))),
   );
-  const parts = facets.map(([word, count]) => {
+  // What a link asked for is shown though it is none of the usual words.
+  const others = only.filter((word) => !facets.some(([usual]) => usual === word));
+  const parts = [...facets, ...others.map((word) => /** @type {[string, ?number]} */ ([word, null]))].map(([word, count]) => {
     const on = only.includes(word);
     const toggled = () => change({ only: on ? only.filter((one) => one !== word) : [...only, word] });
-    return h("button.chip.facet", { type: "button", "aria-pressed": String(on), onclick: toggled }, word, h("small", {}, String(count)));
+    return h("button.chip.facet", { type: "button", "aria-pressed": String(on), onclick: toggled }, word, count === null ? null : h("small", {}, String(count)));
   });
   const file = (/** @type {string} */ label, /** @type {() => void} */ act) => h("button.quiet", { type: "button", onclick: act }, icon("save"), label);
   const part = group("only", h("div.row", {}, ...parts));
   part.classList.add("wide");
-  part.hidden = !facets.length;
+  part.hidden = !parts.length;
   // Built anew: the focus stays where it was.
   const named = (/** @type {?Element} */ one) => one?.getAttribute("aria-label") ?? one?.textContent;
   const { activeElement } = /** @type {ShadowRoot} */ (node.getRootNode());

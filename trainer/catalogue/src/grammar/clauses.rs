@@ -145,7 +145,9 @@ fn negated(rng: &mut ChaCha8Rng, world: &World, column: usize, value: u32) -> Fo
 fn compared(rng: &mut ChaCha8Rng, world: &World, column: usize, more: bool) -> Form {
     let words = world.columns.get(column).map(|column| &column.words);
     let list = words.map(|words| if more { &words.more } else { &words.less });
-    let text = list.and_then(|list| list.choose(rng)).cloned().unwrap_or_default();
+    let Some(text) = list.and_then(|list| list.choose(rng)).cloned() else {
+        panic!("attribute {column} has no words for more or less: `Words::of` gives each some");
+    };
     let clause = ["with ", "in ", "at ", "a "].iter().any(|start| text.starts_with(start));
     if clause { Form::Adjunct(text) } else { Form::Adjective(text) }
 }

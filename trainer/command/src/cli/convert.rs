@@ -1,8 +1,9 @@
 //! `thisbut convert`: a checkpoint as others load it.
 
 use anyhow::{Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use thisbut_model::number::NumberFormat;
+use thisbut_trainer::partial;
 use thisbut_trainer::publish::{self, Form, publish};
 use thisbut_trainer::tensor_file::FORMATS;
 
@@ -53,6 +54,10 @@ impl Args {
             encoder: !self.no_encoder,
             shard: publish::SHARD,
         };
+        // A conversion that was killed may have left gigabytes, inside the folder or beside the file.
+        for folder in [self.out.parent().unwrap_or(Path::new(".")), self.out.as_path()] {
+            partial::sweep(folder, &mut |line| super::note(line));
+        }
         let bar = super::progress_bytes();
         let files = publish(&self.checkpoint, &self.weights, &self.out, &options, &mut |done, all| {
             super::advance(&bar, done as usize, all as usize);

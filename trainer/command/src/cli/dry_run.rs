@@ -2,7 +2,7 @@
 
 use super::finetune::ON_THE_FLY;
 use anyhow::Result;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::number::NumberFormat;
@@ -19,8 +19,8 @@ use thisbut_trainer::train::settings::Settings;
 const SMALL: usize = 4_000_000_000;
 
 /// Says what the run needs and is not there yet: a dry run needs none of it.
-pub fn say_missing(tables: [&Table; 2], files: [&Path; 2]) {
-    for file in files.into_iter().filter(|file| *file != Path::new(ON_THE_FLY) && !file.exists()) {
+pub fn say_missing(tables: [&Table; 2], files: &[PathBuf]) {
+    for file in files.iter().filter(|file| *file != Path::new(ON_THE_FLY) && !file.exists()) {
         super::note(format_args!("not there yet, and the run needs it: {}", file.display()));
     }
     let missing = |table: &Table| table.images.iter().filter(|image| !image.path.is_file()).count();

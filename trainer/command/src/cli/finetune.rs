@@ -1,6 +1,8 @@
 //! `thisbut finetune`: training by a recipe, on triplets or captions.
 
-use super::StepLog;
+use super::adapted::Encoder;
+use super::beside::{self, Beside};
+use super::{StepLog, captions};
 use anyhow::{Result, bail};
 use clap::Command;
 use std::num::NonZeroUsize;
@@ -9,10 +11,8 @@ use thisbut_model::RetrievalConfig;
 use thisbut_model::config::{AdapterConfig, ImageEncoderConfig};
 use thisbut_model::number::NumberFormat;
 use thisbut_model::text::TextReader;
-use thisbut_model::weights::Tensors;
 use thisbut_trainer::data::{
-    DataSet, Format, ImageEntry, LoadOptions, Split, Table, captions, derive, described, extended, synthetic,
-    unlabelled,
+    DataSet, Format, ImageEntry, LoadOptions, Split, Table, derive, described, extended, synthetic, unlabelled,
 };
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{Features, ImageTokens, Live};
@@ -21,10 +21,9 @@ use thisbut_trainer::tensor_file::FORMATS;
 use thisbut_trainer::terminal::line;
 use thisbut_trainer::train::checkpoint::{self, Reader};
 use thisbut_trainer::train::choices::Choices;
-use thisbut_trainer::train::defaults;
+use thisbut_trainer::train::defaults::{self, DEFAULTS};
 use thisbut_trainer::train::event::Event;
 use thisbut_trainer::train::finetune::{Inputs, check_folder, check_plan, check_resume, finetune, header};
-use thisbut_trainer::train::learner::IMAGE_ENCODER;
 use thisbut_trainer::train::objective::Read;
 use thisbut_trainer::train::settings::Settings;
 use thisbut_trainer::train::unlabelled::{readable, readable_rows};
@@ -104,6 +103,12 @@ pub struct Args {
     /// cap.extend_*.train.json (FashionIQ). An epoch reads them too.
     #[arg(long, value_name = "FILE", conflicts_with = "triplets", hide_short_help = true, help_heading = DATA)]
     extended: Option<PathBuf>,
+    /// A further data set whose training triplets are read too, or a share of them; may be given several times.
+    ///
+    /// A further data set whose training triplets are read too. With =SHARE a part of them (0.5: half, drawn), or each several
+    /// times (2). Its images come from its own cache, PRESET.features in its folder. Validation is the first data set's.
+    #[arg(long, value_name = "FOLDER[=SHARE]", value_parser = Beside::parse, hide_short_help = true, help_heading = DATA)]
+    beside: Vec<Beside>,
     /// Noun phrases of the texts, for concept consistency [default: found by rules].
     ///
     /// Noun phrases of the texts, for concept consistency: a file of `thisbut phrases --out`, or one made elsewhere. [default:
@@ -165,17 +170,6 @@ fn say_left_out(count: usize, of: &Path) {
 pub(super) const ON_THE_FLY: &str = "on-the-fly";
 
 impl Args {
-    /// The checkpoint to start from where it holds adapters, which were trained in the encoder of --weights.
-    fn adapters(&self) -> Result<Option<(Reader, &Path)>> {
-        let Some(path) = self.start.as_deref() else { return Ok(None) };
-        let mut reader = checkpoint::open(path)?;
-        if !import::adapted::are_adapters(&reader.image_encoder()?) {
-            return Ok(None);
-        }
-        import::adapted::check_base(&reader.header, path, &self.weights)?;
-        Ok(Some((reader, path)))
-    }
-
     /// The tokens of `images`, from `cache` or the encoder.
     fn features<'a>(
         &self,
@@ -184,23 +178,18 @@ impl Args {
         images: impl Iterator<Item = &'a ImageEntry>,
         cache: &Path,
     ) -> Result<Box<dyn ImageTokens>> {
-        let adapters = self.adapters()?.filter(|_| config.image_encoder.adapters().is_some());
         if cache == Path::new(ON_THE_FLY) {
             let device = choose(device)?;
-            let encoder = match adapters {
-                Some((mut reader, path)) => {
-                    import::adapted::load((&mut reader, path), &self.weights, self.encoder_precision, &device)?.0
-                }
-                None => import::load_image_encoder_in(config, &self.weights, self.encoder_precision, &device)?,
-            };
+            let encoder = self.encoder(config).load(self.encoder_precision, &device)?;
             let images = images.map(|image| (image.name.clone(), image.path.clone())).collect();
             return Ok(Box::new(Live::new(encoder, config, &device, images)));
         }
-        let expected = match adapters {
-            Some((mut reader, path)) => import::adapted::fingerprint((&mut reader, path), &self.weights)?,
-            None => import::encoder_fingerprint(config, &self.weights)?,
-        };
-        Ok(Box::new(Features::of_encoder(cache, config, &expected)?))
+        Ok(Box::new(Features::of_encoder(cache, config, &self.encoder(config).fingerprint()?)?))
+    }
+
+    /// The image encoder, with the adapters that the run starts from.
+    fn encoder<'a>(&'a self, config: &'a RetrievalConfig) -> Encoder<'a> {
+        Encoder { config, start: self.start.as_deref(), weights: &self.weights }
     }
 
     /// The cache of the data set's images.
@@ -211,14 +200,10 @@ impl Args {
     /// The images without labels that a run of `settings` reads beside its triplets, and where their tokens are; none where it
     /// reads none, or those of the data set.
     fn unlabelled(&self, settings: &Settings, config: &RetrievalConfig) -> Result<Option<Unlabelled>> {
-        let Some(source) = self.unlabelled.as_ref() else { return Ok(None) };
-        if settings.objective.family().image_batch() == 0 {
-            bail!("--unlabelled {}: these losses read no images beside their rows; leave it out", source.display());
-        }
+        self.check_unlabelled(settings)?;
+        let Some((source, cache)) = self.unlabelled_places(config) else { return Ok(None) };
         let (images, complaints) = unlabelled::images(source, &LoadOptions::default())?;
         super::complain(&complaints, 20);
-        let folder = if source.is_dir() { source } else { source.parent().unwrap_or(Path::new("")) };
-        let cache = self.unlabelled_features.clone().unwrap_or_else(|| super::features_path(folder, config));
         let features = self.features(config, settings.device, images.iter(), &cache)?;
         let (images, left_out) = readable(images, &*features)?;
         say_left_out(left_out, source);
@@ -243,41 +228,29 @@ impl Args {
         Ok(())
     }
 
-    /// Gives the triplets the captions of their targets, where the losses read any.
-    fn add_captions(&self, settings: &Settings, train: &mut Table) -> Result<()> {
-        if settings.objective.family().reads_captions().is_none() {
-            if let Some(file) = &self.captions {
-                bail!("--captions {}: these losses read no captions; leave it out", file.display());
-            }
-            return Ok(());
-        }
-        let filled = captions::fill(train, &self.dataset, self.captions.as_deref())?;
-        super::complain(&filled.complaints, 20);
-        let file = match &filled.source {
-            Some(path) => format!(", {} in {}", filled.file, path.display()),
-            None => String::new(),
-        };
-        super::note(format_args!(
-            "captions of {} targets: {} beside the triplets{file}, {} titles; {} without",
-            filled.rows, filled.column, filled.titles, filled.without
-        ));
-        Ok(())
+    /// The images without labels, and the cache of their tokens.
+    fn unlabelled_places(&self, config: &RetrievalConfig) -> Option<(&Path, PathBuf)> {
+        let source = self.unlabelled.as_deref()?;
+        let folder = if source.is_dir() { source } else { source.parent().unwrap_or(Path::new("")) };
+        let cache = self.unlabelled_features.clone().unwrap_or_else(|| super::features_path(folder, config));
+        Some((source, cache))
     }
 
-    /// Says which captions the model reads in part.
-    fn say_cut(settings: &Settings, train: &Table, texts: &TextReader, length: usize) {
-        if settings.objective.family().reads_captions().is_none() {
-            return;
-        }
-        let cut = |caption: &&str| texts.cuts(caption, false);
-        let mut cut = train.triplets.iter().filter_map(|triplet| triplet.caption.as_deref()).filter(cut).peekable();
-        let first: String = cut.peek().map(|caption| caption.chars().take(60).collect()).unwrap_or_default();
-        match cut.count() {
-            0 => {}
-            count => super::note(format_args!(
-                "{count} of {} captions are longer than {length} tokens, and their ends are not read; the first begins \"{first}\"",
-                train.triplets.len()
-            )),
+    /// The cache at this place. Without the encoder's weights here nobody can say whose it is.
+    fn opened(&self, cache: &Path, config: &RetrievalConfig) -> Result<Features> {
+        Ok(match self.encoder(config).fingerprint() {
+            Ok(expected) => Features::of_encoder(cache, config, &expected)?,
+            Err(_) => Features::open(cache)?,
+        })
+    }
+
+    /// Refuses images without labels for losses that read none.
+    fn check_unlabelled(&self, settings: &Settings) -> Result<()> {
+        match &self.unlabelled {
+            Some(source) if settings.objective.family().image_batch() == 0 => {
+                bail!("--unlabelled {}: these losses read no images beside their rows; leave it out", source.display())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -308,6 +281,15 @@ impl Args {
         tables: [&Table; 2],
         texts: Option<&TextReader>,
     ) -> Result<()> {
+        self.check_unlabelled(settings)?;
+        if let Some((source, cache)) = self.unlabelled_places(config) {
+            if source.exists() {
+                unlabelled::images(source, &LoadOptions { images_required: false, ..LoadOptions::default() })?;
+            }
+            if cache != Path::new(ON_THE_FLY) && cache.exists() {
+                self.opened(&cache, config)?;
+            }
+        }
         if let Some(path) = &self.start {
             self.starting(path, config, texts)?;
         }
@@ -322,43 +304,18 @@ impl Args {
             check_resume(out, header(settings, config, tables, texts))?;
         }
         let cache = self.cache(config);
-        if cache == Path::new(ON_THE_FLY) || !cache.exists() {
+        let lacks = |cache: &Path| !cache.exists();
+        if cache == Path::new(ON_THE_FLY) || lacks(&cache) || self.beside.iter().any(|b| lacks(&b.cache(config))) {
             return Ok(());
         }
         if settings.trains_image_encoder() {
             bail!("--features {}: a part of the image encoder trains; use --features {ON_THE_FLY}", cache.display());
         }
-        // Without the encoder's weights here nobody can say whose cache it is.
-        let features = match import::encoder_fingerprint(config, &self.weights) {
-            Ok(expected) => Features::of_encoder(&cache, config, &expected)?,
-            Err(_) => Features::open(&cache)?,
-        };
+        let features = beside::cached(&cache, &self.beside, config, &|cache| self.opened(cache, config))?;
         for table in tables {
-            embed::rows(&readable_rows(table.clone(), &features)?.0, &features)?;
+            embed::rows(&readable_rows(table.clone(), &*features)?.0, &*features)?;
         }
         Ok(())
-    }
-
-    /// Puts the image encoder beside starting weights that lack it, where a part of it trains. Gives the fingerprint of what adapters
-    /// stand in, where the run's checkpoints hold some.
-    fn add_encoder(
-        &self,
-        settings: &Settings,
-        config: &RetrievalConfig,
-        start: &mut Tensors,
-    ) -> Result<Option<String>> {
-        let of_encoder = |name: &&String| name.starts_with(IMAGE_ENCODER);
-        let whole = start.keys().filter(of_encoder).any(|name| !AdapterConfig::owns(name));
-        if settings.trains_image_encoder() && !whole {
-            for (name, value) in import::image_encoder(config, &self.weights)? {
-                start.entry(format!("{IMAGE_ENCODER}{name}")).or_insert(value);
-            }
-        }
-        let adapted = !whole && start.keys().any(|name| name.starts_with(IMAGE_ENCODER) && AdapterConfig::owns(name));
-        Ok(match adapted {
-            true => Some(import::adapted::base_fingerprint(config, &self.weights)?),
-            false => None,
-        })
     }
 
     /// Runs `thisbut pretrain`: with the family's values for it, unless a recipe says otherwise.
@@ -397,10 +354,16 @@ impl Args {
             super::complain(&complaints, 20);
             super::note(format_args!("{}: no text for {missing} triplets, which keep their own", file.display()));
         }
+        for beside in &self.beside {
+            beside.add(&mut train, choices.seed.unwrap_or(DEFAULTS.seed), &options)?;
+        }
         let (mut validation, complaints) = data.load(Split::Val, &options)?;
         super::complain(&complaints, 20);
         let objective = choices.objective(&config)?;
         let reads = objective.family().reads();
+        if reads != Read::Triplets && !self.beside.is_empty() {
+            bail!("--beside: these losses read no triplets; leave it out");
+        }
         match reads {
             Read::Captions => {
                 let described = described::load(&self.dataset)?.unwrap_or_default();
@@ -418,7 +381,7 @@ impl Args {
             }
         }
         self.add_phrases(&settings, &mut train)?;
-        self.add_captions(&settings, &mut train)?;
+        captions::add(&settings, &mut train, &self.dataset, self.captions.as_deref())?;
         let vocabulary = self.weights.join(config.text.vocabulary_file());
         for (name, table) in [("training", &train), ("validation", &validation)] {
             if let Some(incomplete) = Incomplete::of(table) {
@@ -433,12 +396,25 @@ impl Args {
             };
             self.check_files(&settings, &config, [&train, &validation], texts.as_ref())?;
             let cache = self.cache(&config);
-            super::dry_run::say_missing([&train, &validation], [&vocabulary, &cache]);
+            let mut files = vec![vocabulary, cache.clone()];
+            if settings.objective.family().image_batch() > 0 {
+                let more = self.unlabelled_places(&config);
+                files.extend(more.into_iter().flat_map(|(source, cache)| [source.to_path_buf(), cache]));
+            }
+            super::dry_run::say_missing([&train, &validation], &files);
             return super::dry_run::dry_run(&settings, &config, &train, texts.as_ref(), Some(&cache));
         }
         let Some(out) = self.out.clone() else { bail!("--out is missing; name the run's folder") };
         let images = train.images.iter().chain(&validation.images);
-        let features = self.features(&config, settings.device, images, &self.cache(&config))?;
+        let cache = self.cache(&config);
+        let features = match self.beside.is_empty() || cache == Path::new(ON_THE_FLY) {
+            true => self.features(&config, settings.device, images, &cache)?,
+            false => {
+                let expected = self.encoder(&config).fingerprint()?;
+                let open = |cache: &Path| Ok(Features::of_encoder(cache, &config, &expected)?);
+                beside::cached(&cache, &self.beside, &config, &open)?
+            }
+        };
         let unlabelled = self.unlabelled(&settings, &config)?;
         for table in [&mut train, &mut validation] {
             let left_out;
@@ -446,7 +422,7 @@ impl Args {
             say_left_out(left_out, &self.dataset);
         }
         let texts = import::texts(&config, &self.weights)?;
-        Self::say_cut(&settings, &train, &texts, config.text.length());
+        captions::say_cut(&settings, &train, &texts, config.text.length());
         let (mut start, understands) = match &self.start {
             Some(path) => {
                 let mut from = self.starting(path, &config, Some(&texts))?;
@@ -454,7 +430,7 @@ impl Args {
             }
             None => (objective.family().weights(&config, &self.weights)?, None),
         };
-        let base_encoder = self.add_encoder(&settings, &config, &mut start)?;
+        let base_encoder = self.encoder(&config).add(&settings, &mut start)?;
         if let Some(temperature) = choices.temperature {
             let (name, value) = objective.family().temperature(temperature);
             start.insert(name.into(), (vec![1], vec![value as f32]));

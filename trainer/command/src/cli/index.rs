@@ -84,7 +84,7 @@ struct AgainArgs {
     /// What becomes of near-duplicates.
     #[arg(long, value_enum, default_value_t)]
     duplicates: DuplicatesArg,
-    /// Similarity from which on two images are near-duplicates, to 1.
+    /// Similarity of what the image encoder sees, from which on two images are near-duplicates; at most 1.
     #[arg(long, value_name = "S", default_value_t = THRESHOLD, value_parser = similarity, hide_short_help = true)]
     duplicate_similarity: f32,
 }

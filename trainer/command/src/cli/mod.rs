@@ -3,7 +3,10 @@
 //! Errors are printed once, in `main`. What a command answers goes to standard output, what it says on the way to
 //! standard error.
 
+mod adapted;
 mod average;
+mod beside;
+mod captions;
 mod check;
 mod compare;
 mod config;
@@ -127,8 +130,8 @@ fn command() -> clap::Command {
         groups.push('\n');
     }
     command.help_template(format!(
-        "{{about}}\n\n{{usage-heading}} {{usage}}; `COMMAND -h` shows its usual options, `--help` all of them\n\n\
-         {groups}Options:\n{{options}}{{after-help}}"
+        "{{about}}\n\n{{usage-heading}} {{usage}}; `COMMAND -h` shows its usual options, `--help` all of them, \
+         `-V` the version\n\n{groups}{{after-help}}"
     ))
 }
 

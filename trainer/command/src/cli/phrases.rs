@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, Triplet, derive};
 use thisbut_trainer::phrases::Rule;
 use thisbut_trainer::phrases::file::{Phrased, fill, write};
+use thisbut_trainer::ranges;
 
 /// Show the noun phrases of texts, which concept consistency compares
 ///
@@ -12,7 +13,7 @@ use thisbut_trainer::phrases::file::{Phrased, fill, write};
 /// after it was corrected, say.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
-  thisbut phrases --text \"a red dog with longer sleeves\"
+  thisbut phrases --text 'a red dog with longer sleeves'
   thisbut phrases data/fluent --split train --out runs/phrases.jsonl")]
 pub struct Args {
     /// The data set's folder.
@@ -31,7 +32,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     first: usize,
     /// Most phrases of a text.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = ranges::count)]
     most_phrases: usize,
     /// Leave out the phrases that hold others.
     #[arg(long)]

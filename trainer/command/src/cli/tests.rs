@@ -159,7 +159,7 @@ fn figures_are_recorded_in_a_bundle_or_refused() {
 }
 
 /// Options for which 0 has a meaning: none, all, or the first.
-const ZERO_SAYS: [&str; 31] = [
+const ZERO_SAYS: [&str; 33] = [
     "attention-dropout",
     "balance",
     "beta1",
@@ -168,6 +168,7 @@ const ZERO_SAYS: [&str; 31] = [
     "clip",
     "complaints",
     "composition-weight",
+    "consistency-weight",
     "dropout",
     "examples",
     "first",
@@ -181,6 +182,7 @@ const ZERO_SAYS: [&str; 31] = [
     "p2p",
     "schedule-steps",
     "seed",
+    "slack",
     "sub-batch",
     "t2t",
     "title-share",

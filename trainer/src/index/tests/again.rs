@@ -152,9 +152,13 @@ fn names_are_followed_by_what_is_in_the_files() {
 
 #[test]
 fn chunks_without_a_change_keep_their_names() {
-    let place = Place::new();
-    let (n, p) = (place.bundle.config.target_tokens, place.bundle.config.projection);
-    let each = gallery::CHUNK_BYTES.div_ceil(n * (4 + p));
+    let mut place = Place::new();
+    // Wide rows: a chunk holds few images.
+    let mut config = RetrievalConfig::preset("tiny").unwrap();
+    config.projection = 4096;
+    place.bundle = model_of(&place.at("wide"), &config);
+    let each = gallery::CHUNK_BYTES.div_ceil(config.target_tokens * (4 + config.projection));
+    assert!((2..100).contains(&each), "{each}");
     for i in 0..each * 2 + 9 {
         let colour = [i as u8, (i >> 4) as u8, 7, 255];
         photo(&place.at(&format!("photos/{i:05}.png")), 2, 2, colour);
@@ -196,6 +200,8 @@ fn another_model_or_a_damaged_record_means_everything_anew() {
     anew(&place, ".out.index.json: is no record of an index");
     std::fs::write(&record, "[]").unwrap();
     anew(&place, "is no record of an index");
+    std::fs::write(place.at(".out.index.looks"), "x").unwrap();
+    anew(&place, ".out.index.looks: is damaged");
     std::fs::remove_file(&record).unwrap();
     anew(&place, "there is no .out.index.json beside the bundle");
     let thumb = |place: &Place| {

@@ -13,7 +13,8 @@ use thisbut_model::RetrievalConfig;
 pub fn step(settings: &Settings, config: &RetrievalConfig, load: Load) -> Result<f64> {
     // How the passes are computed changes what is kept, not what is multiplied.
     let cost = super::cost(settings, config, load, true)?;
-    let graph = cost.graph + load.rows as f64 * settings.batch as f64 * cost.comparison;
+    let encoded = cost.images as f64 * super::encoding(settings, config, true).operations;
+    let graph = cost.graph + encoded + load.rows as f64 * settings.batch as f64 * cost.comparison;
     let again = if pieces(&load) > 1 { graph } else { 0.0 };
     let shares = settings.batch as f64 / load.rows.max(1) as f64;
     Ok(shares * (3.0 * graph + again + cost.plain))

@@ -87,12 +87,15 @@ pub fn memory(
     let other = settings.objective.family().image_batch();
     let compared = all * targets + other * other;
     let bytes = if half { 2 } else { F32 };
+    let encoding = super::encoding(settings, config, fused);
+    let activations = cost.activations + cost.images * encoding.activations;
+    let softmax = cost.softmax + cost.images * encoding.softmax;
     Ok(Memory {
         weights: (parameters.trained + parameters.frozen) * F32 + cast,
         gradients: sets * parameters.trained * F32,
         moments: 2 * parameters.trained * F32,
         tokens: (cost.images * config.image_tokens() * config.image_width() + images * cost.pooled) * F32,
-        activations: cost.activations * bytes + cost.softmax * F32,
+        activations: activations * bytes + softmax * F32,
         contrast: (3 * (all + other) * cost.representation + compared * cost.similarity + banked) * F32,
     })
 }

@@ -1,5 +1,6 @@
 //! What a run will take, before it takes it: parameters, memory and arithmetic, from the configuration alone.
 
+mod encoder;
 pub mod flops;
 pub mod memory;
 mod probe;
@@ -15,6 +16,7 @@ use crate::data::table::Table;
 use crate::embed::Tokenized;
 use crate::error::Result;
 use burn::tensor::Device;
+use encoder::Encoding;
 use thisbut_model::RetrievalConfig;
 
 /// Epochs' first batches that are looked at for the longest texts.
@@ -62,6 +64,11 @@ fn cost(settings: &Settings, config: &RetrievalConfig, load: Load, fused: bool) 
         }
     }
     settings.objective.apply(config, Ask(load, fused))
+}
+
+/// What the image encoder adds for an image, where a part of it trains.
+fn encoding(settings: &Settings, config: &RetrievalConfig, fused: bool) -> Encoding {
+    if settings.trains_image_encoder() { Encoding::of(config, fused) } else { Encoding::default() }
 }
 
 /// Numbers of parameters, without an image encoder that stays as it is.

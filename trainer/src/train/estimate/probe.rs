@@ -13,7 +13,7 @@ use crate::train::piece::{Context, Unlabelled};
 use crate::train::settings::Settings;
 use crate::train::step::{Batch, Step};
 use crate::train::{schedule, start};
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use thisbut_model::RetrievalConfig;
@@ -37,7 +37,7 @@ pub struct Measured {
     pub full: Duration,
 }
 
-/// Images that cost nothing: T, C and the side S of their pixels.
+/// Images that cost next to nothing: T, C and the side S of their pixels.
 struct Blank(usize, usize, usize);
 
 impl ImageTokens for Blank {
@@ -46,12 +46,18 @@ impl ImageTokens for Blank {
     }
 
     fn tokens(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>> {
-        Ok(Tensor::ones([rows.len(), self.0, self.1], device))
+        Ok(varied([rows.len(), self.0, self.1], device))
     }
 
     fn pixels(&self, rows: &[usize], device: &Device) -> Result<Tensor<4>> {
-        Ok(Tensor::ones([rows.len(), 3, self.2, self.2], device))
+        Ok(varied([rows.len(), 3, self.2, self.2], device))
     }
+}
+
+/// Values that differ from their neighbours: a norm leaves nothing of equal ones, and nothing has no direction to learn from.
+fn varied<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+    let values: Vec<f32> = (0..shape.iter().product()).map(|at: usize| (at % 1009) as f32 / 504.0 - 1.0).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 /// Takes a few steps of a few triplets with random weights on `device` (outside autodiff), and times the fastest.
