@@ -27,6 +27,7 @@ export const sections = [
       guide("your-data", "Train on your data"),
       guide("clothing", "Photographs of clothes"),
       guide("groceries", "Photographs of groceries"),
+      guide("fashion-blip2", "FashionBLIP-2 on a catalogue"),
       guide("small-model", "A small model on a CPU"),
       guide("benchmarks", "CIRR and FashionIQ"),
       guide("context-cir", "ConText-CIR"),

@@ -206,6 +206,7 @@ impl Published {
             texts: &texts,
             start: self.weights(form),
             understands: None,
+            base_encoder: None,
             run: folder.path(),
             until: None,
         };

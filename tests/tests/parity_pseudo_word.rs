@@ -164,6 +164,7 @@ impl Published {
             texts: &texts,
             start: self.weights(1),
             understands: None,
+            base_encoder: None,
             run: folder.path(),
             until: None,
         };

@@ -91,6 +91,7 @@ impl Published {
             texts: &self.texts,
             start,
             understands: None,
+            base_encoder: None,
             run: folder.path(),
             until: None,
         };
@@ -197,6 +198,7 @@ fn sprcs_training_is_followed_step_by_step() -> Outcome {
             texts: &published.texts,
             start: cold.clone(),
             understands: None,
+            base_encoder: None,
             run: folder.path(),
             until: None,
         };

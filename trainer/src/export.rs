@@ -34,19 +34,16 @@ pub const STORES: Formats = Formats(&[
 /// # Errors
 /// When a file cannot be read.
 pub fn gather(checkpoint_path: &Path, weights_dir: &Path) -> Result<(RetrievalConfig, Tensors)> {
-    let checkpoint = checkpoint::load(checkpoint_path)?;
-    let mut config = checkpoint.header.config;
-    let mut tensors = Tensors::new();
-    for (name, value) in checkpoint.model {
-        // Where a part of the image encoder was trained, the checkpoint has all of it.
-        let name = if name.starts_with(IMAGE_ENCODER) { name } else { format!("{MODEL_PREFIX}.{name}") };
-        tensors.insert(name, value);
-    }
-    if !tensors.keys().any(|name| name.starts_with(IMAGE_ENCODER)) {
-        for (name, value) in import::image_encoder(&config, weights_dir)? {
-            tensors.insert(format!("{ENCODER_PREFIX}.{name}"), value);
-        }
-    }
+    let mut checkpoint = checkpoint::open(checkpoint_path)?;
+    let mut config = checkpoint.header.config.clone();
+    let own = checkpoint.model()?.into_iter().filter(|(name, _)| !name.starts_with(IMAGE_ENCODER));
+    let mut tensors: Tensors = own.map(|(name, value)| (format!("{MODEL_PREFIX}.{name}"), value)).collect();
+    // Where a part of the image encoder was trained, the checkpoint has all of it, or its adapters.
+    let encoder = match import::adapted::of_checkpoint(&mut checkpoint, checkpoint_path, weights_dir)? {
+        Some(encoder) => encoder,
+        None => import::image_encoder(&config, weights_dir)?,
+    };
+    tensors.extend(encoder.into_iter().map(|(name, value)| (format!("{ENCODER_PREFIX}.{name}"), value)));
     reduce(&mut config, &mut tensors)?;
     Ok((config, tensors))
 }

@@ -39,8 +39,8 @@ impl Retriever {
         let config = reader.header.config.clone();
         let vocabulary = import::vocabulary(&config, weights_dir)?;
         reader.header.check_vocabulary(path, &fsx::sha256_hex(vocabulary.as_bytes()))?;
-        let encoder = reader.image_encoder()?;
-        let trained_encoder = if encoder.is_empty() { None } else { Some(import::fingerprint_of(&config, &encoder)?) };
+        let encoder = import::adapted::of_checkpoint(&mut reader, path, weights_dir)?;
+        let trained_encoder = encoder.map(|tensors| import::fingerprint_of(&config, &tensors)).transpose()?;
         let retrieval = answering(config, &mut reader.model()?, &vocabulary, device)?;
         let fingerprint = fsx::sha256_of(path)?;
         Ok(Self {

@@ -101,6 +101,11 @@ pub enum AdapterPlace {
 }
 
 impl AdapterPlace {
+    /// Adapters of a block.
+    pub fn count(self) -> usize {
+        usize::from(self.is_after_attention()) + usize::from(self.is_after_feed_forward())
+    }
+
     /// Whether attention's output passes one.
     pub fn is_after_attention(self) -> bool {
         self != Self::FeedForward
@@ -128,7 +133,7 @@ impl AdapterConfig {
 
     /// Of one block's, for tokens of `width` (C).
     fn size(&self, width: usize) -> Size {
-        let (inner, count) = (self.bottleneck(width), if self.after == AdapterPlace::Both { 2 } else { 1 });
+        let (inner, count) = (self.bottleneck(width), self.after.count());
         let biases = if self.bias { Size::values(inner) + Size::values(width) } else { Size::default() };
         (Size::table(width, inner) + Size::table(inner, width) + biases).times(count)
     }

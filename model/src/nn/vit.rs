@@ -130,6 +130,55 @@ mod tests {
     use crate::weights::{collect, load_in};
     use burn::tensor::{DType, TensorData};
 
+    /// W_u = 0: not one bit of the encoder's output is another; and with values in W_u, every place has its own effect.
+    #[test]
+    fn adapters_begin_as_the_identity() {
+        use crate::config::{AdapterConfig, AdapterPlace};
+        let device = Device::flex();
+        device.seed(6);
+        for (family, pooled) in [(VitFamily::Eva, None), (VitFamily::Clip, None), (VitFamily::Clip, Some(6))] {
+            let base = VitConfig {
+                family,
+                patch: 4,
+                width: 16,
+                layers: 2,
+                heads: 4,
+                intermediate: 32,
+                pooled,
+                ..VitConfig::EVA_G
+            };
+            let plain = Vit::new(&base, 12, &device);
+            let tensors = collect(&plain, "").unwrap();
+            let pixels: Vec<f32> = (0..2 * 3 * 12 * 12).map(|i| (i * 7919 % 1013) as f32 / 500.0 - 1.0).collect();
+            let pixels = Tensor::<4>::from_data(TensorData::new(pixels, [2, 3, 12, 12]), &device);
+            let bits = |vit: &Vit| {
+                let values = vit.forward(pixels.clone(), None).into_data().try_to_vec::<f32>().unwrap();
+                values.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            let mut outputs = Vec::new();
+            for after in [AdapterPlace::Both, AdapterPlace::Attention, AdapterPlace::FeedForward] {
+                let adapters = Some(AdapterConfig { factor: 4, after, bias: true });
+                let with = Vit::new(&VitConfig { adapters, ..base.clone() }, 12, &device);
+                let mut all = collect(&with, "").unwrap();
+                let own = all.keys().filter(|name| AdapterConfig::owns(name)).count();
+                assert_eq!(own, if after == AdapterPlace::Both { 16 } else { 8 });
+                all.extend(tensors.clone());
+                let load = |all: &crate::weights::Tensors| {
+                    let vit = Vit::new(&VitConfig { adapters, ..base.clone() }, 12, &device);
+                    crate::weights::load(vit, "", &mut all.clone()).unwrap()
+                };
+                assert_eq!(bits(&load(&all)), bits(&plain), "{family:?} {pooled:?} {after:?}");
+                let ups = all.iter_mut().filter(|(name, _)| name.ends_with(".up.weight"));
+                ups.for_each(|(_, (_, values))| values.fill(0.5));
+                outputs.push(bits(&load(&all)));
+            }
+            outputs.push(bits(&plain));
+            outputs.sort();
+            outputs.dedup();
+            assert_eq!(outputs.len(), 4, "{family:?} {pooled:?}");
+        }
+    }
+
     #[test]
     fn half_precision_is_held_and_computed_and_close() {
         let device = Device::flex();

@@ -8,7 +8,7 @@ use crate::publish::{Form, Options, SHARD, publish};
 use crate::train::checkpoint;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
-use thisbut_model::config::{Activation, ImageEncoderConfig};
+use thisbut_model::config::{Activation, AdapterConfig, ImageEncoderConfig};
 use thisbut_model::number::NumberFormat;
 use thisbut_model::upstream::DualLayout;
 use thisbut_model::weights::Tensors;
@@ -74,6 +74,37 @@ fn every_published_form_gives_the_same_clip() {
     let value = |i: usize| ((7 * i + 13 * name.len()) % 255) as f32 / 64.0 - 127.0 / 64.0;
     assert_eq!(encoder["vit.projection.weight"].1[7], value(7));
     assert_eq!(model["logit_scale"].0, [1]);
+}
+
+/// A method that reads the image tower's tokens takes that tower alone; its adapters are the identity, and nobody's file has them.
+#[test]
+fn a_q_former_with_adapters_takes_the_image_tower() {
+    let mut value: serde_json::Value = serde_json::from_str(CLIP).unwrap();
+    value["name"] = "small-fashion".into();
+    value["image_encoder"].as_object_mut().unwrap().remove("pooled");
+    value["image_encoder"]["adapters"] = serde_json::json!({"factor": 2, "after": "attention"});
+    value["text"] = serde_json::json!({"kind": "word-piece", "vocabulary": 20, "length": 9});
+    value["projection"] = 6.into();
+    value["method"] = serde_json::json!({"kind": "matching", "heads": 2, "head_width": 3, "qformer": {"layers": 1, "width": 8,
+        "heads": 2, "intermediate": 16, "query_tokens": 4, "cross_attention_every": 1, "positions": 16}});
+    let fashion = RetrievalConfig::parse(&value.to_string(), "small-fashion").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (_, tower, _) = imported("huggingface", clip(), folder.path());
+    for file in ["huggingface", "openai.pt", "open_clip"] {
+        let (config, encoder, model) = imported(file, fashion.clone(), folder.path());
+        assert!(!encoder.is_empty() && encoder.iter().all(|(name, value)| tower[name] == *value), "{file}");
+        assert!(model.contains_key("token_mixing.weight") && !model.contains_key("logit_scale"), "{file}");
+        assert_eq!(model["tau"].1, [1.0]);
+        let whole = super::image_encoder(&config, folder.path()).unwrap();
+        let adapters: Vec<_> = whole.iter().filter(|(name, _)| AdapterConfig::owns(name)).collect();
+        // Two blocks, each with two maps and their biases.
+        assert_eq!(adapters.len(), 8);
+        for (name, (_, values)) in adapters {
+            let zero = values.iter().all(|value| *value == 0.0);
+            assert_eq!(zero, !name.ends_with(".down.weight"), "{name}");
+        }
+    }
+    refused("huggingface", RetrievalConfig::preset("fashion-xs").unwrap(), &["fashion-xs"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Reads weights that others made: PyTorch and safetensors checkpoints into named f32 tensors.
 
+pub mod adapted;
 pub mod blip2;
 pub mod bundle;
 mod described;

@@ -171,7 +171,10 @@ impl Plan {
             let values = self.value(source, name, dims, config)?;
             Ok((format!("{prefix}.{name}"), (dims.clone(), values)))
         };
-        named.map(read).collect()
+        let mut tensors: Tensors = named.map(read).collect::<Result<_>>()?;
+        let adapters = adapters(config)?.into_iter();
+        tensors.extend(adapters.map(|(name, value)| (format!("{ENCODER_PREFIX}.{name}"), value)));
+        Ok(tensors)
     }
 
     /// Writes what trains to `path` as a checkpoint (f32).

@@ -5,7 +5,7 @@ use super::rules::SET;
 use crate::error::Result;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Neighbours of which FACap draws one.
 pub const NEIGHBOURS: usize = 20;
@@ -87,6 +87,16 @@ pub fn neighbours(items: &[Item], rng: &mut ChaCha8Rng) -> Result<Vec<(usize, us
     // Drawn in the images' order, whatever the groups.
     let drawn = near.iter().enumerate().filter(|(_, near)| !near.is_empty());
     Ok(drawn.map(|(at, near)| (at, near[rng.random_range(0..near.len())])).collect())
+}
+
+/// The images that begin none of `pairs`, counted by category: those of a category that has one image, or one product.
+pub fn unpaired<'a>(items: &'a [Item], pairs: &[(usize, usize)]) -> BTreeMap<&'a str, usize> {
+    let paired: BTreeSet<usize> = pairs.iter().map(|(reference, _)| *reference).collect();
+    let mut found = BTreeMap::new();
+    for (_, item) in items.iter().enumerate().filter(|(at, _)| !paired.contains(at)) {
+        *found.entry(item.category.as_str()).or_insert(0) += 1;
+    }
+    found
 }
 
 /// SynCir's subgroups of six, one begun at each image: its nearest images in order, each as `reading` has it. So an image

@@ -1,5 +1,5 @@
 use super::cosines::nearest;
-use super::near::{Item, NEIGHBOURS, Reading, neighbours, nine, subgroups};
+use super::near::{Item, NEIGHBOURS, Reading, neighbours, nine, subgroups, unpaired};
 use super::rules::{all_ordered, capped, generator, sets_of};
 use super::{Pairs, sources};
 use crate::skipped::published;
@@ -96,6 +96,19 @@ fn neighbours_are_near_of_the_category_and_other_products() {
         assert!(a.abs_diff(*b) <= 2 * (2 * NEIGHBOURS + 2), "{a} {b}");
     }
     assert!(pairs.iter().any(|(a, b)| a.abs_diff(*b) > 4), "not always the nearest");
+}
+
+#[test]
+fn a_category_of_one_image_or_one_product_has_no_pair_and_is_counted() {
+    let mut items = items(40, 0.01);
+    items[3].category = "hats".into();
+    for at in [8, 10] {
+        (items[at].category, items[at].product) = ("bags".into(), "one".into());
+    }
+    let pairs = neighbours(&items, &mut generator(5, "")).unwrap();
+    assert_eq!(pairs.len(), 37);
+    assert!(pairs.iter().all(|(a, b)| ![3, 8, 10].contains(a) && ![3, 8, 10].contains(b)));
+    assert_eq!(unpaired(&items, &pairs), [("bags", 2), ("hats", 1)].into());
 }
 
 /// Images around a few centres, every fourth a copy of the one before it: products of matrices over more than one block.

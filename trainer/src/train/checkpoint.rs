@@ -47,6 +47,9 @@ pub struct Header {
     /// What the model understands, for people, where its publisher's weights are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub understands: Option<String>,
+    /// Fingerprint of the image encoder that the adapters in this checkpoint belong in; `None` where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_encoder: Option<String>,
     /// The best validation score so far and its step.
     pub best: Option<(f64, usize)>,
     /// Of a modification-text generator, how it is put together; the generator's own crate knows the fields.
@@ -67,6 +70,7 @@ impl Header {
             parts: BTreeMap::new(),
             vocabulary: None,
             understands: None,
+            base_encoder: None,
             best: None,
             generator: None,
         }

@@ -25,6 +25,7 @@ use burn::tensor::Device;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
+use thisbut_model::config::AdapterConfig;
 use thisbut_model::text::TextReader;
 use thisbut_model::weights::Tensors;
 
@@ -48,6 +49,8 @@ pub struct Inputs<'a> {
     pub start: Tensors,
     /// What the model that it starts from understands, for people, where that is known.
     pub understands: Option<String>,
+    /// Fingerprint of the image encoder without its adapters, where `start` holds adapters: checkpoints hold them alone.
+    pub base_encoder: Option<String>,
     /// The run's folder.
     pub run: &'a Path,
     /// Stop after this step, although the schedule goes on; a later call resumes there.
@@ -73,6 +76,8 @@ struct Replica<'a, O: Objective> {
     optimizer: AdamW,
     batches: Batches<'a>,
     images: ImageBatches,
+    /// Adapters that the run started from and does not train: they go into its checkpoints as they are.
+    carried: Tensors,
     /// Outside autodiff.
     device: Device,
 }
@@ -125,12 +130,14 @@ impl Use for Finetuning<'_> {
         let tables = [inputs.train, inputs.validation];
         let mut wanted = header(settings, inputs.config, tables, Some(inputs.texts)).with_images(more);
         wanted.understands = inputs.understands.take();
+        wanted.base_encoder = inputs.base_encoder.take();
         let (mut header, stored) = run::resume(inputs.run, wanted, PartialEq::eq, &mut |note| tell(Event::Note(note)))?;
         let settings = &settings.continuing(&header.settings);
         let batches = Batches::new(settings, inputs.train)?;
+        let start = std::mem::take(&mut inputs.start);
         let (weights, state) = match stored {
-            Some((weights, state)) => (weights, Some(state)),
-            None => (objective.start(std::mem::take(&mut inputs.start), settings.seed)?, None),
+            Some((weights, state)) => (with_base(weights, start), Some(state)),
+            None => (objective.start(start, settings.seed)?, None),
         };
         let images = ImageBatches::new(settings.seed, settings.objective.family().image_batch(), more.len())?;
         let rows = embed::rows(inputs.train, inputs.features)?;
@@ -144,7 +151,9 @@ impl Use for Finetuning<'_> {
             let autodiff = device.clone().autodiff();
             let groups = settings.groups_in_force();
             let learner = Learner::new(objective.model(&autodiff)?, config, &groups, &autodiff);
-            let learner = learner.load(&mut weights.clone())?.freeze(&groups);
+            let mut given = weights.clone();
+            let learner = learner.load(&mut given)?.freeze(&groups);
+            given.retain(|name, _| learner.image_encoder.is_none() && is_adapter(name));
             let mut optimizer = AdamW::new(settings);
             if let Some(state) = &state {
                 optimizer.restore(state.clone(), header.optimizer_steps, device)?;
@@ -152,13 +161,26 @@ impl Use for Finetuning<'_> {
             let mut objective = objective.clone();
             objective.prepare(&learner.model, &context, device)?;
             let (batches, images, device) = (batches.clone(), images.clone(), device.clone());
-            Ok(Replica { context: &context, objective, learner, optimizer, batches, images, device })
+            Ok(Replica { context: &context, objective, learner, optimizer, batches, images, carried: given, device })
         };
         let replicas = devices.iter().map(replica).collect::<Result<Vec<_>>>()?;
         drop((weights, state));
         let run = Run { settings, folder: inputs.run, until: inputs.until, per_epoch: batches.per_epoch() };
         together(replicas, peers::on(&devices, settings.device), &run, &inputs, &mut header, tell)
     }
+}
+
+/// A checkpoint's weights with what it leaves to the run's `start`: the image encoder that its adapters stand in.
+fn with_base(mut weights: Tensors, start: Tensors) -> Tensors {
+    for (name, value) in start.into_iter().filter(|(name, _)| name.starts_with(IMAGE_ENCODER)) {
+        weights.entry(name).or_insert(value);
+    }
+    weights
+}
+
+/// Whether the parameter `name` is an adapter's in the image encoder.
+fn is_adapter(name: &str) -> bool {
+    name.strip_prefix(IMAGE_ENCODER).is_some_and(AdapterConfig::owns)
 }
 
 /// What the checkpoints of a run say of it.
@@ -274,7 +296,8 @@ fn fits<O: Objective>(settings: &Settings, config: &RetrievalConfig, objective: 
 /// Checks that starting weights and image tokens fit what trains.
 fn check<O: Objective>(settings: &Settings, inputs: &Inputs, objective: &O) -> Result<()> {
     let learner = fits(settings, inputs.config, objective)?;
-    let given = inputs.start.keys().any(|name| name.starts_with(IMAGE_ENCODER));
+    // Adapters that stay are carried along.
+    let given = inputs.start.keys().any(|name| name.starts_with(IMAGE_ENCODER) && !is_adapter(name));
     if given && learner.image_encoder.is_none() {
         let problem = "holds an image encoder that was trained, and no group of this run trains it on";
         return Err(TrainerError::settings(
@@ -352,7 +375,9 @@ impl<O: Objective> Trainee for Leader<'_, O> {
     }
 
     fn weights(&self) -> Result<Tensors> {
-        self.replica.learner.collect()
+        let mut tensors = self.replica.learner.collect()?;
+        tensors.extend(self.replica.carried.clone());
+        Ok(tensors)
     }
 
     fn optimizer(&self) -> &AdamW {

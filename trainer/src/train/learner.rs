@@ -13,6 +13,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, FloatDType, Gradients, Int, Tensor, TensorData};
 use std::collections::BTreeMap;
 use thisbut_model::RetrievalConfig;
+use thisbut_model::config::AdapterConfig;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::nn::basic::in_precision;
 use thisbut_model::retrieval::ENCODER_PREFIX;
@@ -29,6 +30,8 @@ pub struct Learner<M> {
     pub model: M,
     /// The image encoder, where a part of it trains. Elsewhere its tokens come ready made.
     pub image_encoder: Option<ImageEncoder>,
+    /// Whether the encoder's adapters alone train: then checkpoints hold these, and the rest of it is the base encoder's.
+    adapters_alone: bool,
 }
 
 impl<M: Module> Learner<M> {
@@ -36,8 +39,10 @@ impl<M: Module> Learner<M> {
     pub fn new(model: M, config: &RetrievalConfig, groups: &[Group], device: &Device) -> Self {
         let encoder = ImageEncoder::new(config, device);
         let names = weights::shapes(&encoder, ENCODER_PREFIX);
-        let trains = names.keys().any(|name| !groups::is_frozen(groups, name));
-        Self { model, image_encoder: trains.then_some(encoder) }
+        let mut trained = names.keys().filter(|name| !groups::is_frozen(groups, name)).peekable();
+        let trains = trained.peek().is_some();
+        let adapters_alone = trained.all(|name| AdapterConfig::owns(name));
+        Self { model, image_encoder: trains.then_some(encoder), adapters_alone }
     }
 
     /// Names and dimensions of all parameters. Nothing is allocated.
@@ -53,17 +58,19 @@ impl<M: Module> Learner<M> {
     /// When one is missing or has another shape.
     pub fn load(self, tensors: &mut Tensors) -> Result<Self> {
         let encoder = self.image_encoder.map(|encoder| weights::load(encoder, ENCODER_PREFIX, tensors)).transpose()?;
-        Ok(Self { model: weights::load(self.model, "", tensors)?, image_encoder: encoder })
+        Ok(Self { model: weights::load(self.model, "", tensors)?, image_encoder: encoder, ..self })
     }
 
-    /// The values of all parameters.
+    /// The values of all parameters that a checkpoint holds: of an encoder whose adapters alone train, those.
     ///
     /// # Errors
     /// When the device does not give them back.
     pub fn collect(&self) -> Result<Tensors> {
         let mut tensors = weights::collect(&self.model, "")?;
         if let Some(encoder) = &self.image_encoder {
-            tensors.append(&mut weights::collect(encoder, ENCODER_PREFIX)?);
+            let mut all = weights::collect(encoder, ENCODER_PREFIX)?;
+            all.retain(|name, _| !self.adapters_alone || AdapterConfig::owns(name));
+            tensors.append(&mut all);
         }
         Ok(tensors)
     }
@@ -71,12 +78,13 @@ impl<M: Module> Learner<M> {
     /// The same with what `groups` leave as it is outside the gradient's graph.
     pub fn freeze(self, groups: &[Group]) -> Self {
         let encoder = self.image_encoder.map(|encoder| freeze(encoder, ENCODER_PREFIX, groups));
-        Self { model: freeze(self.model, "", groups), image_encoder: encoder }
+        Self { model: freeze(self.model, "", groups), image_encoder: encoder, ..self }
     }
 
     /// The same weights outside the gradient's graph.
     pub fn valid(&self) -> Self {
-        Self { model: self.model.valid(), image_encoder: self.image_encoder.as_ref().map(Module::valid) }
+        let image_encoder = self.image_encoder.as_ref().map(Module::valid);
+        Self { model: self.model.valid(), image_encoder, adapters_alone: self.adapters_alone }
     }
 
     /// The same with `model` in the place of its own and the encoder computing in `precision`; gradients arrive here.
@@ -85,7 +93,7 @@ impl<M: Module> Learner<M> {
             FloatDType::F32 => encoder.clone(),
             other => in_precision(encoder, other),
         });
-        Self { model, image_encoder: encoder }
+        Self { model, image_encoder: encoder, adapters_alone: self.adapters_alone }
     }
 
     /// What a backward pass left for the parameters.
@@ -105,7 +113,7 @@ impl<M: Module> Learner<M> {
         let pace = optimizer.begin(grads, at)?;
         let model = optimizer.apply(self.model, "", grads, pace);
         let encoder = self.image_encoder.map(|encoder| optimizer.apply(encoder, ENCODER_PREFIX, grads, pace));
-        Ok((Self { model, image_encoder: encoder }, pace.norm))
+        Ok((Self { model, image_encoder: encoder, ..self }, pace.norm))
     }
 
     /// Where image tokens come from: the encoder in this learner, else `given`.

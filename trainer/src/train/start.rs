@@ -83,6 +83,11 @@ pub fn same_run(path: &Path, found: &Header, wanted: &Header, same_generator: Sa
     {
         other.push("the vocabulary (vocab.txt) is another".to_owned());
     }
+    if let (Some(a), Some(b)) = (&found.base_encoder, &wanted.base_encoder)
+        && a != b
+    {
+        other.push("the image encoder that the adapters stand in is another".to_owned());
+    }
     let same_generator = match (&found.generator, &wanted.generator) {
         (Some(found), Some(wanted)) => same_generator(found, wanted),
         (None, None) => true,

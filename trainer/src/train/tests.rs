@@ -6,6 +6,7 @@ use super::groups::Group;
 use super::learner::{IMAGE_ENCODER, Learner};
 use super::objective::concept::{ConceptSettings, Consistency, References};
 use super::objective::loss::Figures;
+use super::objective::matching::MatchingSettings;
 use super::objective::pseudo_word::{self, PseudoWordSettings};
 use super::objective::two_pass::{Losses, TwoPassSettings};
 use super::objective::{Objective, ObjectiveSettings, Use};
@@ -21,7 +22,9 @@ use crate::features::ImageTokens;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 use thisbut_model::RetrievalConfig;
-use thisbut_model::config::{Composition, FusionForm, MappingConfig, Pooling, TargetForm, TextConfig};
+use thisbut_model::config::{
+    Composition, FusionForm, MappingConfig, MatchingScore, Pooling, TargetForm, TextConfig, TextForm,
+};
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::number::NumberFormat;
 use thisbut_model::retrieval::ENCODER_PREFIX;
@@ -64,6 +67,7 @@ fn table() -> Table {
         targets: vec![(i * 5 + 1) % IMAGES as u32, (i + 2) % IMAGES as u32],
         text: text(i).collect::<Vec<_>>().join(" "),
         reverse: Some(text(i + 3).collect::<Vec<_>>().join(" ")),
+        caption: Some(text(i + 5).collect::<Vec<_>>().join(" ")),
         // As many as there are words over two, some of which are in the text; a few texts have none.
         phrases: text(i).zip(text(i + 1)).take(i as usize % 4).map(|(a, b)| format!("{a} {b}")).collect(),
         ..Triplet::default()
@@ -311,6 +315,51 @@ fn pieces_and_devices_give_the_gradients_of_concepts() {
         let consistency = whole.1.get("cc");
         assert_eq!(consistency.is_some(), settings.objective.family().reads_phrases().is_some(), "{name}");
         assert!(consistency.is_none_or(|value| value > 1e-6), "{name}: {consistency:?}");
+        for (devices, sub_batch) in [(1, 1), (1, 5), (1, 12), (2, 0), (3, 4), (5, 1)] {
+            let several = run(&Settings { devices, sub_batch, ..settings.clone() }, &config);
+            let apart = difference(&whole, &several);
+            println!("{name}, {devices} devices, pieces of {sub_batch}: {apart:e}");
+            assert!(apart < 2e-5, "{name}, {devices} devices, pieces of {sub_batch}: {apart}");
+        }
+    }
+}
+
+/// A small model of rows and adapters, with each choice that it has.
+fn matching_cases() -> Vec<(&'static str, Settings, RetrievalConfig)> {
+    let mut paper = RetrievalConfig::preset("tiny-fashion").unwrap();
+    paper.text = dual().text;
+    paper.matching_mut().unwrap().qformer.attention_dropout = 0.1;
+    let mut global = paper.clone();
+    let own = global.matching_mut().unwrap();
+    (own.score, own.text_form) = (MatchingScore::Global, TextForm::Cls);
+    global.projection = own.projection();
+    let base = Settings { seed: 11, batch: TRIPLETS as usize - 1, ..Settings::sprc() };
+    let with = |own: MatchingSettings| Settings { objective: ObjectiveSettings::Matching(own), ..base.clone() };
+    let first = MatchingSettings { ctr: 0.7, keep_false_negatives: false, ..MatchingSettings::fashion_blip2() };
+    let second = MatchingSettings { ctr: 0.0, train_adapters: false, ..first.clone() };
+    vec![
+        ("stage 1", with(first.clone()), paper.clone()),
+        ("stage 1, τ", with(MatchingSettings { learn_temperature: true, ..first.clone() }), paper.clone()),
+        ("stage 2", with(second.clone()), paper),
+        ("stage 1, global", with(first), global.clone()),
+        ("stage 2, global", with(second), global),
+    ]
+}
+
+#[test]
+fn pieces_and_devices_give_the_gradients_of_matching() {
+    for (name, settings, config) in matching_cases() {
+        let whole = run(&settings, &config);
+        let named = |part: &str| whole.0.keys().any(|key| key.contains(part));
+        let (first, heads) = (name.starts_with("stage 1"), !name.ends_with("global"));
+        assert!(whole.1.total > 0.1 && named("qformer.") && named("image_norm."), "{name}: {:?}", whole.1);
+        assert_eq!((named("token_mixing"), named("channel_mixing")), (heads, heads), "{name}");
+        assert_eq!(named(".adapters."), first, "{name}");
+        // Of the image encoder, adapters alone train: four of two maps and two biases.
+        let encoder = whole.0.keys().filter(|key| key.starts_with(IMAGE_ENCODER)).count();
+        assert_eq!(encoder, if first { 16 } else { 0 }, "{name}");
+        assert_eq!(named("tau"), name.contains('τ'), "{name}");
+        assert_eq!(whole.1.get("ctr").is_some(), first, "{name}");
         for (devices, sub_batch) in [(1, 1), (1, 5), (1, 12), (2, 0), (3, 4), (5, 1)] {
             let several = run(&Settings { devices, sub_batch, ..settings.clone() }, &config);
             let apart = difference(&whole, &several);

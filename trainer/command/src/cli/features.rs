@@ -9,6 +9,7 @@ use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{self, STORES, Store};
 use thisbut_trainer::import;
 use thisbut_trainer::tensor_file::FORMATS;
+use thisbut_trainer::train::checkpoint;
 
 /// Compute the image tokens of a data set or folder once, into a cache that training reads
 #[derive(clap::Args)]
@@ -27,6 +28,9 @@ pub struct Args {
     /// A preset or a configuration file.
     #[arg(long, default_value = "web-s")]
     preset: String,
+    /// Encode with the image encoder of this checkpoint, of which a part was trained, or adapters in it.
+    #[arg(long, value_name = "CHECKPOINT", conflicts_with = "preset")]
+    checkpoint: Option<PathBuf>,
     /// The folder of base weights.
     #[arg(long, default_value = "data/weights")]
     weights: PathBuf,
@@ -47,7 +51,11 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let config = super::preset(&self.preset)?;
+        let mut trained = self.checkpoint.as_deref().map(checkpoint::open).transpose()?;
+        let config = match &trained {
+            Some(reader) => reader.header.config.clone(),
+            None => super::preset(&self.preset)?,
+        };
         let out = self.out.unwrap_or_else(|| super::features_path(&self.dataset, &config));
         let (pictures, complaints) = pictures::load(&self.dataset, self.format)?;
         super::complain(&complaints, 20);
@@ -62,8 +70,15 @@ impl Args {
         }
         let files: Vec<(String, PathBuf)> = files.into_iter().collect();
         let device = choose(self.device)?;
-        let fingerprint = import::encoder_fingerprint(&config, &self.weights)?;
-        let encoder = import::load_image_encoder_in(&config, &self.weights, self.encoder_precision, &device)?;
+        let (encoder, fingerprint) = match (&mut trained, &self.checkpoint) {
+            (Some(reader), Some(path)) => {
+                import::adapted::load((reader, path), &self.weights, self.encoder_precision, &device)?
+            }
+            _ => (
+                import::load_image_encoder_in(&config, &self.weights, self.encoder_precision, &device)?,
+                import::encoder_fingerprint(&config, &self.weights)?,
+            ),
+        };
         let bar = super::progress("images");
         let job = features::Job {
             images: &files,

@@ -1,17 +1,18 @@
 //! `thisbut finetune`: training by a recipe, on triplets or captions.
 
-use super::StepLog;
+use super::adapted::Encoder;
 use super::beside::{self, Beside};
+use super::{StepLog, captions};
 use anyhow::{Result, bail};
 use clap::Command;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
+use thisbut_model::config::{AdapterConfig, ImageEncoderConfig};
 use thisbut_model::number::NumberFormat;
 use thisbut_model::text::TextReader;
 use thisbut_trainer::data::{
-    DataSet, Format, ImageEntry, LoadOptions, Split, Table, captions, derive, described, extended, synthetic,
-    unlabelled,
+    DataSet, Format, ImageEntry, LoadOptions, Split, Table, derive, described, extended, synthetic, unlabelled,
 };
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{Features, ImageTokens, Live};
@@ -23,7 +24,6 @@ use thisbut_trainer::train::choices::Choices;
 use thisbut_trainer::train::defaults::{self, DEFAULTS};
 use thisbut_trainer::train::event::Event;
 use thisbut_trainer::train::finetune::{Inputs, check_folder, check_plan, check_resume, finetune, header};
-use thisbut_trainer::train::learner::IMAGE_ENCODER;
 use thisbut_trainer::train::objective::Read;
 use thisbut_trainer::train::settings::Settings;
 use thisbut_trainer::train::unlabelled::{readable, readable_rows};
@@ -180,12 +180,16 @@ impl Args {
     ) -> Result<Box<dyn ImageTokens>> {
         if cache == Path::new(ON_THE_FLY) {
             let device = choose(device)?;
-            let encoder = import::load_image_encoder_in(config, &self.weights, self.encoder_precision, &device)?;
+            let encoder = self.encoder(config).load(self.encoder_precision, &device)?;
             let images = images.map(|image| (image.name.clone(), image.path.clone())).collect();
             return Ok(Box::new(Live::new(encoder, config, &device, images)));
         }
-        let expected = import::encoder_fingerprint(config, &self.weights)?;
-        Ok(Box::new(Features::of_encoder(cache, config, &expected)?))
+        Ok(Box::new(Features::of_encoder(cache, config, &self.encoder(config).fingerprint()?)?))
+    }
+
+    /// The image encoder, with the adapters that the run starts from.
+    fn encoder<'a>(&'a self, config: &'a RetrievalConfig) -> Encoder<'a> {
+        Encoder { config, start: self.start.as_deref(), weights: &self.weights }
     }
 
     /// The cache of the data set's images.
@@ -234,7 +238,7 @@ impl Args {
 
     /// The cache at this place. Without the encoder's weights here nobody can say whose it is.
     fn opened(&self, cache: &Path, config: &RetrievalConfig) -> Result<Features> {
-        Ok(match import::encoder_fingerprint(config, &self.weights) {
+        Ok(match self.encoder(config).fingerprint() {
             Ok(expected) => Features::of_encoder(cache, config, &expected)?,
             Err(_) => Features::open(cache)?,
         })
@@ -250,51 +254,19 @@ impl Args {
         }
     }
 
-    /// Gives the triplets the captions of their targets, where the losses read any.
-    fn add_captions(&self, settings: &Settings, train: &mut Table) -> Result<()> {
-        if settings.objective.family().reads_captions().is_none() {
-            if let Some(file) = &self.captions {
-                bail!("--captions {}: these losses read no captions; leave it out", file.display());
-            }
-            return Ok(());
-        }
-        let filled = captions::fill(train, &self.dataset, self.captions.as_deref())?;
-        super::complain(&filled.complaints, 20);
-        let file = match &filled.source {
-            Some(path) => format!(", {} in {}", filled.file, path.display()),
-            None => String::new(),
-        };
-        super::note(format_args!(
-            "captions of {} targets: {} beside the triplets{file}, {} titles; {} without",
-            filled.rows, filled.column, filled.titles, filled.without
-        ));
-        Ok(())
-    }
-
-    /// Says which captions the model reads in part.
-    fn say_cut(settings: &Settings, train: &Table, texts: &TextReader, length: usize) {
-        if settings.objective.family().reads_captions().is_none() {
-            return;
-        }
-        let cut = |caption: &&str| texts.cuts(caption, false);
-        let mut cut = train.triplets.iter().filter_map(|triplet| triplet.caption.as_deref()).filter(cut).peekable();
-        let first: String = cut.peek().map(|caption| caption.chars().take(60).collect()).unwrap_or_default();
-        match cut.count() {
-            0 => {}
-            count => super::note(format_args!(
-                "{count} of {} captions are longer than {length} tokens, and their ends are not read; the first begins \"{first}\"",
-                train.triplets.len()
-            )),
-        }
-    }
-
     /// Opens the checkpoint to start from, which must be of a model like this one.
     fn starting(&self, path: &Path, config: &RetrievalConfig, texts: Option<&TextReader>) -> Result<Reader> {
         let reader = checkpoint::open(path)?;
         if reader.header.generator.is_some() {
             bail!("--start {}: it is a generator's; give a retrieval model's checkpoint", path.display());
         }
-        start::check_start(path, &reader.header, config)?;
+        let mut found = reader.header.clone();
+        // Adapters that the checkpoint does not hold are the identity, so that a run may have them otherwise.
+        let holds = reader.shapes().keys().any(|name| AdapterConfig::owns(name));
+        if let (false, ImageEncoderConfig::Vit(vit)) = (holds, &mut found.config.image_encoder) {
+            vit.adapters = config.image_encoder.adapters().copied();
+        }
+        start::check_start(path, &found, config)?;
         if let Some(texts) = texts {
             reader.header.check_vocabulary(path, texts.fingerprint())?;
         }
@@ -409,7 +381,7 @@ impl Args {
             }
         }
         self.add_phrases(&settings, &mut train)?;
-        self.add_captions(&settings, &mut train)?;
+        captions::add(&settings, &mut train, &self.dataset, self.captions.as_deref())?;
         let vocabulary = self.weights.join(config.text.vocabulary_file());
         for (name, table) in [("training", &train), ("validation", &validation)] {
             if let Some(incomplete) = Incomplete::of(table) {
@@ -439,7 +411,7 @@ impl Args {
         let features = match self.beside.is_empty() || cache == Path::new(ON_THE_FLY) {
             true => self.features(&config, settings.device, images, &cache)?,
             false => {
-                let expected = import::encoder_fingerprint(&config, &self.weights)?;
+                let expected = self.encoder(&config).fingerprint()?;
                 let open = |cache: &Path| Ok(Features::of_encoder(cache, &config, &expected)?);
                 beside::cached(&cache, &self.beside, &config, &open)?
             }
@@ -451,7 +423,7 @@ impl Args {
             say_left_out(left_out, &self.dataset);
         }
         let texts = import::texts(&config, &self.weights)?;
-        Self::say_cut(&settings, &train, &texts, config.text.length());
+        captions::say_cut(&settings, &train, &texts, config.text.length());
         let (mut start, understands) = match &self.start {
             Some(path) => {
                 let mut from = self.starting(path, &config, Some(&texts))?;
@@ -459,10 +431,7 @@ impl Args {
             }
             None => (objective.family().weights(&config, &self.weights)?, None),
         };
-        if settings.trains_image_encoder() && !start.keys().any(|name| name.starts_with(IMAGE_ENCODER)) {
-            let encoder = import::image_encoder(&config, &self.weights)?;
-            start.extend(encoder.into_iter().map(|(name, value)| (format!("{IMAGE_ENCODER}{name}"), value)));
-        }
+        let base_encoder = self.encoder(&config).add(&settings, &mut start)?;
         if let Some(temperature) = choices.temperature {
             let (name, value) = objective.family().temperature(temperature);
             start.insert(name.into(), (vec![1], vec![value as f32]));
@@ -476,6 +445,7 @@ impl Args {
             texts: &texts,
             start,
             understands,
+            base_encoder,
             run: &out,
             until: self.until.map(NonZeroUsize::get),
         };

@@ -3,8 +3,10 @@
 //! Errors are printed once, in `main`. What a command answers goes to standard output, what it says on the way to
 //! standard error.
 
+mod adapted;
 mod average;
 mod beside;
+mod captions;
 mod check;
 mod compare;
 mod config;

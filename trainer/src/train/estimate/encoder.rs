@@ -38,9 +38,14 @@ impl Encoding {
         let norm = if fused { 0 } else { NORM };
         // Queries, keys, values, attended, the norm's input and output; the feed-forward network's two layers.
         let kept = (6 + norm) * c + 2 * f + (2 + norm) * c;
+        // An adapter: its sum, and what stands between its two maps, before and after GELU.
+        let (adapted, mapped) = vit.adapters.map_or((0, 0), |adapters| {
+            let (inner, count) = (adapters.bottleneck(c), adapters.after.count());
+            (count * (c + 2 * inner), count * tokens * 2 * c * inner)
+        });
         Self {
-            operations: 2.0 * (tokens * patch * c + vit.layers * block) as f64,
-            activations: tokens * (2 * patch + (3 + norm) * c + vit.layers * kept),
+            operations: 2.0 * (tokens * patch * c + vit.layers * (block + mapped)) as f64,
+            activations: tokens * (2 * patch + (3 + norm) * c + vit.layers * (kept + adapted)),
             softmax: if fused { 0 } else { SOFTMAX * vit.heads * tokens * tokens * vit.layers },
         }
     }

@@ -7,7 +7,7 @@ use thisbut_trainer::data::{DataSet, LoadOptions, Split, Triplet};
 use thisbut_trainer::features::Features;
 use thisbut_trainer::fsx;
 use thisbut_trainer::pairs::Pairs;
-use thisbut_trainer::pairs::near::{Item, Reading, neighbours, nine, subgroups};
+use thisbut_trainer::pairs::near::{Item, Reading, neighbours, nine, subgroups, unpaired};
 use thisbut_trainer::pairs::nlvr2::{self, PUBLISHED_SETS, own_sets, recurring_sets, synsets, unordered};
 use thisbut_trainer::pairs::rules::{all_ordered, capped, generator, sets_of};
 use thisbut_trainer::pairs::sources::{self, Row};
@@ -200,9 +200,11 @@ impl Args {
         let named = |items: &[Item], (a, b): (usize, usize)| (items[a].name.clone(), items[b].name.clone());
         for file in &self.neighbours {
             let items = sources::items(&sources::table(file)?, features)?;
-            for pair in neighbours(&items, &mut generator(self.seed, "neighbours"))? {
-                pairs.add("neighbours", [named(&items, pair)]);
+            let found = neighbours(&items, &mut generator(self.seed, "neighbours"))?;
+            for pair in &found {
+                pairs.add("neighbours", [named(&items, *pair)]);
             }
+            say_unpaired(file, items.len(), &unpaired(&items, &found));
         }
         for file in &self.subgroups {
             let items = sources::items(&sources::table(file)?, features)?;
@@ -221,6 +223,21 @@ impl Args {
         }
         Ok(())
     }
+}
+
+/// Says which categories have images without a pair.
+fn say_unpaired(file: &Path, all: usize, unpaired: &BTreeMap<&str, usize>) {
+    let count: usize = unpaired.values().sum();
+    if count == 0 {
+        return;
+    }
+    let first: Vec<String> = unpaired.iter().take(5).map(|(category, count)| format!("{category} ({count})")).collect();
+    let more = if unpaired.len() > first.len() { ", …" } else { "" };
+    crate::cli::note(format_args!(
+        "{}: {count} of {all} images have no pair, as no other product is of their category and source: {}{more}",
+        file.display(),
+        first.join(", ")
+    ));
 }
 
 fn by_category(rows: Vec<Row>) -> BTreeMap<String, Vec<String>> {
