@@ -5,7 +5,7 @@ import { acquire } from "./client.js";
 import { ThisButError } from "./errors.js";
 import { Field } from "./field.js";
 import { makes } from "./link.js";
-import { copyLink, explain, folder, look, refine, restore, route } from "./parts.js";
+import { copyLink, crop, explain, folder, look, refine, restore, route } from "./parts.js";
 import { MOST, Search } from "./search.js";
 import { define, learn, translator } from "./strings.js";
 import { take } from "./take.js";
@@ -128,6 +128,7 @@ export class ThisBut extends Field {
     search.view = build(root, this, t, {
       take: (what) => this.#arrived(what),
       clear: () => search.clear(),
+      crop: () => crop(search),
       refuse: (error) => search.fail(error),
       lead: () => search.lead(),
       type: () => typed(search),
