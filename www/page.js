@@ -64,7 +64,7 @@ async function remember({ device }) {
   const loader = ["failure", "index", "indexing", "meter", "parts", "program", "steady"].map((name) => new URL(`loader/${name}.js`, location.href).href);
   const folder = ["files", "folder", "helpers", "keep", "panel", "publish", "words", "words.de", "work", "zip"].map((name) => `folder/${name}`);
   // What is fetched when it is asked for, it may be asked for offline.
-  const later = ["address", "decode", "examples", "how", "kept", "measure", "own", "peek", "refine", "sniff", "words", "words.errors", ...folder].map((name) => new URL(`element/later/${name}.js`, location.href).href);
+  const later = ["address", "crop", "decode", "examples", "how", "kept", "many", "measure", "own", "peek", "refine", "sniff", "words", "words.errors", ...folder].map((name) => new URL(`element/later/${name}.js`, location.href).href);
   const seen = performance.getEntriesByType("resource").map(({ name }) => name);
   await keep([...new Set([...own, ...loader, ...later, ...seen])].filter((url) => url.startsWith(location.origin)));
 }

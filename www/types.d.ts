@@ -205,6 +205,14 @@ export interface Options {
   timeout: number;
 }
 
+/** A part of a picture, from 0 to 1. */
+export interface Box {
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+}
+
 /** The image of a step. */
 export interface Reference {
   key: string;
@@ -218,6 +226,10 @@ export interface Reference {
   /** Position in the gallery. */
   item?: number;
   about?: About;
+  /** A part of this one. */
+  whole?: Reference;
+  /** The part: left, top, width and height in parts of the whole. */
+  box?: Box;
   pixels: () => Promise<Pixels>;
 }
 
@@ -267,6 +279,7 @@ export interface Translate {
 export interface Handlers {
   take(what: { files: File[]; link: string }): void;
   clear(): void;
+  crop(): void;
   refuse(error: Error): void;
   lead(): void;
   type(): void;

@@ -2,8 +2,9 @@
 // the mock engine.
 
 import assert from "node:assert/strict";
+import { clean } from "./lib/axe.mjs";
 import { shape } from "./lib/images.mjs";
-import { answer, give, inMode, ready, say, titles } from "./lib/page.mjs";
+import { answer, focused, give, inMode, ready, say, titles } from "./lib/page.mjs";
 import { suite } from "./lib/suite.mjs";
 
 const { on, here } = suite();
@@ -86,10 +87,53 @@ on("a page shows what it wants under a picture, real links among it", {}, async 
   await say(page, "green triangle");
   assert.deepEqual((await titles(page)).slice(0, 1), ["№ 1 green triangle"]);
   assert.doesNotMatch((await titles(page))[5], /№/);
-  assert.equal(await option(page).getAttribute("aria-label"), "№ 1 green triangle", "what is read out holds what is seen");
-  await page.locator("this-but .title a").first().click();
+  const picture = page.locator("this-but .tile").first().getByRole("button");
+  assert.equal(await picture.getAttribute("aria-label"), "№ 1 green triangle", "what is read out holds what is seen");
+  await clean(page, "links");
+  await page.setViewportSize({ width: 1100, height: 900 });
+
+  // By keyboard: the picture, then its link; the arrows go from picture to picture.
+  await page.locator("this-but input[type=text]").press("ArrowDown");
+  assert.equal(await focused(page), "№ 1 green triangle");
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.querySelector("this-but").shadowRoot.activeElement.localName), "a");
+  await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("ArrowRight");
+  assert.match(await focused(page), /^№ 2/);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
   assert.match(await page.evaluate(() => location.hash), /^#item-/);
   assert.equal(await page.evaluate(() => document.querySelector("this-but").reference), null, "the link leads, it does not choose");
+  await page.locator("this-but .title a").first().click();
+  assert.equal(await page.evaluate(() => document.querySelector("this-but").reference), null);
+  await page.evaluate(() => (document.querySelector("this-but").renderItem = null));
+  assert.equal(await page.locator("this-but [role=listbox] > [role=option][tabindex='0']").count(), 1, "without links, options again");
+  await page.evaluate(() => (document.querySelector("this-but").renderItem = (item) => item.title));
+  await page.locator("this-but input[type=text]").press("ArrowDown");
+  const found = await answer(page, () => page.keyboard.press("Enter"));
+  assert.ok(found.reference);
+});
+
+on("several elements in a page have landmarks of different names", {}, async (page) => {
+  await ready(page);
+  await page.evaluate(() => {
+    for (const one of [1, 2]) document.querySelector("main").append(Object.assign(document.createElement("this-but"), { preload: Boolean(one) }));
+  });
+  await page.waitForFunction(() => [...document.querySelectorAll("this-but")].every((one) => one.shadowRoot?.querySelector(".tile:not(.blank)")));
+  const names = () => page.evaluate(() => [...document.querySelectorAll("this-but")].flatMap(({ shadowRoot }) => [...shadowRoot.querySelectorAll("nav, section[aria-label], form")].map((one) => one.getAttribute("aria-label"))));
+  const all = await names();
+  assert.equal(new Set(all).size, all.length, all.join());
+  await page.evaluate(async () => {
+    const [first, second] = document.querySelectorAll("this-but");
+    first.remove();
+    await new Promise((done) => setTimeout(done, 100));
+    second.after(first);
+    second.setAttribute("lang", "de");
+  });
+  await page.waitForTimeout(500);
+  const again = await names();
+  assert.equal(new Set(again).size, again.length, again.join());
+  await clean(page, "three");
 });
 
 on("a page's own suggestions are offered", {}, async (page) => {

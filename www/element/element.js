@@ -5,7 +5,7 @@ import { acquire } from "./client.js";
 import { ThisButError } from "./errors.js";
 import { Field } from "./field.js";
 import { makes } from "./link.js";
-import { copyLink, explain, folder, look, refine, restore, route } from "./parts.js";
+import { copyLink, crop, explain, folder, look, refine, restore, route } from "./parts.js";
 import { MOST, Search } from "./search.js";
 import { define, learn, translator } from "./strings.js";
 import { take } from "./take.js";
@@ -17,6 +17,9 @@ import { key, submit, typed } from "./words.js";
 
 /** Properties that a page may set before the element is known to the browser, or in the page. */
 const SETTABLE = ["bundle", "preload", "limit", "device", "timeout", "worker", "address", "name", "required", "disabled", "text", "value", "suggestions", "renderItem"];
+
+/** Numbers of the elements in the page: landmarks of one name are hard to tell apart. @type {Set<number>} */
+const numbers = new Set();
 
 /** What names a picture in a form: the page's own word for it, or its number. @param {import("../types.js").About & {id?: string, index: number}} item */
 const idOf = ({ id, index }) => id ?? String(index);
@@ -53,6 +56,8 @@ export class ThisBut extends Field {
     const search = this.#search;
     search.steps.wake();
     if (!search.step.hits) search.limit = this.limit;
+    while (numbers.has(search.number)) search.number += 1;
+    numbers.add(search.number);
     this.#attach();
     this.#face();
     this.listen(signal);
@@ -123,6 +128,7 @@ export class ThisBut extends Field {
     search.view = build(root, this, t, {
       take: (what) => this.#arrived(what),
       clear: () => search.clear(),
+      crop: () => crop(search),
       refuse: (error) => search.fail(error),
       lead: () => search.lead(),
       type: () => typed(search),
@@ -143,6 +149,8 @@ export class ThisBut extends Field {
       top: () => search.top(),
     });
     search.view.how.open = Boolean(open);
+    const { number } = search;
+    if (number > 1) for (const one of root.querySelectorAll("nav, section[aria-label], form")) one.ariaLabel += ` ${number}`;
     this.formDisabledCallback(this.matches(":disabled"));
     search.show();
     if (this.hasAttribute("folder")) folder(search);
@@ -185,6 +193,8 @@ export class ThisBut extends Field {
     search.leave();
     this.#watch?.disconnect();
     this.#gone.abort();
+    numbers.delete(search.number);
+    search.number = 1;
     this.#drop();
     search.steps.rest();
     search.view.destroy();

@@ -231,7 +231,7 @@ export class Grid {
   /** @param {?HTMLElement} tile */
   rove(tile) {
     if (!tile) return;
-    for (const other of this.options) {
+    for (const { node: other } of this.tiles.values()) {
       stop(other).tabIndex = other === tile ? 0 : -1;
       if (other.getAttribute("role") === "option") other.setAttribute("aria-selected", String(other === tile && tile.matches(":focus")));
     }

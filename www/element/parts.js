@@ -1,7 +1,6 @@
 // Parts of the element that most visits do not need: fetched when they are asked for.
 
 import { en } from "./languages/en.js";
-import { fromItem } from "./reference.js";
 
 /** @import { Item } from "../types.js" */
 /** @import { Search } from "./search.js" */
@@ -34,36 +33,13 @@ async function worded(part) {
 export const sentences = () => later(import("./later/words.errors.js"), ({ table }) => void Object.assign(en, table));
 
 /** A closer look at a picture. @param {Search} search @param {Item} item @param {?number} rank of a match */
-export function look(search, item, rank) {
-  return later(worded(import("./later/peek.js")), ({ show }) => {
-    if (!search.view) return;
-    const pick = (/** @type {Item} */ item) => search.pick(item, false);
-    const { refined, reference } = search.step;
-    // A second image: something between the two.
-    const add = () => {
-      refined.also = [...refined.also, fromItem(item)];
-      if (search.view.panel.hidden) refine(search);
-      search.run();
-    };
-    show(search.view.peek, { t: search.t, item, reference, rank, pick, add: reference && refined.also.length < 3 ? add : null });
-  });
-}
+export const look = (search, item, rank) => later(worded(import("./later/peek.js")), ({ look }) => search.view && look(search, item, rank));
 
-/** Each view's explanation. @type {WeakMap<HTMLElement, import("./later/how.js").How>} */
-const explained = new WeakMap();
+/** A part of the reference. @param {Search} search */
+export const crop = (search) => later(worded(import("./later/crop.js")), ({ crop }) => search.view && crop(search));
 
 /** "How it works", if it is open: with the numbers of the present search. @param {Search} search */
-export function explain(search) {
-  if (!search.view?.how.open) return;
-  return later(worded(import("./later/how.js")), ({ How }) => {
-    const { view, t, info, step, steps, client } = search;
-    if (!view) return;
-    const tryGpu = () => search.client.measure().catch(() => {});
-    const how = explained.get(view.how) ?? new How({ t, node: view.how, tryGpu });
-    explained.set(view.how, how);
-    how.show({ info, step, words: steps.text, trial: client?.trialBytes ?? 0 });
-  });
-}
+export const explain = (search) => search.view?.how.open && later(worded(import("./later/how.js")), ({ explain }) => search.view && explain(search));
 
 /** Keeps the search in the page's address, and goes where that leads. @param {Search} search */
 export function route(search) {
@@ -94,12 +70,8 @@ export const crowd = (grid) =>
 /** The way to the visitor's own folder, where the page offers it. @param {Search} search */
 export const folder = (search) => later(import("./later/own.js"), ({ offer }) => search.view && offer(search));
 
-/** The bundle's examples, in their place. @param {Search} search @param {(example: import("../types.js").Example) => void} play */
-export function examples(search, play) {
-  return later(import("./later/examples.js"), ({ show }) => {
-    if (search.view && search.opening) show(search.view.tries, { t: search.t, examples: search.opening.examples, play });
-  });
-}
+/** The bundle's examples, in their place. @param {Search} search */
+export const examples = (search) => later(import("./later/examples.js"), ({ examples }) => search.view && examples(search));
 
 /** Opens or closes the finer questions. @param {Search} search */
 export function refine(search) {
@@ -110,17 +82,4 @@ export function refine(search) {
 }
 
 /** The finer questions about the present step, if they are open. @param {Search} search */
-export function refined(search) {
-  if (!search.view || search.view.panel.hidden) return;
-  return later(worded(import("./later/refine.js")), ({ show }) => {
-    const { view, t, info, step, steps } = search;
-    if (!view) return;
-    const { reference, refined } = step;
-    const answer = () => ({ reference, text: steps.text, refined, hits: search.host.hits });
-    const change = (/** @type {Partial<import("../types.js").Refined>} */ to) => {
-      Object.assign(refined, to);
-      search.run();
-    };
-    show(view.panel, { t, refined, both: Boolean(reference && steps.text), facets: info?.facets?.slice(0, 12) ?? [], change, answer });
-  });
-}
+export const refined = (search) => !search.view?.panel.hidden && later(worded(import("./later/refine.js")), ({ refined }) => search.view && refined(search));

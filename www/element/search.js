@@ -43,6 +43,8 @@ export class Search {
     /** Position in the gallery of the next start pictures. */
     this.offset = 0;
     this.used = false;
+    /** Tells it from the other elements in the page. */
+    this.number = 1;
     /** @type {?Client} */
     this.greeted = null;
     /** What is to be said beside the next image. */

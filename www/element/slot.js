@@ -9,7 +9,7 @@ import { h, icon } from "./dom.js";
 const touch = () => matchMedia("(pointer: coarse)").matches;
 
 export class Slot {
-  /** @param {{t: Translate, host: HTMLElement, on: Pick<Handlers, "take" | "clear" | "refuse" | "lead">}} options */
+  /** @param {{t: Translate, host: HTMLElement, on: Pick<Handlers, "take" | "clear" | "crop" | "refuse" | "lead">}} options */
   constructor({ t, host, on }) {
     this.t = t;
     this.on = on;
@@ -30,8 +30,9 @@ export class Slot {
       { type: "button", "aria-label": t("remove"), title: t("remove"), hidden: true, onclick: () => on.clear() },
       icon("close"),
     );
+    this.cut = h("button.round.cut", { type: "button", "aria-label": t("crop"), title: t("crop"), hidden: true, onclick: () => on.crop() }, icon("crop"));
     this.wait = h("span.wait", { "aria-hidden": "true" });
-    this.node = h("div.slot", { part: "reference" }, this.main, this.remove, this.wait, this.file, this.shot);
+    this.node = h("div.slot", { part: "reference" }, this.main, this.remove, this.cut, this.wait, this.file, this.shot);
     this.veil = h("div.veil", { "aria-hidden": "true", part: "veil" }, h("b", {}, icon("image"), t("slotDrop")));
     this.camera = h(
       "button.quiet.camera",
@@ -98,6 +99,7 @@ export class Slot {
     this.node.classList.remove("reading");
     this.node.removeAttribute("aria-busy");
     this.remove.hidden = !reference;
+    this.cut.hidden = !reference || this.closed;
     this.camera.hidden = Boolean(reference) || this.closed || !touch();
     this.node.classList.toggle("soft", Boolean(reference?.soft));
     // Empty, it has words of its own.

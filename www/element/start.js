@@ -2,9 +2,7 @@
 
 import { allowed } from "./opening.js";
 import { examples } from "./parts.js";
-import { fromItem } from "./reference.js";
 
-/** @import { Example } from "../types.js" */
 /** @import { Search } from "./search.js" */
 
 /**
@@ -80,24 +78,5 @@ function ask(search, bytes) {
 /** What the opening brings into a view that has none of it yet. @param {Search} search */
 export async function show(search) {
   if (search.consent) search.view.progress.ask(search.consent);
-  if (search.opening?.examples.length) await examples(search, (example) => play(search, example));
-}
-
-/**
- * Shows an example with its stored answer; the model comes meanwhile, and completes it.
- * @param {Search} search
- * @param {Example} example
- */
-export function play(search, { from, text, hits }) {
-  if (search.info) return search.refer(fromItem(from), { tokens: [text], draft: "" }).catch(() => {});
-  search.leave();
-  search.steps.put(fromItem(from), [text], "");
-  search.steps.settle();
-  Object.assign(search.step, { hits, answered: search.steps.text, stored: true });
-  search.turned("announceReference", { title: from.title });
-  search.found();
-  search.top();
-  search.host.emit("results", { hits, timings: { compose: 0, search: 0, image: 0, total: 0 }, reference: search.step.reference, text, far: false });
-  // What goes wrong is told when something is asked that needs the model.
-  if (!search.consent) search.engine().catch(() => {});
+  if (search.opening?.examples.length) await examples(search);
 }

@@ -19,6 +19,9 @@ const step = (reference = null, tokens = [], draft = "") => ({ id: ++made, refer
 /** All words of a step, as the engine gets them: one change after the other. @param {Step} step */
 export const wordsOf = ({ tokens, draft }) => [...tokens, draft].filter(Boolean).join(", ");
 
+/** The picture of a step, and the one that it is a part of. @param {Step} step @returns {Reference[]} */
+const pictures = ({ reference }) => (reference ? [reference, ...(reference.whole ? [reference.whole] : [])] : []);
+
 export class Steps {
   constructor() {
     this.list = [step()];
@@ -106,7 +109,7 @@ export class Steps {
 
   /** @returns {Set<Reference>} */
   #owned() {
-    return new Set(this.list.flatMap(({ reference }) => (reference?.blob ? [reference] : [])));
+    return new Set(this.list.flatMap(pictures).filter(({ blob }) => blob));
   }
 
   /**
@@ -114,9 +117,7 @@ export class Steps {
    * @param {Step[]} dropped
    */
   #release(dropped) {
-    const kept = new Set(this.list.map(({ reference }) => reference?.image));
-    for (const { reference } of dropped) {
-      if (reference?.blob && !kept.has(reference.image)) URL.revokeObjectURL(reference.image);
-    }
+    const kept = new Set(this.list.flatMap(pictures).map(({ image }) => image));
+    for (const { blob, image } of dropped.flatMap(pictures)) if (blob && !kept.has(image)) URL.revokeObjectURL(image);
   }
 }

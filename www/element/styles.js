@@ -80,8 +80,9 @@ small, .quiet span { unicode-bidi: plaintext; }
   display: grid; place-items: center; inline-size: 36px; block-size: 36px; border-radius: 50%;
   background: var(--_card); color: var(--_ink); box-shadow: 0 1px 5px rgb(0 0 0 / .22);
 }
-.remove { position: absolute; inset-block-start: 10px; inset-inline-end: 10px; }
-.remove .icon { inline-size: 16px; block-size: 16px; }
+.remove, .cut { position: absolute; inset-block-start: 10px; inset-inline-end: 10px; }
+.cut { inset-block: auto 10px; }
+.round .icon { inline-size: 16px; block-size: 16px; }
 .say { display: grid; gap: 11px; align-content: center; min-inline-size: 0; }
 .voice { display: block; font: 400 clamp(2rem, 5vw, 2.75rem)/1.05 var(--_voice); letter-spacing: -.015em; }
 .voice i { color: var(--_accent); }
@@ -251,6 +252,7 @@ mark { background: none; color: var(--_ink); font-weight: 600; }
   .slot.closed .empty { padding: 14px 12px; grid-template-columns: auto minmax(0, 1fr); gap: 0 12px; justify-items: start; text-align: start; }
   .slot.closed .icon { grid-row: span 2; align-self: center; margin: 0; }
   .slot .remove { inset-block-start: -8px; inset-inline-end: -8px; }
+  .slot .cut { inset-block-end: -8px; inset-inline-end: -8px; }
   .chips { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; margin-inline: -16px; padding: 5px 16px; align-items: start; }
   .chip { flex: none; padding: 8px 15px; }
   .grid { grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 14px 10px; }

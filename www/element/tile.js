@@ -89,10 +89,11 @@ export class Tile {
   play(role) {
     const { node, frame } = this;
     if (node.getAttribute("role") === role) return;
+    const { tabIndex } = stop(node);
     for (const one of [node, frame]) for (const name of ["role", "tabindex", "aria-label", "aria-selected"]) one.removeAttribute(name);
     node.setAttribute("role", role);
     if (role === "listitem") frame.setAttribute("role", "button");
-    stop(node).tabIndex = -1;
+    stop(node).tabIndex = tabIndex;
   }
 
   /** The reference in a corner; held, it lies over the match. @param {?string} reference its picture */

@@ -92,7 +92,7 @@ export function build(root, host, t, on) {
   };
   // Progress and suggestions share their place: nothing moves when one gives way to the other.
   const say = h("div.say", {}, voice, line, h("div.offer", {}, chips, progress.node), under);
-  const form = h("form.composer", { part: "composer", role: "search", onsubmit: submit }, slot.node, say);
+  const form = h("form.composer", { part: "composer", role: "search", "aria-label": t("search"), onsubmit: submit }, slot.node, say);
   const trail = new Trail({ t, back: on.back, restart: on.restart });
   const error = new ErrorPanel({ t, act: on.act });
   const found = results(t, on);

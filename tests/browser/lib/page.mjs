@@ -87,7 +87,7 @@ export function say(page, words, timeout) {
   return answer(page, () => page.fill("this-but input[type=text]", words), timeout, taken);
 }
 
-export const titles = (page) => page.locator("this-but [role=option] .title").allInnerTexts();
+export const titles = (page) => page.locator("this-but .tile:not(.blank) .title").allInnerTexts();
 
 /** The site with the mock worker in another mode. */
 export async function inMode(page, mode, attributes = "") {

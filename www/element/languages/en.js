@@ -14,6 +14,7 @@ export const en = {
   reference: "Your image",
   referenceItem: "Your image: {title}",
   remove: "Remove the image",
+  crop: "Choose a part of the image",
   camera: "Take a photo",
   this: "this,",
   but: "but …",

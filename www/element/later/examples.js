@@ -1,9 +1,11 @@
 // Searches that show what this is for: a picture, words, and the picture that they lead to. Fetched where a bundle has some.
 
 import { h, wear } from "../dom.js";
+import { fromItem } from "../reference.js";
 import { bare } from "../suggest.js";
 
-/** @import { Example, Translate } from "../../types.js" */
+/** @import { Example } from "../../types.js" */
+/** @import { Search } from "../search.js" */
 
 const css = `
 .tries h2 { font: 400 1.5rem/1.25 var(--_voice); letter-spacing: -.01em; margin-block-end: 12px; }
@@ -48,20 +50,37 @@ function arrow() {
   return svg;
 }
 
-/**
- * Puts the examples into `node`.
- * @param {HTMLElement} node in the element
- * @param {{t: Translate, examples: Example[], play: (example: Example) => void}} what
- */
-export function show(node, { t, examples, play }) {
+/** Puts the examples in their place. @param {Search} search */
+export function examples(search) {
+  const { t, opening } = search;
+  const node = search.view.tries;
   wear(/** @type {ShadowRoot} */ (node.getRootNode()), css);
   const but = t("but").replace(/\s*…$/, "");
   const picture = (/** @type {string} */ image) => h("span", {}, h("img", { src: image, alt: "", draggable: false }));
-  const cards = examples.map((example) => {
+  const cards = (opening?.examples ?? []).map((example) => {
     const { from, text, hits } = example;
     const label = t("example", { from: from.title, text: bare(text), to: hits[0].title });
     const said = h("q", { "aria-hidden": "true", lang: "en" }, h("b", {}, h("i", {}, `${but} `), bare(text)), arrow());
-    return h("li", {}, h("button.try", { type: "button", part: "example", "aria-label": label, onclick: () => play(example) }, picture(from.image), said, picture(hits[0].image)));
+    return h("li", {}, h("button.try", { type: "button", part: "example", "aria-label": label, onclick: () => play(search, example) }, picture(from.image), said, picture(hits[0].image)));
   });
   node.replaceChildren(h("h2", {}, t("examples")), h("ul", {}, ...cards));
+}
+
+/**
+ * Shows an example with its stored answer; the model comes meanwhile, and completes it.
+ * @param {Search} search
+ * @param {Example} example
+ */
+function play(search, { from, text, hits }) {
+  if (search.info) return search.refer(fromItem(from), { tokens: [text], draft: "" }).catch(() => {});
+  search.leave();
+  search.steps.put(fromItem(from), [text], "");
+  search.steps.settle();
+  Object.assign(search.step, { hits, answered: search.steps.text, stored: true });
+  search.turned("announceReference", { title: from.title });
+  search.found();
+  search.top();
+  search.host.emit("results", { hits, timings: { compose: 0, search: 0, image: 0, total: 0 }, reference: search.step.reference, text, far: false });
+  // What goes wrong is told when something is asked that needs the model.
+  if (!search.consent) search.engine().catch(() => {});
 }

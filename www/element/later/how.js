@@ -5,6 +5,7 @@ import { megabytes } from "../panel.js";
 import { bare } from "../suggest.js";
 
 /** @import { Info, Step, Translate } from "../../types.js" */
+/** @import { Search } from "../search.js" */
 
 const css = `
 .how p { max-inline-size: 68ch; margin-block: 8px 16px; }
@@ -26,7 +27,7 @@ const css = `
 }
 `;
 
-export class How {
+class How {
   /** @param {{t: Translate, node: HTMLElement, tryGpu: () => void}} options */
   constructor({ t, node, tryGpu }) {
     this.t = t;
@@ -64,4 +65,16 @@ export class How {
     this.gpu.hidden = !trial;
     /** @type {HTMLElement} */ (this.gpu.lastChild).textContent = t("tryGpu", { n: megabytes(trial) });
   }
+}
+
+/** Each view's explanation. @type {WeakMap<HTMLElement, How>} */
+const explained = new WeakMap();
+
+/** @param {Search} search */
+export function explain(search) {
+  const { view, t, info, step, steps, client } = search;
+  const tryGpu = () => search.client.measure().catch(() => {});
+  const how = explained.get(view.how) ?? new How({ t, node: view.how, tryGpu });
+  explained.set(view.how, how);
+  how.show({ info, step, words: steps.text, trial: client?.trialBytes ?? 0 });
 }

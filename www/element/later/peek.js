@@ -2,10 +2,14 @@
 // picture is looked at: most visits have none.
 
 import { h, icon, wear } from "../dom.js";
+import { refine } from "../parts.js";
+import { fromItem } from "../reference.js";
 
 /** @import { Item, Reference, Translate } from "../../types.js" */
+/** @import { Search } from "../search.js" */
 
-const css = `
+/** Of a dialog on a picture. */
+export const css = `
 .peek { border: 0; padding: 24px; border-radius: calc(var(--_radius) * 1.5); background: var(--_card); color: var(--_ink); max-inline-size: min(720px, 100vw - 24px); max-block-size: calc(100dvh - 24px); }
 .peek .remove { z-index: 1; }
 .peek::backdrop { background: rgb(20 16 12 / .5); }
@@ -49,11 +53,24 @@ async function pngOf(address) {
   return new Promise((done, failed) => canvas.toBlob((blob) => (blob ? done(blob) : failed(new Error("no PNG")))));
 }
 
+/** @param {Search} search @param {Item} item @param {?number} rank of a match */
+export function look(search, item, rank) {
+  const { refined, reference } = search.step;
+  const pick = (/** @type {Item} */ item) => search.pick(item, false);
+  // A second image: something between the two.
+  const add = () => {
+    refined.also = [...refined.also, fromItem(item)];
+    if (search.view.panel.hidden) refine(search);
+    search.run();
+  };
+  show(search.view.peek, { t: search.t, item, reference, rank, pick, add: reference && refined.also.length < 3 ? add : null });
+}
+
 /**
  * @param {HTMLDialogElement} node
  * @param {{t: Translate, item: Item, reference: ?Reference, rank: ?number, pick: (item: Item) => void, add: (() => void) | null}} what `rank` of a match
  */
-export function show(node, { t, item, reference, rank, pick, add }) {
+function show(node, { t, item, reference, rank, pick, add }) {
   wear(/** @type {ShadowRoot} */ (node.getRootNode()), css);
   const copied = h("span", {}, t("copyPicture"));
   const page = leads(item);

@@ -5,6 +5,7 @@ import { h, icon, wear } from "../dom.js";
 import { bare } from "../suggest.js";
 
 /** @import { Item, Refined, Translate } from "../../types.js" */
+/** @import { Search } from "../search.js" */
 
 const css = `
 .finer { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(260px, 100%), 1fr)); gap: 20px 36px; padding: 20px; margin-block-end: 20px; border: 1px solid var(--_line); border-radius: var(--_radius); background: var(--_card); }
@@ -51,7 +52,7 @@ function save(name, type, text) {
  * @param {{t: Translate, refined: Refined, both: boolean, facets: [string, number][], change: (to: Partial<Refined>) => void, answer: () => Parameters<typeof asJson>[0]}} what
  * `both`: there are image and words
  */
-export function show(node, { t, refined, both, facets, change, answer }) {
+function show(node, { t, refined, both, facets, change, answer }) {
   wear(/** @type {ShadowRoot} */ (node.getRootNode()), css);
   const { without, balance, only, also } = refined;
   const group = (/** @type {string} */ legend, /** @type {Node[]} */ ...inner) => h("fieldset", {}, h("legend", {}, t(legend)), ...inner);
@@ -93,4 +94,16 @@ export function show(node, { t, refined, both, facets, change, answer }) {
   );
   const again = focused && [...node.querySelectorAll("button, input")].find((one) => named(one) === focused);
   if (again) /** @type {HTMLElement} */ (again).focus({ preventScroll: true });
+}
+
+/** The finer questions about the present step. @param {Search} search */
+export function refined(search) {
+  const { view, t, info, step, steps } = search;
+  const { reference, refined } = step;
+  const answer = () => ({ reference, text: steps.text, refined, hits: search.host.hits });
+  const change = (/** @type {Partial<Refined>} */ to) => {
+    Object.assign(refined, to);
+    search.run();
+  };
+  show(view.panel, { t, refined, both: Boolean(reference && steps.text), facets: info?.facets?.slice(0, 12) ?? [], change, answer });
 }

@@ -2,6 +2,13 @@
 
 /** @type {Record<string, string>} */
 export const table = {
+  cropHint: "Drag the box or its corners. Arrow keys move it, with Shift they resize it.",
+  cropBox: "The part that is searched for",
+  cropCorner: "Corner {n}",
+  cropSize: "{wide} × {high} pixels",
+  cropUse: "Use this part",
+  cropWhole: "The whole picture",
+  undo: "Undo",
   useAsImage: "Use as the new image",
   copyPicture: "Copy the picture",
   openPicture: "Open the picture",

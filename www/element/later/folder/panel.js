@@ -99,7 +99,7 @@ export class Panel {
     const size = h("small");
     const publish = quiet("save", "ownPublish", () => folder.publish());
     const after = h("div.row", {}, h("label", {}, keep, h("span", {}, t("ownKeep"), " ", size)), publish, quiet("close", "ownForget", () => folder.forget()));
-    const node = h("section.own", { "aria-label": t("own"), part: "folder" }, h("header", {}, h("div", {}, h("h2", {}, t("own")), h("p", {}, t("ownHint"))), close), drop, far, said, wrong, bad, aside, strip, scope, after);
+    const node = h("section.own", { "aria-label": folder.search.number > 1 ? `${t("own")} ${folder.search.number}` : t("own"), part: "folder" }, h("header", {}, h("div", {}, h("h2", {}, t("own")), h("p", {}, t("ownHint"))), close), drop, far, said, wrong, bad, aside, strip, scope, after);
     return { node, drop, line, bar, halt, far, said, wrong, bad, aside, strip, scopes, scope, keep, size, publish, after };
   }
 
