@@ -217,8 +217,10 @@ impl Objective for ConceptObjective {
         if self.settings.reads_weights() {
             let reader = context.texts.reader();
             let phrases = Phrases::new(context.train, reader, self.settings.most_phrases);
-            let entries: Vec<u32> = (0..context.train.triplets.len() as u32).collect();
-            if phrases.count(&entries) == 0 {
+            let triplets = &context.train.triplets;
+            let entries: Vec<u32> = (0..triplets.len() as u32).collect();
+            let given = triplets.iter().any(|triplet| !triplet.phrases.is_empty());
+            if given && phrases.count(&entries) == 0 {
                 return Err(TrainerError::data(
                     "the training texts' noun phrases",
                     format!("none stands whole among the {} tokens of its text", self.config.text.length()),

@@ -104,8 +104,9 @@ impl Args {
             switches.push(("second_pass_mask", serde_json::to_value(mask)?));
         }
         let now = config.pseudo_word().map(|own| own.composition);
-        // Pseudo-words have no weight: then it is the baselines' alone.
-        let weight = self.composition_weight.filter(|_| {
+        // Pseudo-words have no weight, nor has a dual encoder of another family: then it is the baselines' alone.
+        let composes = now.is_ok() || !config.method.family().is_dual_encoder();
+        let weight = self.composition_weight.filter(|_| composes).filter(|_| {
             let name = self.composition.as_deref().or(now.as_ref().ok().map(|now| now.name()));
             name != Some(Composition::PseudoWords.name())
         });
