@@ -78,12 +78,13 @@ pub fn assumed(layout: DualLayout, files: &[PathBuf], config: &RetrievalConfig) 
     if layout.is_blip() || super::described::says_activation(files) {
         return None;
     }
-    let (taken, other) = match vit.activation() {
-        Activation::QuickGelu => ("QuickGELU", "gelu, which most of OpenCLIP's have"),
-        Activation::Gelu => ("exact GELU", "quick-gelu, which OpenAI's have"),
+    let (taken, other, whose) = match vit.activation() {
+        Activation::QuickGelu => ("QuickGELU", "gelu", "most of OpenCLIP's"),
+        Activation::Gelu => ("exact GELU", "quick-gelu", "OpenAI's"),
     };
     Some(format!(
-        "no configuration beside it says its activation: it is taken to be {taken}; the other is `thisbut import --activation` {other}"
+        "no configuration beside it says its activation: it is taken to be {taken}; `thisbut import --activation {other}` takes \
+         that of {whose}"
     ))
 }
 
