@@ -91,7 +91,7 @@ impl<O: Objective> Replica<'_, O> {
         let batch = Batch { triplets: self.batches.of(step), images: self.images.of(step) };
         let (found, losses) = task.gradients(&self.learner, batch, step)?;
         let (learner, norm) = self.learner.update(&mut self.optimizer, &found, schedule::point(settings, step))?;
-        let learner = Learner { model: self.objective.bounded(learner.model), ..learner };
+        let learner = learner.map(|model| self.objective.bounded(model));
         Ok((Self { learner, ..self }, Stepped { losses, norm }))
     }
 }
