@@ -171,9 +171,8 @@ fn adapters_have_checkpoints_of_their_own_and_know_their_encoder() {
     run(&["query", "--bundle", &bundle, "--text", "a red square"]);
 
     // A model without adapters does not start from one with them.
-    let said = refused(
-        &place.train(&place.path("none"), &["--start", &first, "--adapters", "none", "--train-adapters=false"]),
-    );
+    let none = ["--start", &first, "--adapters", "none", "--train-adapters=false"];
+    let said = refused(&place.train(&place.path("none"), &[&on[..], &none].concat()));
     assert!(said.contains("another architecture") && said.contains("image_encoder.adapters"), "{said}");
     // Another encoder under the adapters.
     place.write_encoder(4);

@@ -91,8 +91,8 @@ impl<O: Objective> Replica<'_, O> {
         let task = Step { context: self.context, objective: &self.objective, peers, device: &autodiff };
         let batch = Batch { triplets: self.batches.of(step), images: self.images.of(step) };
         let (found, losses) = task.gradients(&self.learner, batch, step)?;
-        let (mut learner, norm) = self.learner.update(&mut self.optimizer, &found, schedule::point(settings, step))?;
-        learner.model = self.objective.bounded(learner.model);
+        let (learner, norm) = self.learner.update(&mut self.optimizer, &found, schedule::point(settings, step))?;
+        let learner = learner.map(|model| self.objective.bounded(model));
         Ok((Self { learner, ..self }, Stepped { losses, norm }))
     }
 }

@@ -45,6 +45,11 @@ impl<M: Module> Learner<M> {
         Self { model, image_encoder: trains.then_some(encoder), adapters_alone }
     }
 
+    /// The same encoder beside another form of the model.
+    pub fn map(self, change: impl FnOnce(M) -> M) -> Self {
+        Self { model: change(self.model), ..self }
+    }
+
     /// Names and dimensions of all parameters. Nothing is allocated.
     pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
         let mut shapes = weights::shapes(&self.model, "");

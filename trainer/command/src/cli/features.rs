@@ -72,7 +72,7 @@ impl Args {
         let device = choose(self.device)?;
         let (encoder, fingerprint) = match (&mut trained, &self.checkpoint) {
             (Some(reader), Some(path)) => {
-                import::adapted::load((reader, path), &self.weights, self.encoder_precision, &device)?
+                import::adapted::load((reader, path.as_path()), &self.weights, self.encoder_precision, &device)?
             }
             _ => (
                 import::load_image_encoder_in(&config, &self.weights, self.encoder_precision, &device)?,
