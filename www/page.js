@@ -62,7 +62,8 @@ async function remember({ device }) {
   const own = ["./", "runtime/runtime.js", glue, wasm].map((path) => new URL(path, location.href).href);
   // The worker's own modules are not among the page's resources.
   const loader = ["failure", "index", "indexing", "meter", "parts", "program", "steady"].map((name) => new URL(`loader/${name}.js`, location.href).href);
-  const folder = ["files", "folder", "helpers", "keep", "panel", "publish", "words", "words.de", "work", "zip"].map((name) => `folder/${name}`);
+  const [spoken] = (document.querySelector("this-but")?.shadowRoot?.querySelector("[lang]")?.getAttribute("lang") ?? "en").split("-");
+  const folder = ["files", "folder", "helpers", "keep", "panel", "publish", "words", ...(spoken === "en" ? [] : [`words.${spoken}`]), "work", "zip"].map((name) => `folder/${name}`);
   // What is fetched when it is asked for, it may be asked for offline.
   const later = ["address", "crop", "decode", "examples", "how", "kept", "many", "measure", "own", "peek", "refine", "sniff", "words", "words.errors", ...folder].map((name) => new URL(`element/later/${name}.js`, location.href).href);
   const seen = performance.getEntriesByType("resource").map(({ name }) => name);

@@ -6,6 +6,16 @@
 const SENTENCES = /** @type {Record<string, string>} */ ({
   en: "A part of the search is missing on this site.",
   de: "Auf dieser Website fehlt ein Teil der Suche.",
+  ar: "ينقص هذا الموقعَ جزءٌ من البحث.",
+  es: "A este sitio le falta una parte de la búsqueda.",
+  fr: "Il manque une partie de la recherche sur ce site.",
+  it: "A questo sito manca una parte della ricerca.",
+  ja: "このサイトには検索の一部がありません。",
+  nl: "Op deze site ontbreekt een deel van het zoeken.",
+  pl: "Na tej witrynie brakuje części wyszukiwania.",
+  pt: "Falta uma parte da busca neste site.",
+  sv: "En del av sökningen saknas på webbplatsen.",
+  zh: "本网站缺少搜索的一部分。",
 });
 
 /** An element that says that its own files are missing. */

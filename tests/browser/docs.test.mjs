@@ -63,7 +63,7 @@ async function answered(page, selector = ".live") {
     await live.evaluate(async (/** @type {HTMLElement} */ figure) => {
       const element = /** @type {any} */ (figure.querySelector("this-but"));
       const asks = figure.dataset.example !== "smallest";
-      const there = () => element.shadowRoot?.querySelector("[role=option]") && !element.shadowRoot.querySelector(".stale") && (!asks || (element.reference && element.hits.length));
+      const there = () => element.shadowRoot?.querySelector(".tile:not(.blank)") && !element.shadowRoot.querySelector(".stale") && (!asks || (element.reference && element.hits.length));
       for (const end = Date.now() + 60_000; !there(); await new Promise((done) => setTimeout(done, 50))) if (Date.now() > end) throw new Error(`${figure.dataset.example} has no answer`);
     });
   }

@@ -2,7 +2,7 @@
 // cards without holes. Over the mock engine.
 
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readFile, readdir } from "node:fs/promises";
 import { clean } from "./lib/axe.mjs";
 import { shape } from "./lib/images.mjs";
 import { answer, focused, give, inMode, ready, say } from "./lib/page.mjs";
@@ -57,6 +57,41 @@ on("language and direction are those of the sentences", { path: "?lang=de" }, as
   assert.deepEqual(await seen(), ["en", "ar", "rtl"]);
   const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok(over <= 0, `${over} px too wide`);
+});
+
+const LANGUAGES = (await readdir(new URL("../../www/element/languages/", import.meta.url))).map((name) => name.replace(".js", ""));
+
+on("every language is fetched when it is wanted, reads in its direction, and fits a phone", {}, async (page, { site }) => {
+  await ready(page);
+  const fetched = () => site.state.sent.filter(({ path }) => /languages\/(?!en)/.test(path)).map(({ path }) => path.split("/").pop());
+  site.state.sent.length = 0;
+  await answer(page, () => option(page).click());
+  await page.click("this-but >> text=Refine");
+  await page.locator("this-but .finer legend:visible").first().waitFor();
+  assert.deepEqual(fetched(), []);
+  assert.ok(LANGUAGES.length >= 12, LANGUAGES.join());
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  for (const lang of LANGUAGES.filter((one) => one !== "en")) {
+    await page.evaluate((lang) => (document.querySelector("this-but").lang = lang), lang);
+    await page.waitForFunction((lang) => document.querySelector("this-but").shadowRoot.querySelector(".shell").lang === lang, lang);
+    assert.ok(fetched().includes(`${lang}.js`), lang);
+    for (const width of [1100, 390]) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.waitForTimeout(80);
+      const { over, dir, english, cut } = await page.evaluate(async (words) => {
+        const { shadowRoot } = document.querySelector("this-but");
+        const shell = shadowRoot.querySelector(".shell");
+        const texts = [...shell.querySelectorAll("button, legend, label, h2, summary, .privacy")].map((node) => node.textContent.trim());
+        const cut = [...shell.querySelectorAll("button")].filter((node) => node.checkVisibility() && node.scrollWidth > node.clientWidth + 2 && !node.closest(".pin")).map((node) => node.textContent);
+        return { over: document.documentElement.scrollWidth - innerWidth, dir: shell.dir, english: texts.filter((text) => words.includes(text)), cut };
+      }, ["Copy link", "Refine", "Similar to this", "How it works", "Your image never leaves this device.", "Show more"]);
+      assert.equal(dir, lang === "ar" ? "rtl" : "ltr");
+      assert.ok(over <= 0, `${lang} at ${width}: ${over} px too wide`);
+      assert.deepEqual([english, cut], [[], []], `${lang} at ${width}`);
+    }
+  }
+  await page.evaluate(() => (document.querySelector("this-but").lang = "ar"));
+  await clean(page, "ar");
 });
 
 on("forced colours leave edges and states visible", {}, async (page) => {

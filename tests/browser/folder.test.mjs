@@ -9,7 +9,7 @@ import { after, before, test } from "node:test";
 import { crc32, deflateRawSync } from "node:zlib";
 import { launch } from "./lib/browser.mjs";
 import { COLOURS, SHAPES, png, shape } from "./lib/images.mjs";
-import { answer, intend, open, ready, until } from "./lib/page.mjs";
+import { answer, intend, kept, open, ready, until } from "./lib/page.mjs";
 import { DIST, site } from "./lib/site.mjs";
 import { serve } from "./lib/server.mjs";
 
@@ -241,6 +241,64 @@ on("two tabs: one keeps, the other has what is kept, and both forget", async (pa
   await other.locator("this-but .own").getByText("Another tab").waitFor();
   await panel(other).getByRole("button", { name: "Forget all" }).click();
   await said(other).filter({ hasText: "forgotten" }).waitFor();
+});
+
+on("two tabs: what one forgets, the other one has no longer", async (page, t, context) => {
+  const other = await context.newPage();
+  await other.goto(here.address);
+  await unfold(other);
+  await give(page, pictures().slice(0, 4).map(([name, buffer]) => ({ name, mimeType: "image/png", buffer })));
+  await over(page, 4);
+  await panel(page).getByRole("checkbox").check();
+  await over(other, 4);
+  const found = await asked(other, () => panel(other).locator(".strip button").first().click());
+  assert.ok(own(found).length);
+  await panel(page).getByRole("button", { name: "Forget all" }).click();
+  await said(page).filter({ hasText: "forgotten" }).waitFor();
+  await other.waitForFunction(() => !document.querySelector("this-but").reference && !document.querySelector("this-but").hits.some((/** @type {any} */ { own }) => own));
+  await panel(other).locator(".strip").waitFor({ state: "hidden" });
+  assert.equal(await panel(other).getByRole("checkbox").count(), 0);
+  await other.reload();
+  await intend(other);
+  await ready(other);
+  assert.equal(await panel(other).count(), 0, "nothing is left");
+});
+
+on("a folder and a zip that are dropped, as the system drops them", async (page, t, context) => {
+  const path = await folder("dropped", [...pictures("deep/in/").slice(0, 5), ["deep/notes.txt", Buffer.from("x")]]);
+  const archive = join(home, "dropped.zip");
+  await writeFile(archive, zip(pictures("zipped/").slice(5, 9)));
+  const session = await context.newCDPSession(page);
+  for (const type of ["dragEnter", "dragOver", "drop"]) {
+    await session.send("Input.dispatchDragEvent", { type: /** @type {any} */ (type), x: 300, y: 300, data: { items: [], files: [path, archive], dragOperationsMask: 1 } });
+  }
+  await over(page, 9);
+  assert.match(await panel(page).innerText(), /One other file is no picture/);
+  const found = await asked(page, () => panel(page).locator(".strip button").first().click());
+  assert.ok(own(found).length > 0);
+});
+
+test("without a network after the first visit, a folder is read and searched", { timeout: 300_000 }, async () => {
+  const there = await site({ tiny: true });
+  const { page, context, problems } = await open(browser, there.address, { workers: "allow" });
+  try {
+    await unfold(page);
+    await kept(page);
+    await page.waitForTimeout(1000);
+    there.state.down = true;
+    await context.setOffline(true);
+    await page.reload();
+    await unfold(page);
+    await choose(page, await folder("offline", pictures()));
+    await over(page, 30);
+    await panel(page).getByRole("button", { name: "My pictures" }).click();
+    const found = await asked(page, () => panel(page).locator(".strip button").first().click());
+    assert.ok(own(found).length > 5 && own(found).length === found.hits.length);
+    assert.deepEqual(problems, []);
+  } finally {
+    await context.close();
+    await there.close();
+  }
 });
 
 on("what is saved is a bundle that a page shows", async (page) => {

@@ -44,7 +44,7 @@ async function opened(folder, path, look) {
   const { page, context, problems } = await open(browser, site.address, { path });
   try {
     await ready(page);
-    await page.locator("this-but [role=option]").first().waitFor();
+    await page.locator("this-but .tile:not(.blank)").first().waitFor();
     await look?.(page, site);
     assert.deepEqual(problems.filter((line) => !line.includes("favicon")), []);
   } finally {
@@ -124,8 +124,9 @@ test("the description for editors is that of the element", async () => {
   await ready(page);
   const seen = await page.evaluate(() => {
     const { constructor } = /** @type {any} */ (document.querySelector("this-but"));
-    const all = Object.getOwnPropertyDescriptors(constructor.prototype);
-    const names = Object.keys(all).filter((name) => !/Callback$|^constructor$|^emit$/.test(name));
+    const all = { ...Object.getOwnPropertyDescriptors(Object.getPrototypeOf(constructor.prototype)), ...Object.getOwnPropertyDescriptors(constructor.prototype) };
+    // What the element's own parts use among themselves is not described.
+    const names = Object.keys(all).filter((name) => !/Callback$|^constructor$|^emit$|^entry$|^entered$|^tell$|^listen$/.test(name));
     return { names, observed: constructor.observedAttributes, readonly: names.filter((name) => all[name].get && !all[name].set) };
   });
   await context.close();
@@ -138,5 +139,5 @@ test("the description for editors is that of the element", async () => {
   const sources = readdirSync(join(root, "www/element"), { recursive: true }).map(String).filter((name) => name.endsWith(".js")).map((name) => readFileSync(join(root, "www/element", name), "utf8")).join("\n");
   assert.deepEqual(element.cssParts.map(({ name }) => name).sort(), [...new Set([...sources.matchAll(/part: "([a-z-]+)"/g)].map(([, name]) => name))].sort());
   assert.deepEqual(element.cssProperties.map(({ name }) => name).sort(), [...new Set([...sources.matchAll(/var\((--this-but-[a-z-]+)/g)].map(([, name]) => name))].sort());
-  assert.deepEqual(element.events.map(({ name }) => name).sort(), [...new Set([...sources.matchAll(/emit\("(\w+)"/g)].map(([, name]) => name).filter((name) => name !== "device"))].sort());
+  assert.deepEqual(element.events.map(({ name }) => name).sort(), [...new Set([...sources.matchAll(/(?:emit|new Event)\("(\w+)"/g)].map(([, name]) => name).filter((name) => name !== "device"))].sort());
 });

@@ -44,12 +44,23 @@ test("every sentence is used, and every kind of error has one", () => {
 test("every language has every sentence, with the same values", () => {
   const same = new Set(["ms", "mb"]);
   const values = (/** @type {string} */ text) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
+  assert.ok(others.size + 1 >= 12, `${others.size + 1} languages`);
   for (const [lang, table] of others) {
+    const { pluralCategories } = new Intl.PluralRules(lang).resolvedOptions();
     for (const key of Object.keys(en)) {
       if (same.has(key)) continue;
+      // A language without a form for one, and one that says numbers in a way that asks for none, have none.
+      if (key.endsWith(".one") && (!pluralCategories.includes("one") || pluralCategories.includes("few"))) continue;
       assert.ok(table[key], `${lang}: ${key} is missing`);
       if (!/\.(one|two|few|many|zero)$/.test(key)) assert.deepEqual(values(table[key]), values(en[key]), `${lang}: ${key}`);
     }
+    const there = { ...en, ...table };
+    for (const key of Object.keys(table)) {
+      const category = /\.(zero|one|two|few|many)$/.exec(key)?.[1];
+      if (category) assert.ok(pluralCategories.includes(/** @type {any} */ (category)) && there[key.replace(/\.\w+$/, "")], `${lang}: ${key}`);
+    }
+    // Numbers that ask for a form have all of their language's.
+    for (const key of Object.keys(table).filter((key) => key.endsWith(".few"))) for (const category of pluralCategories) if (category !== "other") assert.ok(table[key.replace("few", category)], `${lang}: ${key}`);
     for (const key of Object.keys(table)) assert.ok(en[key] || en[key.replace(/\.(zero|one|two|few|many)$/, "")], `${lang}: ${key} is unknown`);
   }
 });

@@ -68,7 +68,10 @@ export const crowd = (grid) =>
   });
 
 /** The way to the visitor's own folder, where the page offers it. @param {Search} search */
-export const folder = (search) => later(import("./later/own.js"), ({ offer }) => search.view && offer(search));
+export function folder(search) {
+  const { view } = search;
+  return later(import("./later/own.js"), ({ offer }) => view === search.view && offer(search));
+}
 
 /** The bundle's examples, in their place. @param {Search} search */
 export const examples = (search) => later(import("./later/examples.js"), ({ examples }) => search.view && examples(search));

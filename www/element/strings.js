@@ -10,8 +10,21 @@ const tables = new Map([["en", en]]);
 
 /** Languages that lie beside this file. @type {Record<string, () => Promise<{table: Table}>>} */
 const more = {
+  ar: () => import("./languages/ar.js"),
   de: () => import("./languages/de.js"),
+  es: () => import("./languages/es.js"),
+  fr: () => import("./languages/fr.js"),
+  it: () => import("./languages/it.js"),
+  ja: () => import("./languages/ja.js"),
+  nl: () => import("./languages/nl.js"),
+  pl: () => import("./languages/pl.js"),
+  pt: () => import("./languages/pt.js"),
+  sv: () => import("./languages/sv.js"),
+  zh: () => import("./languages/zh.js"),
 };
+
+/** @type {Set<string>} */
+const learned = new Set();
 
 /**
  * Fetches a language's sentences if they are not here yet; says whether there are new ones.
@@ -19,10 +32,11 @@ const more = {
  */
 export async function learn(lang) {
   const tag = (lang || "en").toLowerCase().split("-")[0];
-  if (tables.has(tag) || !Object.hasOwn(more, tag)) return false;
+  if (learned.has(tag) || !Object.hasOwn(more, tag)) return false;
   try {
     const { table } = await more[tag]();
-    // What the page has defined meanwhile goes first.
+    // What the page has defined goes first.
+    learned.add(tag);
     define(tag, { ...table, ...tables.get(tag) });
     return true;
   } catch {

@@ -13,6 +13,7 @@ export interface ThisButEventMap {
   ready: CustomEvent<Info>;
   results: CustomEvent<{ hits: Item[]; timings: Timings; reference: Reference | null; text: string; far: boolean }>;
   select: CustomEvent<Item>;
+  change: Event;
   error: CustomEvent<{ kind: string; message: string; detail: string }>;
 }
 
@@ -27,6 +28,9 @@ export interface ThisButAttributes {
   worker?: string;
   address?: boolean;
   folder?: boolean;
+  name?: string;
+  required?: boolean;
+  disabled?: boolean;
   text?: string;
   suggestions?: ThisBut["suggestions"];
   renderItem?: ThisBut["renderItem"];
@@ -34,6 +38,7 @@ export interface ThisButAttributes {
   onready?: (event: ThisButEventMap["ready"]) => void;
   onresults?: (event: ThisButEventMap["results"]) => void;
   onselect?: (event: ThisButEventMap["select"]) => void;
+  onchange?: (event: Event) => void;
   onerror?: (event: ThisButEventMap["error"]) => void;
   id?: string;
   class?: string;

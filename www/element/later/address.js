@@ -1,7 +1,6 @@
 // A search in the page's address: Back, reload and a copied link lead to it, and to what is asked finely. An uploaded picture stays
 // on the device, so the address only says that there was one. Fetched where a page keeps searches in its address.
 
-import { refine } from "../parts.js";
 import { fromItem } from "../reference.js";
 import { plain } from "../steps.js";
 
@@ -130,7 +129,7 @@ export async function arrive(search, still) {
   const { without, balance, only } = place;
   Object.assign(search.step.refined, { without, balance, only, also: also.flatMap((one) => (one ? [fromItem(one)] : [])) });
   // What is asked is to be seen.
-  if (view.panel.hidden && (without.length || balance !== 0.5 || only.length || also.length)) refine(search);
+  if (view.panel.hidden && (without.length || balance !== 0.5 || only.length || also.length)) view.finer.click();
   search.render();
 }
 

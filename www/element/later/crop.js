@@ -66,7 +66,7 @@ function cut({ width, height, rgba }, box) {
 async function partOf(whole, box) {
   const blob = await cut(await whole.pixels(), box);
   const part = await fromFile(blob, `${whole.title}.png`, whole.title, URL.createObjectURL(blob));
-  return { ...part, soft: whole.soft, whole, box };
+  return { ...part, key: `part:${part.key}`, soft: whole.soft, whole, box };
 }
 
 /**

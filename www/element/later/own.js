@@ -10,7 +10,20 @@ import { KEPT } from "./kept.js";
 /** @typedef {FileSystemEntry | File} Source */
 
 /** The button's words, for languages that the page has defined too. @type {Record<string, string>} */
-const NAMES = { en: "Your own pictures", de: "Eigene Bilder" };
+const NAMES = {
+  en: "Your own pictures",
+  ar: "صورك الخاصة",
+  de: "Eigene Bilder",
+  es: "Tus propias imágenes",
+  fr: "Vos propres images",
+  it: "Le tue immagini",
+  ja: "自分の画像",
+  nl: "Je eigen afbeeldingen",
+  pl: "Twoje własne obrazy",
+  pt: "Suas próprias imagens",
+  sv: "Dina egna bilder",
+  zh: "你自己的图片",
+};
 
 /** @param {Search} search @returns {Promise<Folder>} */
 async function open(search) {

@@ -2,7 +2,6 @@
 // picture is looked at: most visits have none.
 
 import { h, icon, wear } from "../dom.js";
-import { refine } from "../parts.js";
 import { fromItem } from "../reference.js";
 
 /** @import { Item, Reference, Translate } from "../../types.js" */
@@ -60,7 +59,7 @@ export function look(search, item, rank) {
   // A second image: something between the two.
   const add = () => {
     refined.also = [...refined.also, fromItem(item)];
-    if (search.view.panel.hidden) refine(search);
+    if (search.view.panel.hidden) search.view.finer.click();
     search.run();
   };
   show(search.view.peek, { t: search.t, item, reference, rank, pick, add: reference && refined.also.length < 3 ? add : null });

@@ -16,6 +16,7 @@ const css = `
 .finer input[type=range] { inline-size: 100%; accent-color: var(--_accent); block-size: 28px; margin: 0; }
 .finer .ends { display: flex; justify-content: space-between; font-size: .8125rem; color: var(--_soft); }
 .finer input[type=text] { flex: 1; min-inline-size: 0; border: 0; border-block-end: 2px solid var(--_line); background: none; padding: 6px 0; font-size: 1rem; }
+.shell:dir(rtl) .finer input:placeholder-shown { direction: rtl; }
 .finer input[type=text]:focus { border-color: var(--_accent); outline: 0; }
 .finer .token { text-decoration: line-through; text-decoration-color: var(--_accent); }
 .finer .token .icon { text-decoration: none; }

@@ -25,6 +25,21 @@ const SAVED = 32;
 const LOOK = 2500;
 const PAINT = 150;
 
+/** The sentences of words.js in other languages. @type {Record<string, () => Promise<{table: Record<string, string>}>>} */
+const words = {
+  ar: () => import("./words.ar.js"),
+  de: () => import("./words.de.js"),
+  es: () => import("./words.es.js"),
+  fr: () => import("./words.fr.js"),
+  it: () => import("./words.it.js"),
+  ja: () => import("./words.ja.js"),
+  nl: () => import("./words.nl.js"),
+  pl: () => import("./words.pl.js"),
+  pt: () => import("./words.pt.js"),
+  sv: () => import("./words.sv.js"),
+  zh: () => import("./words.zh.js"),
+};
+
 /** @type {WeakMap<Search, Folder>} */
 const folders = new WeakMap();
 
@@ -360,7 +375,8 @@ export class Folder {
 /** Sentences, for the language of the view. @param {Search} search */
 async function learn(search) {
   Object.assign(en, table);
-  if (search.t.lang.startsWith("de")) define("de", (await import("./words.de.js")).table);
+  const tag = search.t.lang.split("-")[0];
+  if (Object.hasOwn(words, tag)) define(tag, (await words[tag]()).table);
   return translator(search.t.lang);
 }
 

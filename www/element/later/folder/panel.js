@@ -3,6 +3,7 @@
 import { h, icon, wear } from "../../dom.js";
 
 /** @import { Scope } from "../../../types.js" */
+/** @import { Search } from "../../search.js" */
 /** @typedef {import("./folder.js").Folder} Folder */
 
 /** Pictures in the strip. */
@@ -31,7 +32,7 @@ const css = `
 .own .scope button { text-align: center; padding: 5px 14px; border-radius: 99px; font-size: .9375rem; color: var(--_soft); }
 .own .scope [aria-pressed=true] { background: var(--_tile); color: var(--_ink); box-shadow: inset 0 0 0 1px var(--_soft); }
 .own label { display: inline-flex; gap: 8px; align-items: center; min-block-size: 36px; }
-.own input[type=checkbox] { accent-color: var(--_accent); inline-size: 18px; block-size: 18px; margin: 0; }
+.own input[type=checkbox] { accent-color: var(--_accent); inline-size: 18px; block-size: 18px; margin: 0; flex: none; }
 .own details { font-size: .9375rem; }
 .own summary { cursor: pointer; color: var(--_soft); }
 .own details ul { margin: 8px 0 0; padding: 0; list-style: none; max-block-size: 200px; overflow: auto; }
@@ -44,7 +45,15 @@ const css = `
 `;
 
 /** Megabytes of so many bytes, at least one digit. @param {number} bytes */
-const megabytes = (bytes) => (bytes < 1e7 ? Math.round(bytes / 1e5) / 10 : Math.round(bytes / 1e6));
+const megabytes = (bytes) => (bytes < 1e7 ? Math.max(1, Math.round(bytes / 1e5)) / 10 : Math.round(bytes / 1e6));
+
+/** What is wrong with a file, its path in the place of its name. @param {string} path @param {import("../../errors.js").ThisButError} why @param {Search["t"]} t */
+function complaint(path, why, t) {
+  const { what } = why.sentences(t);
+  const name = String(why.values.name ?? "");
+  const at = name ? what.indexOf(name) : -1;
+  return at < 0 ? [h("b", {}, path), " ", what] : [what.slice(0, at), h("b", {}, path), what.slice(at + name.length)];
+}
 
 export class Panel {
   /** @param {Folder} folder */
@@ -179,7 +188,7 @@ export class Panel {
     bad.hidden = !work?.bad;
     const [summary, list] = bad.children;
     if (work && list.children.length < work.named.length + Number(work.bad > work.named.length)) {
-      const lines = work.named.map(({ path, why }) => h("li", {}, h("b", {}, path), " ", why.sentences(t).what));
+      const lines = work.named.map(({ path, why }) => h("li", {}, ...complaint(path, why, t)));
       const more = work.bad - work.named.length;
       list.replaceChildren(...lines, ...(more ? [h("li", {}, t("ownBadMore", { n: more }))] : []));
     } else if (!work?.bad) list.replaceChildren();
