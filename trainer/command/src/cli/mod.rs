@@ -127,8 +127,9 @@ fn command() -> clap::Command {
             let about = command.find_subcommand(name).and_then(clap::Command::get_about);
             let _ = writeln!(groups, "  {name:<12}{}", about.map(ToString::to_string).unwrap_or_default());
         }
-        groups.push('\n');
     }
+    // Headings stand out by themselves: blank lines between the groups would not fit a screen.
+    groups.push('\n');
     command.help_template(format!(
         "{{about}}\n\n{{usage-heading}} {{usage}}; `COMMAND -h` shows its usual options, `--help` all of them, \
          `-V` the version\n\n{groups}{{after-help}}"
