@@ -15,6 +15,16 @@ const walk = (path) => readdirSync(path).flatMap((name) => (statSync(join(path, 
 /** @param {Buffer} body */
 const squeeze = (body) => brotliCompressSync(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_SIZE_HINT]: body.length } });
 
+/** Sentences in other languages: a visitor loads one of each kind. */
+export const LANGUAGES = [/^element\/languages\/(?!en\.js)/, /^element\/later\/folder\/words\.\w+\.js$/];
+
+/** The files of which a visitor loads all: of each kind of sentences the largest alone. @param {Size[]} files */
+function loaded(files) {
+  const largest = (/** @type {RegExp} */ kind) => files.filter(({ path }) => kind.test(path)).sort((a, b) => b.brotli - a.brotli)[0];
+  const kept = LANGUAGES.map(largest);
+  return files.filter((file) => kept.includes(file) || !LANGUAGES.some((kind) => kind.test(file.path)));
+}
+
 /** Bytes of the files that a bundle's index names, and of the index; nothing where there is none. @param {string} folder */
 function bundled(folder) {
   const index = join(folder, "bundle/bundle.json");
@@ -37,7 +47,7 @@ export function measure(folder) {
     const body = readFileSync(join(folder, path));
     return { path, raw: body.length, gzip: gzipSync(body).length, brotli: squeeze(body).length };
   });
-  const sum = (/** @type {(path: string) => boolean} */ counts) => files.filter(({ path }) => !path.includes("webgpu") && counts(path)).reduce((all, { brotli }) => all + brotli, 0);
+  const sum = (/** @type {(path: string) => boolean} */ counts) => loaded(files).filter(({ path }) => !path.includes("webgpu") && counts(path)).reduce((all, { brotli }) => all + brotli, 0);
   return {
     files,
     element: sum((path) => /^(this-but\.js|worker\.js|element\/|loader\/|runtime\/)/.test(path)),

@@ -10,10 +10,13 @@ const sources = (folder, pattern) =>
 
 /** The English sentences. @param {string} root @returns {Promise<Record<string, string>>} */
 export async function sentences(root) {
-  const path = join(root, "www/element/languages/en.js");
-  // The page's files are modules without a package.json that says so.
-  const text = readFileSync(path, "utf8");
-  return (await import(`data:text/javascript,${encodeURIComponent(text)}#${pathToFileURL(path).href}`)).en;
+  const tables = ["languages/en.js", "later/words.errors.js"].map(async (name) => {
+    const path = join(root, "www/element", name);
+    // The page's files are modules without a package.json that says so.
+    const module = await import(`data:text/javascript,${encodeURIComponent(readFileSync(path, "utf8"))}#${pathToFileURL(path).href}`);
+    return module.en ?? module.table;
+  });
+  return Object.assign({}, ...(await Promise.all(tables)));
 }
 
 /** Where the page, its loader and its engine name a code. */

@@ -3,18 +3,19 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { BUDGET, measure } from "../../../scripts/size-check.mjs";
+import { BUDGET, LANGUAGES, measure } from "../../../scripts/size-check.mjs";
 
 /** @typedef {import("../../../scripts/size-check.mjs").Size} Size */
 
 const kb = (/** @type {number} */ bytes) => (bytes >= 1e6 ? `${(bytes / 1e6).toFixed(2)} MB` : `${(bytes / 1e3).toFixed(1)} kB`);
 
-/** What belongs together, and when it is loaded. @type {{name: string, when: string, of: (path: string) => boolean}[]} */
+/** What belongs together, and when it is loaded. `one`: the largest file alone is loaded. @type {{name: string, when: string, of: (path: string) => boolean, one?: boolean}[]} */
 const GROUPS = [
   { name: "WebGPU module", when: "when a visitor asks for a measurement", of: (path) => /^runtime\/.*webgpu/.test(path) },
   { name: "CPU module", when: "with the first search", of: (path) => path.startsWith("runtime/") },
   { name: "worker and loader", when: "with the first search", of: (path) => path === "worker.js" || path.startsWith("loader/") },
-  { name: "a language's sentences", when: "one file, where the page's language is not English", of: (path) => path.startsWith("element/languages/") && !path.endsWith("/en.js") },
+  { name: "a language's sentences (the largest)", when: "where the page's language is not English", of: (path) => LANGUAGES[0].test(path), one: true },
+  { name: "a language's sentences about own pictures", when: "with a folder of the visitor's own", of: (path) => LANGUAGES[1].test(path), one: true },
   { name: "parts for later", when: "when they are first needed", of: (path) => path.startsWith("element/later/") },
   { name: "the element", when: "with the page", of: (path) => path === "this-but.js" || path.startsWith("element/") },
   { name: "the demo page itself", when: "with the page", of: () => true },
@@ -24,6 +25,7 @@ const GROUPS = [
 function rows(files) {
   const groups = GROUPS.map((group) => ({ ...group, files: /** @type {Size[]} */ ([]) }));
   for (const file of files.filter(({ path }) => path !== "embed.html")) groups.find(({ of }) => of(file.path))?.files.push(file);
+  for (const group of groups) if (group.one) group.files = group.files.sort((a, b) => b.brotli - a.brotli).slice(0, 1);
   const sum = (/** @type {Size[]} */ list, /** @type {"raw" | "gzip" | "brotli"} */ of) => kb(list.reduce((all, one) => all + one[of], 0));
   return groups
     .filter((group) => group.files.length)
