@@ -188,6 +188,12 @@ on("what is typed or chosen before an address has led anywhere is not overwritte
   assert.equal(await page.evaluate(() => document.querySelector("this-but").reference.title), "mine");
 });
 
+on("an element that loads at once goes where the address leads", { path: "embed.html#from=3&words=in+blue" }, async (page) => {
+  await inMode(page, "mock", "address preload");
+  await page.waitForFunction(() => document.querySelector("this-but").reference && document.querySelector("this-but").hits.length);
+  assert.deepEqual(await page.evaluate(() => [document.querySelector("this-but").reference.item, document.querySelector("this-but").text]), [3, "in blue"]);
+});
+
 on("an uploaded picture stays on the device: a reload says so and keeps the words", {}, async (page) => {
   await ready(page);
   await answer(page, () => give(page, "drop", { files: [{ name: "mine.png", type: "image/png", bytes: [...shape("ring", "red")] }] }));

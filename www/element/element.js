@@ -288,7 +288,7 @@ export class ThisBut extends Field {
 
   /** The browser has come back to a page with this in its form. @param {string} state */
   formStateRestoreCallback(state) {
-    restore(this.#search, state);
+    if (!this.address) restore(this.#search, state);
   }
 
   /** All words of the present step. */

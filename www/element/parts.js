@@ -43,9 +43,10 @@ export const explain = (search) => search.view?.how.open && later(worded(import(
 
 /** Keeps the search in the page's address, and goes where that leads. @param {Search} search */
 export function route(search) {
+  const fresh = !search.used;
   search.routing ??= later(import("./later/address.js"), (address) => {
     search.address = address;
-    if (search.view && !search.used) address.travel(search, history.state);
+    if (search.view && fresh) address.travel(search, history.state);
   });
 }
 
