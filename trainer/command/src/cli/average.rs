@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use std::path::PathBuf;
+use thisbut_trainer::{average, ranges};
 
 /// Write the weighted mean of two checkpoints of one architecture
 ///
@@ -9,14 +10,14 @@ use std::path::PathBuf;
 /// (https://arxiv.org/abs/2109.01903). Choose the weight on a validation split.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
-  thisbut average runs/shipped.safetensors runs/photographs/final.safetensors --weight 0.5 --out runs/mean.safetensors")]
+  thisbut average old.safetensors runs/new/final.safetensors --weight 0.6 --out mean.safetensors")]
 pub struct Args {
     /// The checkpoint before.
     first: PathBuf,
     /// The checkpoint after, whose settings the mean keeps.
     second: PathBuf,
-    /// The share of the second, 0 to 1.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    /// The share of the second.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = ranges::SHARE.parser::<f64>())]
     weight: f64,
     /// The checkpoint to write.
     #[arg(long, value_name = "FILE")]
@@ -26,7 +27,7 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        thisbut_trainer::average::write(&self.first, &self.second, self.weight, &self.out)?;
+        average::write(&self.first, &self.second, self.weight, &self.out)?;
         super::print(self.out.display())
     }
 }

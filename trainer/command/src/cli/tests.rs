@@ -169,6 +169,7 @@ const ZERO_SAYS: [&str; 33] = [
     "complaints",
     "composition-weight",
     "consistency-weight",
+    "ctr",
     "dropout",
     "examples",
     "first",
