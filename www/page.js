@@ -65,7 +65,7 @@ async function remember({ device }) {
   const [spoken] = (document.querySelector("this-but")?.shadowRoot?.querySelector("[lang]")?.getAttribute("lang") ?? "en").split("-");
   const folder = ["files", "folder", "helpers", "keep", "panel", "publish", "words", ...(spoken === "en" ? [] : [`words.${spoken}`]), "work", "zip"].map((name) => `folder/${name}`);
   // What is fetched when it is asked for, it may be asked for offline.
-  const later = ["address", "crop", "decode", "examples", "how", "kept", "many", "measure", "own", "peek", "refine", "sniff", "words", "words.errors", ...folder].map((name) => new URL(`element/later/${name}.js`, location.href).href);
+  const later = ["address", "crop", "decode", "examples", "how", "kept", "many", "measure", "own", "peek", "refine", "sniff", "words", "words-errors", ...folder].map((name) => new URL(`element/later/${name}.js`, location.href).href);
   const seen = performance.getEntriesByType("resource").map(({ name }) => name);
   await keep([...new Set([...own, ...loader, ...later, ...seen])].filter((url) => url.startsWith(location.origin)));
 }

@@ -57,7 +57,8 @@ on("5,000 pictures: some are in the page, and memory stays flat", {}, async (pag
   t.diagnostic(`${most} tiles at most; heap ${(before.heap / 1e6).toFixed(1)} MB, then ${(after.heap / 1e6).toFixed(1)}; ${before.nodes} nodes, then ${after.nodes}`);
   assert.ok(most < 260, `${most} tiles`);
   assert.ok(after.heap < before.heap + 3e6, `${before.heap} ${after.heap}`);
-  assert.ok(after.nodes < before.nodes * 1.3, `${before.nodes} ${after.nodes}`);
+  // All of them would be 65,000; what has gone may wait for a collection.
+  assert.ok(after.nodes < 10_000, `${before.nodes} ${after.nodes}`);
 });
 
 on("the focus goes everywhere by keyboard, and stays where the page is scrolled away", {}, async (page) => {

@@ -124,7 +124,8 @@ test("the description for editors is that of the element", async () => {
   await ready(page);
   const seen = await page.evaluate(() => {
     const { constructor } = /** @type {any} */ (document.querySelector("this-but"));
-    const all = { ...Object.getOwnPropertyDescriptors(Object.getPrototypeOf(constructor.prototype)), ...Object.getOwnPropertyDescriptors(constructor.prototype) };
+    const all = {};
+    for (let one = constructor.prototype; one !== HTMLElement.prototype; one = Object.getPrototypeOf(one)) Object.assign(all, { ...Object.getOwnPropertyDescriptors(one), ...all });
     // What the element's own parts use among themselves is not described.
     const names = Object.keys(all).filter((name) => !/Callback$|^constructor$|^emit$|^entry$|^entered$|^tell$|^listen$/.test(name));
     return { names, observed: constructor.observedAttributes, readonly: names.filter((name) => all[name].get && !all[name].set) };

@@ -16,7 +16,7 @@ const folder = mkdtempSync(join(tmpdir(), "thisbut-strings-"));
 cpSync(join(root, "www/element"), join(folder, "www/element"), { recursive: true });
 writeFileSync(join(folder, "package.json"), '{"type":"module"}');
 const load = async (path) => import(join(folder, path));
-const en = { ...(await load("www/element/languages/en.js")).en, ...(await load("www/element/later/words.js")).table, ...(await load("www/element/later/words.errors.js")).table, ...(await load("www/element/later/folder/words.js")).table };
+const en = { ...(await load("www/element/languages/en.js")).en, ...(await load("www/element/later/words.js")).table, ...(await load("www/element/later/words-errors.js")).table, ...(await load("www/element/later/folder/words.js")).table };
 const others = new Map();
 for (const path of walk(join(root, "www/element/languages"))) {
   const [name] = path.split("/").pop().split(".");

@@ -1,19 +1,19 @@
 // <this-but>: search by "this, but …". What a page sees of it: attributes, properties, methods, events. The search itself
 // is element/search.js, which outlives moves in the page, other languages and other engines.
 
+import { Attributes } from "./attributes.js";
 import { acquire } from "./client.js";
 import { ThisButError } from "./errors.js";
-import { Field } from "./field.js";
 import { makes } from "./link.js";
 import { copyLink, crop, explain, folder, look, refine, restore, route } from "./parts.js";
-import { MOST, Search } from "./search.js";
+import { Search } from "./search.js";
 import { define, learn, translator } from "./strings.js";
 import { take } from "./take.js";
 import { act } from "./trouble.js";
 import { build } from "./view.js";
 import { key, submit, typed } from "./words.js";
 
-/** @import { Device, Item, Options, Progress, RenderItem, Suggestion } from "../types.js" */
+/** @import { Item, Options, Progress, RenderItem, Suggestion } from "../types.js" */
 
 /** Properties that a page may set before the element is known to the browser, or in the page. */
 const SETTABLE = ["bundle", "preload", "limit", "device", "timeout", "worker", "address", "name", "required", "disabled", "text", "value", "suggestions", "renderItem"];
@@ -24,8 +24,8 @@ const numbers = new Set();
 /** What names a picture in a form: the page's own word for it, or its number. @param {import("../types.js").About & {id?: string, index: number}} item */
 const idOf = ({ id, index }) => id ?? String(index);
 
-export class ThisBut extends Field {
-  static observedAttributes = ["bundle", "lang", "device", "worker", "limit", "address", "required"];
+export class ThisBut extends Attributes {
+  static observedAttributes = ["bundle", "lang", "device", "worker", "limit", "address", "required", "preload"];
   static define = define;
 
   #search = new Search(this);
@@ -96,6 +96,7 @@ export class ThisBut extends Field {
     if (!search.view || !changed.length) return;
     if (changed.includes("limit")) search.limit = this.limit;
     if (changed.includes("required")) this.entered();
+    if (changed.includes("preload") && this.preload) this.#begin();
     if (changed.includes("address") && this.address) route(search);
     const engine = changed.some((name) => ["bundle", "device", "worker"].includes(name));
     if (engine) {
@@ -325,79 +326,6 @@ export class ThisBut extends Field {
     if (!this.#search.view) return;
     this.#search.view.grid.render = this.#renderItem;
     this.#search.view.grid.update();
-  }
-
-  /** Folder with `bundle.json`. */
-  get bundle() {
-    return this.getAttribute("bundle") ?? "";
-  }
-
-  set bundle(value) {
-    this.#reflect("bundle", value);
-  }
-
-  /** Loads at once. */
-  get preload() {
-    return this.hasAttribute("preload");
-  }
-
-  set preload(value) {
-    this.toggleAttribute("preload", Boolean(value));
-    if (value && this.#search.view) this.#begin();
-  }
-
-  /** Whether the search is kept in the page's address. */
-  get address() {
-    return this.hasAttribute("address");
-  }
-
-  set address(value) {
-    this.toggleAttribute("address", Boolean(value));
-  }
-
-  /** Results at a time. */
-  get limit() {
-    const limit = Math.trunc(Number(this.getAttribute?.("limit")));
-    return limit >= 1 ? Math.min(limit, MOST) : 24;
-  }
-
-  set limit(value) {
-    this.#reflect("limit", value);
-  }
-
-  /** @returns {Device | "auto"} */
-  get device() {
-    const device = this.getAttribute("device");
-    return device === "cpu" || device === "webgpu" ? device : "auto";
-  }
-
-  set device(value) {
-    this.#reflect("device", value);
-  }
-
-  /** ms that the engine may stay silent while it loads. */
-  get timeout() {
-    const timeout = Number(this.getAttribute("timeout"));
-    return timeout > 0 ? timeout : 60_000;
-  }
-
-  set timeout(value) {
-    this.#reflect("timeout", value);
-  }
-
-  /** Address of worker.js, where it does not lie beside the element. */
-  get worker() {
-    return this.getAttribute("worker") ?? "";
-  }
-
-  set worker(value) {
-    this.#reflect("worker", value);
-  }
-
-  /** @param {string} name @param {unknown} value */
-  #reflect(name, value) {
-    if (value === null || value === undefined || value === "") this.removeAttribute(name);
-    else this.setAttribute(name, String(value));
   }
 
   /**

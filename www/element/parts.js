@@ -30,7 +30,7 @@ async function worded(part) {
 }
 
 /** The sentences about what seldom goes wrong. */
-export const sentences = () => later(import("./later/words.errors.js"), ({ table }) => void Object.assign(en, table));
+export const sentences = () => later(import("./later/words-errors.js"), ({ table }) => void Object.assign(en, table));
 
 /** A closer look at a picture. @param {Search} search @param {Item} item @param {?number} rank of a match */
 export const look = (search, item, rank) => later(worded(import("./later/peek.js")), ({ look }) => search.view && look(search, item, rank));

@@ -1,6 +1,7 @@
 // A search and its steps: what was chosen and said, what is asked of the engine, and which answer is still wanted. Lives
 // as long as the element does, in the page or out of it; `view` and `client` are there while it is in it.
 
+import { MOST } from "./attributes.js";
 import { calm } from "./dom.js";
 import { ThisButError } from "./errors.js";
 import { chips, offered, paint, tokens } from "./paint.js";
@@ -20,8 +21,6 @@ import { toggle } from "./words.js";
 const PICKER = 18;
 const SPARE = 12;
 const FAR = 5;
-/** As many results as the engine gives. */
-export const MOST = 5000;
 const ABSENT = /** @type {any} */ (null);
 
 export class Search {

@@ -253,6 +253,10 @@ mark { background: none; color: var(--_ink); font-weight: 600; }
   .slot.closed .icon { grid-row: span 2; align-self: center; margin: 0; }
   .slot .remove { inset-block-start: -8px; inset-inline-end: -8px; }
   .slot .cut { inset-block-end: -8px; inset-inline-end: -8px; }
+  /* One line each: what is below stays where it is. */
+  .progress-line { flex-wrap: nowrap; }
+  .progress-line *, .progress small { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+  .progress small { font-size: .75rem; }
   .chips { flex-wrap: nowrap; overflow-x: auto; scrollbar-width: none; margin-inline: -16px; padding: 5px 16px; align-items: start; }
   .chip { flex: none; padding: 8px 15px; }
   .grid { grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 14px 10px; }

@@ -10,7 +10,7 @@ const sources = (folder, pattern) =>
 
 /** The English sentences. @param {string} root @returns {Promise<Record<string, string>>} */
 export async function sentences(root) {
-  const tables = ["languages/en.js", "later/words.errors.js"].map(async (name) => {
+  const tables = ["languages/en.js", "later/words-errors.js"].map(async (name) => {
     const path = join(root, "www/element", name);
     // The page's files are modules without a package.json that says so.
     const module = await import(`data:text/javascript,${encodeURIComponent(readFileSync(path, "utf8"))}#${pathToFileURL(path).href}`);
