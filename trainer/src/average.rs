@@ -55,6 +55,11 @@ fn check_alike(a: &Reader, b: &Reader, first: &Path, second: &Path) -> Result<()
     {
         return Err(other("its vocabulary"));
     }
+    if let (Some(x), Some(y)) = (&a.header.base_encoder, &b.header.base_encoder)
+        && x != y
+    {
+        return Err(other("the image encoder that its adapters belong in"));
+    }
     let (old, new) = (model_shapes(a), model_shapes(b));
     let differs = old
         .iter()

@@ -125,6 +125,10 @@ fn adapters_have_checkpoints_of_their_own_and_know_their_encoder() {
     let place = Place::new();
     place.write_captions(&[]);
     let (whole, broken, on) = (place.path("whole"), place.path("broken"), ["--features", "on-the-fly"]);
+    let dry = place.train(&whole, &[&on[..], &["--dry-run"]].concat());
+    let dry: Vec<&str> = dry.iter().map(String::as_str).collect();
+    let said = String::from_utf8_lossy(&run(&dry).stdout).into_owned();
+    assert!(said.contains("a step of 8 triplets took"), "{said}");
     let said = done(&place.train(&whole, &on));
     assert!(said.contains("captions of 192 targets: 0 beside the triplets, 192 in"), "{said}");
     assert!(said.contains("8 of 192 captions are longer than 16 tokens"), "{said}");

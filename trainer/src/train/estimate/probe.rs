@@ -17,6 +17,8 @@ use burn::tensor::{Device, Tensor, TensorData};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use thisbut_model::RetrievalConfig;
+use thisbut_model::retrieval::ENCODER_PREFIX;
+use thisbut_model::weights;
 
 /// Triplets of the measured step.
 const ROWS: usize = 8;
@@ -112,7 +114,11 @@ impl Use for Probe<'_> {
         let given = start::random(&objective.model(&Device::flex())?, settings.seed)?;
         let images: Vec<u32> = (0..self.context.unlabelled.map_or(0, |more| more.rows.len() as u32)).collect();
         let mut learner = Learner::new(objective.model(&autodiff)?, config, &groups, &autodiff);
-        learner = learner.load(&mut objective.start(given, settings.seed)?)?.freeze(&groups);
+        let mut tensors = objective.start(given, settings.seed)?;
+        if let Some(encoder) = &learner.image_encoder {
+            tensors.extend(weights::collect(encoder, ENCODER_PREFIX)?);
+        }
+        learner = learner.load(&mut tensors)?.freeze(&groups);
         objective.prepare(&learner.model, self.context, self.device)?;
         let mut optimizer = AdamW::new(settings);
         // The optimiser's part does not grow with the batch.
