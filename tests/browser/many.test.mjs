@@ -93,6 +93,8 @@ on("the focus goes everywhere by keyboard, and stays where the page is scrolled 
 });
 
 on("each picture is where it would be if all were there, at any width; a far one can be chosen", {}, async (page) => {
+  // Pictures that are still coming in are not at their places yet.
+  await page.emulateMedia({ reducedMotion: "reduce" });
   await many(page, 'limit="300" preload');
   for (const width of [1100, 700, 390]) {
     await page.setViewportSize({ width, height: 800 });
