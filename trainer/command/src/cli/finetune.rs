@@ -1,34 +1,27 @@
 //! `thisbut finetune`: training by a recipe, on triplets or captions.
 
-use super::adapted::Encoder;
+mod files;
+
 use super::beside::{self, Beside};
 use super::{StepLog, captions};
 use anyhow::{Result, bail};
 use clap::Command;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use thisbut_model::RetrievalConfig;
-use thisbut_model::config::{AdapterConfig, ImageEncoderConfig};
 use thisbut_model::number::NumberFormat;
-use thisbut_model::text::TextReader;
-use thisbut_trainer::data::{
-    DataSet, Format, ImageEntry, LoadOptions, Split, Table, derive, described, extended, synthetic, unlabelled,
-};
-use thisbut_trainer::device::{DeviceKind, choose};
-use thisbut_trainer::features::{Features, ImageTokens, Live};
+use thisbut_trainer::data::{DataSet, Format, ImageEntry, LoadOptions, Split, derive, described, extended, synthetic};
+use thisbut_trainer::features::{Features, ImageTokens};
+use thisbut_trainer::import;
 use thisbut_trainer::report::Incomplete;
 use thisbut_trainer::tensor_file::FORMATS;
 use thisbut_trainer::terminal::line;
-use thisbut_trainer::train::checkpoint::{self, Reader};
 use thisbut_trainer::train::choices::Choices;
 use thisbut_trainer::train::defaults::{self, DEFAULTS};
 use thisbut_trainer::train::event::Event;
-use thisbut_trainer::train::finetune::{Inputs, check_folder, check_plan, check_resume, finetune, header};
+use thisbut_trainer::train::finetune::{Inputs, check_plan, finetune};
 use thisbut_trainer::train::objective::Read;
-use thisbut_trainer::train::settings::Settings;
-use thisbut_trainer::train::unlabelled::{readable, readable_rows};
-use thisbut_trainer::train::{recipes, start};
-use thisbut_trainer::{embed, import, phrases};
+use thisbut_trainer::train::recipes;
+use thisbut_trainer::train::unlabelled::readable_rows;
 
 /// Heading of what is read, in the help.
 const DATA: &str = "Data and images";
@@ -170,154 +163,6 @@ fn say_left_out(count: usize, of: &Path) {
 pub(super) const ON_THE_FLY: &str = "on-the-fly";
 
 impl Args {
-    /// The tokens of `images`, from `cache` or the encoder.
-    fn features<'a>(
-        &self,
-        config: &RetrievalConfig,
-        device: DeviceKind,
-        images: impl Iterator<Item = &'a ImageEntry>,
-        cache: &Path,
-    ) -> Result<Box<dyn ImageTokens>> {
-        if cache == Path::new(ON_THE_FLY) {
-            let device = choose(device)?;
-            let encoder = self.encoder(config).load(self.encoder_precision, &device)?;
-            let images = images.map(|image| (image.name.clone(), image.path.clone())).collect();
-            return Ok(Box::new(Live::new(encoder, config, &device, images)));
-        }
-        Ok(Box::new(Features::of_encoder(cache, config, &self.encoder(config).fingerprint()?)?))
-    }
-
-    /// The image encoder, with the adapters that the run starts from.
-    fn encoder<'a>(&'a self, config: &'a RetrievalConfig) -> Encoder<'a> {
-        Encoder { config, start: self.start.as_deref(), weights: &self.weights }
-    }
-
-    /// The cache of the data set's images.
-    fn cache(&self, config: &RetrievalConfig) -> PathBuf {
-        self.features.clone().unwrap_or_else(|| super::features_path(&self.dataset, config))
-    }
-
-    /// The images without labels that a run of `settings` reads beside its triplets, and where their tokens are; none where it
-    /// reads none, or those of the data set.
-    fn unlabelled(&self, settings: &Settings, config: &RetrievalConfig) -> Result<Option<Unlabelled>> {
-        self.check_unlabelled(settings)?;
-        let Some((source, cache)) = self.unlabelled_places(config) else { return Ok(None) };
-        let (images, complaints) = unlabelled::images(source, &LoadOptions::default())?;
-        super::complain(&complaints, 20);
-        let features = self.features(config, settings.device, images.iter(), &cache)?;
-        let (images, left_out) = readable(images, &*features)?;
-        say_left_out(left_out, source);
-        Ok(Some((images, features)))
-    }
-
-    /// Gives the triplets the noun phrases that the losses read, where they read any.
-    fn add_phrases(&self, settings: &Settings, train: &mut Table) -> Result<()> {
-        let Some(rule) = settings.objective.family().reads_phrases() else {
-            if let Some(file) = &self.phrases {
-                bail!("--phrases {}: these losses read no noun phrases; leave it out", file.display());
-            }
-            return Ok(());
-        };
-        let filled = phrases::file::fill(train, rule, self.phrases.as_deref())?;
-        super::complain(&filled.complaints, 20);
-        let unnamed = match (&self.phrases, filled.unnamed) {
-            (Some(file), count) if count > 0 => format!(", {count} of them as {} does not name them", file.display()),
-            _ => String::new(),
-        };
-        super::note(format_args!("noun phrases: {} of {} texts have none{unnamed}", filled.without, filled.texts));
-        Ok(())
-    }
-
-    /// The images without labels, and the cache of their tokens.
-    fn unlabelled_places(&self, config: &RetrievalConfig) -> Option<(&Path, PathBuf)> {
-        let source = self.unlabelled.as_deref()?;
-        let folder = if source.is_dir() { source } else { source.parent().unwrap_or(Path::new("")) };
-        let cache = self.unlabelled_features.clone().unwrap_or_else(|| super::features_path(folder, config));
-        Some((source, cache))
-    }
-
-    /// The cache at this place. Without the encoder's weights here nobody can say whose it is.
-    fn opened(&self, cache: &Path, config: &RetrievalConfig) -> Result<Features> {
-        Ok(match self.encoder(config).fingerprint() {
-            Ok(expected) => Features::of_encoder(cache, config, &expected)?,
-            Err(_) => Features::open(cache)?,
-        })
-    }
-
-    /// Refuses images without labels for losses that read none.
-    fn check_unlabelled(&self, settings: &Settings) -> Result<()> {
-        match &self.unlabelled {
-            Some(source) if settings.objective.family().image_batch() == 0 => {
-                bail!("--unlabelled {}: these losses read no images beside their rows; leave it out", source.display())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Opens the checkpoint to start from, which must be of a model like this one.
-    fn starting(&self, path: &Path, config: &RetrievalConfig, texts: Option<&TextReader>) -> Result<Reader> {
-        let reader = checkpoint::open(path)?;
-        if reader.header.generator.is_some() {
-            bail!("--start {}: it is a generator's; give a retrieval model's checkpoint", path.display());
-        }
-        let mut found = reader.header.clone();
-        // Adapters that the checkpoint does not hold are the identity, so that a run may have them otherwise.
-        let holds = reader.shapes().keys().any(|name| AdapterConfig::owns(name));
-        if let (false, ImageEncoderConfig::Vit(vit)) = (holds, &mut found.config.image_encoder) {
-            vit.adapters = config.image_encoder.adapters().copied();
-        }
-        start::check_start(path, &found, config)?;
-        if let Some(texts) = texts {
-            reader.header.check_vocabulary(path, texts.fingerprint())?;
-        }
-        Ok(reader)
-    }
-
-    /// The run's checks of the files that are there: what a dry run looks at. What is missing may come before the run.
-    fn check_files(
-        &self,
-        settings: &Settings,
-        config: &RetrievalConfig,
-        tables: [&Table; 2],
-        texts: Option<&TextReader>,
-    ) -> Result<()> {
-        self.check_unlabelled(settings)?;
-        if let Some((source, cache)) = self.unlabelled_places(config) {
-            if source.exists() {
-                unlabelled::images(source, &LoadOptions { images_required: false, ..LoadOptions::default() })?;
-            }
-            if cache != Path::new(ON_THE_FLY) && cache.exists() {
-                self.opened(&cache, config)?;
-            }
-        }
-        if let Some(path) = &self.start {
-            self.starting(path, config, texts)?;
-        }
-        if let Some(out) = &self.out {
-            check_folder(out)?;
-        }
-        // A dry run without the pictures sees rows that the run may leave out.
-        if tables.iter().any(|table| table.images.iter().any(|image| !image.path.is_file())) {
-            return Ok(());
-        }
-        if let Some(out) = self.out.as_ref().filter(|out| out.is_dir()) {
-            check_resume(out, header(settings, config, tables, texts))?;
-        }
-        let cache = self.cache(config);
-        let lacks = |cache: &Path| !cache.exists();
-        if cache == Path::new(ON_THE_FLY) || lacks(&cache) || self.beside.iter().any(|b| lacks(&b.cache(config))) {
-            return Ok(());
-        }
-        if settings.trains_image_encoder() {
-            bail!("--features {}: a part of the image encoder trains; use --features {ON_THE_FLY}", cache.display());
-        }
-        let features = beside::cached(&cache, &self.beside, config, &|cache| self.opened(cache, config))?;
-        for table in tables {
-            embed::rows(&readable_rows(table.clone(), &*features)?.0, &*features)?;
-        }
-        Ok(())
-    }
-
     /// Runs `thisbut pretrain`: with the family's values for it, unless a recipe says otherwise.
     pub fn pretrain(mut self) -> Result<()> {
         if self.triplets.is_none() {
