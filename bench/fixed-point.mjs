@@ -15,7 +15,7 @@ const WORDS = "but in red";
 const [bundle, ...pictures] = process.argv.slice(2);
 const types = { png: "image/png", webp: "image/webp", jpg: "image/jpeg", jpeg: "image/jpeg" };
 
-const native = (...asked) => JSON.parse(execFileSync(process.env.THISBUT ?? "thisbut", ["query", "--bundle", bundle, "--top", String(FIRST), "--json", ...asked]));
+const native = (...asked) => JSON.parse(execFileSync(process.env.THISBUT ?? "thisbut", ["query", "--bundle", bundle, "--top", String(FIRST), "--json", ...asked], { encoding: "utf8" }));
 const here = await serve({ mounts: [["/bundle/", resolve(bundle)], ["/", DIST]], quality: 1 });
 const browser = await launch();
 const { page } = await open(browser, here.address, { path: bare(here.state, `device="cpu" timeout="${PATIENCE}"`) });
@@ -27,7 +27,7 @@ const seen = { rankings: 0, first: 0, alike: 0, of: 0, scores: 0 };
 function count({ hits }, expected) {
   const found = new Map(hits.slice(0, FIRST).map(({ title, score }) => [title, score]));
   seen.rankings += 1;
-  seen.first += hits[0].title === expected[0].title;
+  seen.first += Number(hits[0].title === expected[0].title);
   seen.of += expected.length;
   for (const { title, score } of expected.filter(({ title }) => found.has(title))) {
     seen.alike += 1;

@@ -7,7 +7,7 @@ use thisbut_trainer::{average, ranges};
 /// Write the weighted mean of two checkpoints of one architecture
 ///
 /// A model that was trained further on new data forgets some of the old; the mean of before and after often keeps most of both
-/// (https://arxiv.org/abs/2109.01903). Choose the weight on a validation split.
+/// (Robust fine-tuning of zero-shot models, arXiv 2109.01903). Choose the weight on a validation split.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   thisbut average old.safetensors runs/new/final.safetensors --weight 0.6 --out mean.safetensors")]
