@@ -14,6 +14,11 @@ const complaints = (page) =>
       /** @type {any} */
       const scope = window;
       if (!scope.axe) new Function(source)();
+      // What fades in has its colours when it is there.
+      const roots = [document, ...[...document.querySelectorAll("*")].flatMap(({ shadowRoot }) => shadowRoot ?? [])];
+      const ends = (/** @type {Animation} */ one) => one.playState === "running" && Number.isFinite(one.effect?.getComputedTiming().endTime);
+      const fading = roots.flatMap((root) => root.getAnimations()).filter(ends);
+      await Promise.allSettled(fading.map(({ finished }) => finished));
       const { violations } = await scope.axe.run(document, { resultTypes: ["violations"] });
       return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(" ")} ${node.failureSummary}`));
     }, source)
