@@ -105,6 +105,7 @@ export const table = {
   useAsImage: "استخدمها صورةً جديدة",
   copyPicture: "انسخ الصورة",
   openPicture: "افتح الصورة",
+  openPage: "افتح صفحتها",
   close: "إغلاق",
   rank: "النتيجة {n}",
   balance: "الصورة أم الكلمات",

@@ -107,6 +107,7 @@ export const table = {
   useAsImage: "Usar como nueva imagen",
   copyPicture: "Copiar la imagen",
   openPicture: "Abrir la imagen",
+  openPage: "Abrir su página",
   close: "Cerrar",
   rank: "Resultado {n}",
   balance: "Imagen o palabras",

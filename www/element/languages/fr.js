@@ -107,6 +107,7 @@ export const table = {
   useAsImage: "Utiliser comme nouvelle image",
   copyPicture: "Copier l’image",
   openPicture: "Ouvrir l’image",
+  openPage: "Ouvrir sa page",
   close: "Fermer",
   rank: "Résultat {n}",
   balance: "Image ou mots",

@@ -107,6 +107,7 @@ export const table = {
   useAsImage: "Usa come nuova immagine",
   copyPicture: "Copia l’immagine",
   openPicture: "Apri l’immagine",
+  openPage: "Apri la sua pagina",
   close: "Chiudi",
   rank: "Risultato {n}",
   balance: "Immagine o parole",

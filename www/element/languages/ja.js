@@ -105,6 +105,7 @@ export const table = {
   useAsImage: "新しい画像として使う",
   copyPicture: "画像をコピー",
   openPicture: "画像を開く",
+  openPage: "このページを開く",
   close: "閉じる",
   rank: "結果 {n}",
   balance: "画像か言葉か",

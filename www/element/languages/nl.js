@@ -107,6 +107,7 @@ export const table = {
   useAsImage: "Gebruik als nieuwe afbeelding",
   copyPicture: "Kopieer de afbeelding",
   openPicture: "Open de afbeelding",
+  openPage: "De pagina ervan openen",
   close: "Sluit",
   rank: "Resultaat {n}",
   balance: "Afbeelding of woorden",

@@ -105,6 +105,7 @@ export const table = {
   useAsImage: "Użyj jako nowego obrazu",
   copyPicture: "Kopiuj obraz",
   openPicture: "Otwórz obraz",
+  openPage: "Otwórz jej stronę",
   close: "Zamknij",
   rank: "Wynik {n}",
   balance: "Obraz czy słowa",

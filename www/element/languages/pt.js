@@ -107,6 +107,7 @@ export const table = {
   useAsImage: "Usar como nova imagem",
   copyPicture: "Copiar a imagem",
   openPicture: "Abrir a imagem",
+  openPage: "Abrir a página dela",
   close: "Fechar",
   rank: "Resultado {n}",
   balance: "Imagem ou palavras",

@@ -107,6 +107,7 @@ export const table = {
   useAsImage: "Använd som ny bild",
   copyPicture: "Kopiera bilden",
   openPicture: "Öppna bilden",
+  openPage: "Öppna dess sida",
   close: "Stäng",
   rank: "Träff {n}",
   balance: "Bild eller ord",

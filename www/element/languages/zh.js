@@ -105,6 +105,7 @@ export const table = {
   useAsImage: "用作新图片",
   copyPicture: "复制图片",
   openPicture: "打开图片",
+  openPage: "打开它的页面",
   close: "关闭",
   rank: "结果 {n}",
   balance: "图片还是文字",
