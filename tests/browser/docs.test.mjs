@@ -17,6 +17,7 @@ import { dead, relink, slug } from "../../docs/site/lib/links.mjs";
 import { sizes } from "../../docs/site/lib/sizes.mjs";
 import { script, themes } from "../../docs/site/lib/snippets.mjs";
 import { measure } from "../../scripts/size-check.mjs";
+import { settled } from "./lib/axe.mjs";
 import { launch } from "./lib/browser.mjs";
 import { open } from "./lib/page.mjs";
 import { serve } from "./lib/server.mjs";
@@ -198,6 +199,7 @@ for (const route of KINDS) {
       await page.setViewportSize({ width, height: 900 });
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       await page.waitForTimeout(200);
+      await settled(page);
       assert.deepEqual(await violations(page, axe), [], `${width} ${colorScheme}`);
       assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, `${width}: too wide`);
     }

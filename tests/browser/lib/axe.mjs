@@ -7,6 +7,15 @@ import { createRequire } from "node:module";
 const source = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SIZES = [{ width: 1100, height: 900 }, { width: 390, height: 844 }];
 
+/** What fades in has its colours when it is there: waits for every animation that ends. @param {any} page @returns {Promise<void>} */
+export const settled = (page) =>
+  page.evaluate(async () => {
+    const roots = [document, ...[...document.querySelectorAll("*")].flatMap(({ shadowRoot }) => shadowRoot ?? [])];
+    const ends = (/** @type {Animation} */ one) => one.playState === "running" && Number.isFinite(one.effect?.getComputedTiming().endTime);
+    const fading = roots.flatMap((root) => root.getAnimations()).filter(ends);
+    await Promise.allSettled(fading.map(({ finished }) => finished));
+  });
+
 /** @param {any} page @returns {Promise<string[]>} */
 const complaints = (page) =>
   page
@@ -14,11 +23,6 @@ const complaints = (page) =>
       /** @type {any} */
       const scope = window;
       if (!scope.axe) new Function(source)();
-      // What fades in has its colours when it is there.
-      const roots = [document, ...[...document.querySelectorAll("*")].flatMap(({ shadowRoot }) => shadowRoot ?? [])];
-      const ends = (/** @type {Animation} */ one) => one.playState === "running" && Number.isFinite(one.effect?.getComputedTiming().endTime);
-      const fading = roots.flatMap((root) => root.getAnimations()).filter(ends);
-      await Promise.allSettled(fading.map(({ finished }) => finished));
       const { violations } = await scope.axe.run(document, { resultTypes: ["violations"] });
       return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(" ")} ${node.failureSummary}`));
     }, source)
@@ -31,6 +35,7 @@ export async function clean(page, state = "") {
     for (const colorScheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       await page.waitForTimeout(150);
+      await settled(page);
       assert.deepEqual(await complaints(page), [], `${state} ${viewport.width} ${colorScheme}`);
     }
   }
