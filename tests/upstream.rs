@@ -193,3 +193,13 @@ impl Table {
         if over.is_empty() { Ok(()) } else { Err(format!("{title}: {}", over.join("; ")).into()) }
     }
 }
+
+/// The lines of a run's metrics file that are steps.
+///
+/// # Errors
+/// When the file cannot be read, and when a line is no JSON.
+pub fn journal(folder: &Path) -> Outcome<Vec<serde_json::Value>> {
+    let text = std::fs::read_to_string(folder.join("metrics.jsonl"))?;
+    let lines = text.lines().map(serde_json::from_str).collect::<Result<Vec<serde_json::Value>, _>>()?;
+    Ok(lines.into_iter().filter(|line| line.get("loss").is_some()).collect())
+}

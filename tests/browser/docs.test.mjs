@@ -4,7 +4,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -17,7 +16,7 @@ import { dead, relink, slug } from "../../docs/site/lib/links.mjs";
 import { sizes } from "../../docs/site/lib/sizes.mjs";
 import { script, themes } from "../../docs/site/lib/snippets.mjs";
 import { measure } from "../../scripts/size-check.mjs";
-import { settled } from "./lib/axe.mjs";
+import { complaints, settled } from "./lib/axe.mjs";
 import { launch } from "./lib/browser.mjs";
 import { open } from "./lib/page.mjs";
 import { serve } from "./lib/server.mjs";
@@ -180,18 +179,12 @@ on("every theme is on its element, with the style that is shown", "element/theme
 /** One page of each kind. */
 const KINDS = ["", "guides/for-site-owners.html", "element/reference.html", "element/examples.html", "element/themes.html", "element/errors.html", "element/sizes.html", "reference/glossary.html", "notes/shipped-model.html", "project/changelog.html", "source/recipes.html"];
 
-/** What axe finds. Several searches on one page have landmarks of one name, each in its own element. @param {any} page @param {string} axe */
-const violations = (page, axe) =>
-  page.evaluate(async (/** @type {string} */ source) => {
-    /** @type {any} */
-    const scope = window;
-    if (!scope.axe) new Function(source)();
-    const several = document.querySelectorAll("this-but").length > 1;
-    const { violations } = await scope.axe.run(document, { resultTypes: ["violations"], rules: { "landmark-unique": { enabled: !several } } });
-    return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(" ")} ${node.failureSummary}`));
-  }, axe);
+/** What axe finds. Several searches on one page have landmarks of one name, each in its own element. @param {any} page */
+async function violations(page) {
+  const several = (await page.locator("this-but").count()) > 1;
+  return complaints(page, { "landmark-unique": { enabled: !several } });
+}
 
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 for (const route of KINDS) {
   on(`axe finds nothing and nothing is too wide: ${route || "the first page"}`, route, async (page) => {
     await answered(page);
@@ -200,7 +193,7 @@ for (const route of KINDS) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       await page.waitForTimeout(200);
       await settled(page);
-      assert.deepEqual(await violations(page, axe), [], `${width} ${colorScheme}`);
+      assert.deepEqual(await violations(page), [], `${width} ${colorScheme}`);
       assert.ok((await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)) <= 0, `${width}: too wide`);
     }
   });
@@ -212,10 +205,10 @@ on("axe finds nothing: the search, the menu on a phone", "guides/for-visitors.ht
   await page.locator(".finder-open").click();
   await page.locator(".finder input").fill("gallery");
   await page.locator(".found a").first().waitFor();
-  assert.deepEqual(await violations(page, axe), []);
+  assert.deepEqual(await violations(page), []);
   await page.keyboard.press("Escape");
   await page.locator(".VPLocalNav .menu").click();
   await page.locator(".VPSidebar.open").waitFor();
   await page.waitForTimeout(300);
-  assert.deepEqual(await violations(page, axe), []);
+  assert.deepEqual(await violations(page), []);
 });

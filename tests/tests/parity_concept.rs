@@ -6,14 +6,14 @@
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use thisbut_model::config::RetrievalConfig;
 use thisbut_model::method::{Concept, Method};
 use thisbut_model::nn::{ImageEncoder, Noise};
 use thisbut_model::retrieval::ENCODER_PREFIX;
 use thisbut_model::text::{TextReader, Tokens};
 use thisbut_model::weights::{self, Tensors};
-use thisbut_tests::upstream::{Golden, Outcome, Table, Values, golden_json, numbers};
+use thisbut_tests::upstream::{Golden, Outcome, Table, Values, golden_json, journal, numbers};
 use thisbut_trainer::data::{ImageEntry, Triplet, table};
 use thisbut_trainer::embed::Tokenized;
 use thisbut_trainer::error::Result;
@@ -222,13 +222,6 @@ impl Published {
         }
         table.finish(run)
     }
-}
-
-/// The lines of the metrics file that are steps.
-fn journal(folder: &Path) -> Outcome<Vec<Value>> {
-    let text = std::fs::read_to_string(folder.join("metrics.jsonl"))?;
-    let lines = text.lines().map(serde_json::from_str).collect::<std::result::Result<Vec<Value>, _>>()?;
-    Ok(lines.into_iter().filter(|line| line.get("loss").is_some()).collect())
 }
 
 fn values<const R: usize>(x: Tensor<R>) -> Vec<f32> {

@@ -5,7 +5,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use thisbut_model::config::{Composition, MappingConfig, RetrievalConfig};
 use thisbut_model::method::pseudo_word::ImageEmbedding;
 use thisbut_model::method::{Method, PseudoWord};
@@ -13,7 +13,7 @@ use thisbut_model::nn::Noise;
 use thisbut_model::number::NumberFormat;
 use thisbut_model::text::{TextReader, Tokens};
 use thisbut_model::weights::{self, Tensors};
-use thisbut_tests::upstream::{Golden, Outcome, Table, golden_json, numbers};
+use thisbut_tests::upstream::{Golden, Outcome, Table, golden_json, journal, numbers};
 use thisbut_trainer::data::{ImageEntry, Triplet, table};
 use thisbut_trainer::error::Result;
 use thisbut_trainer::features::ImageTokens;
@@ -182,13 +182,6 @@ impl Published {
         }
         table.finish(run)
     }
-}
-
-/// The lines of the metrics file that are steps.
-fn journal(folder: &Path) -> Outcome<Vec<Value>> {
-    let text = std::fs::read_to_string(folder.join("metrics.jsonl"))?;
-    let lines = text.lines().map(serde_json::from_str).collect::<std::result::Result<Vec<Value>, _>>()?;
-    Ok(lines.into_iter().filter(|line| line.get("loss").is_some()).collect())
 }
 
 fn values<const R: usize>(x: Tensor<R>) -> Vec<f32> {

@@ -5,14 +5,14 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::method::TwoPass;
 use thisbut_model::nn::{Noise, TextBatch};
 use thisbut_model::text::TextReader;
 use thisbut_model::weights::{self, Tensors};
 use thisbut_tests::small_qformer::{tensor, values};
-use thisbut_tests::upstream::{Golden, Outcome, Table, golden_json, numbers};
+use thisbut_tests::upstream::{Golden, Outcome, Table, golden_json, journal, numbers};
 use thisbut_trainer::data::{ImageEntry, Triplet, table};
 use thisbut_trainer::error::Result;
 use thisbut_trainer::features::ImageTokens;
@@ -140,13 +140,6 @@ impl ImageTokens for Published {
             rows.iter().flat_map(|row| &images.data[row * t * c..(row + 1) * t * c]).copied().collect();
         Ok(Tensor::from_data(TensorData::new(chosen, [rows.len(), t, c]), device))
     }
-}
-
-/// The lines of the metrics file that are steps.
-fn journal(folder: &Path) -> Outcome<Vec<Value>> {
-    let text = std::fs::read_to_string(folder.join("metrics.jsonl"))?;
-    let lines = text.lines().map(serde_json::from_str).collect::<std::result::Result<Vec<Value>, _>>()?;
-    Ok(lines.into_iter().filter(|line| line.get("loss").is_some()).collect())
 }
 
 /// The golden architecture.

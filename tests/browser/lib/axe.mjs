@@ -16,16 +16,16 @@ export const settled = (page) =>
     await Promise.allSettled(fading.map(({ finished }) => finished));
   });
 
-/** @param {any} page @returns {Promise<string[]>} */
-const complaints = (page) =>
+/** @param {any} page @param {Record<string, { enabled: boolean }>} [rules] axe's own, set otherwise @returns {Promise<string[]>} */
+export const complaints = (page, rules = {}) =>
   page
-    .evaluate(async (/** @type {string} */ source) => {
+    .evaluate(async (/** @type {{ source: string, rules: object }} */ { source, rules }) => {
       /** @type {any} */
       const scope = window;
       if (!scope.axe) new Function(source)();
-      const { violations } = await scope.axe.run(document, { resultTypes: ["violations"] });
+      const { violations } = await scope.axe.run(document, { resultTypes: ["violations"], rules });
       return violations.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(" ")} ${node.failureSummary}`));
-    }, source)
+    }, { source, rules })
     .catch((reason) => [String(reason)]);
 
 /** @param {any} page @param {string} [state] what a failure is about */
