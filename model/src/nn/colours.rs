@@ -124,7 +124,7 @@ mod tests {
         }
         let device = Device::flex();
         let pixels = Tensor::from_data(TensorData::new(pixels, [1, 3, CELL, 2 * CELL]), &device);
-        Colours::new(&preprocess).forward(pixels).into_data().to_vec().unwrap()
+        Colours::new(&preprocess).forward(pixels).into_data().try_to_vec().unwrap()
     }
 
     #[test]

@@ -61,7 +61,7 @@ mod tests {
         let text = TextBatch::new(&[(vec![101, 2417, 102], vec![true; 3])], &device);
         let image = method.image(EncodedImage { tokens });
         let query = method.query(Some(&image), &text, &Noise::off()).unwrap();
-        query.into_data().to_vec().unwrap()
+        query.into_data().try_to_vec().unwrap()
     }
 
     #[test]
