@@ -18,8 +18,9 @@ pub const CELL: usize = 32;
 const SQUARE: usize = 4;
 /// Squares along a cell's side.
 const SQUARES: usize = CELL / SQUARE;
-/// A cell of one colour has this in its channel: the classifier's channels lie between 0 and 6.
-const FULL: f32 = 4.0;
+/// A cell of one colour has this in its channel. The other channels have a variance of 1, and there are forty times as many: at this size a
+/// step of an optimizer moves what the model makes of a colour by about as much as what it makes of them.
+const FULL: f32 = 32.0;
 /// Standard deviation of the nearness, where lightness and the opponents of sRGB reach from 0 to 1.
 const SPREAD: f32 = 0.06;
 /// Lightness, red against green, yellow against blue, of sRGB. Light and shadow change lightness most, so it counts least.
@@ -47,7 +48,7 @@ impl Colours {
     }
 
     /// Normalised pixels `[B, 3, S, S]`, S a multiple of [`CELL`] → `[B, T, 32]`, row by row of the grid; each token's values
-    /// sum to 4.
+    /// sum to 32.
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<3> {
         let [b, channels, h, w] = pixels.dims();
         let (rows, columns) = (h / CELL, w / CELL);
@@ -128,14 +129,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_of_a_listed_colour_has_it_most_and_shares_sum_to_four() {
+    fn a_cell_of_a_listed_colour_has_it_most_and_shares_sum_to_the_whole() {
         let palette = palette();
         assert_eq!(palette.len(), COUNT);
         for (n, colour) in palette.iter().enumerate() {
             let other = (n + 7) % COUNT;
             let found = shares(*colour, palette[other]);
             for (cell, wanted) in found.chunks(COUNT).zip([n, other]) {
-                assert!((cell.iter().sum::<f32>() - FULL).abs() < 1e-4);
+                assert!((cell.iter().sum::<f32>() - FULL).abs() < 1e-3);
                 let most = (0..COUNT).max_by(|a, b| cell[*a].total_cmp(&cell[*b])).unwrap();
                 assert_eq!(most, wanted, "{:?}", palette[wanted]);
                 assert!(cell[wanted] > 0.3 * FULL, "{wanted}: {cell:?}");
@@ -158,7 +159,7 @@ mod tests {
             .collect();
         let all: f64 = near.iter().sum();
         for (value, near) in found.iter().zip(near) {
-            assert!((f64::from(*value) - 4.0 * near / all).abs() < 1e-4, "{value} {near}");
+            assert!((f64::from(*value) - 32.0 * near / all).abs() < 1e-3, "{value} {near}");
         }
     }
 }
