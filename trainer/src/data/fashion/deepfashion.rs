@@ -58,7 +58,7 @@ pub(super) fn read(folder: &Path, complaints: &mut Vec<Complaint>) -> Result<Vec
         let place = folder.join(IMAGES).join(&name).display().to_string();
         found.insert(name.clone(), Garment { name, place, ..Garment::default() });
     }
-    for (files, parts) in [(SHAPE, &SHAPES[..]), (FABRIC, &FABRIC_PARTS), (PATTERN, &PATTERN_PARTS)] {
+    for (files, parts) in [(SHAPE, &SHAPES[..]), (FABRIC, &FABRIC_PARTS[..]), (PATTERN, &PATTERN_PARTS[..])] {
         if let Some(path) = first(folder, &files) {
             numbers(&path, parts, &mut found, complaints)?;
         }

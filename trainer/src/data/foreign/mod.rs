@@ -12,6 +12,7 @@ use crate::fsx;
 use crate::sheet::Sheet;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A field of ours, and the names that it has in other files, the likeliest first.

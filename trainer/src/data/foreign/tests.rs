@@ -45,13 +45,15 @@ fn usual_names_are_found_and_others_are_told() {
     let names = [("reference", "pair.from.path"), ("target", "pair.to"), ("text", "words"), ("target_caption", "b")];
     let csv = "ref;tgt;text;target_caption\na.jpg;b.jpg;in red;a red hat\n";
     let row = "{\"reference\":\"a.jpg\",\"target\":\"b.jpg\",\"target_caption\":\"a red hat\",\"text\":\"in red\"}\n";
-    for (file, text, names) in
-        [("t.json", usual, &[("target_caption", "caption")][..]), ("t.jsonl", told, &names), ("t.csv", csv, &[])]
-    {
+    for (file, text, names) in [
+        ("t.json", usual, &[("target_caption", "caption")][..]),
+        ("t.jsonl", told, &names[..]),
+        ("t.csv", csv, &[][..]),
+    ] {
         let taken = world.take((file, text), None, names).unwrap();
         assert_eq!((taken.triplets, taken.captions, taken.complaints.len()), (1, 1, 0), "{file}");
         assert_eq!(world.read("data/train.jsonl"), row, "{file}");
-        assert_eq!(world.read("data/captions.jsonl"), "{\"image\":\"b.jpg\",\"caption\":\"a red hat\"}\n");
+        assert_eq!(world.read("data/captions.jsonl"), "{\"caption\":\"a red hat\",\"image\":\"b.jpg\"}\n");
     }
     let data = DataSet::open(&world.place("data"), None).unwrap();
     let (table, complaints) = data.load(Split::Train, &LoadOptions::default()).unwrap();
@@ -73,7 +75,7 @@ fn captions_of_a_file_come_as_rows_or_as_one_object() {
         let taken = world.take(("t.jsonl", rows), Some((file, text)), &[]).unwrap();
         assert_eq!((taken.captions, taken.complaints.len()), (2, 1), "{file}: {:?}", taken.complaints);
         let expected =
-            "{\"image\":\"a.jpg\",\"caption\":\"a blue hat\"}\n{\"image\":\"b.jpg\",\"caption\":\"a red hat\"}\n";
+            "{\"caption\":\"a blue hat\",\"image\":\"a.jpg\"}\n{\"caption\":\"a red hat\",\"image\":\"b.jpg\"}\n";
         assert_eq!(world.read("data/captions.jsonl"), expected, "{file}: the file's own captions count");
     }
 }
