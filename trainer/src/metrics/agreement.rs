@@ -70,7 +70,8 @@ fn alpha(things: &[&Vec<u8>], level: Level) -> Option<f64> {
         let sum: f64 = verdicts.iter().flat_map(|a| verdicts.iter().map(|b| square(*a, *b))).sum();
         observed += sum / (verdicts.len() - 1) as f64;
     }
-    let expected: f64 = counts.iter().flat_map(|(a, n)| counts.iter().map(|(b, m)| n * m * square(*a, *b))).sum();
+    let against = |a: u8| counts.iter().map(|(b, count)| count * square(a, *b)).sum::<f64>();
+    let expected: f64 = counts.iter().map(|(a, count)| count * against(*a)).sum();
     (expected > 0.0).then(|| 1.0 - (all - 1.0) * observed / expected)
 }
 
