@@ -79,7 +79,7 @@ fn good4cir_and_facap_ask_as_their_papers_do() {
     std::fs::write(&about, "image,category,attributes\nred-square.png,squares,\"red, plain\"\n").unwrap();
     let before = world.chat.requests().len();
     let said = succeeds(world.describe(&["--prompts", "facap", "--about", about.to_str().unwrap()]));
-    assert!(said.contains("--about has nothing for description"), "{said}");
+    assert!(said.contains("nothing is known for description"), "{said}");
     let asked = &world.chat.requests()[before..];
     assert_eq!(asked.iter().filter(|r| r.text().contains("sold as: squares")).count(), 1);
     assert!(asked.iter().all(|r| r.body["max_tokens"] == 128 && !r.text().contains("The shop says")));

@@ -12,7 +12,7 @@ use thisbut_model::bundle::{Form, Manifest};
 use thisbut_model::config::{Composition, ReadOut, SecondPassMask};
 use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
 use thisbut_trainer::bundle_io::{Bundle, MANIFEST};
-use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, circo};
+use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, circo, synthetic};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::error::TrainerError;
 use thisbut_trainer::evaluate::{Answer, Encoded, Scorer, Subject, cached_tokens, evaluate, target_tokens};
@@ -54,6 +54,9 @@ pub struct Args {
     /// The folder of base weights, for a checkpoint's vocabulary and the teacher.
     #[arg(long, default_value = "data/weights", hide_short_help = true)]
     weights: PathBuf,
+    /// Ask these generated triplets over the split's images in the place of its own queries (enhFashionIQ).
+    #[arg(long, value_name = "FILE", conflicts_with = "submission", help_heading = QUERIES)]
+    triplets: Option<PathBuf>,
     /// Only queries between people.
     #[arg(long, help_heading = QUERIES)]
     people: bool,
@@ -150,6 +153,9 @@ impl Args {
         let data = DataSet::open(&self.dataset, self.format)?;
         let (mut table, complaints) = data.load(self.split, &LoadOptions::default())?;
         super::complain(&complaints, 20);
+        if let Some(path) = &self.triplets {
+            super::complain(&synthetic::in_place(path, &mut table)?, 20);
+        }
         if let Some(prompt) = &self.prompt {
             table.prompt(if prompt == "circo" { circo::PROMPT } else { prompt })?;
         }

@@ -140,7 +140,7 @@ impl Args {
         let mut files = HashMap::new();
         match &self.images {
             Some(folder) => {
-                let (found, complaints) = pictures::load(folder, self.format)?;
+                let (found, complaints) = pictures::load(folder, self.format, None)?;
                 crate::cli::complain(&complaints, 20);
                 files.extend(found.into_iter().map(|picture| (picture.name, picture.path)));
             }
