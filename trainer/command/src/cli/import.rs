@@ -19,8 +19,8 @@ const BLIP2: &str = "blip2-vit-g";
 /// Read a published checkpoint into an image encoder and a checkpoint to start from
 ///
 /// Reads LAVIS (`blip2_pretrained.pth` with `eva_vit_g.pth`), SPRC and MTST_PTHA (`.pt`), Hugging Face BLIP-2, and dual encoders:
-/// CLIP (Hugging Face, OpenAI's state dicts, OpenCLIP) and BLIP for retrieval (Hugging Face, Salesforce's `.pth`). Files are
-/// safetensors, sharded or not, PyTorch's, or a model's folder, in f32, f16 or bf16. Nothing in a file is run. A bundle's folder gives
+/// CLIP (Hugging Face, OpenAI's state dicts, OpenCLIP), BLIP for retrieval (Hugging Face, Salesforce's `.pth`) and ConText-CIR (Lightning's
+/// `.ckpt`). Files are safetensors, sharded or not, PyTorch's, or a model's folder, in f32, f16 or bf16. Nothing in a file is run. A bundle's folder gives
 /// the model that its page answers with: training goes on from it.
 #[derive(clap::Args)]
 #[command(after_help = "Example:

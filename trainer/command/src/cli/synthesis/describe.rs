@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::slice::from_ref;
 use thisbut_generator::synthesis::describe::{asked, column, known, titles, unfilled};
+use thisbut_generator::synthesis::layout::Layout;
 use thisbut_generator::synthesis::output::{self, Report};
 use thisbut_generator::synthesis::prompts::Prompts;
 use thisbut_generator::synthesis::{About, about};
@@ -112,6 +113,7 @@ impl Args {
             tries: &self.tries,
             prompts: from_ref(&prompt),
             items: pictures.len(),
+            layout: Layout::Rows,
             unit: "images",
         };
         let report = asking.run(&endpoint, self.endpoint.prices(), |work, tell| asked(pictures, known, work, tell))?;
