@@ -7,4 +7,4 @@ mod resize;
 mod rows;
 
 pub use pad::target_pad;
-pub use preprocess::{Filter, Fit, MAX_PIXELS, MAX_SIDE, PreprocessConfig, Rgba, preprocess, preprocess_u8};
+pub use preprocess::{Filter, Fit, Frame, MAX_PIXELS, MAX_SIDE, PreprocessConfig, Rgba, preprocess, preprocess_u8};
