@@ -105,7 +105,8 @@ impl Retrieval {
             });
         }
         let frame = Frame::of(width, height, &self.config().preprocess)?;
-        let seen = Seen::new(&self.attention(image, &tokens).await?, self.class_tokens(), frame)?;
+        let looked = self.attention(image, &tokens).await?;
+        let seen = Seen::new(&looked, self.class_tokens(), frame)?;
         let all: f32 = words.iter().map(|word| seen.text(&word.tokens)).sum();
         let part = |text: String, span: Range<u32>, tokens: &Range<usize>| {
             let (share, grid) = (seen.text(tokens) / all, seen.map(tokens)?);

@@ -132,11 +132,11 @@ function stage(image, why) {
 
 const percent = (/** @type {number} */ share) => Math.round(100 * share);
 
-/** What counted, in one sentence for everybody. @param {Translate} t @param {Why} why */
+/** What counted, in two sentences: of the picture, and of the words. @param {Translate} t @param {Why} why */
 function told(t, why) {
   const most = [...why.words].sort((a, b) => b.share - a.share).slice(0, TOLD);
   const words = most.map(({ text, share }) => t("whyShare", { word: bare(text), n: percent(share) })).join(", ");
-  return `${t("whyPicture", { place: t(PLACES[why.place]) })} ${t("whyWords", { words })}`;
+  return [t("whyPicture", { place: t(PLACES[why.place]) }), t("whyWords", { words })];
 }
 
 /** The words and, where there are several changes, each of them, as buttons; one is pressed at most. @param {Translate} t @param {Why} why @param {(part: ?WhyPart) => void} show */
@@ -196,12 +196,14 @@ export async function why(search) {
     const { canvas, show } = stage(image, found);
     picture.append(canvas);
     picture.classList.add("told");
-    const whole = told(t, found);
-    picture.setAttribute("aria-label", `${reference.title}. ${whole}`);
-    said.textContent = whole;
+    const [where, words] = told(t, found);
+    picture.setAttribute("aria-label", `${reference.title}. ${where} ${words}`);
+    // The words are on their buttons for those who see them.
+    const whole = () => [where, h("span.sr", {}, ` ${words}`)];
+    said.replaceChildren(...whole());
     const turn = (/** @type {?WhyPart} */ part) => {
       show(part?.grid ?? found.grid);
-      said.textContent = part ? t("whyRead", { word: bare(part.text), place: t(PLACES[part.place]) }) : whole;
+      said.replaceChildren(...(part ? [t("whyRead", { word: bare(part.text), place: t(PLACES[part.place]) })] : whole()));
     };
     beside.replaceChildren(...weights(t, found, turn).filter((one) => one !== null), said, h("p.fine", {}, t("whyHint")));
   } catch (reason) {
