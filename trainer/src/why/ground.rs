@@ -112,7 +112,8 @@ pub fn ground(
     table: &Table,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Option<Grounding>> {
-    let mut triplets: Vec<&Triplet> = table.triplets.iter().filter(|t| !t.targets.is_empty()).collect();
+    let asks = |triplet: &&Triplet| !triplet.targets.is_empty() && !retrieval.texts().tokens(&triplet.text).is_empty();
+    let mut triplets: Vec<&Triplet> = table.triplets.iter().filter(asks).collect();
     // Each reference is read once.
     triplets.sort_by_key(|triplet| (triplet.reference, triplet.id));
     let (mut rows, mut known) = (Rows::default(), None::<(u32, EncodedImages, RgbaImage)>);

@@ -104,7 +104,8 @@ impl Args {
         super::print(self.out.display())
     }
 
-    /// What counted in the queries that the page shows, where a model is given; of a reference without a usable file nothing.
+    /// What counted in the queries that the page shows, where a model is given; nothing of a text without words or a
+    /// reference without a file.
     fn reasons(&self, runs: &[Run], files: &HashMap<String, PathBuf>) -> Result<Option<HashMap<u64, Reasons>>> {
         let retrieval = match (&self.bundle, &self.checkpoint) {
             (Some(root), _) => why::of_bundle(root, &choose(self.device)?)?,
@@ -113,7 +114,8 @@ impl Args {
         };
         let mut reasons = HashMap::new();
         for answer in shown(runs, self.count)? {
-            let Some(path) = files.get(&answer.reference).filter(|path| path.is_file()) else { continue };
+            let silent = retrieval.texts().tokens(&answer.text).is_empty();
+            let Some(path) = files.get(&answer.reference).filter(|path| path.is_file() && !silent) else { continue };
             let (image, picture) = why::encoded(&retrieval, path)?;
             let found = why::explain(&retrieval, &image, (picture.width, picture.height), &answer.text)?;
             let (cols, frame) = (found.cols, found.frame);
