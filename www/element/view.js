@@ -59,7 +59,7 @@ function results(t, on) {
   scores.setAttribute("aria-pressed", "false");
   const finer = quiet("finer", "refine", () => on.refine());
   finer.setAttribute("aria-expanded", "false");
-  const why = quiet("look", "why", () => on.why());
+  const why = quiet("why", "why", () => on.why());
   const far = h("p.unknown", { hidden: true });
   const panel = h("div.finer", { part: "refine", hidden: true });
   const shuffle = quiet("shuffle", "shuffle", () => on.shuffle());
