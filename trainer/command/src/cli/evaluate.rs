@@ -2,6 +2,7 @@
 
 mod asked;
 mod grounding;
+mod parts;
 
 use anyhow::{Result, bail};
 use burn::tensor::Tensor;
@@ -112,8 +113,14 @@ pub struct Args {
     /// Measure instead how much of the attention falls on what a text changes, beside chance and a model with random weights: of
     /// queries whose reference and target are two states of one picture, told by their pixels.
     #[arg(long, help_heading = QUERIES)]
-    #[arg(conflicts_with_all = ["submission", "per_query", "record", "teacher", "projection", "target_tokens"])]
+    #[arg(conflicts_with_all = ["submission", "per_query", "record", "teacher", "projection", "target_tokens", "parts"])]
     grounding: bool,
+    /// Ask texts in parts too, at most N queries a comparison: several in a row, and what is not wanted, beside the plain ones.
+    ///
+    /// Ask texts in parts too, at most N queries a comparison: several in a row, and what is not wanted, beside the plain ones. It
+    /// needs attributes in images.json, as `thisbut prepare` writes them, and a bundle whose gallery is the data set's.
+    #[arg(long, value_name = "N", requires = "bundle", value_parser = ranges::count, help_heading = QUERIES)]
+    parts: Option<usize>,
     /// Write the files for the data set's test server into this folder (CIRR, CIRCO).
     #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     submission: Option<PathBuf>,
@@ -183,6 +190,9 @@ impl Args {
             record(root, name, Report { about: None, ..report.clone() })?;
         }
         super::print(&report)?;
+        if let (Some(most), Some(root)) = (self.parts, &self.bundle) {
+            super::print(parts::measure(root, (&self.dataset, &table), most, self.device)?)?;
+        }
         if let Some(folder) = &self.submission {
             for path in submission::write(folder, data.format, self.split, &table, &answers)? {
                 super::note(format_args!("written: {}", path.display()));
