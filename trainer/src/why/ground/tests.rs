@@ -48,7 +48,8 @@ fn attention_on_the_changed_part_is_all_and_beside_it_none() {
     };
     assert_eq!((on(&[0, 1, 4, 5]), on(&[15]), on(&[0, 15])), (1.0, 0.0, 0.5));
     let mut rows = Rows::default();
-    let grid = [[0.0; 2], [1.0, 0.0]].concat().repeat(4);
+    // The first column: half of it in the quarter.
+    let grid = [[1.0, 0.0], [0.0; 2]].concat().repeat(4);
     rows.add(&grid.iter().map(|share| share / 4.0).collect::<Vec<_>>(), [quarter.as_slice()].into_iter(), &masks);
     let found = rows.figures(3);
     let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-3, "{a} and {b}");
