@@ -48,6 +48,7 @@ pub mod terminal;
 pub mod train;
 pub mod unpacked;
 pub mod weights_fetch;
+pub mod why;
 
 #[cfg(test)]
 #[path = "../../tests/skipped.rs"]

