@@ -41,7 +41,7 @@ fn hostile_answers_are_mended_asked_again_or_counted() {
     for (reply, fault) in [
         (Reply::Text("- a blue square"), "wrong-json"),
         (Reply::Text("[1, 2]"), "wrong-json"),
-        (Reply::Text("{\"a\": {\"b\": {}}}"), "wrong-json"),
+        (Reply::Text("{\"a\": {\"b\": 3}}"), "wrong-json"),
         (Reply::Text("[]"), "empty"),
         (Reply::Text(deep), "wrong-json"),
         (Reply::Text(huge), "too-long"),

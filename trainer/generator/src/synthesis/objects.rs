@@ -4,6 +4,9 @@ use super::answer_json;
 use super::prompts::Form;
 use serde_json::{Map, Value};
 
+/// What models call an object's name.
+const NAMES: [&str; 3] = ["object", "name", "object_name"];
+
 /// What an answer says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
@@ -66,6 +69,8 @@ fn object(value: &Value) -> Option<Vec<String>> {
     let lists: Vec<&Value> = fields.values().filter(|value| value.is_array()).collect();
     match (names.as_slice(), lists.as_slice()) {
         ([name], [list]) if fields.len() == 2 => Some(vec![described(name, list)?]),
+        // Cut off behind its name.
+        ([name], []) if fields.keys().all(|key| NAMES.contains(&key.as_str())) => Some(vec![line(name)]),
         _ => fields.iter().map(|(name, list)| described(name, list)).collect(),
     }
 }

@@ -278,7 +278,9 @@ mod tests {
                 let filled = prompt.filled(&captions);
                 assert!(filled.user.contains("a {red} hat"), "a value's own braces stay: {}", filled.user);
             }
-            assert!(!prompts.describe.filled(&values(&[])).user.contains('{'));
+            // An example of JSON has braces, and no slot.
+            let braces = prompts.describe.filled(&values(&[])).user.contains('{');
+            assert_eq!(braces, prompts.describe.form.is_json(), "{name}");
         }
         let good4cir = Prompts::find("good4cir").unwrap();
         assert!(good4cir.rewrite_sees() && !good4cir.reads_target());
