@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod page;
 pub mod pairs;
 pub mod partial;
+pub mod parts;
 pub mod phrases;
 pub mod plot;
 pub mod process;

@@ -45,7 +45,7 @@ impl Matching {
         let mixer =
             |from, to| (own.score == MatchingScore::Heads).then(|| Linear { bias: None, ..linear(from, to, device) });
         Ok(Self {
-            image_norm: Norm::new(c, IMAGE_NORM_EPS, device),
+            image_norm: Norm::new(config.image_encoder.own_width(), IMAGE_NORM_EPS, device),
             qformer: QFormer::new(q, config.text.vocabulary(), c, device),
             query_tokens: table(q.query_tokens, q.width, device),
             token_mixing: mixer(q.query_tokens, own.heads),
@@ -63,7 +63,7 @@ impl Matching {
 
     /// Keys and values of image tokens `[B, T, C]`, straight from E_I.
     pub fn image_keys(&self, tokens: Tensor<3>) -> ImageKeys {
-        self.qformer.image_keys(self.image_norm.forward(tokens))
+        self.qformer.image_keys(self.image_norm.forward_first(tokens))
     }
 
     /// x_q `[B, n_q, D]` of images with texts.

@@ -44,7 +44,7 @@ impl TwoPass {
         let q = &own.qformer;
         let qformer = || QFormer::new(q, config.text.vocabulary(), config.image_width(), device);
         Ok(Self {
-            image_norm: Norm::new(config.image_width(), IMAGE_NORM_EPS, device),
+            image_norm: Norm::new(config.image_encoder.own_width(), IMAGE_NORM_EPS, device),
             qformer: qformer(),
             second: own.own_second_pass.then(qformer),
             query_tokens: table(q.query_tokens, q.width, device),
@@ -66,7 +66,7 @@ impl TwoPass {
 
     /// Keys and values of image tokens `[B, T, C]`, straight from E_I.
     pub fn image_keys(&self, tokens: Tensor<3>) -> ImageKeys {
-        self.qformer.image_keys(self.image_norm.forward(tokens))
+        self.qformer.image_keys(self.image_norm.forward_first(tokens))
     }
 
     fn queries(&self, batch: usize) -> Tensor<3> {

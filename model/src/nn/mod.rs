@@ -2,6 +2,7 @@
 
 pub mod adapter;
 pub mod basic;
+pub mod colours;
 pub mod efficientnet;
 pub mod encoder;
 pub mod fusion;

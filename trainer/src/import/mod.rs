@@ -12,6 +12,7 @@ mod pickle;
 pub mod plan;
 pub mod source;
 mod torch;
+pub mod widen;
 
 #[cfg(test)]
 mod dual_tests;
@@ -89,7 +90,7 @@ const EFFICIENTNETS: [&str; 3] =
 /// The file in `weights_dir` that an architecture's image encoder is read from; none for the test presets' pattern.
 pub fn encoder_file(config: &RetrievalConfig, weights_dir: &Path) -> Option<PathBuf> {
     match &config.image_encoder {
-        ImageEncoderConfig::EfficientnetLite { variant } => Some(weights_dir.join(EFFICIENTNETS[*variant])),
+        ImageEncoderConfig::EfficientnetLite { variant, .. } => Some(weights_dir.join(EFFICIENTNETS[*variant])),
         ImageEncoderConfig::Vit(_) => Some(encoder_path(config, weights_dir)),
         ImageEncoderConfig::Patch { .. } => None,
     }
@@ -118,7 +119,7 @@ pub fn open_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Sour
 /// When the file cannot be read or lacks a tensor.
 pub fn image_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Tensors> {
     match &config.image_encoder {
-        ImageEncoderConfig::EfficientnetLite { variant } => {
+        ImageEncoderConfig::EfficientnetLite { variant, .. } => {
             let file = weights_dir.join(EFFICIENTNETS[*variant]);
             Ok(weights::published::efficientnet(&read(&file)?, config)?)
         }

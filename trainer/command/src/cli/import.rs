@@ -57,6 +57,9 @@ pub struct Args {
     /// Load what there is, and start the rest afresh.
     #[arg(long)]
     partial: bool,
+    /// Of a bundle: let image tokens tell the colours of their cells too. The model answers as before until it is trained further.
+    #[arg(long)]
+    colours: bool,
     /// Only say what would be used, left and missing.
     #[arg(long)]
     dry_run: bool,
@@ -86,6 +89,9 @@ impl Args {
             && bundle_io::is_bundle(folder)
         {
             return self.run_bundle(folder);
+        }
+        if self.colours {
+            return Err(self.without_colours().into());
         }
         let mut source = Source::open(&self.files)?;
         let Found { config, mut plan, merges, store } = self.find(&source)?;
@@ -146,7 +152,7 @@ impl Args {
             super::note(format_args!("a bundle of preset {}", bundle.config.name));
             return Ok(());
         };
-        let written = bundle::write(&bundle, &self.weights, out)?;
+        let written = bundle::write(&bundle, &self.weights, self.colours, out)?;
         for path in std::iter::once(&written.vocabulary).chain(&written.encoder).chain([out]) {
             super::print(path.display())?;
         }
@@ -222,6 +228,11 @@ impl Args {
             Some(path) => Ok(merges::read(&path, vocabulary)?),
             None => Err(self.without_merges().into()),
         }
+    }
+
+    fn without_colours(&self) -> TrainerError {
+        let problem = "the files are no bundle: only a bundle's model is widened";
+        TrainerError::settings("--colours", problem, "leave it out, or give a bundle's folder")
     }
 
     fn without_merges(&self) -> TrainerError {
