@@ -76,7 +76,7 @@ impl Args {
 
     /// The images, by name.
     fn files(&self) -> Result<Vec<(String, PathBuf)>> {
-        let (pictures, complaints) = pictures::load(&self.dataset, self.format)?;
+        let (pictures, complaints) = pictures::load(&self.dataset, self.format, None)?;
         super::complain(&complaints, 20);
         let mut files: BTreeMap<String, PathBuf> =
             pictures.into_iter().map(|picture| (picture.name, picture.path)).collect();
