@@ -4,4 +4,5 @@ pub mod fixed;
 pub mod memory;
 pub mod skipped;
 pub mod small_qformer;
+pub mod small_training;
 pub mod upstream;

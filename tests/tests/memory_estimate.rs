@@ -7,6 +7,8 @@ use thisbut_model::text::TextReader;
 use thisbut_tests::memory::{Counting, FACTOR, IMAGES, Same, WORDS, of_steps, table};
 use thisbut_trainer::data::table::Table;
 use thisbut_trainer::embed::Tokenized;
+use thisbut_trainer::teacher::WIDTH;
+use thisbut_trainer::teacher::vectors::Vectors;
 use thisbut_trainer::train::estimate::memory::{memory, readable};
 use thisbut_trainer::train::estimate::{Load, parameters};
 use thisbut_trainer::train::objective::ObjectiveSettings;
@@ -19,8 +21,18 @@ static ALLOCATOR: Counting = Counting;
 
 /// Bytes that two training steps took at their height.
 fn measured(settings: &Settings, config: &RetrievalConfig, table: &Table, texts: &Tokenized) -> usize {
+    let vectors = Vectors::of_first(&vec![0.05; IMAGES as usize * WIDTH], WIDTH);
     let (features, rows) = (Same(config.image_tokens(), config.image_width()), vec![0; IMAGES as usize]);
-    let context = Context { settings, config, train: table, features: &features, rows: &rows, texts, unlabelled: None };
+    let context = Context {
+        settings,
+        config,
+        train: table,
+        features: &features,
+        rows: &rows,
+        texts,
+        unlabelled: None,
+        teacher: settings.objective.family().teacher().map(|_| &vectors),
+    };
     let mut objective = TwoPassObjective::new(settings.objective.two_pass().unwrap(), config).unwrap();
     of_steps(&mut objective, &context, &[]).unwrap()
 }
@@ -43,6 +55,7 @@ fn the_estimate_is_near_the_measured_peak() {
     let captions = with(TwoPassSettings { losses: Losses::Captions, ..sprc.clone() });
     let (plain, own) = (with(sprc.clone()), TwoPassSettings { losses: Losses::Ptha, ..sprc });
     let ptha = with(own.clone());
+    let taught = with(TwoPassSettings { teacher_weight: 1.0, ..own.clone() });
     let q2t = TwoPassSettings { t2t: 0.0, p2p: 0.0, ..own };
     let bank = with(TwoPassSettings { bank: true, ..q2t.clone() });
     let q2t = with(q2t);
@@ -53,6 +66,7 @@ fn the_estimate_is_near_the_measured_peak() {
         ("sprc, deep", plain.clone(), &deep),
         ("ptha, deep", ptha.clone(), &deep),
         ("ptha, deep, pieces of 8", Settings { sub_batch: 8, ..ptha.clone() }, &deep),
+        ("ptha and a teacher, deep", taught, &deep),
         ("q2t, deep", q2t, &deep),
         ("captions, deep", captions, &deep),
         ("bank, deep", bank, &deep),

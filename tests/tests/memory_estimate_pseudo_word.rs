@@ -30,7 +30,8 @@ fn measured(settings: &Settings, config: &RetrievalConfig, table: &Table, texts:
     let places = vec![0; more];
     let unlabelled = Unlabelled { images: &images, features: &features, rows: &places };
     let unlabelled = Some(unlabelled).filter(|_| more > 0);
-    let context = Context { settings, config, train: table, features: &features, rows: &rows, texts, unlabelled };
+    let context =
+        Context { settings, config, train: table, features: &features, rows: &rows, texts, unlabelled, teacher: None };
     let mut objective = PseudoWordObjective::new(own, config).unwrap();
     let images: Vec<u32> = (0..more as u32).collect();
     of_steps(&mut objective, &context, &images).unwrap()

@@ -203,6 +203,7 @@ impl Published {
             validation: &train,
             features: &Pixels(&self.golden),
             unlabelled: None,
+            teacher: None,
             texts: &texts,
             start: self.weights(form),
             understands: None,
@@ -321,6 +322,7 @@ fn step(published: &Published, own: ConceptSettings) -> Outcome<(BTreeMap<String
         rows: &rows,
         texts: &tokenized,
         unlabelled: None,
+        teacher: None,
     };
     objective.prepare(&learner.model, &context, &Device::flex())?;
     let task = Step { context: &context, objective: &objective, peers: &Alone, device: &device };

@@ -169,6 +169,7 @@ impl Published {
             validation: &train,
             features: &Images(&self.golden),
             unlabelled: None,
+            teacher: None,
             texts: &texts,
             start,
             understands: None,
@@ -292,6 +293,7 @@ fn all_gradients_are_torchs() -> Outcome {
         rows: &rows,
         texts: &tokenized,
         unlabelled: None,
+        teacher: None,
     };
     let task = Step { context: &context, objective: &objective, peers: &Alone, device: &device };
     let batch: Vec<u32> = (0..data.triplets.len() as u32).collect();

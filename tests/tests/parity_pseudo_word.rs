@@ -161,6 +161,7 @@ impl Published {
             validation: train,
             features,
             unlabelled: Some((&more, &without)),
+            teacher: None,
             texts: &texts,
             start: self.weights(1),
             understands: None,

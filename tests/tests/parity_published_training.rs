@@ -3,19 +3,14 @@
 //! Golden values and where they come from: `tests/golden/training.py`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use burn::tensor::{Device, Tensor, TensorData};
-use serde_json::Value;
-use std::path::PathBuf;
+use burn::tensor::Device;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::method::TwoPass;
 use thisbut_model::nn::{Noise, TextBatch};
-use thisbut_model::text::TextReader;
 use thisbut_model::weights::{self, Tensors};
 use thisbut_tests::small_qformer::{tensor, values};
-use thisbut_tests::upstream::{Golden, Outcome, Table, golden_json, journal, numbers};
-use thisbut_trainer::data::{ImageEntry, Triplet, table};
-use thisbut_trainer::error::Result;
-use thisbut_trainer::features::ImageTokens;
+use thisbut_tests::small_training::{Published, config};
+use thisbut_tests::upstream::{Outcome, Table, journal, numbers};
 use thisbut_trainer::train::checkpoint;
 use thisbut_trainer::train::finetune::{Inputs, finetune};
 use thisbut_trainer::train::groups::Group;
@@ -26,138 +21,58 @@ use thisbut_trainer::train::settings::{Schedule, Settings};
 /// Losses are of order 3 and computed in float64 there.
 const LIMIT: f32 = 1e-5;
 
-/// What the golden runs were made with.
-struct Published {
-    golden: Golden,
-    notes: Value,
-    texts: TextReader,
-    data: table::Table,
-}
-
-impl Published {
-    fn read() -> Outcome<Self> {
-        let (golden, notes) = (Golden::read("training.safetensors")?, golden_json("training.json")?);
-        let strings = |value: &Value| -> Vec<String> {
-            value.as_array().into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect()
-        };
-        let pairs: Vec<u32> = numbers(&notes["pairs"]).into_iter().map(|image| image as u32).collect();
-        let triplets = pairs.chunks_exact(2).zip(strings(&notes["texts"])).enumerate().map(|(at, (pair, text))| {
-            Triplet { id: at as u64, reference: pair[0], targets: vec![pair[1]], text, ..Triplet::default() }
-        });
-        let count = golden.get("input.images")?.shape[0] as u32;
-        let images = (0..count).map(|at| ImageEntry { name: at.to_string(), path: PathBuf::new() }).collect();
-        let data =
-            table::Table { images, triplets: triplets.collect(), gallery: (0..count).collect(), ..Default::default() };
-        let texts = TextReader::new(&config(false, 0.0, 0.0)?, &strings(&notes["words"]).join("\n"))?;
-        Ok(Self { golden, notes, texts, data })
-    }
-
-    /// The starting weights by our names.
-    fn start(&self) -> Outcome<Tensors> {
-        let named =
-            self.golden.weights().map(|(name, v)| (name.to_owned(), (v.shape.clone(), v.data.clone()))).collect();
-        let (tensors, unused) = weights::published::qformer(named);
-        if unused.is_empty() { Ok(tensors) } else { Err(format!("keys without a place: {unused:?}").into()) }
-    }
-
-    fn number(&self, run: &str, key: &str) -> f64 {
-        self.notes[run][key].as_f64().unwrap()
-    }
-
-    /// What every run has in common: all triplets are one batch, so their order does not count.
-    fn settings(&self, run: &str, own: TwoPassSettings) -> Settings {
-        Settings {
-            objective: ObjectiveSettings::TwoPass(own),
-            batch: self.data.triplets.len(),
-            steps: self.number(run, "steps") as usize,
-            learning_rate: self.number(run, "rate"),
-            weight_decay: self.number(run, "weight_decay"),
-            clip: 0.0,
-            validate_every: 1000,
-            checkpoint_every: 1000,
-            ..Settings::sprc()
+/// Trains in `folder` and compares each step's loss, and τ afterwards. Returns the trained weights.
+fn follow(
+    (published, run): (&Published, &str),
+    settings: &Settings,
+    config: &RetrievalConfig,
+    start: Tensors,
+) -> Outcome<Tensors> {
+    let folder = tempfile::tempdir()?;
+    let inputs = Inputs {
+        config,
+        train: &published.data,
+        validation: &published.data,
+        features: published,
+        unlabelled: None,
+        teacher: None,
+        texts: &published.texts,
+        start,
+        understands: None,
+        base_encoder: None,
+        run: folder.path(),
+        until: None,
+    };
+    let last = finetune(settings, inputs, &mut |_| ())?;
+    let lines = journal(folder.path())?;
+    let mut table = Table::default();
+    let of = |key: &str| -> Vec<f32> { lines.iter().map(|line| line[key].as_f64().unwrap() as f32).collect() };
+    let expected = numbers(&published.notes[run]["losses"]);
+    assert_eq!(expected.len(), settings.steps);
+    table.absolute(format!("{run}: loss of {} steps", settings.steps), &of("loss"), &expected, LIMIT);
+    if let Some(parts) = published.notes[run]["parts"].as_array() {
+        for (at, name) in ["q2t", "t2t", "p2p"].into_iter().enumerate() {
+            let part: Vec<f32> = parts.iter().map(|step| step[at].as_f64().unwrap() as f32).collect();
+            table.absolute(format!("{run}: {name}"), &of(name), &part, LIMIT);
         }
     }
-
-    /// Trains in `folder` and compares each step's loss, and τ afterwards. Returns the trained weights.
-    fn follow(&self, run: &str, settings: &Settings, config: &RetrievalConfig, start: Tensors) -> Outcome<Tensors> {
-        let folder = tempfile::tempdir()?;
-        let inputs = Inputs {
-            config,
-            train: &self.data,
-            validation: &self.data,
-            features: self,
-            unlabelled: None,
-            texts: &self.texts,
-            start,
-            understands: None,
-            base_encoder: None,
-            run: folder.path(),
-            until: None,
-        };
-        let last = finetune(settings, inputs, &mut |_| ())?;
-        let lines = journal(folder.path())?;
-        let mut table = Table::default();
-        let of = |key: &str| -> Vec<f32> { lines.iter().map(|line| line[key].as_f64().unwrap() as f32).collect() };
-        let expected = numbers(&self.notes[run]["losses"]);
-        assert_eq!(expected.len(), settings.steps);
-        table.absolute(format!("{run}: loss of {} steps", settings.steps), &of("loss"), &expected, LIMIT);
-        if let Some(parts) = self.notes[run]["parts"].as_array() {
-            for (at, name) in ["q2t", "t2t", "p2p"].into_iter().enumerate() {
-                let part: Vec<f32> = parts.iter().map(|step| step[at].as_f64().unwrap() as f32).collect();
-                table.absolute(format!("{run}: {name}"), &of(name), &part, LIMIT);
-            }
-        }
-        let trained = checkpoint::load(&last)?.model;
-        let temperatures = numbers(&self.notes[run]["temperatures"]);
-        let (first, after) = (temperatures[0], temperatures[settings.steps]);
-        assert!((first - after).abs() > 3e-4, "τ moved");
-        table.absolute(format!("{run}: τ after them"), &trained["temperature"].1, &[after], 1e-6);
-        if let Some(norms) = self.notes[run]["image_norm"].as_array() {
-            let norm = |name: &str| trained[name].1.iter().map(|x| x * x).sum::<f32>().sqrt();
-            let got = [norm("image_norm.gamma"), norm("image_norm.beta")];
-            table.relative(
-                format!("{run}: vectors that decay"),
-                &got,
-                &norms.iter().flat_map(numbers).collect::<Vec<_>>(),
-                LIMIT,
-            );
-        }
-        table.finish(run)?;
-        Ok(trained)
+    let trained = checkpoint::load(&last)?.model;
+    let temperatures = numbers(&published.notes[run]["temperatures"]);
+    let (first, after) = (temperatures[0], temperatures[settings.steps]);
+    assert!((first - after).abs() > 3e-4, "τ moved");
+    table.absolute(format!("{run}: τ after them"), &trained["temperature"].1, &[after], 1e-6);
+    if let Some(norms) = published.notes[run]["image_norm"].as_array() {
+        let norm = |name: &str| trained[name].1.iter().map(|x| x * x).sum::<f32>().sqrt();
+        let got = [norm("image_norm.gamma"), norm("image_norm.beta")];
+        table.relative(
+            format!("{run}: vectors that decay"),
+            &got,
+            &norms.iter().flat_map(numbers).collect::<Vec<_>>(),
+            LIMIT,
+        );
     }
-}
-
-impl ImageTokens for Published {
-    fn row(&self, name: &str) -> Result<usize> {
-        Ok(name.parse().unwrap())
-    }
-
-    fn tokens(&self, rows: &[usize], device: &Device) -> Result<Tensor<3>> {
-        let images = self.golden.get("input.images").unwrap();
-        let [_, t, c] = images.shape[..] else { panic!("{:?}", images.shape) };
-        let chosen: Vec<f32> =
-            rows.iter().flat_map(|row| &images.data[row * t * c..(row + 1) * t * c]).copied().collect();
-        Ok(Tensor::from_data(TensorData::new(chosen, [rows.len(), t, c]), device))
-    }
-}
-
-/// The golden architecture.
-fn config(own_second_pass: bool, dropout: f64, attention_dropout: f64) -> Outcome<RetrievalConfig> {
-    let text = r#"{
-            "name": "golden",
-            "preprocess": { "size": 32, "resize": "bicubic", "pad_ratio": 1.25, "pad_fill": [255, 255, 255],
-                "background": [255, 255, 255], "mean": [127, 127, 127], "std": [128, 128, 128], "scale_to_unit": false },
-            "image_encoder": { "kind": "patch", "patch": 8, "width": 24 },
-            "qformer": { "layers": 4, "width": 32, "heads": 4, "intermediate": 48, "query_tokens": 32,
-                "cross_attention_every": 2, "vocabulary": 60, "positions": 64 },
-            "projection": 16, "text_length": 8
-        }"#;
-    let mut config = RetrievalConfig::parse(text, "the golden configuration")?;
-    let own = config.two_pass_mut()?;
-    own.own_second_pass = own_second_pass;
-    (own.qformer.dropout, own.qformer.attention_dropout) = (dropout, attention_dropout);
-    Ok(config)
+    table.finish(run)?;
+    Ok(trained)
 }
 
 #[test]
@@ -171,12 +86,12 @@ fn sprcs_training_is_followed_step_by_step() -> Outcome {
         ..published.settings("sprc", TwoPassSettings::sprc())
     };
     let config = config(false, 0.0, 0.0)?;
-    published.follow("sprc", &settings, &config, published.start()?)?;
+    follow((&published, "sprc"), &settings, &config, published.start()?)?;
 
     // Each of the switches is what makes it so.
     let limited = TwoPassSettings { free_temperature: false, ..TwoPassSettings::sprc() };
     let matrices = Settings { decay_vectors: false, ..settings.clone() };
-    assert!(published.follow("sprc", &matrices, &config, published.start()?).is_err(), "vectors decay");
+    assert!(follow((&published, "sprc"), &matrices, &config, published.start()?).is_err(), "vectors decay");
     let mut cold = published.start()?;
     cold.insert("temperature".into(), (vec![1], vec![0.6]));
     let limited = Settings { objective: ObjectiveSettings::TwoPass(limited), steps: 1, ..settings.clone() };
@@ -188,6 +103,7 @@ fn sprcs_training_is_followed_step_by_step() -> Outcome {
             validation: &published.data,
             features: &published,
             unlabelled: None,
+            teacher: None,
             texts: &published.texts,
             start: cold.clone(),
             understands: None,
@@ -228,7 +144,7 @@ fn spn4cirs_second_stage_is_followed_step_by_step() -> Outcome {
         };
         let mut start = published.start()?;
         start.insert("temperature".into(), (vec![1], vec![published.number(run, "tau") as f32]));
-        let trained = published.follow(run, &settings, &config(true, 0.0, 0.0)?, start.clone())?;
+        let trained = follow((&published, run), &settings, &config(true, 0.0, 0.0)?, start.clone())?;
         assert_eq!(trained["qformer.word"], start["qformer.word"], "what is frozen stays");
         assert_ne!(trained["second.word"], start["qformer.word"]);
     }

@@ -4,13 +4,16 @@
 use burn::tensor::Device;
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
+use thisbut_model::number::NumberFormat;
 use thisbut_tests::upstream::{Outcome, SMALL, Table as Differences, real_weights};
 use thisbut_trainer::baselines::{Comparison, Method};
 use thisbut_trainer::data::{ImageEntry, Table, Triplet};
+use thisbut_trainer::features::{Job, Store};
 use thisbut_trainer::metrics::Query;
 use thisbut_trainer::teacher::classes::CLASSES;
+use thisbut_trainer::teacher::vectors::{Source, Vectors};
 use thisbut_trainer::teacher::words::{Word, Words};
-use thisbut_trainer::teacher::{Teacher, Wording, baseline, largest};
+use thisbut_trainer::teacher::{Teacher, WIDTH, Wording, baseline, fingerprint, largest};
 use thisbut_trainer::{features, import};
 
 /// The folder of weights with all that a teacher needs.
@@ -110,5 +113,42 @@ fn the_teachers_rows_stand_beside_a_models() -> Outcome {
     use Method::{Composed, TeacherAveraged, TeacherImageOnly, TeacherTextOnly};
     assert_eq!(methods, [Composed, TeacherImageOnly, TeacherTextOnly, TeacherAveraged]);
     assert!(report.sections.len() == 1 && report.to_string().contains("teacher: text only"), "{report}");
+    Ok(())
+}
+
+#[test]
+fn a_runs_vectors_are_the_places_of_its_pictures() -> Outcome {
+    let Some(weights) = weights()? else { return Ok(()) };
+    let teacher = Teacher::load(&weights, Wording::Names, &Device::flex())?;
+    let pictures = pictures()?;
+    let images: Vec<(String, PathBuf)> = ["a", "b"].map(String::from).into_iter().zip(pictures.clone()).collect();
+    let job = Job {
+        images: &images,
+        preprocess: teacher.preprocess(),
+        shape: (1, WIDTH),
+        store: Store::try_from(NumberFormat::F32)?,
+        fingerprint: fingerprint(&weights)?,
+        computing: String::new(),
+        sizes: true,
+    };
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("teacher.features");
+    let encode = |pixels, count| teacher.places(pixels, count);
+    features::build(&file, &job, &encode, &mut |_, _| (), &mut |_| ())?;
+    let source = Source::open(&file, "", Some(&fingerprint(&weights)?))?;
+    let entries = images.iter().map(|(name, path)| ImageEntry { name: name.clone(), path: path.clone() }).collect();
+    let row = |image| Triplet { targets: vec![image], ..Triplet::default() };
+    let table = Table { images: entries, triplets: vec![row(1), row(0)], ..Table::default() };
+    let vectors = Vectors::read(&table, &[source])?.of(&[0, 1], &Device::flex())?;
+    let found = vectors.into_data().try_to_vec::<f32>().map_err(|e| format!("{e:?}"))?;
+    let files: Vec<&Path> = pictures.iter().map(PathBuf::as_path).collect();
+    let mut expected = Vec::new();
+    for seen in teacher.look(&files)? {
+        expected.extend(teacher.place(&seen?));
+    }
+    let mut differences = Differences::default();
+    differences.absolute("vectors of two pictures", &found, &expected, 1e-6);
+    differences.finish("the teacher's vectors")?;
+    assert!((found.iter().map(|x| x * x).sum::<f32>() - 2.0).abs() < 1e-4, "of length 1");
     Ok(())
 }

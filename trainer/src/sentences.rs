@@ -12,7 +12,9 @@ use thisbut_model::text::WordPiece;
 use thisbut_model::weights::{self, Tensors};
 
 /// The weights' file in the weights folder.
-const WEIGHTS: &str = "minilm.safetensors";
+pub(crate) const WEIGHTS: &str = "minilm.safetensors";
+/// The vocabulary's file there.
+pub(crate) const VOCABULARY: &str = "vocab.txt";
 /// Width of a sentence's vector.
 pub const WIDTH: usize = 384;
 /// Tokens that are read of a sentence; the model was trained with as many.
@@ -63,7 +65,7 @@ impl Sentences {
                 mend,
             ));
         }
-        let vocabulary = fsx::read_text(&folder.join("vocab.txt"), fsx::SMALL)?;
+        let vocabulary = fsx::read_text(&folder.join(VOCABULARY), fsx::SMALL)?;
         let words = WordPiece::from_vocab(&vocabulary)?;
         let mut tensors = tower(import::read(&path)?);
         let config = TextTowerConfig::Bert(sizes());

@@ -7,7 +7,7 @@ mod mixed;
 mod store;
 mod unfinished;
 
-pub use build::{Built, Job, build};
+pub use build::{Built, Encode, Job, build};
 pub use live::Live;
 pub use mixed::Mixed;
 pub use store::{Features, STORES, Store, read_cache};

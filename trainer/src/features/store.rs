@@ -136,6 +136,9 @@ pub(super) struct Header {
     /// What the file was made from, as one short text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sources: Option<String>,
+    /// The size of each image's file when it was read, in the order of the names, where that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sizes: Vec<u64>,
 }
 
 impl Header {
@@ -169,6 +172,9 @@ impl Header {
         let mut known = HashSet::with_capacity(header.names.len());
         if !header.names.iter().all(|name| known.insert(name)) {
             return Err("it names an image twice");
+        }
+        if !header.sizes.is_empty() && header.sizes.len() != header.names.len() {
+            return Err("it has sizes of other images than it names");
         }
         Ok((header, start))
     }
@@ -279,6 +285,11 @@ impl Features {
         self.header.sources.as_ref()
     }
 
+    /// The size that the file of a row's image had when it was read, where the cache keeps it.
+    pub fn size(&self, row: usize) -> Option<u64> {
+        self.header.sizes.get(row).copied()
+    }
+
     /// Size of the file.
     pub fn bytes(&self) -> usize {
         self.map.len()
@@ -304,7 +315,7 @@ impl Features {
     }
 
     /// A row's tokens into `out`, `[T · C]`.
-    fn read(&self, row: usize, out: &mut [f32]) {
+    pub(crate) fn read(&self, row: usize, out: &mut [f32]) {
         let (t, c) = self.shape();
         let each = self.header.store.record(t, c);
         let record = &self.map[self.start + row * each..self.start + (row + 1) * each];

@@ -21,7 +21,9 @@ fn setting(root: &Path) -> (Vec<(String, PathBuf)>, RetrievalConfig, ImageEncode
 }
 
 fn job<'a>(images: &'a [(String, PathBuf)], config: &'a RetrievalConfig, store: Store) -> Job<'a> {
-    Job { images, config, store, fingerprint: "x".into(), computing: "cpu".into() }
+    let shape = (config.image_tokens(), config.image_width());
+    let (fingerprint, computing) = ("x".into(), "cpu".into());
+    Job { images, preprocess: &config.preprocess, shape, store, fingerprint, computing, sizes: false }
 }
 
 /// A cache that was stopped after some batches goes on to the same bytes; one of other files begins where they differ.
@@ -37,9 +39,8 @@ fn an_unfinished_cache_is_gone_on_with_to_the_same_bytes() {
         let mut said = Vec::new();
         let stopped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let mut progress = |done: usize, _| assert!(done < stop, "stopped as a kill would");
-            build(path, &job(images, &config, Store::default()), &encoder, &device, &mut progress, &mut |s| {
-                said.push(s)
-            })
+            let encode = |pixels, count| encode(&encoder, pixels, count, &config, &device);
+            build(path, &job(images, &config, Store::default()), &encode, &mut progress, &mut |s| said.push(s))
         }));
         (stopped.map(Result::unwrap), said.join("\n"))
     };
@@ -86,7 +87,8 @@ fn an_unfinished_cache_is_a_file_of_its_own() {
     let mut said = Vec::new();
     let mut run = || {
         let job = job(&images, &config, Store::default());
-        build(&path, &job, &encoder, &device, &mut |_, _| (), &mut |line| said.push(line))
+        let encode = |pixels, count| encode(&encoder, pixels, count, &config, &device);
+        build(&path, &job, &encode, &mut |_, _| (), &mut |line| said.push(line))
     };
     let (records, lines) = (root.path().join("x.features.unfinished"), root.path().join("x.features.unfinished.jsonl"));
     let mine = root.path().join("mine");
@@ -130,7 +132,8 @@ fn each_store_gives_the_tokens_back_within_its_precision() {
         let mut complaints = Vec::new();
         let mut report = |complaint: String| complaints.push(complaint);
         let job = job(&images, &config, kept);
-        let built = build(&path, &job, &encoder, &device, &mut |_, _| {}, &mut report).unwrap();
+        let encode = |pixels, count| encode(&encoder, pixels, count, &config, &device);
+        let built = build(&path, &job, &encode, &mut |_, _| {}, &mut report).unwrap();
         assert_eq!(built, Built { images: 11, left_out: 1, found: false });
         assert!(matches!(&complaints[..], [one] if one.contains("nothing.png")), "{complaints:?}");
         let features = Features::of_encoder(&path, &config, "x").unwrap();

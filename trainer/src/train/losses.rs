@@ -1,4 +1,4 @@
-//! The losses of PTHA and SPRC.
+//! The losses of PTHA and SPRC, and a teacher's beside them.
 
 use burn::tensor::{FloatDType, Int, Tensor, TensorData, activation};
 
@@ -74,6 +74,24 @@ pub fn prototype(prompt: Tensor<3>, towards: Tensor<3>) -> Tensor<1> {
 /// - prompt `[B, N, D]`, learned `[N, D]`; result `[1]`
 pub fn align(prompt: Tensor<3>, learned: Tensor<2>) -> Tensor<1> {
     (mean(prompt) - mean(learned.detach().unsqueeze::<3>())).square().mean()
+}
+
+/// How far the relations between images are from a teacher's: KL divergence of softmax(similarity / T) from
+/// softmax(teacher / T), the mean over the rows. A row's own image has no part in it, however often a batch holds it: it is like
+/// itself to both. The teacher gets no gradient.
+///
+/// # Shapes
+/// - similarity `[B, B]`, teacher `[B, B]`, same `[B, B]` (1: the row's own image); result `[1]`
+pub fn relations(similarity: Tensor<2>, teacher: Tensor<2>, same: Tensor<2>, temperature: f64) -> Tensor<1> {
+    let log_share = |scores: Tensor<2>| activation::log_softmax(scores / temperature + same.clone() * MASKED, 1);
+    let (towards, found) = (log_share(teacher.detach()), log_share(similarity));
+    (towards.clone().exp() * (towards - found)).sum_dim(1).mean()
+}
+
+/// Which entries of a batch's similarity matrix are of one image with itself: `[B, B]`, 1 where row and column are.
+pub fn same_images(images: &[u32]) -> TensorData {
+    let mask = images.iter().flat_map(|row| images.iter().map(move |column| f32::from(u8::from(row == column))));
+    TensorData::new(mask.collect::<Vec<f32>>(), [images.len(), images.len()])
 }
 
 /// The tokens' mean `[B, 1, D]`, in f32.

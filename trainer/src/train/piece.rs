@@ -5,6 +5,7 @@ use crate::data::table::{ImageEntry, Table, Triplet};
 use crate::embed::Tokenized;
 use crate::error::Result;
 use crate::features::ImageTokens;
+use crate::teacher::vectors::Vectors;
 use burn::tensor::{Device, Tensor};
 use std::ops::Range;
 use thisbut_model::method::AnyMethod;
@@ -31,6 +32,8 @@ pub struct Context<'a> {
     pub texts: &'a Tokenized,
     /// Images without labels, of which a step reads some beside its triplets; none where the objective reads none.
     pub unlabelled: Option<Unlabelled<'a>>,
+    /// What a teacher says of the rows' target images; none where the objective has no teacher.
+    pub teacher: Option<&'a Vectors>,
 }
 
 /// Images without labels.

@@ -4,6 +4,7 @@ use super::checkpoint::Header;
 use crate::data::table::{ImageEntry, Table, Triplet};
 use crate::error::{Result, TrainerError};
 use crate::fsx;
+use crate::teacher::vectors::Vectors;
 use burn::module::Module;
 use serde::Serialize;
 use serde_json::Value;
@@ -203,6 +204,14 @@ impl Header {
             let short = fsx::sha256_hex(names.as_bytes()).chars().take(32).collect();
             self.parts.insert("unlabelled images".into(), short);
         }
+        self
+    }
+}
+
+impl Header {
+    /// With what a teacher says of the images, where a run has one.
+    pub fn with_teacher(mut self, vectors: Option<&Vectors>) -> Self {
+        self.parts.extend(vectors.map(|vectors| ("teacher's vectors".into(), vectors.fingerprint())));
         self
     }
 }

@@ -19,6 +19,7 @@ use crate::data::table::{ImageEntry, Table, Triplet};
 use crate::embed::Tokenized;
 use crate::error::Result;
 use crate::features::ImageTokens;
+use crate::teacher::vectors::Vectors;
 use burn::tensor::{Device, Tensor, TensorData};
 use std::collections::BTreeMap;
 use thisbut_model::RetrievalConfig;
@@ -106,8 +107,18 @@ fn gradients<O: Objective>(settings: &Settings, config: &RetrievalConfig, object
     let unlabelled = Unlabelled { images: &images, features: &features, rows: &places };
     let images: Vec<u32> = (0..11).map(|at| at * 4 % 11).take(settings.objective.family().image_batch()).collect();
     let unlabelled = Some(unlabelled).filter(|_| !images.is_empty());
-    let context =
-        Context { settings, config, train: &table, features: &features, rows: &rows, texts: &texts, unlabelled };
+    let vectors = Vectors::of_first(&waves(&rows, 12), 12);
+    let teacher = settings.objective.family().teacher().map(|_| &vectors);
+    let context = Context {
+        settings,
+        config,
+        train: &table,
+        features: &features,
+        rows: &rows,
+        texts: &texts,
+        unlabelled,
+        teacher,
+    };
     let batch: Vec<u32> = (0..TRIPLETS).map(|i| i * 5 % TRIPLETS).skip(1).collect();
     let plain = Device::flex();
     let device = plain.clone().autodiff();
@@ -194,7 +205,10 @@ fn cases() -> Vec<(&'static str, Settings, RetrievalConfig)> {
     second.two_pass_mut().unwrap().own_second_pass = true;
     let mut prototype = config(0.1);
     prototype.two_pass_mut().unwrap().read_out = thisbut_model::config::ReadOut::Prototype;
+    let taught = TwoPassSettings { teacher_weight: 0.7, teacher_temperature: 3.0, ..sprc.clone() };
     vec![
+        ("ptha, teacher", with(TwoPassSettings { losses: Losses::Ptha, ..taught.clone() }), config(0.1)),
+        ("captions, teacher", with(TwoPassSettings { losses: Losses::Captions, ..taught }), config(0.1)),
         ("sprc", of(Losses::Sprc), config(0.1)),
         ("ptha", of(Losses::Ptha), config(0.1)),
         ("ptha, other switches", of(Losses::Ptha), ones),
@@ -446,6 +460,7 @@ fn pieces_of_a_batch_give_the_whole_batchs_gradients() {
         let whole = run(&settings, &config);
         assert!(whole.1.total > 0.1 && whole.0.len() > 20, "{name}: {:?}", whole.1);
         assert!(whole.0.contains_key("temperature"));
+        assert_eq!(whole.1.get("teacher").is_some_and(|value| value > 1e-3), name.ends_with("teacher"), "{name}");
         for sub_batch in [1, 5, 12, 40] {
             let pieces = run(&Settings { sub_batch, ..settings.clone() }, &config);
             let apart = difference(&whole, &pieces);

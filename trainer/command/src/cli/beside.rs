@@ -6,6 +6,7 @@ use thisbut_model::RetrievalConfig;
 use thisbut_trainer::data::{DataSet, LoadOptions, Split, Table, mix};
 use thisbut_trainer::features::{Features, ImageTokens, Mixed};
 use thisbut_trainer::ranges;
+use thisbut_trainer::teacher::vectors;
 
 /// A data set whose training triplets a run reads beside its own.
 #[derive(Clone, Debug)]
@@ -39,6 +40,11 @@ impl Beside {
         let (of, added) = (other.triplets.len(), mix::add(table, other, self.name()?, self.share, seed)?);
         super::note(format_args!("{}: {added} triplets of {of}", self.folder.display()));
         Ok(())
+    }
+
+    /// The file of a teacher's vectors of its images, and what stands before their names.
+    pub fn teacher(&self) -> Result<(PathBuf, String)> {
+        Ok((self.folder.join(vectors::FILE), mix::prefix(self.name()?)))
     }
 
     /// The cache of its images.

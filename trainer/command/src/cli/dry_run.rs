@@ -60,6 +60,9 @@ pub fn dry_run(
         millions(counts.trained),
         millions(counts.frozen)
     ))?;
+    if let Some((weight, temperature)) = settings.objective.family().teacher() {
+        super::print(format_args!("teacher: a loss of weight {weight} at temperature {temperature}"))?;
+    }
     let texts = texts.map(|texts| Tokenized::new(texts, train));
     let load = match &texts {
         Some(texts) => Load::of(settings, config, train, texts),

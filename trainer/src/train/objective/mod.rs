@@ -150,6 +150,11 @@ pub trait FamilySettings {
         None
     }
 
+    /// Weight and temperature of the loss that reads a teacher's vectors of the images; none where no loss does.
+    fn teacher(&self) -> Option<(f64, f64)> {
+        None
+    }
+
     /// Whether the adapters in the image encoder train, beside what the run's groups name.
     fn trains_adapters(&self) -> bool {
         false

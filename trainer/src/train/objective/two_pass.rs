@@ -4,6 +4,7 @@ mod bank;
 mod choices;
 mod cost;
 mod settings;
+mod teacher;
 
 pub use choices::TwoPassChoices;
 pub use settings::{Losses, TwoPassSettings};
@@ -22,6 +23,7 @@ use burn::module::Param;
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 use std::ops::Range;
 use std::sync::Arc;
+use teacher::Teacher;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::config::TwoPassConfig;
 use thisbut_model::method::{TwoPass, similarity};
@@ -46,9 +48,11 @@ pub mod names {
     pub const T2T: &str = "t2t";
     /// Prototype to prototype, or SPRC's align, which takes its place.
     pub const P2P: &str = "p2p";
+    /// The relations between target images, as a teacher has them.
+    pub const TEACHER: &str = "teacher";
 }
 /// Every one.
-pub const LOSSES: [&str; 3] = [names::Q2T, names::T2T, names::P2P];
+pub const LOSSES: [&str; 4] = [names::Q2T, names::T2T, names::P2P, names::TEACHER];
 
 /// f_q, `[B, P]`.
 const QUERY: &str = "query";
@@ -76,6 +80,8 @@ pub struct TwoPassObjective {
     method: TwoPassConfig,
     /// Target embeddings that stay, where the settings ask for them.
     bank: Option<Arc<Bank>>,
+    /// Who says how alike images are, where the settings ask for it.
+    teacher: Option<Teacher>,
 }
 
 impl TwoPassObjective {
@@ -85,7 +91,7 @@ impl TwoPassObjective {
     /// When the configuration is another family's.
     pub fn new(settings: &TwoPassSettings, config: &RetrievalConfig) -> Result<Self> {
         let method = config.two_pass()?.clone();
-        Ok(Self { settings: settings.clone(), config: config.clone(), method, bank: None })
+        Ok(Self { settings: settings.clone(), config: config.clone(), method, bank: None, teacher: None })
     }
 
     /// The loss of a part's own rows: p2p, whose reverse side `towards` gives, or SPRC's align.
@@ -192,6 +198,9 @@ impl Objective for TwoPassObjective {
         if self.settings.bank {
             self.bank = Some(Arc::new(Bank::new(context, model, device, self.settings.bank_references)?));
         }
+        if self.settings.teacher_weight > 0.0 {
+            self.teacher = Some(Teacher::new(context.teacher)?);
+        }
         Ok(())
     }
 
@@ -262,6 +271,10 @@ impl Objective for TwoPassObjective {
         if settings.reads_texts() {
             let weight = if settings.composes() { settings.t2t } else { 1.0 };
             found.push(Loss { name: names::T2T, weight, value: candidates.contrast(of.vectors(TEXT)?, 0.0) });
+        }
+        if let Some(teacher) = &self.teacher {
+            let value = teacher.loss(of.tokens(TARGET)?, batch, settings.teacher_temperature)?;
+            found.push(Loss { name: names::TEACHER, weight: settings.teacher_weight, value });
         }
         Ok(found)
     }

@@ -12,6 +12,8 @@ use thisbut_model::text::TextReader;
 use thisbut_trainer::data::{ImageEntry, LoadOptions, Table, unlabelled};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::features::{Features, ImageTokens, Live};
+use thisbut_trainer::teacher;
+use thisbut_trainer::teacher::vectors::{self, Vectors};
 use thisbut_trainer::train::checkpoint::{self, Reader};
 use thisbut_trainer::train::finetune::{check_folder, check_resume, header};
 use thisbut_trainer::train::settings::Settings;
@@ -86,6 +88,37 @@ impl Args {
         Some((source, cache))
     }
 
+    /// The files of the teacher's vectors, each with what stands before its images' names; none where no loss reads them.
+    pub(super) fn teacher_places(&self, settings: &Settings) -> Result<Vec<(PathBuf, String)>> {
+        if settings.objective.family().teacher().is_none() {
+            if let Some(file) = &self.teacher_features {
+                bail!(
+                    "--teacher-features {}: no loss reads a teacher's vectors; give --teacher-weight, or leave it out",
+                    file.display()
+                );
+            }
+            return Ok(Vec::new());
+        }
+        let main = self.teacher_features.clone().unwrap_or_else(|| self.dataset.join(vectors::FILE));
+        let beside = self.beside.iter().map(|beside| beside.teacher());
+        std::iter::once(Ok((main, String::new()))).chain(beside).collect()
+    }
+
+    /// The teacher's vectors of the images that `train` looks for; none where no loss reads them.
+    pub(super) fn teacher(&self, settings: &Settings, train: &Table) -> Result<Option<Vectors>> {
+        let places = self.teacher_places(settings)?;
+        if places.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.vectors(&places, Some(&teacher::fingerprint(&self.weights)?), train)?))
+    }
+
+    fn vectors(&self, places: &[(PathBuf, String)], fingerprint: Option<&str>, train: &Table) -> Result<Vectors> {
+        let open = |(file, prefix): &(PathBuf, String)| vectors::Source::open(file, prefix, fingerprint);
+        let sources = places.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        Ok(Vectors::read(train, &sources)?)
+    }
+
     /// The cache at this place. Without the encoder's weights here nobody can say whose it is.
     fn opened(&self, cache: &Path, config: &RetrievalConfig) -> Result<Features> {
         Ok(match self.encoder(config).fingerprint() {
@@ -142,6 +175,12 @@ impl Args {
         }
         if let Some(path) = &self.start {
             self.starting(path, config, texts)?;
+        }
+        let places = self.teacher_places(settings)?;
+        if !places.is_empty() && places.iter().all(|(file, _)| file.exists()) {
+            // Without the teacher's files here nobody can say whose the vectors are.
+            let fingerprint = teacher::fingerprint(&self.weights).ok();
+            self.vectors(&places, fingerprint.as_deref(), tables[0])?;
         }
         if let Some(out) = &self.out {
             check_folder(out)?;

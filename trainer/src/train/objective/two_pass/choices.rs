@@ -21,6 +21,8 @@ defaults::table! {
     fuse_by_image: bool = false;
     free_temperature: bool = false;
     keep_false_negatives: bool = false;
+    teacher_weight: f64 = 0.0;
+    teacher_temperature: f64 = 0.1;
 }
 
 /// The family's options and recipe keys.
@@ -70,6 +72,17 @@ pub struct TwoPassChoices {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(help_heading = LOSSES, hide_short_help = true)]
     pub free_temperature: Option<bool>,
+    /// Weight of the teacher's loss: images alike to the model as to what ImageNet knows, in words (0: none).
+    ///
+    /// Weight of the teacher's loss: that target images of a batch are alike to the model as they are to what ImageNet knows, in
+    /// words. Its vectors are those of `thisbut features --teacher`.
+    #[arg(long, value_name = "WEIGHT", help_heading = LOSSES, hide_short_help = true)]
+    #[arg(value_parser = ranges::NOT_NEGATIVE.parser::<f64>())]
+    pub teacher_weight: Option<f64>,
+    /// What the teacher's and the model's similarities are divided by in that loss.
+    #[arg(long, value_name = "NUMBER", help_heading = LOSSES, hide_short_help = true)]
+    #[arg(value_parser = ranges::POSITIVE.parser::<f64>())]
+    pub teacher_temperature: Option<f64>,
 }
 
 impl FamilyChoices for TwoPassChoices {
@@ -92,7 +105,7 @@ impl FamilyChoices for TwoPassChoices {
     fn over(self, base: Self) -> Self {
         or_each!(self, base,
             read_out second_pass_mask own_second_pass attention_dropout t2t p2p label_smoothing bank bank_references
-            fuse_by_image free_temperature)
+            fuse_by_image free_temperature teacher_weight teacher_temperature)
     }
 
     fn pretraining(&mut self) {
@@ -123,6 +136,8 @@ impl FamilyChoices for TwoPassChoices {
             fuse_by_image: self.fuse_by_image.unwrap_or(DEFAULTS.fuse_by_image),
             free_temperature: self.free_temperature.unwrap_or(DEFAULTS.free_temperature),
             keep_false_negatives: shared.keep_false_negatives.unwrap_or(DEFAULTS.keep_false_negatives),
+            teacher_weight: self.teacher_weight.unwrap_or(DEFAULTS.teacher_weight),
+            teacher_temperature: self.teacher_temperature.unwrap_or(DEFAULTS.teacher_temperature),
         })
     }
 }

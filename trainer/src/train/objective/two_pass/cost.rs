@@ -1,6 +1,7 @@
 //! What the passes of a step cost: matrix products, two operations a multiplication, and the values that their graph keeps.
 
 use super::{Losses, TwoPassSettings};
+use crate::teacher::WIDTH;
 use crate::train::estimate::{Cost, DROPOUT, Load, NORM, SOFTMAX};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::config::{QFormerConfig, ReadOut, TwoPassConfig};
@@ -52,16 +53,27 @@ pub(super) fn of(
     Cost {
         graph,
         plain,
-        comparison: 2.0 * (q.query_tokens * config.projection) as f64,
+        comparison: comparison(settings, q.query_tokens) * config.projection as f64,
         images: passes.images(load.rows),
         activations: activations(&passes, model, load, fused),
         softmax: if fused { 0 } else { softmax(&passes, model, load) },
         representation: config.projection * (2 + q.query_tokens),
         // Scores are kept token by token, then their maximum and a few matrices of the softmax.
-        similarity: 2 * q.query_tokens + 6,
+        similarity: 2 * q.query_tokens + 6 + taught(settings, q.query_tokens),
         banked: settings.bank.then_some(q.query_tokens * config.projection),
-        pooled: 0,
+        pooled: if settings.teacher_weight > 0.0 { WIDTH } else { 0 },
     }
+}
+
+/// Values that comparing two images token by token keeps beside: the products and their maxima, and matrices of two softmaxes.
+fn taught(settings: &TwoPassSettings, tokens: usize) -> usize {
+    if settings.teacher_weight > 0.0 { 2 * tokens * tokens + 2 * tokens + 8 } else { 0 }
+}
+
+/// Operations of comparing a row with a target, for each of the P values of a token.
+fn comparison(settings: &TwoPassSettings, tokens: usize) -> f64 {
+    let images = if settings.teacher_weight > 0.0 { 2 * tokens * tokens } else { 0 };
+    (2 * tokens + images) as f64
 }
 
 /// Of one forward pass: what the backward pass follows, and what it does not.

@@ -1,6 +1,7 @@
 //! The two-pass family's own settings.
 
 use super::TEMPERATURE;
+use super::choices::DEFAULTS;
 use crate::error::{Result, TrainerError};
 use crate::train::objective::{FamilySettings, ObjectiveSettings, Read};
 use crate::{import, ranges};
@@ -50,6 +51,25 @@ pub struct TwoPassSettings {
     pub free_temperature: bool,
     /// Whether other right targets of a query count as negatives when a batch holds them (published code: yes).
     pub keep_false_negatives: bool,
+    /// Weight of a teacher's loss; 0: none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub teacher_weight: f64,
+    /// What both the teacher's and the model's similarities are divided by in it.
+    #[serde(default = "teacher_temperature", skip_serializing_if = "is_usual")]
+    pub teacher_temperature: f64,
+}
+
+/// A run without a teacher writes what it wrote before there were any.
+fn is_none(weight: &f64) -> bool {
+    *weight == 0.0
+}
+
+fn is_usual(temperature: &f64) -> bool {
+    *temperature == teacher_temperature()
+}
+
+fn teacher_temperature() -> f64 {
+    DEFAULTS.teacher_temperature
 }
 
 impl TwoPassSettings {
@@ -66,6 +86,8 @@ impl TwoPassSettings {
             fuse_by_image: false,
             free_temperature: true,
             keep_false_negatives: true,
+            teacher_weight: DEFAULTS.teacher_weight,
+            teacher_temperature: DEFAULTS.teacher_temperature,
         }
     }
 
@@ -85,6 +107,12 @@ impl FamilySettings for TwoPassSettings {
         ranges::PART.check("--label-smoothing", self.label_smoothing)?;
         ranges::NOT_NEGATIVE.check("--t2t", self.t2t)?;
         ranges::NOT_NEGATIVE.check("--p2p", self.p2p)?;
+        ranges::NOT_NEGATIVE.check("--teacher-weight", self.teacher_weight)?;
+        ranges::POSITIVE.check("--teacher-temperature", self.teacher_temperature)?;
+        if self.bank && self.teacher_weight > 0.0 {
+            let problem = "a bank's images stay as they are, so a teacher cannot move them";
+            return Err(TrainerError::settings("--teacher-weight", problem, "set it to 0, or leave --bank out"));
+        }
         if self.bank && (!self.composes() || self.t2t > 0.0 || self.p2p > 0.0) {
             let mend = "add --t2t 0 --p2p 0, or leave --bank out";
             return Err(TrainerError::settings("--bank", "it is for q2t alone", mend));
@@ -111,6 +139,10 @@ impl FamilySettings for TwoPassSettings {
 
     fn reads_reverse(&self) -> Option<&'static str> {
         (self.losses == Losses::Ptha && self.p2p > 0.0).then_some("--p2p")
+    }
+
+    fn teacher(&self) -> Option<(f64, f64)> {
+        (self.teacher_weight > 0.0).then_some((self.teacher_weight, self.teacher_temperature))
     }
 
     fn weights(&self, config: &RetrievalConfig, folder: &Path) -> Result<Tensors> {
