@@ -111,7 +111,8 @@ impl Session {
 
     /// An image by its name or position.
     pub fn find(&self, sought: &Find) -> Sought {
-        let own = |id: &str| Some(self.items.len() + id.strip_prefix(OWN)?.parse::<usize>().ok()?);
+        let own =
+            |id: &str| id.strip_prefix(OWN)?.parse::<usize>().ok().and_then(|at| self.items.len().checked_add(at));
         let at = match &sought.name {
             Some(id) => called(&self.items, id).map(|(at, _)| at as usize).or_else(|| own(id)),
             None => sought.index,

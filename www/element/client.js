@@ -14,6 +14,9 @@ const QUERY_AT_LEAST = 8000;
 
 /** @import { Device, How, Info, Options, Reference } from "../types.js" */
 
+// Who searches without the element makes references with these.
+export { fromFile, fromItem } from "./reference.js";
+
 /** @type {Map<string, Client>} */
 const clients = new Map();
 
@@ -214,7 +217,7 @@ export class Client extends EventTarget {
    * @param {{image: ?Reference, text: string, limit: number, refined: import("../types.js").Refined, vector?: boolean}} query
    * `vector`: give the query's vectors too, where the search is one query
    */
-  query({ image, text, limit, refined: { also, ...rest }, vector }) {
+  query({ image, text, limit, refined: { also, ...rest }, vector = false }) {
     return this.robust(async (link) => {
       let encode = 0;
       for (const one of [image, ...also]) encode += one ? await this.encode(link, one) : 0;

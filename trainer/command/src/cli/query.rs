@@ -1,15 +1,12 @@
 //! `thisbut query`: "this, but …" on the command line.
 
-use anyhow::{Context, Result, bail};
-use std::path::{Path, PathBuf};
+use anyhow::{Result, bail};
+use std::path::PathBuf;
 use thisbut_model::ask::{EVEN, MOST};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::query::{Asker, Found, Question, Reference, as_csv};
 use thisbut_trainer::ranges;
 use thisbut_trainer::terminal::line;
-
-/// Most bytes of a file of texts.
-const MOST_TEXTS: u64 = 16 << 20;
 
 /// Search a bundle's gallery with images, a text, or both
 #[derive(clap::Args)]
@@ -38,9 +35,6 @@ pub struct Args {
     /// Rank only images whose title or tags have this word; may be given several times.
     #[arg(long, value_name = "WORD")]
     only: Vec<String>,
-    /// Ask with each line of this file instead, words alone, and print the best image of each.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["image", "like", "text", "not", "balance", "only", "csv", "vector", "top"])]
-    texts: Option<PathBuf>,
     /// Images of a ranking.
     #[arg(short = 'k', long, value_name = "N", default_value_t = 10, value_parser = ranges::count)]
     top: usize,
@@ -68,9 +62,6 @@ fn balance(text: &str) -> Result<f32, String> {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        if let Some(file) = &self.texts {
-            return self.each_line(file);
-        }
         let files = self.image.iter().map(|path| Reference::File(path));
         let references: Vec<Reference> = files.chain(self.like.iter().map(|id| Reference::Gallery(id))).collect();
         if references.is_empty() && self.text.is_none() {
@@ -108,25 +99,5 @@ impl Args {
             .map(|a| format!("{:>4}  {:>6.3}  {}  [{}]", a.rank, a.score, line(&a.title), line(&a.id)))
             .collect();
         super::print(lines.join("\n"))
-    }
-
-    /// Each line's best image, and whether it counts as close.
-    fn each_line(&self, file: &Path) -> Result<()> {
-        let texts = thisbut_trainer::fsx::read_text(file, MOST_TEXTS)?;
-        let asker = Asker::open(&self.bundle, &choose(self.device)?)?;
-        let mut told = Vec::new();
-        for (number, text) in (1..).zip(texts.lines()).filter(|(_, text)| !text.trim().is_empty()) {
-            let found = asker.answer(&Question::new(None, Some(text)), 1);
-            let found = found.with_context(|| format!("{}, line {number}", file.display()))?;
-            let best = found.answers.first();
-            told.push(match self.json {
-                true => serde_json::json!({ "text": text, "far": found.far, "best": best }).to_string(),
-                false => {
-                    let (close, score) = (if found.far { "far" } else { "" }, best.map_or(0.0, |best| best.score));
-                    format!("{close:>4}  {score:>6.3}  {}  → {}", line(text), line(best.map_or("", |best| &best.title)))
-                }
-            });
-        }
-        super::print(told.join("\n"))
     }
 }
