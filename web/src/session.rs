@@ -4,8 +4,8 @@ use crate::error::{WebError, WebResult};
 use crate::fetch::{Store, Wanted, join};
 use crate::load::{self, Files};
 use crate::protocol::{
-    Browse, Encode, Encoded, Find, Found, Info, Item, Load, LoadTimings, Measured, OwnItem, Page, Query, QueryTimings,
-    Refer, Sought, Vector,
+    Browse, Encode, Encoded, Explain, Find, Found, Info, Item, Load, LoadTimings, Measured, OwnItem, Page, Query,
+    QueryTimings, Refer, Sought, Vector,
 };
 use crate::{device, now};
 use js_sys::Function;
@@ -18,6 +18,7 @@ use thisbut_model::engine::{Engine, Reference};
 use thisbut_model::gallery::{Chunk, Extra, Hit, ImageMeta, called, facets, having, largest_reference, varied};
 use thisbut_model::image::{Rgba, jpeg};
 use thisbut_model::retrieval::EncodedImages;
+use thisbut_model::why::Explanation;
 
 /// Images whose tokens are kept: a visitor steps back and forth between a few.
 const KEPT: usize = 12;
@@ -76,6 +77,7 @@ impl Session {
             upload: engine.retrieval().has_encoder(),
             suggestions,
             facets: facets(&items, FACETS),
+            why: engine.config().method.family().attends(),
             rows: manifest.row_form(),
             dimension: engine.config().projection,
             bytes: bytes as f64,
@@ -227,6 +229,15 @@ impl Session {
         let mut named = having(&self.items, &query.only);
         named.retain(|index| within.as_ref().is_none_or(|some| some.contains(index)));
         Some(named)
+    }
+
+    /// What counted in the query of an encoded image with words.
+    ///
+    /// # Errors
+    /// Kind `query` for a model without attention to tell and for words that are none; `device` where the device stopped answering.
+    pub async fn explain(&self, of: Explain) -> WebResult<Explanation> {
+        let (engine, shown) = (self.engine(), self.shown(&of.key)?);
+        Ok(engine.explain(&shown, (of.width, of.height), &of.text, &of.phrases).await?)
     }
 
     /// A window over the gallery, in an order that shows its variety.

@@ -4,6 +4,7 @@ use super::budget::{Demand, MAX_LAYERS, Size, product};
 use super::{check_count, check_counts, wrong};
 use crate::error::Result;
 use crate::gallery::MAX_DIMENSION;
+use crate::nn::colours;
 use serde::{Deserialize, Serialize};
 
 /// A frozen image encoder.
@@ -14,6 +15,9 @@ pub enum ImageEncoderConfig {
     EfficientnetLite {
         /// 0, 1 or 2.
         variant: usize,
+        /// Whether 32 channels more tell how much of each colour a cell has ([`crate::nn::colours`]): C = 1312 (default: no).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        colours: bool,
     },
     /// A vision transformer: BLIP-2's give T = 257 tokens of C = 1408 (EVA ViT-g/14) or 1024 (CLIP ViT-L/14), a pooled one
     /// T = 1 token of C = P.
@@ -243,8 +247,21 @@ impl ImageEncoderConfig {
         side * side
     }
 
+    /// Tokens before those of the grid, which have no place in the picture: a vision transformer's class token.
+    pub fn class_tokens(&self) -> usize {
+        usize::from(matches!(self, Self::Vit(_)))
+    }
+
     /// C, the width of a token.
     pub fn width(&self) -> usize {
+        match self {
+            Self::EfficientnetLite { colours: true, .. } => self.own_width() + colours::COUNT,
+            _ => self.own_width(),
+        }
+    }
+
+    /// The channels of a token that the network itself makes: C, without the colours of its cell.
+    pub fn own_width(&self) -> usize {
         match self {
             Self::EfficientnetLite { .. } => crate::nn::efficientnet::HEAD_WIDTH,
             Self::Vit(vit) => vit.pooled.unwrap_or(vit.width),
@@ -254,9 +271,13 @@ impl ImageEncoderConfig {
 
     pub(super) fn check(&self, place: &str, size: usize) -> Result<()> {
         match self {
-            Self::EfficientnetLite { variant } if *variant > 2 => {
+            Self::EfficientnetLite { variant, .. } if *variant > 2 => {
                 let problem = format!("there is no EfficientNet-Lite{variant} here, only 0, 1 and 2");
                 wrong(place, "image_encoder.variant", problem)
+            }
+            Self::EfficientnetLite { colours: true, .. } if !size.is_multiple_of(colours::CELL) => {
+                let problem = format!("{} does not divide the side of {size} pixels", colours::CELL);
+                wrong(place, "image_encoder.colours", problem)
             }
             Self::EfficientnetLite { .. } => Ok(()),
             Self::Vit(vit) => vit.check(place, size),

@@ -1,5 +1,6 @@
 //! The frozen image encoder E_I, whichever it is.
 
+use super::colours::Colours;
 use super::efficientnet::{Conv, EfficientNetLite};
 use super::vit::Vit;
 use crate::config::{ImageEncoderConfig, RetrievalConfig};
@@ -15,15 +16,18 @@ pub struct ImageEncoder {
     pub vit: Option<Vit>,
     /// The test presets' single convolution.
     pub patch: Option<Conv>,
+    /// Further channels of EfficientNet's tokens, without parameters.
+    pub colours: Option<Colours>,
 }
 
 impl ImageEncoder {
     /// The configured encoder with random weights.
     pub fn new(config: &RetrievalConfig, device: &Device) -> Self {
-        let mut encoder = Self { efficientnet: None, vit: None, patch: None };
+        let mut encoder = Self { efficientnet: None, vit: None, patch: None, colours: None };
         match &config.image_encoder {
-            ImageEncoderConfig::EfficientnetLite { variant } => {
+            ImageEncoderConfig::EfficientnetLite { variant, colours } => {
                 encoder.efficientnet = Some(EfficientNetLite::new(*variant, device));
+                encoder.colours = colours.then(|| Colours::new(&config.preprocess));
             }
             ImageEncoderConfig::Vit(vit) => encoder.vit = Some(Vit::new(vit, config.preprocess.size, device)),
             ImageEncoderConfig::Patch { patch, width } => {
@@ -38,12 +42,39 @@ impl ImageEncoder {
         if let Some(vit) = &self.vit {
             return vit.forward(pixels, None);
         }
+        let colours = self.colours.as_ref().map(|colours| colours.forward(pixels.clone()));
         let grid = match (&self.efficientnet, &self.patch) {
             (Some(network), _) => network.forward(pixels, None),
             (None, Some(patch)) => patch.forward(pixels, false),
             (None, None) => pixels,
         };
         let [b, c, h, w] = grid.dims();
-        grid.reshape([b, c, h * w]).swap_dims(1, 2)
+        let tokens = grid.reshape([b, c, h * w]).swap_dims(1, 2);
+        match colours {
+            Some(colours) => Tensor::cat(vec![tokens, colours], 2),
+            None => tokens,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Distribution, Shape};
+
+    #[test]
+    fn colours_stand_behind_the_classifiers_channels() {
+        let (with, without) =
+            (RetrievalConfig::preset("web-xs-colours").unwrap(), RetrievalConfig::preset("web-xs").unwrap());
+        let device = Device::flex();
+        let mut encoder = ImageEncoder::new(&with, &device);
+        let pixels = Tensor::random([2, 3, 224, 224], Distribution::Uniform(-1.0, 1.0), &device);
+        let tokens = encoder.forward(pixels.clone());
+        assert_eq!(tokens.shape(), Shape::from([2, with.image_tokens(), with.image_width()]));
+        encoder.colours = None;
+        let plain = encoder.forward(pixels);
+        assert_eq!(plain.dims(), [2, without.image_tokens(), without.image_width()]);
+        let apart = (tokens.slice([0..2, 0..49, 0..1280]) - plain).abs().max().into_scalar::<f32>();
+        assert_eq!(apart, 0.0);
     }
 }

@@ -3,6 +3,7 @@
 pub mod adapted;
 pub mod blip2;
 pub mod bundle;
+pub mod context;
 mod described;
 pub mod dual;
 pub mod encoder;
@@ -12,7 +13,10 @@ mod pickle;
 pub mod plan;
 pub mod source;
 mod torch;
+pub mod widen;
 
+#[cfg(test)]
+mod context_tests;
 #[cfg(test)]
 mod dual_tests;
 #[cfg(test)]
@@ -89,7 +93,7 @@ const EFFICIENTNETS: [&str; 3] =
 /// The file in `weights_dir` that an architecture's image encoder is read from; none for the test presets' pattern.
 pub fn encoder_file(config: &RetrievalConfig, weights_dir: &Path) -> Option<PathBuf> {
     match &config.image_encoder {
-        ImageEncoderConfig::EfficientnetLite { variant } => Some(weights_dir.join(EFFICIENTNETS[*variant])),
+        ImageEncoderConfig::EfficientnetLite { variant, .. } => Some(weights_dir.join(EFFICIENTNETS[*variant])),
         ImageEncoderConfig::Vit(_) => Some(encoder_path(config, weights_dir)),
         ImageEncoderConfig::Patch { .. } => None,
     }
@@ -118,7 +122,7 @@ pub fn open_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Sour
 /// When the file cannot be read or lacks a tensor.
 pub fn image_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Tensors> {
     match &config.image_encoder {
-        ImageEncoderConfig::EfficientnetLite { variant } => {
+        ImageEncoderConfig::EfficientnetLite { variant, .. } => {
             let file = weights_dir.join(EFFICIENTNETS[*variant]);
             Ok(weights::published::efficientnet(&read(&file)?, config)?)
         }
