@@ -104,7 +104,7 @@ impl Concept {
     /// weights `[B, T, L]`, the mean over the heads.
     pub fn fuse(&self, image: Tensor<3>, text: &ReadText, seen: Seen) -> Tensor<3> {
         let image = self.mapped(image.cast(FloatDType::from(self.pool.seed.val().dtype())));
-        self.looked(image, text, seen)
+        self.fused(image, text, seen)
     }
 
     /// Image tokens `[B, T, C]` in the width in which they are fused.
@@ -116,7 +116,7 @@ impl Concept {
     }
 
     /// [`Concept::fuse`] after the map.
-    fn looked(&self, image: Tensor<3>, text: &ReadText, mut seen: Seen) -> Tensor<3> {
+    fn fused(&self, image: Tensor<3>, text: &ReadText, mut seen: Seen) -> Tensor<3> {
         let look =
             |x, block: &FusionBlock| block.forward(x, text.tokens.clone(), text.bias.clone(), seen.as_deref_mut());
         self.fusion.iter().fold(image, look)
@@ -175,7 +175,7 @@ impl Concept {
         }
         let (seed, [b, _]) = (self.pool.seed.val(), text.ids.dims());
         let blank = Tensor::zeros([b, 1, seed.dims()[1]], &seed.device());
-        self.pooled(self.looked(blank, &self.read(text, noise), None))
+        self.pooled(self.fused(blank, &self.read(text, noise), None))
     }
 }
 
