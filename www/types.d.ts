@@ -23,9 +23,13 @@ export type Scope = "both" | "own" | "shipped";
 /** An image of the gallery as the page shows it. */
 export interface Item extends About {
   index: number;
+  /** Its name: the column `id` of the site owner's table, else its id in the gallery; `own:` and a number for one of the visitor's own. */
+  id: string;
   title: string;
   /** Address of the picture. */
   image: string;
+  /** Where it leads: the column `link` or `url` of the table, if that is an address of a page. */
+  url?: string;
   /** Similarity to the query, −1 to 1; results have one. */
   score?: number;
 }
@@ -81,6 +85,8 @@ export interface Info {
   why?: boolean;
   /** Names the form of an own picture's row: rows of another form are of another model. */
   rows: string;
+  /** Values of a query's vector. */
+  dimension: number;
   /** What the model understands, as the bundle says; may be empty (from the loader). */
   understands: string;
   /** The collection's name, and licence and origin of its pictures; may be empty (from the loader). */
@@ -163,9 +169,10 @@ export interface Questions {
   encode: { asks: { key: string } & Pixels; answers: Encoded };
   refer: { asks: { key: string; index: number }; answers: Encoded };
   query: {
-    asks: { key: string | null; chosen: number | null; text: string; limit: number; others?: { key: string; chosen: number | null }[]; without?: string[]; balance?: number; only?: string[]; scope?: Scope };
-    answers: { hits: Item[]; timings: { compose: number; search: number }; cut?: boolean; far?: boolean };
+    asks: { key: string | null; chosen: number | null; text: string; limit: number; others?: { key: string; chosen: number | null }[]; without?: string[]; balance?: number; only?: string[]; scope?: Scope; vector?: boolean };
+    answers: { hits: Item[]; timings: { compose: number; search: number }; cut?: boolean; far?: boolean; query?: Float32Array };
   };
+  find: { asks: { name: string } | { index: number }; answers: { item: Item | null } };
   explain: { asks: { key: string; text: string; phrases: string[]; width: number; height: number }; answers: Why };
   browse: { asks: { offset: number; limit: number }; answers: { items: Item[]; total: number } };
   measure: { asks: {}; answers: { ms: number } };
@@ -173,6 +180,20 @@ export interface Questions {
   add: { asks: { items: { title: string; image: string }[]; rows: Uint8Array[] }; answers: { count: number; own: number } };
   forget: { asks: {}; answers: { count: number; own: number } };
   publish: { asks: { title: string; images: { id: string; title: string; thumb: string; width: number; height: number }[] }; answers: Published };
+}
+
+/** A query as the engine searches with it. */
+export interface QueryVector {
+  /** The model, for people. */
+  model: string;
+  /** Vectors and galleries of one space can be compared. */
+  space: string;
+  /** Values of a vector. */
+  dimension: number;
+  /** Vectors: one where there are words; a picture alone asks with several, and an image's score is their mean. */
+  count: number;
+  /** One vector after the other, each of length 1. */
+  values: number[];
 }
 
 /** A question as it is posted. */
@@ -255,6 +276,8 @@ export interface Reference {
   blob?: Blob;
   /** Position in the gallery. */
   item?: number;
+  /** As in `Item`. */
+  id?: string;
   about?: About;
   /** A part of this one. */
   whole?: Reference;

@@ -14,6 +14,7 @@
 
 use std::collections::HashSet;
 
+use crate::bundle::Best;
 use crate::engine::{Engine, Reference};
 use crate::error::{ModelError, Result};
 use crate::gallery::Hit;
@@ -81,9 +82,54 @@ impl Engine {
         Ok(hits)
     }
 
-    /// Whether a search is one query vector: one reference at most, nothing unwanted, no balance, the whole gallery.
+    /// The query's vectors, P values of length 1 each: one where there are words, and for a picture alone as many as it has target
+    /// tokens. An image's score is the mean over them of the largest product with one of the image's target tokens. None where several
+    /// references, a balance or something unwanted put a score together from several queries.
+    ///
+    /// # Errors
+    /// As [`Engine::ask`].
+    pub async fn vectors(&self, ask: &Ask<'_>) -> Result<Option<Vec<f32>>> {
+        ask.check()?;
+        match self.is_plain(&Ask { among: None, ..*ask }) {
+            true => self.compose_from(ask.references.first().copied(), ask.text).await.map(Some),
+            false => Ok(None),
+        }
+    }
+
+    /// Whether a search is one query: one reference at most, nothing unwanted, no balance, the whole gallery.
     pub fn is_plain(&self, ask: &Ask<'_>) -> bool {
         ask.references.len() < 2 && ask.without.is_empty() && ask.among.is_none() && self.is_even(ask)
+    }
+
+    /// What a search has found at best, as [`crate::bundle::Closeness`] judges it: that knows plain searches of one picture, one picture
+    /// with words, and words alone. `chosen`: the picture is the gallery's own, and known. `found`: the answer, and the query's vectors.
+    ///
+    /// # Errors
+    /// As [`Engine::search`].
+    pub fn best(&self, ask: &Ask<'_>, chosen: bool, found: (&[Hit], Option<&[f32]>)) -> Result<Best> {
+        let (hits, vectors) = found;
+        let said = !self.is_silent(ask.text) && self.is_plain(ask);
+        Ok(match (ask.references, vectors) {
+            ([], Some(vectors)) if said => Best { words: self.lift(vectors)?, ..Best::default() },
+            ([reference], _) => Best {
+                composed: hits.first().filter(|_| said).map(|hit| hit.score),
+                image: reference.nearest().filter(|_| !chosen),
+                words: None,
+            },
+            _ => Best::default(),
+        })
+    }
+
+    /// By how much the best image's score is above the mean of all; none for an empty gallery. Texts differ in how near they are to
+    /// every image alike, and that says nothing of whether one of them is meant.
+    ///
+    /// # Errors
+    /// As [`Engine::search`].
+    pub fn lift(&self, vectors: &[f32]) -> Result<Option<f32>> {
+        let hits = self.gallery().hits(vectors)?;
+        let best = hits.iter().map(|hit| hit.score).max_by(f32::total_cmp);
+        let sum: f64 = hits.iter().map(|hit| f64::from(hit.score)).sum();
+        Ok(best.map(|best| best - (sum / hits.len() as f64) as f32))
     }
 
     /// Whether the balance says nothing: it is even, or there is one part alone.

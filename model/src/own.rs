@@ -48,6 +48,12 @@ pub struct OwnBundle {
 }
 
 impl Manifest {
+    /// The model, for people: its architecture, and its weights' number format.
+    pub fn model(&self) -> String {
+        let width = self.weights.first().map(|weights| format!(", {:?}", weights.code_width));
+        format!("{}{}", self.architecture, width.unwrap_or_default())
+    }
+
     /// Names the form of this bundle's target tokens, 16 hex digits: where two bundles give the same name, the target tokens of an
     /// image are the same.
     pub fn row_form(&self) -> String {

@@ -62,6 +62,41 @@ on("show and search resolve with the hits, or say why not", {}, async (page) => 
   assert.deepEqual(await hits(page), seen.late, "what failed took nothing away");
 });
 
+on("every hit has an id and its page's address; show takes an id", {}, async (page) => {
+  await ready(page);
+  const seen = await page.evaluate(async (address) => {
+    const element = document.querySelector("this-but");
+    const kind = (/** @type {any} */ error) => error.kind;
+    /** @type {any[]} */
+    const told = [];
+    for (const name of ["results", "select"]) element.addEventListener(name, ({ detail }) => told.push(detail.hits?.[0] ?? detail));
+    const [first] = await element.search("blue ring");
+    await element.show("ring-red.png");
+    const byText = [element.reference.title, element.reference.id, element.reference.item];
+    await element.show({ id: "ring-green.png" });
+    const byId = [element.reference.title, element.reference.id];
+    await element.show(`${address}bundle/pictures/ring-red.png`);
+    const byAddress = element.reference.item;
+    const none = await element.show({ id: "no such" }).catch(kind);
+    const neither = await element.show("no-such.png").catch(kind);
+    const { items } = await element.items(0, 50);
+    return { first, told: told[0], byText, byId, byAddress, none, neither, items };
+  }, here.site.address);
+  const { id, url, extra } = seen.first;
+  assert.deepEqual({ id, url, extra }, { id: "ring-blue.png", url: "shop/ring?a=1", extra: { link: "shop/ring?a=1", price: "49 €" } });
+  assert.deepEqual(seen.told, seen.first, "the event's are the same");
+  assert.deepEqual(seen.byText.slice(0, 2), ["red ring", "ring-red.png"]);
+  assert.equal(typeof seen.byText[2], "number", "the gallery's picture, not a file");
+  assert.deepEqual(seen.byId, ["green ring", "ring-green.png"]);
+  assert.equal(seen.byAddress, undefined, "an address in full is read");
+  assert.deepEqual([seen.none, seen.neither], ["query", "image"]);
+  assert.equal(new Set(seen.items.map((item) => item.id)).size, seen.items.length);
+  assert.ok(seen.items.every((item) => !/^javascript/.test(item.url ?? "")));
+  const chosen = page.evaluate(() => new Promise((done) => document.querySelector("this-but").addEventListener("select", ({ detail }) => done(detail.id), { once: true })));
+  await option(page).click();
+  assert.match(await chosen, /^\w+-\w+\.png$/);
+});
+
 on("a failure that nobody waits for is no unhandled rejection", {}, async (page) => {
   await ready(page);
   const count = await page.evaluate(async () => {

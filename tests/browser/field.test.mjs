@@ -30,7 +30,8 @@ const sends = (page) => page.evaluate(() => /** @type {any} */ (window).sends);
 const sent = (page) => page.evaluate(() => Object.fromEntries([...new FormData(document.querySelector("form"))]));
 const valid = (page) => page.evaluate(() => /** @type {any} */ (document.querySelector("this-but")).validity.valid);
 const option = (page, at = 0) => page.locator("this-but [role=option]:visible").nth(at);
-const index = (page, at = 0) => option(page, at).getAttribute("data-index");
+/** The id of a picture: its file's name, in this gallery. */
+const named = (page, at = 0) => option(page, at).locator("img").first().evaluate((/** @type {any} */ image) => image.src.split("/").pop());
 
 on("its value is the picture that was chosen, or the words", {}, async (page) => {
   await form(page);
@@ -39,13 +40,13 @@ on("its value is the picture that was chosen, or the words", {}, async (page) =>
     /** @type {any} */ (window).changes = [];
     document.querySelector("form").addEventListener("change", ({ target }) => /** @type {any} */ (window).changes.push(/** @type {any} */ (target).value));
   });
-  const first = await index(page);
+  const first = await named(page);
   await answer(page, () => option(page).click());
   assert.deepEqual(await sent(page), { likes: first, other: "x" });
   await page.fill("this-but input[type=text]", "in blue");
   assert.equal((await sent(page)).likes, "in blue", "at once, before the answer");
   await page.waitForFunction(() => document.querySelector("this-but").hits.length && /** @type {any} */ (window).changes.at(-1) === "in blue");
-  const hit = await index(page, 1);
+  const hit = await named(page, 1);
   await answer(page, () => option(page, 1).click());
   assert.equal((await sent(page)).likes, hit);
   assert.deepEqual(await page.evaluate(() => /** @type {any} */ (window).changes), [first, "in blue", hit]);
@@ -53,7 +54,7 @@ on("its value is the picture that was chosen, or the words", {}, async (page) =>
   // A page that takes the picture itself: the search stays, the form has the picture.
   await say(page, "green");
   await page.evaluate(() => document.querySelector("this-but").addEventListener("select", (event) => event.preventDefault()));
-  const taken = await index(page, 2);
+  const taken = await named(page, 2);
   await option(page, 2).click();
   assert.equal((await sent(page)).likes, taken);
   assert.equal(await page.inputValue("this-but input[type=text]"), "green");

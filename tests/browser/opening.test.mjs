@@ -119,6 +119,16 @@ test("the page asks at once for every module that the first view needs", async (
   for (const path of [...modules, "element/languages/en.js", "element/later/examples.js"]) assert.ok(html.includes(`rel="modulepreload" href="${path}"`), path);
 });
 
+on("the index comes once, beside the modules, and the first example before other pictures", { effectiveType: "3g" }, async (page) => {
+  await example(page).waitFor();
+  const paths = site.state.sent.map(({ path }) => path);
+  assert.equal(paths.filter((path) => path.endsWith("bundle.json")).length, 1, "the preloaded one is used");
+  const at = (/** @type {string} */ end) => paths.findIndex((path) => path.endsWith(end));
+  assert.ok(at("bundle.json") < at("element/words.js"), "asked for before the modules are there");
+  const pictures = page.locator("this-but .tries li:first-child img");
+  assert.deepEqual(await pictures.evaluateAll((all) => all.map(({ fetchPriority, loading }) => [fetchPriority, loading])), [["high", "eager"], ["high", "eager"]]);
+});
+
 on("nothing jumps when the first view comes", { effectiveType: "3g" }, async (page) => {
   await page.addInitScript(() => {
     /** @type {any} */ (window).shift = 0;

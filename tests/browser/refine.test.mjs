@@ -66,18 +66,39 @@ on("the answer as a table and as JSON", {}, async (page) => {
     return readFile(await file.path(), "utf8");
   };
   const [head, first, ...rest] = (await load("CSV")).trim().split("\r\n");
-  assert.equal(head, "rank,score,index,title,tags,image");
-  assert.ok(first.startsWith("1,") && first.includes(found.hits[0].title) && first.includes("http"), first);
+  assert.equal(head, "rank,score,index,id,title,tags,image,url,link,price,URL");
+  const { title, id, index } = found.hits[0];
+  assert.ok(first.startsWith("1,") && first.includes(`,${index},${id},${title},,http`), first);
+  assert.ok(first.endsWith(`,${found.hits[0].url},${found.hits[0].extra.link},49 €,`), "what the owner's table says");
   assert.equal(rest.length, found.hits.length - 1);
   const json = JSON.parse(await load("JSON"));
   assert.equal(json.text, "blue, \"large\"");
   assert.deepEqual(json.hits.map(({ title }) => title), all(found));
   assert.deepEqual([json.balance, json.without, json.also, typeof json.reference.index], [0.5, [], [], "number"]);
+  assert.match(json.reference.id, /^\w+-\w+\.png$/);
+  assert.deepEqual([json.hits[0].id, json.hits[0].url], [id, found.hits[0].url]);
+  assert.deepEqual(json.query, { model: "mock", space: "mock", dimension: 4, count: 1, values: [0.5, 0.5, -0.5, 0.5] });
   const { asCsv } = await page.evaluate(async () => {
     const { asCsv } = await import(new URL("element/later/refine.js", location.href).href);
-    return { asCsv: asCsv([{ score: 0.5, index: 1, title: 'a "b", c', tags: ["dark red", "wool"], image: "x.png" }]) };
+    return { asCsv: asCsv([{ score: 0.5, index: 1, id: "0815", title: 'a "b", c', tags: ["dark red", "wool"], image: "x.png", extra: { id: "0815", note: "a, b" } }]) };
   });
-  assert.match(asCsv, /1,0\.5,1,"a ""b"", c",dark red\|wool,http/);
+  assert.match(asCsv, /image,url,note\r\n1,0\.5,1,0815,"a ""b"", c",dark red\|wool,http[^,]+,,"a, b"\r\n$/);
+});
+
+on("a picture alone is saved with all of its vectors, a search that is no one query with none", {}, async (page) => {
+  const load = async () => {
+    const [file] = await Promise.all([page.waitForEvent("download"), finer(page).getByRole("button", { name: "JSON" }).click()]);
+    return JSON.parse(await readFile(await file.path(), "utf8"));
+  };
+  const alone = await load();
+  assert.deepEqual([alone.text, alone.query.dimension, alone.query.count, alone.query.values.length], ["", 4, 2, 8]);
+  assert.ok(alone.hits.length > 1, "the answer that is seen, not that of the question for its vectors");
+  await say(page, "blue");
+  const field = finer(page).getByRole("textbox", { name: "Not wanted" });
+  await field.fill("ring");
+  await answer(page, () => field.press("Enter"));
+  const several = await load();
+  assert.deepEqual([several.without, several.query], [["ring"], null]);
 });
 
 on("what is asked finely is in the address: reload, a copied link, and Back", {}, async (page, { context }) => {

@@ -52,6 +52,41 @@ async fn asked(engine: &Engine, from: &Reference, text: &str, scope: Scope) -> V
 }
 
 #[test]
+fn a_search_that_is_one_query_has_its_vectors() {
+    block_on(async {
+        let (_, plain, _) = engines().await;
+        let from = reference(&plain, 0).await;
+        let (p, n) = (plain.config().projection, plain.config().target_tokens);
+        let unwanted = ["green".to_owned()];
+        let some = [0, 1].into_iter().collect();
+        let ask = |text| Ask { references: &[&from], text, without: &[], balance: EVEN, among: None };
+        let vectors = plain.vectors(&ask("red")).await.unwrap().unwrap();
+        let length = vectors.iter().map(|value| value * value).sum::<f32>().sqrt();
+        assert!(vectors.len() == p && (length - 1.0).abs() < 1e-4, "{} of length {length}", vectors.len());
+        assert_eq!(plain.search(&vectors, 5, &[]).unwrap(), plain.ask(&ask("red"), 5, &[]).await.unwrap());
+        let among = Ask { among: Some(&some), ..ask("red") };
+        assert_eq!(plain.vectors(&among).await.unwrap().unwrap(), vectors, "a part of the gallery, the same query");
+        assert_eq!(
+            plain.vectors(&ask("")).await.unwrap().unwrap().len(),
+            n * p,
+            "a picture asks with all of its tokens"
+        );
+        for several in [
+            Ask { without: &unwanted, ..ask("red") },
+            Ask { balance: 0.3, ..ask("red") },
+            Ask { references: &[&from, &from], ..ask("red") },
+        ] {
+            assert!(plain.vectors(&several).await.unwrap().is_none());
+        }
+        let lift = plain.lift(&vectors).unwrap().unwrap();
+        let all = plain.gallery().hits(&vectors).unwrap();
+        let mean = all.iter().map(|hit| hit.score).sum::<f32>() / all.len() as f32;
+        let best = plain.search(&vectors, 1, &[]).unwrap()[0].score;
+        assert!((lift - (best - mean)).abs() < 1e-5, "{lift}");
+    });
+}
+
+#[test]
 fn own_images_are_ranked_with_the_gallery_or_alone() {
     block_on(async {
         let (_, plain, own) = engines().await;

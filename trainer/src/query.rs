@@ -9,9 +9,8 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use thisbut_model::ModelError;
 use thisbut_model::ask::{Ask, EVEN};
-use thisbut_model::bundle::Best;
 use thisbut_model::engine::Engine;
-use thisbut_model::gallery::{Extra, Hit, ImageMeta, facets, having};
+use thisbut_model::gallery::{Extra, Hit, ImageMeta, called, facets, having};
 use thisbut_model::image::Rgba;
 use thisbut_model::retrieval::EncodedImages;
 use thisbut_model::text::{MAX_TEXT, max_words};
@@ -22,7 +21,7 @@ use thisbut_model::why::Explanation;
 pub enum Reference<'a> {
     /// An image file.
     File(&'a Path),
-    /// A gallery image by its id; it is not among the answers.
+    /// A gallery image by its id, or by what its table calls so; it is not among the answers.
     Gallery(&'a str),
 }
 
@@ -39,12 +38,15 @@ pub struct Question<'a> {
     pub balance: f32,
     /// Only images whose title and tags have all of these words.
     pub only: Vec<String>,
+    /// Give the query's vectors too.
+    pub vectors: bool,
 }
 
 impl<'a> Question<'a> {
     /// An image, a text, or both.
     pub fn new(reference: Option<Reference<'a>>, text: Option<&'a str>) -> Self {
-        Self { references: reference.into_iter().collect(), text, without: Vec::new(), balance: EVEN, only: Vec::new() }
+        let (references, without, only) = (reference.into_iter().collect(), Vec::new(), Vec::new());
+        Self { references, text, without, balance: EVEN, only, vectors: false }
     }
 }
 
@@ -64,6 +66,32 @@ pub struct Answer {
     /// What the site owner's table says of it.
     #[serde(skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
+}
+
+/// What a question finds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found {
+    /// Best first.
+    pub answers: Vec<Answer>,
+    /// Nothing is close, as far as the bundle's figures say.
+    pub far: bool,
+    /// The query's vectors, where they were asked for.
+    pub vectors: Option<Vectors>,
+}
+
+/// A query as the engine searches with it, in the words of the page's export; what a score is: [`Engine::vectors`].
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Vectors {
+    /// The model, for people.
+    pub model: String,
+    /// Names what can be compared: vectors and galleries of one space belong together.
+    pub space: String,
+    /// P: values of a vector.
+    pub dimension: usize,
+    /// Vectors: one where there are words.
+    pub count: usize,
+    /// One vector after the other, each of length 1.
+    pub values: Vec<f32>,
 }
 
 /// Answers as CSV: rank, score, id, title, thumb, and what tables say of the images, under a line with these names.
@@ -119,13 +147,14 @@ impl Asker {
     ///
     /// Fails when there is neither, when the text has no words, and when the reference cannot be used.
     pub fn ask(&self, reference: Option<Reference>, text: Option<&str>, k: usize) -> Result<Vec<Answer>> {
-        self.answer(&Question::new(reference, text), k)
+        Ok(self.answer(&Question::new(reference, text), k)?.answers)
     }
 
     /// The `k` best images of a question.
     ///
-    /// Fails as [`Asker::ask`] does, when a text that is not wanted has no words, and when no image has the words of `only`.
-    pub fn answer(&self, question: &Question, k: usize) -> Result<Vec<Answer>> {
+    /// Fails as [`Asker::ask`] does, when a text that is not wanted has no words, when no image has the words of `only`, and when
+    /// vectors are wanted of a question that is no one query.
+    pub fn answer(&self, question: &Question, k: usize) -> Result<Found> {
         let texts = question.text.into_iter().map(|text| ("the text", text));
         let unwanted = question.without.iter().map(|text| ("what is not wanted", text.as_str()));
         let silent = |text: &str| self.engine.retrieval().texts().tokens(text).is_empty();
@@ -144,24 +173,45 @@ impl Asker {
         }
         // An empty text is none: the image alone asks.
         let text = question.text.unwrap_or_default();
-        let (mut shown, mut exclude) = (Vec::new(), Vec::new());
+        let (mut shown, mut exclude, mut foreign) = (Vec::new(), Vec::new(), true);
         for reference in &question.references {
             let (encoded, chosen) = self.reference(*reference)?;
             let found = block_on(self.engine.reference(encoded))?;
             exclude.extend(self.engine.excluded(Some(&found), chosen, text));
+            foreign &= chosen.is_none();
             shown.push(found);
         }
         let references: Vec<_> = shown.iter().collect();
         let (without, balance) = (question.without.as_slice(), question.balance);
         let ask = Ask { references: &references, text, without, balance, among: among.as_ref() };
-        let hits = block_on(self.engine.ask(&ask, k, &exclude))?;
+        let vectors = block_on(self.engine.vectors(&ask))?;
+        let hits = match vectors.as_deref().filter(|_| self.engine.is_plain(&ask)) {
+            Some(vectors) => self.engine.search(vectors, k, &exclude)?,
+            None => block_on(self.engine.ask(&ask, k, &exclude))?,
+        };
+        let best = self.engine.best(&ask, !foreign, (&hits, vectors.as_deref()))?;
+        let far = self.bundle.manifest.closeness.is_some_and(|closeness| closeness.is_far(best));
         let answer = |(rank, hit): (usize, Hit)| {
             // The bundle's reader has counted: each image of the gallery has its metadata.
             let meta = &self.bundle.metadata[hit.index as usize];
             let (id, title, thumb) = (meta.id.clone(), meta.title.clone(), self.thumb(meta));
             Answer { rank, score: hit.score, id, title, thumb, extra: meta.extra.clone() }
         };
-        Ok((1..).zip(hits).map(answer).collect())
+        let vectors = if question.vectors { Some(self.described(vectors)?) } else { None };
+        Ok(Found { answers: (1..).zip(hits).map(answer).collect(), far, vectors })
+    }
+
+    fn described(&self, vectors: Option<Vec<f32>>) -> Result<Vectors> {
+        let values = vectors.ok_or_else(|| {
+            TrainerError::settings(
+                "--vector",
+                "a question of several images, with a balance or with something unwanted is no one query",
+                "ask with one image at most, without --not and --balance",
+            )
+        })?;
+        let (manifest, dimension) = (&self.bundle.manifest, self.engine.config().projection);
+        let count = values.len() / dimension;
+        Ok(Vectors { model: manifest.model(), space: manifest.row_form(), dimension, count, values })
     }
 
     /// Which words of a text, and which part of a reference, counted in their query.
@@ -207,18 +257,6 @@ impl Asker {
         words.collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether nothing is close to a question of one image, as far as the bundle's figures say.
-    pub fn is_far(&self, question: &Question, answers: &[Answer]) -> Result<bool> {
-        let (Some(closeness), [reference]) = (self.bundle.manifest.closeness, question.references.as_slice()) else {
-            return Ok(false);
-        };
-        let (encoded, chosen) = self.reference(*reference)?;
-        let plain = question.without.is_empty() && question.only.is_empty() && question.balance == EVEN;
-        let composed = answers.first().filter(|_| plain && question.text.is_some()).map(|answer| answer.score);
-        let nearest = block_on(self.engine.reference(encoded))?.nearest();
-        Ok(closeness.is_far(Best { composed, image: nearest.filter(|_| chosen.is_none()) }))
-    }
-
     fn encode(&self, path: &Path) -> Result<EncodedImages> {
         if !self.engine.retrieval().has_encoder() {
             return Err(TrainerError::settings(
@@ -250,7 +288,7 @@ impl Asker {
     }
 
     fn find(&self, id: &str) -> Result<(u32, &ImageMeta)> {
-        (0..).zip(&self.bundle.metadata).find(|(_, meta)| meta.id == id).ok_or_else(|| {
+        called(&self.bundle.metadata, id).ok_or_else(|| {
             TrainerError::settings(
                 format!("image '{id}'"),
                 format!("is not in the gallery of {}", self.bundle.root.display()),

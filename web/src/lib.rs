@@ -76,6 +76,7 @@ async fn answer(request: JsValue) -> WebResult<JsValue> {
         Request::Query(query) => protocol::write(&session.query(query).await?),
         Request::Explain(of) => protocol::write(&session.explain(of).await?),
         Request::Browse(page) => protocol::write(&session.browse(&page)?),
+        Request::Find(sought) => protocol::write(&session.find(&sought)),
         Request::Index(image) => protocol::write(&session.index(image).await?),
         Request::Add(images) => protocol::write(&session.add(images)?),
         Request::Forget {} => protocol::write(&session.forget()?),

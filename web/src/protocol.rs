@@ -1,6 +1,7 @@
 //! The messages between page and worker (`www/element/link.js`), typed. Field names are the JavaScript ones.
 
 use crate::error::{WebError, WebResult};
+use js_sys::Float32Array;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thisbut_model::gallery::{Extra, ImageMeta};
@@ -36,6 +37,8 @@ pub enum Request {
     Explain(Explain),
     /// Items to start from.
     Browse(Browse),
+    /// One item.
+    Find(Find),
     /// Read an image for the visitor's own gallery.
     Index(Encode),
     /// Search the visitor's own images too.
@@ -101,6 +104,9 @@ pub struct Query {
     pub scope: Scope,
     /// How many results.
     pub limit: usize,
+    /// Give the query's vectors too.
+    #[serde(default)]
+    pub vector: bool,
 }
 
 /// `explain`: an encoded image and words.
@@ -164,6 +170,17 @@ pub struct Browse {
     pub limit: usize,
 }
 
+/// `find`: an image by its name, or by its position.
+#[derive(Deserialize)]
+pub struct Find {
+    /// What its item has as `id`, or its id in the gallery. A message's own `id` is the question's number.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Its position; counts where there is no `name`.
+    #[serde(default)]
+    pub index: Option<usize>,
+}
+
 /// What `load` answers.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -186,6 +203,8 @@ pub struct Info {
     pub why: bool,
     /// Names the form of an own image's row: rows of another form are of another model.
     pub rows: String,
+    /// P: values of a query's vector.
+    pub dimension: usize,
     /// Bytes of the bundle's files.
     pub bytes: f64,
     /// Of these, fetched now and not found stored.
@@ -264,8 +283,30 @@ pub struct Found {
     pub far: bool,
     /// The words' end was not read: the model has no room for it.
     pub cut: bool,
+    /// The query's vectors, one after the other ([`thisbut_model::engine::Engine::vectors`]), where they were asked for and the search
+    /// is one query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<Vector>,
     /// Milliseconds.
     pub timings: QueryTimings,
+}
+
+/// Numbers as a `Float32Array`.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub struct Vector(#[serde(with = "serde_wasm_bindgen::preserve")] Float32Array);
+
+impl From<&[f32]> for Vector {
+    fn from(values: &[f32]) -> Self {
+        Self(Float32Array::from(values))
+    }
+}
+
+/// What `find` answers.
+#[derive(Serialize)]
+pub struct Sought {
+    /// The item; none where no image is called so.
+    pub item: Option<Item>,
 }
 
 /// Milliseconds of each step of a query.
@@ -294,10 +335,15 @@ pub struct Item {
     /// One of the visitor's own.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub own: bool,
+    /// Its name: what the site owner's table calls its `id`, else its id in the gallery; `own:` and a number for an own one.
+    pub id: String,
     /// For people.
     pub title: String,
     /// Address of the picture.
     pub image: String,
+    /// Where it leads, as the site owner's table says: over HTTP, or relative to the page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// Words that describe it, for suggestions.
     pub tags: Vec<String>,
     /// Modifiers to offer with it.

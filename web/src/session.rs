@@ -4,8 +4,8 @@ use crate::error::{WebError, WebResult};
 use crate::fetch::{Store, Wanted, join};
 use crate::load::{self, Files};
 use crate::protocol::{
-    Browse, Encode, Encoded, Explain, Found, Info, Item, Load, LoadTimings, Measured, OwnItem, Page, Query,
-    QueryTimings, Refer,
+    Browse, Encode, Encoded, Explain, Find, Found, Info, Item, Load, LoadTimings, Measured, OwnItem, Page, Query,
+    QueryTimings, Refer, Sought, Vector,
 };
 use crate::{device, now};
 use js_sys::Function;
@@ -13,9 +13,9 @@ use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
 use std::rc::Rc;
 use thisbut_model::ask::{Ask, EVEN};
-use thisbut_model::bundle::{Best, Manifest};
+use thisbut_model::bundle::Manifest;
 use thisbut_model::engine::{Engine, Reference};
-use thisbut_model::gallery::{Chunk, Extra, Hit, ImageMeta, facets, having, largest_reference, varied};
+use thisbut_model::gallery::{Chunk, Extra, Hit, ImageMeta, called, facets, having, largest_reference, varied};
 use thisbut_model::image::{Rgba, jpeg};
 use thisbut_model::retrieval::EncodedImages;
 use thisbut_model::why::Explanation;
@@ -28,6 +28,8 @@ const FACETS: usize = 24;
 const PAGE: f64 = 65_536.0;
 /// Most results that one query gives.
 const MOST: usize = 5000;
+/// What the names of own images begin with.
+const OWN: &str = "own:";
 /// Rounds of [`Session::measure`]; the first warms up.
 const ROUNDS: usize = 4;
 
@@ -67,19 +69,17 @@ impl Session {
         let built = now();
         engine.self_test(&manifest).await?;
         let tested = now();
-        let weights = manifest.weights.first().ok_or_else(|| {
-            WebError::new("format", "bundle.json: names no weights", "publish the whole bundle again")
-        })?;
         let info = Info {
             count: items.len(),
             device: device::NAME,
-            model: format!("{}, {:?}", manifest.architecture, weights.code_width),
+            model: manifest.model(),
             version: manifest.product_version.clone(),
             upload: engine.retrieval().has_encoder(),
             suggestions,
             facets: facets(&items, FACETS),
             why: engine.config().method.family().attends(),
             rows: manifest.row_form(),
+            dimension: engine.config().projection,
             bytes: bytes as f64,
             fetched: new_bytes as f64,
             memory: core::arch::wasm32::memory_size(0) as f64 * PAGE,
@@ -100,14 +100,26 @@ impl Session {
         if let Some(at) = index.checked_sub(self.items.len()) {
             let OwnItem { title, image } = self.own.borrow().get(at)?.clone();
             let (tags, changes, extra) = (Vec::new(), Vec::new(), Extra::default());
-            return Some(Item { index, own: true, title, image, tags, changes, extra, score });
+            let (id, url) = (format!("{OWN}{at}"), None);
+            return Some(Item { index, own: true, id, title, image, url, tags, changes, extra, score });
         }
         let meta = self.items.get(index)?;
         // The metadata's reader has refused every name that leads elsewhere.
         let image = format!("{}{}", self.pictures, meta.thumb);
         let (title, tags, changes) = (meta.title.clone(), meta.tags.clone(), meta.changes.clone());
-        let extra = meta.extra.clone();
-        Some(Item { index, own: false, title, image, tags, changes, extra, score })
+        let (extra, id, url) = (meta.extra.clone(), meta.name().to_owned(), meta.url().map(str::to_owned));
+        Some(Item { index, own: false, id, title, image, url, tags, changes, extra, score })
+    }
+
+    /// An image by its name or position.
+    pub fn find(&self, sought: &Find) -> Sought {
+        let own =
+            |id: &str| id.strip_prefix(OWN)?.parse::<usize>().ok().and_then(|at| self.items.len().checked_add(at));
+        let at = match &sought.name {
+            Some(id) => called(&self.items, id).map(|(at, _)| at as usize).or_else(|| own(id)),
+            None => sought.index,
+        };
+        Sought { item: at.and_then(|at| self.item(at, None)) }
     }
 
     fn shown(&self, key: &str) -> WebResult<Rc<Reference>> {
@@ -189,19 +201,23 @@ impl Session {
             among: among.as_ref(),
         };
         let limit = query.limit.min(MOST);
-        let (hits, composed) = match engine.is_plain(&ask) {
-            true => {
-                let vector = engine.compose_from(references.first().copied(), &query.text).await?;
+        let plain = engine.is_plain(&ask);
+        let vectors = if plain || query.vector { engine.vectors(&ask).await? } else { None };
+        let (hits, composed) = match vectors.as_deref().filter(|_| plain) {
+            Some(vectors) => {
                 let composed = now();
-                (engine.search(&vector, limit, &exclude)?, composed)
+                (engine.search(vectors, limit, &exclude)?, composed)
             }
-            false => (engine.ask(&ask, limit, &exclude).await?, now()),
+            None => (engine.ask(&ask, limit, &exclude).await?, now()),
         };
-        let far = self.is_far(&engine, &ask, query.chosen, &hits);
+        let best = engine.best(&ask, query.chosen.is_some(), (&hits, vectors.as_deref()))?;
+        let far = self.manifest.closeness.is_some_and(|closeness| closeness.is_far(best));
         let hits: Vec<Item> =
             hits.iter().filter_map(|Hit { index, score }| self.item(*index as usize, Some(*score))).collect();
         let cut = engine.retrieval().texts().cuts(&query.text, !shown.is_empty());
-        Ok(Found { hits, far, cut, timings: QueryTimings { compose: composed - began, search: now() - composed } })
+        let query = vectors.as_deref().filter(|_| query.vector).map(Vector::from);
+        let timings = QueryTimings { compose: composed - began, search: now() - composed };
+        Ok(Found { hits, far, cut, query, timings })
     }
 
     /// The images that a search ranks, where these are not all.
@@ -213,14 +229,6 @@ impl Session {
         let mut named = having(&self.items, &query.only);
         named.retain(|index| within.as_ref().is_none_or(|some| some.contains(index)));
         Some(named)
-    }
-
-    /// Whether nothing is close, as far as the bundle's figures say: they are of one picture with words, and of one alone.
-    fn is_far(&self, engine: &Engine, ask: &Ask<'_>, chosen: Option<u32>, hits: &[Hit]) -> bool {
-        let (Some(closeness), [reference]) = (self.manifest.closeness, ask.references) else { return false };
-        let said = !engine.retrieval().texts().tokens(ask.text).is_empty();
-        let composed = hits.first().filter(|_| said && engine.is_plain(ask)).map(|hit| hit.score);
-        closeness.is_far(Best { composed, image: reference.nearest().filter(|_| chosen.is_none()) })
     }
 
     /// What counted in the query of an encoded image with words.

@@ -11,10 +11,11 @@ const SIMD = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123
 /** A query may take so many times as long as the self-test, which is one; never less than so many ms. */
 const SLOWER = 40;
 const QUERY_AT_LEAST = 8000;
-/** Items of the gallery that are asked for at a time. */
-const WINDOW = 500;
 
 /** @import { Device, How, Info, Options, Reference } from "../types.js" */
+
+// Who searches without the element makes references with these.
+export { fromFile, fromItem } from "./reference.js";
 
 /** @type {Map<string, Client>} */
 const clients = new Map();
@@ -213,14 +214,15 @@ export class Client extends EventTarget {
   }
 
   /**
-   * @param {{image: ?Reference, text: string, limit: number, refined: import("../types.js").Refined}} query
+   * @param {{image: ?Reference, text: string, limit: number, refined: import("../types.js").Refined, vector?: boolean}} query
+   * `vector`: give the query's vectors too, where the search is one query
    */
-  query({ image, text, limit, refined: { also, ...rest } }) {
+  query({ image, text, limit, refined: { also, ...rest }, vector = false }) {
     return this.robust(async (link) => {
       let encode = 0;
       for (const one of [image, ...also]) encode += one ? await this.encode(link, one) : 0;
       const others = also.map(({ key, item }) => ({ key, chosen: item ?? null }));
-      const body = { key: image?.key ?? null, chosen: image?.item ?? null, text, limit, others, ...rest };
+      const body = { key: image?.key ?? null, chosen: image?.item ?? null, text, limit, others, vector, ...rest };
       const found = await link.ask("query", body, { quiet: this.patience });
       return { ...found, timings: { ...found.timings, image: encode } };
     });
@@ -255,15 +257,16 @@ export class Client extends EventTarget {
     return this.robust((link) => link.ask("browse", { offset, limit }, { quiet: this.patience }));
   }
 
-  /** The item of the gallery with this number. @param {number} index @returns {Promise<import("../types.js").Item>} */
-  async item(index) {
-    // The engine gives pictures in an order of its own.
-    for (let offset = 0, all = 1; offset < all; offset += WINDOW) {
-      const { items, total } = await this.browse(offset, WINDOW);
-      const found = items.find((one) => one.index === index);
-      if (found) return found;
-      all = total;
-    }
-    throw new ThisButError("query", { detail: `the gallery has no image ${index}` });
+  /** The item with this number, or this name, if there is one. @param {number | string} which @returns {Promise<?import("../types.js").Item>} */
+  async find(which) {
+    const body = typeof which === "number" ? { index: which } : { name: which };
+    return (await this.robust((link) => link.ask("find", body, { quiet: this.patience }))).item ?? null;
+  }
+
+  /** The same, where there has to be one. @param {number | string} which */
+  async item(which) {
+    const item = await this.find(which);
+    if (!item) throw new ThisButError("query", { detail: `the gallery has no image ${which}` });
+    return item;
   }
 }

@@ -21,9 +21,6 @@ const SETTABLE = ["bundle", "preload", "limit", "device", "timeout", "worker", "
 /** Numbers of the elements in the page: landmarks of one name are hard to tell apart. @type {Set<number>} */
 const numbers = new Set();
 
-/** What names a picture in a form: the page's own word for it, or its number. @param {import("../types.js").About & {id?: string, index: number}} item */
-const idOf = ({ id, index }) => id ?? String(index);
-
 export class ThisBut extends Attributes {
   static observedAttributes = ["bundle", "lang", "device", "worker", "limit", "address", "required", "preload"];
   static define = define;
@@ -262,8 +259,8 @@ export class ThisBut extends Attributes {
   get value() {
     const { picked, reference } = this.#search.step;
     const { text } = this;
-    if (picked?.text === text) return idOf(picked.item);
-    return text || (reference?.item === undefined ? "" : idOf({ ...reference.about, index: reference.item }));
+    if (picked?.text === text) return picked.item.id;
+    return text || (reference?.id ?? "");
   }
 
   set value(value) {
@@ -342,9 +339,9 @@ export class ThisBut extends Attributes {
   }
 
   /**
-   * Makes an image the reference and gives what is found: a file, the address of a picture, the number or the item of a
-   * picture of the gallery.
-   * @param {Blob | string | number | Item} image
+   * Makes an image the reference and gives what is found: a file, the address of a picture, or a picture of the gallery, by its
+   * `id`, its number or its item.
+   * @param {Blob | string | number | Item | {id: string}} image
    * @param {string} name of a file
    */
   show(image, name = "") {

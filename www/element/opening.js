@@ -25,7 +25,7 @@ export async function opening(bundle) {
     if (!answer.ok) return null;
     const { opening, gallery, weights, vocab, form, measured } = await answer.json();
     if (!opening?.pictures?.length) return null;
-    const item = (/** @type {any} */ { thumb, ...rest }) => ({ tags: [], ...rest, image: new URL(gallery.thumbnails + thumb, bundle).href });
+    const item = (/** @type {any} */ { thumb, ...rest }) => ({ tags: [], id: String(rest.extra?.id ?? rest.index), ...rest, image: new URL(gallery.thumbnails + thumb, bundle).href });
     const files = [...weights, vocab, ...gallery.chunks, ...gallery.metadata];
     return {
       items: opening.pictures.map(item),

@@ -59,7 +59,7 @@ export function fromItem(item) {
     if (!answer?.ok) throw new ThisButError(navigator.onLine === false || !answer ? "picture" : "unreachable", { detail: item.image });
     return decode(await answer.blob(), item.title);
   };
-  return { key: `item:${item.index}`, title: item.title, image: item.image, soft: !item.own, item: item.index, about: item, pixels };
+  return { key: `item:${item.index}`, title: item.title, image: item.image, soft: !item.own, item: item.index, id: item.id, about: item, pixels };
 }
 
 /**

@@ -32,10 +32,26 @@ async function read(search, source, name, still) {
   }
 }
 
+/** What cannot be an `id`: an address in full. */
+const ADDRESS = /^(https?|data|blob):/i;
+
+/**
+ * The picture of the gallery that is meant, or what is to be read. A text is an `id` where the gallery has that one, else an address.
+ * @param {Search["client"]} client
+ * @param {Blob | string | number | Item | {id: string}} source
+ * @returns {Promise<Blob | string | Item>}
+ */
+async function meant(client, source) {
+  if (typeof source === "string") return (!ADDRESS.test(source) && (await client.find(source))) || source;
+  if (typeof source === "number") return client.item(source);
+  if (source instanceof Blob || "index" in source) return source;
+  return client.item(source.id);
+}
+
 /**
  * Makes an image the reference: a file, an address, or a picture of the gallery.
  * @param {Search} search
- * @param {Blob | string | number | Item} source
+ * @param {Blob | string | number | Item | {id: string}} source
  * @param {string} name of a file
  * @returns {Promise<Item[]>}
  */
@@ -49,14 +65,14 @@ export async function take(search, source, name = "") {
   let reference;
   let words;
   try {
-    if (source instanceof Blob || typeof source === "string") {
-      reference = await read(search, source, name, still);
+    const what = await meant(search.client, source);
+    still();
+    if (what instanceof Blob || typeof what === "string") {
+      reference = await read(search, what, name, still);
       const { tokens, draft } = search.step;
       words = { tokens, draft };
     } else {
-      const item = typeof source === "number" ? await search.client.item(source) : source;
-      still();
-      reference = fromItem(item);
+      reference = fromItem(what);
       words = search.kept();
     }
   } catch (reason) {

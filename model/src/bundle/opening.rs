@@ -31,6 +31,9 @@ pub struct Opening {
 pub struct Shown {
     /// Its number.
     pub index: u32,
+    /// Its name ([`crate::gallery::ImageMeta::name`]); empty in bundles from before it was kept here.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
     /// A line for people.
     pub title: String,
     /// File name of its thumbnail.
@@ -38,6 +41,9 @@ pub struct Shown {
     /// Modification texts to offer with it, as in its metadata.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
+    /// Where it leads ([`crate::gallery::ImageMeta::url`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// What the site owner's table says of it, as in its metadata.
     #[serde(default, skip_serializing_if = "Extra::is_empty")]
     pub extra: Extra,
@@ -111,6 +117,8 @@ mod tests {
     fn shown(index: u32) -> Shown {
         Shown {
             index,
+            id: format!("{index}.png"),
+            url: (index == 1).then(|| "https://x/1".into()),
             title: format!("image {index}"),
             thumb: format!("t.{index}.webp"),
             changes: vec!["in red".into()],

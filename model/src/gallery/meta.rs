@@ -42,6 +42,46 @@ pub struct ImageMeta {
     pub reference: Option<FileEntry>,
 }
 
+/// Columns of a site owner's table that name an image, and that lead to its own page.
+const NAMING: [&str; 1] = ["id"];
+const LEADING: [&str; 2] = ["link", "url"];
+
+impl ImageMeta {
+    /// The image's name for people and programs outside: what the site owner's table calls its `id`, else its id in the gallery.
+    pub fn name(&self) -> &str {
+        self.column(&NAMING).next().unwrap_or(&self.id)
+    }
+
+    /// Where the image leads: the first address of a web page, or of a place on the same site, in a column `link` or `url`.
+    pub fn url(&self) -> Option<&str> {
+        self.column(&LEADING).map(str::trim).find(|address| is_page(address))
+    }
+
+    /// Values of the columns with these names, in the table's order.
+    fn column(&self, names: &'static [&str]) -> impl Iterator<Item = &str> {
+        let named = move |name: &str| names.iter().any(|one| one.eq_ignore_ascii_case(name));
+        self.extra.iter().filter(move |(name, _)| named(name)).map(|(_, value)| value)
+    }
+}
+
+/// The first image that is called `id`: by its own table, or else in the gallery.
+pub fn called<'a>(images: &'a [ImageMeta], id: &str) -> Option<(u32, &'a ImageMeta)> {
+    let first = |is: &dyn Fn(&ImageMeta) -> bool| (0..).zip(images).find(|(_, image)| is(image));
+    first(&|image| image.name() == id).or_else(|| first(&|image| image.id == id))
+}
+
+/// Whether an address leads to a page: over HTTP, or relative. Browsers skip control characters inside of a scheme.
+fn is_page(address: &str) -> bool {
+    let of_scheme = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
+    let web = match address.split_once(':') {
+        Some((scheme, _)) if scheme.chars().all(of_scheme) => {
+            ["http", "https"].iter().any(|one| one.eq_ignore_ascii_case(scheme))
+        }
+        _ => true,
+    };
+    web && !address.is_empty() && !address.contains(char::is_control)
+}
+
 /// Writes a metadata chunk.
 ///
 /// # Errors
@@ -149,6 +189,36 @@ mod tests {
         let bytes = encode_metadata(std::slice::from_ref(&with)).unwrap();
         assert!(String::from_utf8_lossy(&bytes).contains(r#""extra":{"price":"3","link":"https://x"},"thumb""#));
         assert_eq!(parse_metadata(&bytes, 1).unwrap(), [with]);
+    }
+
+    #[test]
+    fn what_names_an_image_and_where_it_leads() {
+        let with = |columns: &[(&str, &str)]| {
+            let mut image = image("a.png");
+            columns.iter().for_each(|(name, value)| image.extra.push(name, value).unwrap());
+            image
+        };
+        let plain = with(&[("price", "3")]);
+        assert_eq!((plain.name(), plain.url()), ("1f9d1", None));
+        let owned = with(&[("url", "javascript:alert(1)"), ("ID", "0815"), ("Link", " https://x/?a=1:2 ")]);
+        assert_eq!((owned.name(), owned.url()), ("0815", Some("https://x/?a=1:2")));
+        for (address, leads) in [
+            ("HTTP://x", true),
+            ("shop/0815?at=1:2", true),
+            ("#0815", true),
+            ("data:text/html,x", false),
+            ("java\nscript:alert(1)", false),
+            ("\u{1}javascript:alert(1)", false),
+            ("mailto:x@y", false),
+            (" ", false),
+        ] {
+            assert_eq!(with(&[("link", address)]).url().is_some(), leads, "{address:?}");
+        }
+        let images = [with(&[("id", "b")]), ImageMeta { id: "b".into(), ..plain }];
+        assert_eq!(called(&images, "b").map(|(at, _)| at), Some(0), "a table's word for it goes first");
+        assert_eq!(called(&images[1..], "b").map(|(at, _)| at), Some(0));
+        assert_eq!(called(&images, "1f9d1").map(|(at, _)| at), Some(0));
+        assert!(called(&images, "c").is_none());
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod scan;
 pub use extra::{Extra, MAX_EXTRA, MAX_EXTRA_BYTES, MAX_EXTRA_NAME, MAX_EXTRA_VALUE};
 pub use facets::{facets, having};
 pub use format::{Chunk, HEADER_BYTES, MAGIC, MAX_CHUNK_IMAGES, MAX_DIMENSION, VERSION, chunk_bytes, encode_chunk};
-pub use meta::{ImageMeta, MAX_CHANGE_BYTES, MAX_CHANGES, MAX_METADATA_BYTES, encode_metadata, parse_metadata};
+pub use meta::{ImageMeta, MAX_CHANGE_BYTES, MAX_CHANGES, MAX_METADATA_BYTES, called, encode_metadata, parse_metadata};
 pub(crate) use meta::{is_change, is_thumb};
 pub use order::varied;
 pub use reference::{encode_reference, largest_reference, parse_reference, reference_bytes};

@@ -5,8 +5,10 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { createServer } from "node:http";
+import { createSecureServer } from "node:http2";
 import { extname, join, normalize, resolve, sep } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { certificate } from "./certificate.mjs";
 
 const TYPES = {
   ".html": "text/html; charset=utf-8",
@@ -90,11 +92,12 @@ async function limp(response, body, { cut = body.length, still = false, pace = I
  * @param {number} [options.port] 0 picks a free one
  * @param {string} [options.host]
  * @param {number} [options.quality] of brotli; 5 is quick, 9 is what a host would store
+ * @param {boolean} [options.http2] as most hosts serve, over TLS with a certificate that nobody trusts
  * @param {(path: string, body: Buffer | null, request: import("node:http").IncomingMessage) => (Buffer | Fault | void)} [options.fault]
  */
-export async function serve({ mounts, port = 0, host = "127.0.0.1", quality = 5, fault = null }) {
+export async function serve({ mounts, port = 0, host = "127.0.0.1", quality = 5, http2 = false, fault = null }) {
   const state = { fault, sent: /** @type {{path: string, bytes: number, from: number}[]} */ ([]), down: false };
-  const server = createServer(async (request, response) => {
+  const handle = async (/** @type {any} */ request, /** @type {any} */ response) => {
     const path = decodeURIComponent(new URL(request.url, "http://x").pathname);
     if (state.down) return request.socket.destroy();
     try {
@@ -158,12 +161,16 @@ export async function serve({ mounts, port = 0, host = "127.0.0.1", quality = 5,
       if (!response.headersSent) response.writeHead(500, { "content-type": "text/plain" });
       response.end(String(reason));
     }
-  });
+  };
+  const server = http2 ? createSecureServer({ ...(await certificate()), allowHTTP1: true }, handle) : createServer(handle);
+  /** Sessions of HTTP/2, which a server does not end by itself. @type {Set<any>} */
+  const sessions = new Set();
+  server.on("session", (session) => sessions.add(session.once("close", () => sessions.delete(session))));
   await new Promise((ready, broken) => server.once("error", broken).listen(port, host, () => ready(null)));
-  const address = `http://${host === "0.0.0.0" ? "localhost" : host}:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}/`;
+  const address = `http${http2 ? "s" : ""}://${host === "0.0.0.0" ? "localhost" : host}:${/** @type {import("node:net").AddressInfo} */ (server.address()).port}/`;
   return {
     address,
     state,
-    close: () => new Promise((done) => (server.close(done), server.closeAllConnections())),
+    close: () => new Promise((done) => (server.close(done), "closeAllConnections" in server && server.closeAllConnections(), sessions.forEach((session) => session.destroy()))),
   };
 }

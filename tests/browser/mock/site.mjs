@@ -21,7 +21,7 @@ async function emoji(modules) {
   const items = [];
   for (const file of (await readdir(assets)).sort()) {
     const one = named.get(file.replace(/\.webp$/, "")) ?? named.get(file.replace(/-fe0f|\.webp/g, ""));
-    if (one) items.push({ index: items.length, title: one.label, tags: one.tags ?? [], image: `/bundle/pictures/${file}` });
+    if (one) items.push({ index: items.length, id: file, title: one.label, tags: one.tags ?? [], image: `/bundle/pictures/${file}` });
   }
   const suggestions = [
     "with a different hairstyle",
@@ -47,7 +47,8 @@ async function shapes() {
       // What a site owner's table says: some have a page of their own, one a link that is none.
       const links = { blue: { link: `shop/${name}?a=1`, price: "49 €" }, green: { URL: "javascript:alert(1)" } };
       const extra = links[/** @type {"blue"} */ (colour)];
-      items.push({ index: items.length, title: `${colour} ${name}`, tags: [], image: `/bundle/pictures/${name}-${colour}.png`, ...(extra && { extra }) });
+      const [id, url] = [`${name}-${colour}.png`, extra?.link];
+      items.push({ index: items.length, id, title: `${colour} ${name}`, tags: [], image: `/bundle/pictures/${id}`, ...(extra && { extra }), ...(url && { url }) });
     }
   }
   const suggestions = ["in blue", "in red", { text: "with corners", when: ["circle", "ring"] }, { text: "rounder", when: ["square"] }];

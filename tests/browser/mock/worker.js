@@ -27,9 +27,9 @@ async function load({ id, bundle, device }) {
   if (!answer.ok) throw { kind: "missing", message: `items.json: ${answer.status}`, mend: "publish it" };
   setup = await answer.json();
   items = setup.items;
-  if (mode === "many") items = Array.from({ length: 5200 }, (_, index) => ({ ...items[index % items.length], index, title: `${items[index % items.length].title} ${index}` }));
+  if (mode === "many") items = Array.from({ length: 5200 }, (_, index) => ({ ...items[index % items.length], index, id: `picture-${index}`, title: `${items[index % items.length].title} ${index}` }));
   const timings = { runtime: 210, fetch: 340, build: 60, selfTest: 70, total: 640 };
-  return { count: items.length, device, model: "mock", upload, words: mode !== "pictures", why: mode !== "pictures", rows: "mock", webgpu: mode === "nomodule" ? 0 : 3_750_000, bytes: total, suggestions: setup.suggestions, facets: setup.facets, timings };
+  return { count: items.length, device, model: "mock", upload, words: mode !== "pictures", why: mode !== "pictures", rows: "mock", dimension: 4, webgpu: mode === "nomodule" ? 0 : 3_750_000, bytes: total, suggestions: setup.suggestions, facets: setup.facets, timings };
 }
 
 /** Whether this has happened before; from now on it has. */
@@ -83,10 +83,12 @@ async function answer(data) {
   if (data.type === "refer" && mode === "damaged" && !damaged++) throw { kind: "reference", message: "references/r.bin: the SHA-256 differs", mend: "" };
   if (data.type === "refer") return await sleep(30), { ms: 30, dropped: [] };
   if (data.type === "index") return await sleep(20), indexed(data);
-  if (data.type === "add") own.push(...data.items.map((item, at) => ({ ...item, own: true, tags: [], index: items.length + own.length + at })));
+  if (data.type === "add") own.push(...data.items.map((item, at) => ({ ...item, own: true, tags: [], id: `own:${own.length + at}`, index: items.length + own.length + at })));
   if (data.type === "forget") own = [];
   if (["add", "forget"].includes(data.type)) return { count: items.length + own.length, own: own.length };
   if (data.type === "measure") return { ms: 50 };
+  if (data.type === "find" && mode === "late") await sleep(1000);
+  if (data.type === "find") return { item: [...items, ...own].find(({ id, index }) => (data.name === undefined ? index === data.index : id === data.name)) ?? null };
   if (data.type === "explain" && data.text.includes("silent")) throw { kind: "device", message: "no answer", mend: "try again" };
   if (data.type === "explain") return await sleep(20), explain(data);
   if (data.type === "browse") {
@@ -103,7 +105,9 @@ async function answer(data) {
     }
   }
   await sleep(data.text.endsWith("slowly") ? 900 : 40);
-  return { hits: search(data), timings: { compose: 48, search: 2.1 }, cut: data.text.length > 160, far: data.text.endsWith("unknown") };
+  const one = !data.others?.length && !data.without?.length && (data.balance ?? 0.5) === 0.5;
+  const query = data.vector && one ? new Float32Array(data.text ? [0.5, 0.5, -0.5, 0.5] : [1, 0, 0, 0, 0, 1, 0, 0]) : undefined;
+  return { hits: search(data), timings: { compose: 48, search: 2.1 }, cut: data.text.length > 160, far: data.text.endsWith("unknown"), ...(query && { query }) };
 }
 
 self.onmessage = async ({ data }) => {

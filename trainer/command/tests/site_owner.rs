@@ -84,6 +84,31 @@ fn walk(folder: PathBuf) -> Vec<PathBuf> {
 }
 
 #[test]
+fn a_query_gives_its_vectors_and_takes_the_tables_id() {
+    let shop = Shop::new();
+    std::fs::write(shop.at("table.csv"), "file;id\n00.png;0815\n").unwrap();
+    shop.index(&["--csv", &shop.path("table.csv")]);
+    let ask = |more: &[&str]| -> Value {
+        serde_json::from_slice(&shop.query(&[&["-k", "3", "--json"], more].concat()).stdout).unwrap()
+    };
+    let plain = ask(&["--like", "0815", "--text", "red"]);
+    assert_eq!(plain, ask(&["--like", "00.png", "--text", "red"]));
+    let all = ask(&["--like", "0815", "--text", "red", "--vector"]);
+    assert_eq!(all["answers"], plain);
+    let query = &all["query"];
+    let values: Vec<f64> = query["values"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
+    let dimension = query["dimension"].as_u64().unwrap() as usize;
+    assert_eq!((query["count"].as_u64(), values.len()), (Some(1), dimension));
+    let length = values.iter().map(|value| value * value).sum::<f64>().sqrt();
+    assert!((length - 1.0).abs() < 1e-4, "{length}");
+    assert_eq!(query["space"].as_str().unwrap().len(), 16);
+    let alone = ask(&["--like", "0815", "--vector"]);
+    let count = alone["query"]["count"].as_u64().unwrap() as usize;
+    assert!(count >= 1 && alone["query"]["values"].as_array().unwrap().len() == count * dimension);
+    assert_eq!(alone["query"]["space"], query["space"]);
+}
+
+#[test]
 fn what_a_table_says_comes_with_every_answer() {
     let shop = Shop::new();
     let table =
@@ -110,6 +135,9 @@ fn what_a_table_says_comes_with_every_answer() {
     let manifest = std::fs::read_to_string(shop.at("shop/bundle.json")).unwrap();
     let manifest: Value = serde_json::from_str(&manifest).unwrap();
     let shown = manifest["opening"]["pictures"].as_array().unwrap();
+    let named = shown.iter().find(|picture| picture["id"] == "0815").unwrap();
+    assert_eq!(named["url"], "https://shop.example/0815?a=1&b=2");
+    assert!(shown.iter().any(|picture| picture["id"] == "02.png" && picture.get("url").is_none()), "{shown:?}");
     assert!(shown.iter().any(|picture| picture["extra"]["Price"] == "49 €"), "{shown:?}");
 }
 

@@ -20,6 +20,8 @@ pub trait Answers {
     fn reads(&self, text: &str) -> bool;
     /// For each image, the `k` best images for each of its texts, without pictures that are the image itself.
     fn ask(&self, images: &[u32], texts: &[Vec<&str>], k: usize) -> Result<Vec<Vec<Vec<Hit>>>>;
+    /// For each text alone, by how much its best image is above the mean of all; none for a text without a word that the model reads.
+    fn say(&self, texts: &[&str]) -> Result<Vec<Option<f32>>>;
 }
 
 /// A bundle and its engine.
@@ -89,5 +91,20 @@ impl Answers for Asker<'_> {
             }
         }
         Ok(found)
+    }
+
+    fn say(&self, texts: &[&str]) -> Result<Vec<Option<f32>>> {
+        let retrieval = self.engine.retrieval();
+        let read: Vec<Tokens> = texts.iter().map(|text| retrieval.texts().tokens(text)).collect();
+        let said: Vec<&Tokens> = read.iter().filter(|tokens| !tokens.is_empty()).collect();
+        if said.is_empty() {
+            return Ok(vec![None; texts.len()]);
+        }
+        let mut rows = block_on(retrieval.query_rows(None, &said))?.into_iter();
+        let mut best = |tokens: &Tokens| -> Result<Option<f32>> {
+            let Some(row) = (!tokens.is_empty()).then(|| rows.next()).flatten() else { return Ok(None) };
+            Ok(self.engine.lift(&row)?)
+        };
+        read.iter().map(|tokens| best(tokens)).collect()
     }
 }

@@ -12,7 +12,7 @@ use crate::index::About as Described;
 use answers::{Answers, Asker};
 use burn::tensor::Device;
 use choose::{Asked, Candidate, Show, examples, offered, worth_asking};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use thisbut_model::bundle::{Closeness, Example, GalleryEntry, Manifest, Match, MetadataChunk, Opening, Shown};
 use thisbut_model::gallery::{Hit, ImageMeta, MAX_CHANGES, encode_metadata, varied};
@@ -183,8 +183,20 @@ fn ask_all(
     }
     progress(images.len(), images.len());
     found.changes.resize(images.len(), Vec::new());
-    found.closeness = closeness(composed, nearest);
+    let words = if wanted == 0 { Vec::new() } else { said(asker, images)? };
+    found.closeness = closeness(composed, nearest, words);
     Ok((found, outcome))
+}
+
+/// What words alone reach, with titles as the words: each title once, and of very many some.
+fn said(asker: &dyn Answers, images: &[ImageMeta]) -> Result<Vec<f32>> {
+    let titles: BTreeSet<&str> = images.iter().map(|image| image.title.as_str()).collect();
+    let titles: Vec<&str> = titles.iter().step_by(titles.len().div_ceil(MOST_SAID).max(1)).copied().collect();
+    let mut reached = Vec::with_capacity(titles.len());
+    for batch in titles.chunks(BATCH) {
+        reached.extend(asker.say(batch)?.into_iter().flatten());
+    }
+    Ok(reached)
 }
 
 impl Outcome {
@@ -200,8 +212,11 @@ impl Outcome {
 /// Fewer real searches than this say nothing of what is close.
 const ENOUGH: usize = 100;
 
+/// Titles that are asked with at most, words alone.
+const MOST_SAID: usize = 4096;
+
 /// What real searches reach; none where there are too few of them.
-fn closeness(mut composed: Vec<f32>, mut nearest: Vec<f32>) -> Option<Closeness> {
+fn closeness(mut composed: Vec<f32>, mut nearest: Vec<f32>, mut words: Vec<f32>) -> Option<Closeness> {
     if composed.len() < ENOUGH || nearest.len() < ENOUGH {
         return None;
     }
@@ -209,8 +224,9 @@ fn closeness(mut composed: Vec<f32>, mut nearest: Vec<f32>) -> Option<Closeness>
         scores.sort_by(f32::total_cmp);
         scores[(scores.len() as f32 * percent / 100.0) as usize]
     };
-    let (of_text, of_image) = Closeness::PERCENT;
-    Some(Closeness { composed: least(&mut composed, of_text), image: least(&mut nearest, of_image) })
+    let (of_text, of_image, of_words) = Closeness::PERCENT;
+    let words = (words.len() >= ENOUGH).then(|| least(&mut words, of_words));
+    Some(Closeness { composed: least(&mut composed, of_text), image: least(&mut nearest, of_image), words })
 }
 
 /// Texts that lead from an image to its neighbours, nearest first.
@@ -268,7 +284,8 @@ fn show(asker: &dyn Answers, images: &[ImageMeta], shows: Vec<Show>, count: usiz
 fn shown(images: &[ImageMeta], index: u32) -> Shown {
     let image = &images[index as usize];
     let title = image.title.chars().take(LONGEST_TITLE).collect();
-    Shown { index, title, thumb: image.thumb.clone(), changes: Vec::new(), extra: image.extra.clone() }
+    let (id, url) = (image.name().to_owned(), image.url().map(str::to_owned));
+    Shown { index, id, url, title, thumb: image.thumb.clone(), changes: Vec::new(), extra: image.extra.clone() }
 }
 
 /// The same with what it offers: a search may start from it.

@@ -31,6 +31,12 @@ impl Answers for Reader {
         text != "white"
     }
 
+    fn say(&self, texts: &[&str]) -> Result<Vec<Option<f32>>> {
+        let asked: Vec<Vec<&str>> = texts.iter().map(|text| text.split(' ').collect()).collect();
+        let best = |words: &Vec<&str>| self.ranked(u32::MAX, words, 1).first().map(|hit| hit.score);
+        Ok(asked.iter().map(best).collect())
+    }
+
     fn ask(&self, images: &[u32], texts: &[Vec<&str>], k: usize) -> Result<Vec<Vec<Vec<Hit>>>> {
         let answer = |(index, own): (&u32, &Vec<&str>)| -> Vec<Vec<Hit>> {
             let of = |text: &&str| {
@@ -90,6 +96,20 @@ fn every_picture_offers_what_the_model_answers() {
         assert!(from != to && example.hits.len() == images.len() - 1, "{example:?}");
         assert!(to.contains(example.text.trim_start_matches("a ")), "{example:?}");
     }
+}
+
+#[test]
+fn what_words_alone_reach_is_measured_with_each_title_once() {
+    let (reader, mut images) = gallery();
+    images.push(images[0].clone());
+    images[1].title = "no such thing".into();
+    let mut reached = said(&reader, &images).unwrap();
+    reached.sort_by(f32::total_cmp);
+    assert_eq!(reached, [&[0.0][..], &[2.0; 11]].concat(), "two words of a title are found, and nothing of another");
+    let scores = |count: usize| (0..count).map(|at| at as f32 / 1000.0).collect::<Vec<f32>>();
+    assert_eq!(closeness(scores(200), scores(200), scores(200)).unwrap().words, Some(0.01));
+    assert_eq!(closeness(scores(200), scores(200), scores(99)).unwrap().words, None, "too few");
+    assert!(closeness(scores(99), scores(200), scores(200)).is_none());
 }
 
 #[test]

@@ -72,7 +72,12 @@ impl About {
         self.title.change(&to.title).filter(worth).or_else(|| self.tag(to)).filter(worth)
     }
 
+    /// A tag alone says what differs only between images that share another one: those are the same kind of thing. Between others
+    /// it is one difference of many, and "this medal, but sports" asks for nothing.
     fn tag(&self, to: &Self) -> Option<(Kind, String)> {
+        if !self.tags.iter().any(|own| to.tags.iter().any(|tag| same(own, tag))) {
+            return None;
+        }
         let mut fresh = to.tags.iter().filter(|tag| !self.tags.iter().any(|own| same(own, tag)));
         let (tag, more) = (fresh.next()?, fresh.next());
         more.is_none().then(|| (Kind::Tag, tag.clone()))
@@ -128,6 +133,8 @@ impl Title {
         Some(match () {
             () if led || is_leading(&fresh[0]) => (Kind::Phrase, words),
             () if behind > 0 => (Kind::Adjective, person(&words).unwrap_or(words)),
+            // "rowing boat" of "woman rowing boat" is what she does, and no thing.
+            () if is_doing(&fresh[0]) => (Kind::Noun, words),
             () => (Kind::Noun, with_article(&words)),
         })
     }
@@ -166,6 +173,12 @@ fn is_leading(word: &str) -> bool {
     LEADING.iter().any(|leading| same(leading, word))
 }
 
+/// Whether a word says what is done, "swimming"; a ring and a king are things.
+fn is_doing(word: &str) -> bool {
+    let stem = word.strip_suffix("ing").unwrap_or_default();
+    stem.contains(['a', 'e', 'i', 'o', 'u', 'y'])
+}
+
 /// A word that says something: two letters, and no number.
 fn is_word(word: &str) -> bool {
     word.chars().filter(|c| c.is_alphabetic()).count() > 1
@@ -181,7 +194,7 @@ fn with_article(words: &str) -> String {
     let lower = words.to_lowercase();
     let last = lower.rsplit(' ').next().unwrap_or_default();
     let many = last.ends_with('s') && !["ss", "us", "is"].iter().any(|end| last.ends_with(end));
-    let bare = many || last.ends_with("ing") || !lower.starts_with(|c: char| c.is_alphabetic());
+    let bare = many || is_doing(last) || !lower.starts_with(|c: char| c.is_alphabetic());
     if bare
         || words.starts_with(char::is_uppercase)
         || ["a ", "an ", "the ", "two ", "three "].iter().any(|one| lower.starts_with(one))
@@ -215,6 +228,9 @@ mod tests {
             ("sun behind cloud", "sun behind large cloud", Kind::Adjective, "large"),
             ("woman judge", "woman astronaut", Kind::Noun, "an astronaut"),
             ("person golfing", "person swimming", Kind::Noun, "swimming"),
+            ("woman judge", "woman rowing boat", Kind::Noun, "rowing boat"),
+            ("man shrugging", "man gesturing NO", Kind::Noun, "gesturing NO"),
+            ("gold bracelet", "gold ring", Kind::Noun, "a ring"),
             ("cat", "tiger", Kind::Whole, "a tiger instead"),
             ("cat", "glasses", Kind::Whole, "glasses instead"),
         ] {
@@ -252,5 +268,8 @@ mod tests {
         assert_eq!(to.change(&from), None);
         assert_eq!(from.change(&about("Photo 03", &["cotton", "wool"])), None, "two things at once");
         assert_eq!(from.change(&about("Photo 04", &["gardener rancher"])), None, "keywords");
+        assert_eq!(from.change(&about("Photo 05", &["cotton"])), None, "nothing that both are");
+        let medals = [about("1st place medal", &["1st first gold medal place"]), about("Running shirt", &["sports"])];
+        assert_eq!(medals[0].change(&medals[1]), None, "this medal, but sports");
     }
 }

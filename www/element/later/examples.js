@@ -56,12 +56,13 @@ export function examples(search) {
   const node = search.view.tries;
   wear(/** @type {ShadowRoot} */ (node.getRootNode()), css);
   const but = t("but").replace(/\s*…$/, "");
-  const picture = (/** @type {string} */ image) => h("span", {}, h("img", { src: image, alt: "", draggable: false }));
-  const cards = (opening?.examples ?? []).map((example) => {
+  // The first example goes before everything; those that are not seen come when they are.
+  const picture = (/** @type {string} */ image, /** @type {number} */ at) => h("span", {}, h("img", { fetchPriority: at ? "auto" : "high", loading: at < 3 ? "eager" : "lazy", src: image, alt: "", draggable: false }));
+  const cards = (opening?.examples ?? []).map((example, at) => {
     const { from, text, hits } = example;
     const label = t("example", { from: from.title, text: bare(text), to: hits[0].title });
     const said = h("q", { "aria-hidden": "true", lang: "en" }, h("b", {}, h("i", {}, `${but} `), bare(text)), arrow());
-    return h("li", {}, h("button.try", { type: "button", part: "example", "aria-label": label, onclick: () => play(search, example) }, picture(from.image), said, picture(hits[0].image)));
+    return h("li", {}, h("button.try", { type: "button", part: "example", "aria-label": label, onclick: () => play(search, example) }, picture(from.image, at), said, picture(hits[0].image, at)));
   });
   node.replaceChildren(h("h2", {}, t("examples")), h("ul", {}, ...cards));
 }

@@ -4,7 +4,7 @@
 import { h, icon, wear } from "../dom.js";
 import { bare } from "../suggest.js";
 
-/** @import { Item, Refined, Translate } from "../../types.js" */
+/** @import { Item, QueryVector, Reference, Refined, Translate } from "../../types.js" */
 /** @import { Search } from "../search.js" */
 
 const css = `
@@ -30,16 +30,37 @@ const css = `
 /** A field of a table, in quotes where it needs them. @param {unknown} value */
 const field = (value) => (/[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value));
 
-/** The answer as a table, with a bar between tags as `thisbut index --csv` reads them. @param {Item[]} hits */
-export const asCsv = (hits) =>
-  [["rank", "score", "index", "title", "tags", "image"], ...hits.map(({ score, index, title, tags = [], image }, at) => [at + 1, score, index, title, tags.join("|"), new URL(image, document.baseURI).href])].map((row) => row.map(field).join(",")).join("\r\n") + "\r\n";
+/**
+ * The answer as a table, with a bar between tags as `thisbut index --csv` reads them; behind them the columns of the site owner's
+ * own table.
+ * @param {Item[]} hits
+ */
+export function asCsv(hits) {
+  const named = ["rank", "score", "index", "id", "title", "tags", "image", "url"];
+  const more = [...new Set(hits.flatMap(({ extra = {} }) => Object.keys(extra)))].filter((name) => !named.includes(name));
+  const line = (/** @type {Item} */ { score, index, id, title, tags = [], image, url = "", extra = {} }, /** @type {number} */ at) => [at + 1, score, index, id, title, tags.join("|"), new URL(image, document.baseURI).href, url, ...more.map((name) => extra[name] ?? "")];
+  return [[...named, ...more], ...hits.map(line)].map((row) => row.map(field).join(",")).join("\r\n") + "\r\n";
+}
 
 /**
- * The answer with its question, as JSON.
- * @param {{reference: ?import("../../types.js").Reference, text: string, refined: Refined, hits: Item[]}} answer
+ * The answer with its question, as JSON. `query`: the vectors that the engine searched with; null where the search is no one query.
+ * @param {{reference: ?Reference, text: string, refined: Refined, hits: Item[], query: ?QueryVector}} answer
  */
-export const asJson = ({ reference, text, refined: { also, ...rest }, hits }) =>
-  JSON.stringify({ reference: reference && { title: reference.title, index: reference.item ?? null }, also: also.map(({ title, item }) => ({ title, index: item ?? null })), text, ...rest, hits }, null, 2);
+export function asJson({ reference, text, refined: { also, ...rest }, hits, query }) {
+  const known = (/** @type {Reference} */ { title, item, id }) => ({ title, index: item ?? null, id: id ?? null });
+  return JSON.stringify({ reference: reference && known(reference), also: also.map(known), text, ...rest, query, hits }, null, 2);
+}
+
+/**
+ * The vectors of the present question, of which the engine has seen pictures and words already.
+ * @param {Search} search
+ * @returns {Promise<?QueryVector>}
+ */
+async function vectors({ client, step, steps, scope }) {
+  const { query } = await client.query({ image: step.reference, text: steps.text, limit: 1, refined: { ...step.refined, ...scope }, vector: true });
+  const { model, rows, dimension } = await client.start();
+  return query ? { model, space: rows, dimension, count: query.length / dimension, values: [...query] } : null;
+}
 
 /** @param {string} name @param {string} type @param {string} text */
 function save(name, type, text) {
@@ -50,10 +71,10 @@ function save(name, type, text) {
 
 /**
  * @param {HTMLElement} node
- * @param {{t: Translate, refined: Refined, both: boolean, facets: [string, number][], change: (to: Partial<Refined>) => void, answer: () => Parameters<typeof asJson>[0]}} what
+ * @param {{t: Translate, refined: Refined, both: boolean, facets: [string, number][], change: (to: Partial<Refined>) => void, saves: {csv: () => void, json: () => void}}} what
  * `both`: there are image and words
  */
-function show(node, { t, refined, both, facets, change, answer }) {
+function show(node, { t, refined, both, facets, change, saves }) {
   wear(/** @type {ShadowRoot} */ (node.getRootNode()), css);
   const { without, balance, only, also } = refined;
   const group = (/** @type {string} */ legend, /** @type {Node[]} */ ...inner) => h("fieldset", {}, h("legend", {}, t(legend)), ...inner);
@@ -91,7 +112,7 @@ function show(node, { t, refined, both, facets, change, answer }) {
     group("without", h("div.row", {}, ...without.map(drop), unwanted)),
     group("second", h("div.row", {}, ...(second.length ? second : [h("small", {}, t("secondHint"))]))),
     part,
-    group("save", h("div.row", {}, file("CSV", () => save("thisbut.csv", "text/csv", asCsv(answer().hits))), file("JSON", () => save("thisbut.json", "application/json", asJson(answer()))))),
+    group("save", h("div.row", {}, file("CSV", saves.csv), file("JSON", saves.json))),
   );
   const again = focused && [...node.querySelectorAll("button, input")].find((one) => named(one) === focused);
   if (again) /** @type {HTMLElement} */ (again).focus({ preventScroll: true });
@@ -101,10 +122,22 @@ function show(node, { t, refined, both, facets, change, answer }) {
 export function refined(search) {
   const { view, t, info, step, steps } = search;
   const { reference, refined } = step;
-  const answer = () => ({ reference, text: steps.text, refined, hits: search.host.hits });
+  const saves = {
+    csv: () => save("thisbut.csv", "text/csv", asCsv(search.host.hits)),
+    json: async () => {
+      // As it stands now: another step may be looked at when the vectors are there.
+      const answer = { reference, text: steps.text, refined: { ...refined }, hits: search.host.hits };
+      try {
+        // The gallery as it is looked at is no answer to a query.
+        save("thisbut.json", "application/json", asJson({ ...answer, query: search.browsing ? null : await vectors(search) }));
+      } catch (reason) {
+        search.fail(reason, true);
+      }
+    },
+  };
   const change = (/** @type {Partial<Refined>} */ to) => {
     Object.assign(refined, to);
     search.run();
   };
-  show(view.panel, { t, refined, both: Boolean(reference && steps.text), facets: info?.facets?.slice(0, 12) ?? [], change, answer });
+  show(view.panel, { t, refined, both: Boolean(reference && steps.text), facets: info?.facets?.slice(0, 12) ?? [], change, saves });
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use thisbut_model::ask::{EVEN, MOST};
 use thisbut_model::why::Explanation;
 use thisbut_trainer::device::{DeviceKind, choose};
-use thisbut_trainer::query::{Asker, Question, Reference, as_csv};
+use thisbut_trainer::query::{Asker, Found, Question, Reference, as_csv};
 use thisbut_trainer::ranges;
 use thisbut_trainer::terminal::line;
 use thisbut_trainer::why::heat::{self, Heat};
@@ -27,7 +27,7 @@ pub struct Args {
     /// The image to start from; may be given several times, for something between them.
     #[arg(long, value_name = "FILE")]
     image: Vec<PathBuf>,
-    /// Start from the gallery image with this id; may be given several times, and beside --image.
+    /// Start from the gallery image with this id, its own or its table's; may be given several times, and beside --image.
     #[arg(long, value_name = "ID", alias = "gallery-item")]
     like: Vec<String>,
     /// What should be different, such as "but with a red hat".
@@ -51,9 +51,12 @@ pub struct Args {
     /// Write the image with what counted in it laid over, as PNG.
     #[arg(long, value_name = "FILE", requires = "why")]
     heat: Option<PathBuf>,
-    /// Print the answer as JSON; with --why as an object of `answers` and `why`.
+    /// Print the answer as JSON; with --why or --vector as an object of `answers`, `why` and `query`.
     #[arg(long)]
     json: bool,
+    /// Give the query's vectors too, as `query`.
+    #[arg(long, requires = "json")]
+    vector: bool,
     /// Write the answer to this file as a table: rank, score, id, title, thumb, and the gallery's own columns.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
@@ -85,20 +88,31 @@ impl Args {
             super::note(remark);
         }
         let (text, without, only) = (self.text.as_deref(), self.not.clone(), self.only.clone());
-        let question = Question { references, text, without, balance: self.balance, only };
-        let answers = asker.answer(&question, self.top)?;
-        if asker.is_far(&question, &answers)? {
+        let question = Question { references, text, without, balance: self.balance, only, vectors: self.vector };
+        let found = asker.answer(&question, self.top)?;
+        let why = if self.why { Some(self.explain(&asker, &question)?) } else { None };
+        self.tell(found, why)
+    }
+
+    fn tell(&self, Found { answers, far, vectors }: Found, why: Option<Explanation>) -> Result<()> {
+        if far {
             super::note("nothing is close: the model may not know what the image or the words are");
         }
         if let Some(path) = &self.csv {
             thisbut_trainer::fsx::write_atomic(path, &as_csv(&answers)?)?;
             super::note(format_args!("{}: {} answers", path.display(), answers.len()));
         }
-        let why = if self.why { Some(self.explain(&asker, &question)?) } else { None };
         if self.json {
-            return super::print(match why {
-                Some(why) => serde_json::to_string_pretty(&serde_json::json!({ "answers": answers, "why": why }))?,
-                None => serde_json::to_string_pretty(&answers)?,
+            let mut all = serde_json::json!({ "answers": answers });
+            if let Some(query) = &vectors {
+                all["query"] = serde_json::to_value(query)?;
+            }
+            if let Some(why) = &why {
+                all["why"] = serde_json::to_value(why)?;
+            }
+            return super::print(match vectors.is_none() && why.is_none() {
+                true => serde_json::to_string_pretty(&answers)?,
+                false => serde_json::to_string_pretty(&all)?,
             });
         }
         let lines =

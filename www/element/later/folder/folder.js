@@ -232,7 +232,7 @@ export class Folder {
   /** An item of the search for a picture. @param {number} at @returns {Item} */
   item(at) {
     const { title, url } = this.pictures[at];
-    return { index: this.shipped + at, title, image: url, own: true, tags: [] };
+    return { index: this.shipped + at, id: `own:${at}`, title, image: url, own: true, tags: [] };
   }
 
   /** Which images are ranked. @param {Scope} scope */
