@@ -210,7 +210,7 @@ impl<'a> Exam<'a> {
     fn ask(&self, triplet: &Triplet, text: &str, without: Option<&str>) -> Result<Vec<Answer>> {
         let mut question = Question::new(Some(Reference::Gallery(&self.ids[triplet.reference as usize])), Some(text));
         question.without = without.map(str::to_owned).into_iter().collect();
-        self.asker.answer(&question, FIRST)
+        Ok(self.asker.answer(&question, FIRST)?.answers)
     }
 
     fn count(&self, way: &mut Way, triplet: &Triplet, found: &[Answer], unwanted: Option<(&str, &str)>) {

@@ -175,7 +175,7 @@ mod tests {
         let config = RetrievalConfig::preset("tiny").unwrap();
         let picture = |(at, name): (usize, &&str)| {
             let path = root.join(format!("{name}.png"));
-            let noise = |x: u32, y: u32| image::Rgb([(x * x * 37 + y * 91) as u8, (x * 113 ^ y * y * 57) as u8, 9]);
+            let noise = |x: u32, y: u32| image::Rgb([(x * x * 37 + y * 91) as u8, ((x * 113) ^ (y * y * 57)) as u8, 9]);
             let picture = image::RgbImage::from_fn(8 + 8 * at as u32, 8, noise);
             if *name != "broken" {
                 picture.save(&path).unwrap();
