@@ -63,7 +63,7 @@ fn a_model_goes_out_and_comes_back_bit_for_bit() {
     let (_, first, _) = imported(&golden("clip/huggingface"), code(), folder.path());
     let (start, out) = (folder.path().join("start.safetensors"), folder.path().join("model.ckpt"));
     let files = publish(&start, folder.path(), &out, &options(Form::Context), &mut |_, _| ()).unwrap();
-    assert_eq!(files, [out.clone()]);
+    assert_eq!(files, std::slice::from_ref(&out));
     let source = Source::open(&files).unwrap();
     assert_eq!(layout(&source), Some(DualLayout::HuggingFace));
     let names: BTreeSet<&str> = source.entries().keys().map(String::as_str).collect();

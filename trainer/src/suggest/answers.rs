@@ -101,10 +101,10 @@ impl Answers for Asker<'_> {
             return Ok(vec![None; texts.len()]);
         }
         let mut rows = block_on(retrieval.query_rows(None, &said))?.into_iter();
-        let mut best = |tokens: &Tokens| -> Result<Option<f32>> {
+        let best = |tokens: &Tokens| -> Result<Option<f32>> {
             let Some(row) = (!tokens.is_empty()).then(|| rows.next()).flatten() else { return Ok(None) };
             Ok(self.engine.lift(&row)?)
         };
-        read.iter().map(|tokens| best(tokens)).collect()
+        read.iter().map(best).collect()
     }
 }

@@ -117,8 +117,11 @@ pub fn load(root: &Path, split: Split, options: &LoadOptions) -> Result<(Table, 
     Ok((derive::images(&table)?, complaints))
 }
 
+/// Images with their sources, and what is wrong with the files.
+type Garments = (Vec<(Source, Garment)>, Vec<Complaint>);
+
 /// Every image of the given splits with its source, in the order of their names, and what is wrong with the files.
-fn read(root: &Path, wanted: &[Split]) -> Result<(Vec<(Source, Garment)>, Vec<Complaint>)> {
+fn read(root: &Path, wanted: &[Split]) -> Result<Garments> {
     const LAYOUT: &str = "Fashion200k has labels/*_{train,test}_detect_all.txt, DeepFashion-MultiModal labels/shape, \
                           labels/texture and captions.json; give the folder that holds one of them, or both in folders";
     let (mut found, mut complaints) = (Vec::new(), Vec::new());

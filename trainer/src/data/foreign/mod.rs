@@ -210,8 +210,11 @@ fn rows(path: &Path) -> Result<Vec<Row<Map<String, Value>>>> {
     Ok(sheet.rows.iter().map(|(line, record)| (At::line(*line), row(record))).collect())
 }
 
+/// Rows of named fields.
+type Named = Vec<Row<Map<String, Value>>>;
+
 /// The rows of a JSON object of image names and texts; none where the file is something else.
-fn object(path: &Path, names: &BTreeMap<String, String>) -> Result<Option<Vec<Row<Map<String, Value>>>>> {
+fn object(path: &Path, names: &BTreeMap<String, String>) -> Result<Option<Named>> {
     let text = fsx::read_text(path, fsx::TABLE)?;
     let Ok(all) = serde_json::from_str::<Map<String, Value>>(text.trim_start_matches('\u{feff}')) else {
         return Ok(None);

@@ -162,13 +162,16 @@ pub(super) fn head(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f)
 }
 
+/// What a row of agreements shows of one.
+type Shown<'a> = &'a dyn Fn(&Agreement) -> String;
+
 impl fmt::Display for Rated {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         line(f, "all verdicts", &self.verdicts)?;
         line(f, "texts, means of readers", &self.texts)?;
         if !self.agreement.is_empty() {
             let number = |alpha: Option<f64>| alpha.map_or_else(|| "–".to_owned(), |alpha| format!("{alpha:.3}"));
-            let rows: [(&str, &dyn Fn(&Agreement) -> String); 4] = [
+            let rows: [(&str, Shown); 4] = [
                 ("Krippendorff's α, ordinal", &|a| number(a.alpha)),
                 ("Krippendorff's α, interval", &|a| number(a.alpha_interval)),
                 ("two readers say the same", &|a| format!("{:.1} %", a.same)),

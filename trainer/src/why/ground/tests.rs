@@ -39,7 +39,7 @@ fn attention_on_the_changed_part_is_all_and_beside_it_none() {
     let masks = Masks::between(&pixels(&one), &pixels(&other), (&config, 4));
     let quarter: Vec<f32> = (0..16).map(|at| f32::from(u8::from(at % 4 < 2 && at < 8))).collect();
     assert_eq!(masks.changed, quarter, "a quarter of the picture, whole cells of it");
-    let drawn: Vec<f32> = (0..16).map(|at| f32::from(u8::from((at % 4 < 2 && at < 8) || at >= 8))).collect();
+    let drawn: Vec<f32> = (0..16).map(|at| f32::from(u8::from(at % 4 < 2 || at >= 8))).collect();
     assert_eq!(masks.drawn, drawn);
     let on = |cells: &[usize]| {
         let grid: Vec<f32> =
