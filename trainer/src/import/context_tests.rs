@@ -44,7 +44,8 @@ fn imported(file: &Path, named: RetrievalConfig, folder: &Path) -> (RetrievalCon
     let plan = plan(&source, &config, layout).unwrap();
     plan.check_whole("x").unwrap();
     let path = encoder_path(&config, folder);
-    plan.write_encoder(&mut source, &config, plan.encoder_format(&source), &path, &mut |_, _| ()).unwrap();
+    let format = plan.encoder_format(&source);
+    plan.write_encoder(&mut source, &config, format, &path, &mut |_, _| ()).unwrap();
     let out = folder.join("start.safetensors");
     plan.write_checkpoint(&mut source, &config, &out).unwrap();
     let mut all = read(&path).unwrap();
