@@ -187,7 +187,7 @@ mod tests {
             ("[\"a\", \"b\"", json!(["a", "b"])),
             ("[\"a\", \"b\", ", json!(["a", "b"])),
             ("{\"a\": [\"x\", \"y\"], \"b\": [\"z", json!({"a": ["x", "y"], "b": []})),
-            ("[{\"o\": \"a\"}, {\"o\": ", json!([{"o": "a"}])),
+            ("[{\"o\": \"a\"}, {\"o\": ", json!([{"o": "a"}, {}])),
         ] {
             assert_eq!(find(answer).map(|found| (found.value, found.mended)), Ok((expected, true)), "{answer}");
         }

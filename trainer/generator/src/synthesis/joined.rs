@@ -1,39 +1,57 @@
 //! Texts of several parts, joined from short ones that do not contradict each other.
 
+use crate::overlap::words;
 use std::collections::BTreeSet;
-use thisbut_trainer::phrases::{self, Rule};
 
-/// Noun phrases of a part that are looked at.
-const PHRASES: Rule = Rule { most: 32, leaves_only: true };
+/// Words that name nothing: articles, and what is done.
+const EMPTY: [&str; 26] = [
+    "a", "an", "the", "and", "some", "one", "is", "are", "be", "add", "remove", "replace", "make", "change", "turn",
+    "put", "place", "show", "have", "has", "give", "take", "move", "more", "again", "now",
+];
+/// Words behind which stands where it is done, or what with.
+const BEHIND: [&str; 20] = [
+    "with", "to", "into", "in", "on", "onto", "at", "of", "by", "from", "for", "under", "over", "near", "behind",
+    "beside", "between", "instead", "against", "around",
+];
+/// Words that stand for what another part names.
+const POINTING: [&str; 8] = ["it", "its", "they", "them", "their", "this", "that", "these"];
 
-/// What a part is about, by the nouns at the ends of its phrases.
+/// What a part is about.
 struct About {
-    /// What it changes: its first noun.
-    changed: Option<String>,
-    /// Every noun.
+    /// The words up to the first of [`BEHIND`]: what it changes.
+    changed: BTreeSet<String>,
+    /// Every word.
     named: BTreeSet<String>,
+    /// Whether it points at something: nobody can say at what.
+    points: bool,
 }
 
 impl About {
     fn of(text: &str) -> Self {
-        let nouns: Vec<String> = phrases::find(text, PHRASES).iter().filter_map(|phrase| noun(phrase)).collect();
-        Self { changed: nouns.first().cloned(), named: nouns.into_iter().collect() }
-    }
-
-    /// Whether neither says anything of what the other changes. Of a part without a noun ("make it red") nobody can say.
-    fn agrees(&self, other: &Self) -> bool {
-        match (&self.changed, &other.changed) {
-            (Some(own), Some(others)) => !other.named.contains(own) && !self.named.contains(others),
-            _ => false,
+        let mut about = Self { changed: BTreeSet::new(), named: BTreeSet::new(), points: false };
+        let mut behind = false;
+        for word in words(text) {
+            let word = word.to_lowercase();
+            about.points |= POINTING.contains(&word.as_str()) && !behind;
+            behind |= BEHIND.contains(&word.as_str()) && !about.changed.is_empty();
+            if [&EMPTY[..], &BEHIND[..], &POINTING[..]].concat().contains(&word.as_str()) {
+                continue;
+            }
+            let single = word.strip_suffix('s').filter(|single| single.len() > 2 && !single.ends_with(['s', 'u']));
+            let single = single.unwrap_or(&word).to_owned();
+            if !behind {
+                about.changed.insert(single.clone());
+            }
+            about.named.insert(single);
         }
+        about
     }
-}
 
-/// The last word of a noun phrase, in the singular as far as an s tells it.
-fn noun(phrase: &str) -> Option<String> {
-    let word = phrase.split_whitespace().last()?.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
-    let single = word.strip_suffix('s').filter(|single| single.len() > 2 && !single.ends_with(['s', 'u']));
-    (!word.is_empty()).then(|| single.unwrap_or(&word).to_owned())
+    /// Whether neither says anything of what the other changes.
+    fn agrees(&self, other: &Self) -> bool {
+        let known = |one: &Self| !one.points && !one.changed.is_empty();
+        known(self) && known(other) && self.changed.is_disjoint(&other.named) && other.changed.is_disjoint(&self.named)
+    }
 }
 
 /// For each of `counts`, texts of so many parts: one begins at each part, and takes of the following ones those that contradict none

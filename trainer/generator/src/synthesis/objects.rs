@@ -103,6 +103,8 @@ fn differences(value: &Value) -> Option<Vec<String>> {
 fn difference(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(line(text)),
+        // Cut off before its text.
+        Value::Object(fields) if fields.is_empty() => Some(String::new()),
         Value::Object(fields) => only(fields)?.as_str().map(line),
         _ => None,
     }
@@ -141,7 +143,7 @@ mod tests {
         for answer in [
             "[\"add a lamp\", \"remove  the bed\", \"Add a lamp\"]",
             "{\"differences\": [\"add a lamp\", \"remove the bed\"]}",
-            "[{\"difference\": \"add a lamp\"}, {\"difference\": \"remove the bed\"}]",
+            "[{\"difference\": \"add a lamp\"}, {\"difference\": \"remove the bed\"}, {\"differ",
         ] {
             assert_eq!(lines(answer, Form::Differences).unwrap(), ["add a lamp", "remove the bed"], "{answer}");
         }
