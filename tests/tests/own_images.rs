@@ -59,7 +59,8 @@ fn a_search_that_is_one_query_has_its_vectors() {
         let (p, n) = (plain.config().projection, plain.config().target_tokens);
         let unwanted = ["green".to_owned()];
         let some = [0, 1].into_iter().collect();
-        let ask = |text| Ask { references: &[&from], text, without: &[], balance: EVEN, among: None };
+        let references = [&from];
+        let ask = |text| Ask { references: &references, text, without: &[], balance: EVEN, among: None };
         let vectors = plain.vectors(&ask("red")).await.unwrap().unwrap();
         let length = vectors.iter().map(|value| value * value).sum::<f32>().sqrt();
         assert!(vectors.len() == p && (length - 1.0).abs() < 1e-4, "{} of length {length}", vectors.len());

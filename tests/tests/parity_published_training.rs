@@ -3,7 +3,7 @@
 //! Golden values and where they come from: `tests/golden/training.py`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use burn::tensor::Device;
+use burn::tensor::{Device, Tensor};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::method::TwoPass;
 use thisbut_model::nn::{Noise, TextBatch};
@@ -11,6 +11,7 @@ use thisbut_model::weights::{self, Tensors};
 use thisbut_tests::small_qformer::{tensor, values};
 use thisbut_tests::small_training::{Published, config};
 use thisbut_tests::upstream::{Outcome, Table, journal, numbers};
+use thisbut_trainer::features::ImageTokens;
 use thisbut_trainer::train::checkpoint;
 use thisbut_trainer::train::finetune::{Inputs, finetune};
 use thisbut_trainer::train::groups::Group;
