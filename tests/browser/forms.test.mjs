@@ -1,5 +1,5 @@
-// Both forms of a bundle in a real browser with the real engine, for both architectures of BLIP-2 and for a CLIP with each way to
-// compose (small, random weights, several weights files): the page answers as `thisbut query` did when the fixtures were made (form_bundles.rs).
+// Both forms of a bundle in a real browser with the real engine, for both architectures of BLIP-2, for a CLIP with each way to
+// compose, and for FashionBLIP-2, whole and along axes of its rows (small, random weights, several weights files): the page answers as `thisbut query` did when the fixtures were made (form_bundles.rs).
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -48,7 +48,7 @@ const info = (page) => page.evaluate(() => document.querySelector("this-but").in
 const tile = (page, title) => page.locator("this-but [role=option]").filter({ has: page.locator(".title", { hasText: new RegExp(`^${title}$`) }) });
 const files = (here) => here.state.sent.filter(({ path }) => /references\//.test(path));
 
-for (const bundle of ["eva-gallery", "clip-gallery", "eva-full", "clip-full", "words-full", "words-gallery", "sum-full", "slerp-gallery"]) {
+for (const bundle of ["eva-gallery", "clip-gallery", "eva-full", "clip-full", "words-full", "words-gallery", "sum-full", "slerp-gallery", "fashion-full", "fashion-gallery"]) {
   on(bundle, "the page ranks as the command line does", async (page, here, t) => {
     await ready(page);
     const { upload: reads, memory } = await info(page);

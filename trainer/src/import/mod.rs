@@ -89,7 +89,7 @@ const EFFICIENTNETS: [&str; 3] =
 /// The file in `weights_dir` that an architecture's image encoder is read from; none for the test presets' pattern.
 pub fn encoder_file(config: &RetrievalConfig, weights_dir: &Path) -> Option<PathBuf> {
     match &config.image_encoder {
-        ImageEncoderConfig::EfficientnetLite { variant } => Some(weights_dir.join(EFFICIENTNETS[*variant])),
+        ImageEncoderConfig::EfficientnetLite { variant, .. } => Some(weights_dir.join(EFFICIENTNETS[*variant])),
         ImageEncoderConfig::Vit(_) => Some(encoder_path(config, weights_dir)),
         ImageEncoderConfig::Patch { .. } => None,
     }
@@ -118,9 +118,8 @@ pub fn open_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Sour
 /// When the file cannot be read or lacks a tensor.
 pub fn image_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Tensors> {
     match &config.image_encoder {
-        ImageEncoderConfig::EfficientnetLite { variant } => {
-            let file = weights_dir.join(EFFICIENTNETS[*variant]);
-            Ok(weights::published::efficientnet(&read(&file)?, config)?)
+        ImageEncoderConfig::EfficientnetLite { variant, .. } => {
+            efficientnet(&weights_dir.join(EFFICIENTNETS[*variant]), config)
         }
         ImageEncoderConfig::Vit(_) => {
             let mut tensors = plan::adapters(config)?;
@@ -139,6 +138,13 @@ pub fn image_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Ten
             Ok(out)
         }
     }
+}
+
+/// A published EfficientNet-Lite under our names, with adapters that are the identity where `config` has some.
+fn efficientnet(file: &Path, config: &RetrievalConfig) -> Result<Tensors> {
+    let mut tensors = plan::adapters(config)?;
+    tensors.append(&mut weights::published::efficientnet(&read(file)?, config)?);
+    Ok(tensors)
 }
 
 /// What the tokens of the frozen image encoder depend on. A vision transformer is read tensor by tensor and never held.
