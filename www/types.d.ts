@@ -77,6 +77,8 @@ export interface Info {
   webgpu: number;
   /** Whether words without an image find anything here, as measured at export (from the loader). */
   words: boolean;
+  /** Whether the model can say what counted in a query (`explain`). */
+  why?: boolean;
   /** Names the form of an own picture's row: rows of another form are of another model. */
   rows: string;
   /** What the model understands, as the bundle says; may be empty (from the loader). */
@@ -88,6 +90,33 @@ export interface Info {
   transferred: number;
   /** WebGPU was asked for and failed (from the client). */
   fellBack?: boolean;
+}
+
+/** A ninth of the picture, or no part much more than the others. */
+export type Place = "top-left" | "top" | "top-right" | "left" | "middle" | "right" | "bottom-left" | "bottom" | "bottom-right" | "all";
+
+/** A word or a change: its part of the attention that all words got, and where the model looked when it read it. */
+export interface WhyPart {
+  /** As the model reads it. */
+  text: string;
+  /** Its characters in the text as the model reads it. */
+  span: { start: number; end: number };
+  share: number;
+  /** `rows` × `cols`, row by row, sum 1. */
+  grid: number[];
+  place: Place;
+}
+
+/** What counted in a query, by the model's attention. */
+export interface Why {
+  rows: number;
+  cols: number;
+  /** Where the grid lies on the picture, in parts of its width and height. */
+  frame: { x: number; y: number; width: number; height: number };
+  grid: number[];
+  place: Place;
+  words: WhyPart[];
+  phrases: WhyPart[];
 }
 
 /** RGBA, row by row. */
@@ -137,6 +166,7 @@ export interface Questions {
     asks: { key: string | null; chosen: number | null; text: string; limit: number; others?: { key: string; chosen: number | null }[]; without?: string[]; balance?: number; only?: string[]; scope?: Scope };
     answers: { hits: Item[]; timings: { compose: number; search: number }; cut?: boolean; far?: boolean };
   };
+  explain: { asks: { key: string; text: string; phrases: string[]; width: number; height: number }; answers: Why };
   browse: { asks: { offset: number; limit: number }; answers: { items: Item[]; total: number } };
   measure: { asks: {}; answers: { ms: number } };
   index: { asks: { blob: Blob; name: string }; answers: Indexed };
@@ -298,6 +328,7 @@ export interface Handlers {
   top(): void;
   explain(): void;
   refine(): void;
+  why(): void;
 }
 
 type Tag<Spec extends string> = Spec extends `${infer Name}.${string}` ? Name : Spec;

@@ -8,6 +8,7 @@ use crate::gallery::{Chunk, Gallery, Hit};
 use crate::image::Rgba;
 use crate::quant::StoredWeights;
 use crate::retrieval::{EncodedImages, Retrieval};
+use crate::why::Explanation;
 use burn::tensor::Device;
 use std::sync::Arc;
 
@@ -136,6 +137,20 @@ impl Engine {
     /// As [`Engine::compose`].
     pub async fn compose_from(&self, reference: Option<&Reference>, text: &str) -> Result<Vec<f32>> {
         self.compose(reference.map(|reference| &reference.image), text).await
+    }
+
+    /// Which part of a reference and which words counted in its query: [`crate::why`]. `size` is the picture's, in pixels.
+    ///
+    /// # Errors
+    /// As [`Retrieval::explain`].
+    pub async fn explain<P: AsRef<str>>(
+        &self,
+        reference: &Reference,
+        size: (u32, u32),
+        text: &str,
+        phrases: &[P],
+    ) -> Result<Explanation> {
+        self.retrieval.explain(&reference.image, size, (text, phrases)).await
     }
 
     /// Looks for a picture in the gallery, so that queries can start from it.

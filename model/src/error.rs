@@ -85,6 +85,17 @@ pub enum ModelError {
         /// What to do about it.
         mend: String,
     },
+    /// A model whose family has no attention that would say what counted in a query.
+    #[error(
+        "the model {model} is of the {family} family, whose image and words do not meet in attention, so nothing says what \
+             counted; ask a model of another family"
+    )]
+    NoAttention {
+        /// The model's name.
+        model: String,
+        /// Its method family.
+        family: &'static str,
+    },
     /// The device did not do what the self-test expects, or stopped answering.
     #[error("{place}: {problem}; {mend}")]
     Device {

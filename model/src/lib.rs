@@ -23,6 +23,7 @@ pub mod retrieval;
 pub mod text;
 pub mod upstream;
 pub mod weights;
+pub mod why;
 
 pub use config::RetrievalConfig;
 pub use error::{ModelError, Result};

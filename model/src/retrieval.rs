@@ -36,6 +36,17 @@ impl EncodedImages {
     }
 }
 
+/// What one query looked at; see [`Attention`](crate::method::Attention).
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// `[T]`.
+    pub image: Vec<f32>,
+    /// `[L]`.
+    pub text: Vec<f32>,
+    /// `[T, L]`.
+    pub pairs: Vec<f32>,
+}
+
 /// A model that answers.
 #[derive(Clone, Debug)]
 pub struct Retrieval {
@@ -195,6 +206,26 @@ impl Retrieval {
             None => self.texts.batch(texts, &self.device),
         };
         self.method.query(images.map(|images| &images.images), &batch, &Noise::off())
+    }
+
+    /// What one picture's query with a text looked at ([`Method::attention`](crate::method::Method::attention)), read back.
+    ///
+    /// # Errors
+    /// [`ModelError::NoAttention`] for a family that has none, [`ModelError::Query`] when there is not one picture, and
+    /// [`ModelError::Device`] when the device does not answer.
+    pub async fn attention(&self, image: &EncodedImages, text: &Tokens) -> Result<Looked> {
+        if image.count != 1 {
+            return Err(unpaired(image.count, 1));
+        }
+        let batch = self.texts.composed_batch([text], &self.device);
+        let found = self.method.attention(&image.images, &batch)?.ok_or_else(|| ModelError::NoAttention {
+            model: self.config.name.clone(),
+            family: self.config.method.family().name(),
+        })?;
+        let image = read(found.image, "attention over the picture").await?;
+        let text = read(found.text, "attention over the text").await?;
+        let pairs = read(found.pairs, "attention between picture and text").await?;
+        Ok(Looked { image, text, pairs })
     }
 
     /// Target tokens `[B · N · P]`, read back.

@@ -46,6 +46,8 @@ fn bundles_hold_no_part_that_is_not_read() {
         ("words-gallery", false, true),
         ("sum-full", true, false),
         ("slerp-gallery", false, false),
+        ("context-full", true, false),
+        ("context-gallery", false, false),
     ] {
         let mut names = Vec::new();
         for entry in fs::read_dir(fixtures().join(bundle)).unwrap() {
@@ -64,5 +66,5 @@ fn bundles_hold_no_part_that_is_not_read() {
 fn small_bundles_answer_as_the_browser_tests_expect() {
     ["eva-gallery", "clip-gallery", "eva-full", "clip-full"].into_iter().for_each(check);
     ["words-full", "words-gallery", "sum-full", "slerp-gallery"].into_iter().for_each(check);
-    ["fashion-full", "fashion-gallery"].into_iter().for_each(check);
+    ["context-full", "context-gallery"].into_iter().for_each(check);
 }

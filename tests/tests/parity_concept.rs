@@ -285,7 +285,13 @@ fn towers_fusion_and_pooling_are_context_cirs() -> Outcome {
         let (query, weights) = model.query_with_weights(reference.clone(), &text);
         let wanted = golden(&format!("{prefix}weights"));
         let expected = unpadded(&wanted.data, [count, wanted.shape[2]], 0, &texts, true);
-        compare("attention's weights", unpadded(&values(weights), [count, l], 0, &texts, true), expected);
+        compare("attention's weights", unpadded(&values(weights), [count, l], 0, &texts, true), expected.clone());
+        // What "why this" is made of: the same weights, and shares.
+        let told = model.attention(&reference, &batch).ok_or("the family tells its attention")?;
+        compare("attention that is told", unpadded(&values(told.pairs), [count, l], 0, &texts, true), expected);
+        for shares in [told.image, told.text] {
+            compare("sum of shares", values(shares.sum_dim(1)), vec![1.0; count]);
+        }
         let expected = &golden(&format!("{prefix}query")).data;
         compare("queries with weights", values(query), expected.clone());
         compare("queries", values(model.query(Some(&reference), &batch, &Noise::off())), expected.clone());

@@ -107,7 +107,7 @@ fn concept(form: FusionForm, pooling: Pooling, target: TargetForm) -> RetrievalC
     if let ImageEncoderConfig::Vit(vit) = &mut config.image_encoder {
         vit.pooled = None;
     }
-    let fusion = FusionConfig { blocks: 2, heads: 4, form };
+    let fusion = FusionConfig { blocks: 2, heads: 4, form, width: None };
     let (temperature, dropout, image_head) = (0.07, 0.0, None);
     let own = ConceptConfig { text_tower, fusion, pooling, target, image_head, temperature, dropout };
     config.method = MethodConfig::Concept(own);

@@ -27,6 +27,7 @@ pub mod metrics;
 pub mod page;
 pub mod pairs;
 pub mod partial;
+pub mod parts;
 pub mod phrases;
 pub mod plot;
 pub mod process;
@@ -47,6 +48,7 @@ pub mod terminal;
 pub mod train;
 pub mod unpacked;
 pub mod weights_fetch;
+pub mod why;
 
 #[cfg(test)]
 #[path = "../../tests/skipped.rs"]

@@ -2,11 +2,11 @@
 
 use crate::bundle_io::Bundle;
 use crate::error::{Result, TrainerError};
-use crate::images;
+use crate::{images, why};
 use burn::tensor::Device;
 use pollster::block_on;
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use thisbut_model::ModelError;
 use thisbut_model::ask::{Ask, EVEN};
 use thisbut_model::bundle::Best;
@@ -15,6 +15,7 @@ use thisbut_model::gallery::{Extra, Hit, ImageMeta, facets, having};
 use thisbut_model::image::Rgba;
 use thisbut_model::retrieval::EncodedImages;
 use thisbut_model::text::{MAX_TEXT, max_words};
+use thisbut_model::why::Explanation;
 
 /// What the query starts from.
 #[derive(Clone, Copy, Debug)]
@@ -161,6 +162,27 @@ impl Asker {
             Answer { rank, score: hit.score, id, title, thumb, extra: meta.extra.clone() }
         };
         Ok((1..).zip(hits).map(answer).collect())
+    }
+
+    /// Which words of a text, and which part of a reference, counted in their query.
+    ///
+    /// Fails as [`Asker::ask`] does, and for a model whose family has no attention to tell.
+    pub fn explain(&self, reference: Reference, text: &str) -> Result<Explanation> {
+        let size = self.size(reference)?;
+        why::explain(self.engine.retrieval(), &self.reference(reference)?.0, size, text)
+    }
+
+    /// A reference's picture: the file, or the gallery's small one.
+    pub fn picture(&self, reference: Reference) -> Result<PathBuf> {
+        Ok(match reference {
+            Reference::File(path) => path.to_path_buf(),
+            Reference::Gallery(id) => self.bundle.root.join(self.thumb(self.find(id)?.1)),
+        })
+    }
+
+    fn size(&self, reference: Reference) -> Result<(u32, u32)> {
+        let picture = images::decode_file(&self.picture(reference)?)?;
+        Ok((picture.width, picture.height))
     }
 
     /// A reference's image, and its number where it is one of the gallery.

@@ -54,6 +54,7 @@ impl From<ModelError> for WebError {
             ModelError::Checksum { mend, .. } => ("checksum", mend),
             ModelError::Image { mend, .. } => ("image", mend),
             ModelError::Query { mend, .. } => ("query", mend),
+            ModelError::NoAttention { .. } => ("query", "use a model of another family".into()),
             ModelError::Device { mend, .. } => ("device", mend),
         };
         Self { kind, message, mend }

@@ -74,6 +74,7 @@ async fn answer(request: JsValue) -> WebResult<JsValue> {
         Request::Encode(image) => protocol::write(&session.encode(image).await?),
         Request::Refer(image) => protocol::write(&session.refer(image).await?),
         Request::Query(query) => protocol::write(&session.query(query).await?),
+        Request::Explain(of) => protocol::write(&session.explain(of).await?),
         Request::Browse(page) => protocol::write(&session.browse(&page)?),
         Request::Index(image) => protocol::write(&session.index(image).await?),
         Request::Add(images) => protocol::write(&session.add(images)?),

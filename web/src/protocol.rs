@@ -32,6 +32,8 @@ pub enum Request {
     Refer(Refer),
     /// Rank the gallery.
     Query(Query),
+    /// What counted in a query.
+    Explain(Explain),
     /// Items to start from.
     Browse(Browse),
     /// Read an image for the visitor's own gallery.
@@ -101,6 +103,22 @@ pub struct Query {
     pub limit: usize,
 }
 
+/// `explain`: an encoded image and words.
+#[derive(Deserialize)]
+pub struct Explain {
+    /// As in `encode`.
+    pub key: String,
+    /// The modifier.
+    pub text: String,
+    /// Parts of it to look at as one.
+    #[serde(default)]
+    pub phrases: Vec<String>,
+    /// Of the picture, in pixels.
+    pub width: u32,
+    /// Of the picture, in pixels.
+    pub height: u32,
+}
+
 /// `add`: own images, with their rows from `index`.
 #[derive(Deserialize)]
 pub struct Add {
@@ -164,6 +182,8 @@ pub struct Info {
     pub suggestions: serde_json::Value,
     /// Words that part the gallery, with the number of images that have each.
     pub facets: Vec<(String, usize)>,
+    /// Whether the model can say what counted in a query.
+    pub why: bool,
     /// Names the form of an own image's row: rows of another form are of another model.
     pub rows: String,
     /// Bytes of the bundle's files.

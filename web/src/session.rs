@@ -4,7 +4,8 @@ use crate::error::{WebError, WebResult};
 use crate::fetch::{Store, Wanted, join};
 use crate::load::{self, Files};
 use crate::protocol::{
-    Browse, Encode, Encoded, Found, Info, Item, Load, LoadTimings, Measured, OwnItem, Page, Query, QueryTimings, Refer,
+    Browse, Encode, Encoded, Explain, Found, Info, Item, Load, LoadTimings, Measured, OwnItem, Page, Query,
+    QueryTimings, Refer,
 };
 use crate::{device, now};
 use js_sys::Function;
@@ -17,6 +18,7 @@ use thisbut_model::engine::{Engine, Reference};
 use thisbut_model::gallery::{Chunk, Extra, Hit, ImageMeta, facets, having, largest_reference, varied};
 use thisbut_model::image::{Rgba, jpeg};
 use thisbut_model::retrieval::EncodedImages;
+use thisbut_model::why::Explanation;
 
 /// Images whose tokens are kept: a visitor steps back and forth between a few.
 const KEPT: usize = 12;
@@ -76,6 +78,7 @@ impl Session {
             upload: engine.retrieval().has_encoder(),
             suggestions,
             facets: facets(&items, FACETS),
+            why: engine.config().method.family().attends(),
             rows: manifest.row_form(),
             bytes: bytes as f64,
             fetched: new_bytes as f64,
@@ -218,6 +221,15 @@ impl Session {
         let said = !engine.retrieval().texts().tokens(ask.text).is_empty();
         let composed = hits.first().filter(|_| said && engine.is_plain(ask)).map(|hit| hit.score);
         closeness.is_far(Best { composed, image: reference.nearest().filter(|_| chosen.is_none()) })
+    }
+
+    /// What counted in the query of an encoded image with words.
+    ///
+    /// # Errors
+    /// Kind `query` for a model without attention to tell and for words that are none; `device` where the device stopped answering.
+    pub async fn explain(&self, of: Explain) -> WebResult<Explanation> {
+        let (engine, shown) = (self.engine(), self.shown(&of.key)?);
+        Ok(engine.explain(&shown, (of.width, of.height), &of.text, &of.phrases).await?)
     }
 
     /// A window over the gallery, in an order that shows its variety.

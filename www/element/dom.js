@@ -37,6 +37,7 @@ const PATHS = {
   arrow: "M5 12h14m0 0l-6-6m6 6l-6 6",
   shuffle: "M4 7h3l9 10h4m0 0l-3-3m3 3l-3 3M4 17h3l2.5-2.8M13.5 9.8L16 7h4m0 0l-3-3m3 3l-3 3",
   image: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9.5h.01",
+  why: "M9 9a3 3 0 114 3c-1 .500-1 1-1 2m0 4h.01",
   chart: "M5 20V10m7 10V4m7 16v-7",
   lock: "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 017 0v3",
   grid: "M4 4h6v6H4zM14 4h6v6h-6zM4 14h6v6H4zM14 14h6v6h-6z",

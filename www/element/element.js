@@ -5,7 +5,7 @@ import { Attributes } from "./attributes.js";
 import { acquire } from "./client.js";
 import { ThisButError } from "./errors.js";
 import { makes } from "./link.js";
-import { copyLink, crop, explain, folder, look, refine, restore, route } from "./parts.js";
+import { copyLink, crop, explain, folder, look, refine, restore, route, why } from "./parts.js";
 import { Search } from "./search.js";
 import { define, learn, translator } from "./strings.js";
 import { take } from "./take.js";
@@ -140,6 +140,7 @@ export class ThisBut extends Attributes {
       look: (item, rank) => look(search, item, item.score === undefined ? null : rank),
       explain: () => explain(search),
       refine: () => refine(search),
+      why: () => why(search),
       leave: () => search.view.input.focus(),
       back: (position) => search.back(position),
       restart: () => this.restart(),

@@ -72,6 +72,7 @@ export function paint(view, t, { step, words, browsing, info, facts, blanks, hin
   view.far.textContent = far ? [info?.understands && t("understands", { what: info.understands }), t("nearest")].filter(Boolean).join(" ") : "";
   grid.node.setAttribute("aria-label", said);
   scores.hidden = view.finer.hidden = browsing || !hits;
+  view.why.hidden = browsing || !hits || !reference || !words || !info?.why;
   if (browsing) view.panel.hidden = true;
   link.hidden = browsing || !hits;
   shuffle.hidden = !browsing || !hits;

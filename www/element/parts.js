@@ -74,6 +74,9 @@ export function folder(search) {
   return later(import("./later/own.js"), ({ offer }) => view === search.view && offer(search));
 }
 
+/** What counted. @param {Search} search */
+export const why = (search) => later(worded(import("./later/why.js")), ({ why }) => search.view && why(search));
+
 /** The bundle's examples, in their place. @param {Search} search */
 export const examples = (search) => later(import("./later/examples.js"), ({ examples }) => search.view && examples(search));
 

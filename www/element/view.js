@@ -59,13 +59,14 @@ function results(t, on) {
   scores.setAttribute("aria-pressed", "false");
   const finer = quiet("finer", "refine", () => on.refine());
   finer.setAttribute("aria-expanded", "false");
+  const why = quiet("why", "why", () => on.why());
   const far = h("p.unknown", { hidden: true });
   const panel = h("div.finer", { part: "refine", hidden: true });
   const shuffle = quiet("shuffle", "shuffle", () => on.shuffle());
   const link = quiet("link", "copyLink", () => on.link());
   const moreRow = h("div.more", { hidden: true }, h("button.quiet", { type: "button", onclick: () => on.more() }, t("more")));
-  const node = h("section.out", { "aria-label": t("results") }, h("header.out-head", {}, heading, link, finer, scores, shuffle), panel, far, grid.node, moreRow);
-  return { grid, heading, scores, finer, panel, far, shuffle, link, moreRow, out: node };
+  const node = h("section.out", { "aria-label": t("results") }, h("header.out-head", {}, heading, why, link, finer, scores, shuffle), panel, far, grid.node, moreRow);
+  return { grid, heading, scores, finer, why, panel, far, shuffle, link, moreRow, out: node };
 }
 
 /**

@@ -43,12 +43,16 @@ pub struct FusionConfig {
     /// Blocks (published code: 4; the paper names no number).
     #[serde(default = "default_blocks")]
     pub blocks: usize,
-    /// H, of each block and of the pooling; divides C (published code: 8).
+    /// H, of each block and of the pooling; divides the fused tokens' width (published code: 8).
     #[serde(default = "default_heads")]
     pub heads: usize,
     /// What a block is made of.
     #[serde(default)]
     pub form: FusionForm,
+    /// Width of the fused tokens, to which a linear map takes the image tokens. Without it they keep their own, C (paper, published
+    /// code): an encoder whose tokens are much wider than its model then makes most of a step's arithmetic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
 }
 
 /// What a block of the fusion is made of.
@@ -96,7 +100,7 @@ fn default_heads() -> usize {
 
 impl Default for FusionConfig {
     fn default() -> Self {
-        Self { blocks: default_blocks(), heads: default_heads(), form: FusionForm::default() }
+        Self { blocks: default_blocks(), heads: default_heads(), form: FusionForm::default(), width: None }
     }
 }
 
@@ -106,7 +110,12 @@ impl FusionConfig {
         width.saturating_mul(4)
     }
 
-    /// Of the blocks, from image tokens of `width` (C) to text tokens of `text` (D).
+    /// Of the fused tokens, where image tokens are of `image` (C).
+    pub fn width(&self, image: usize) -> usize {
+        self.width.unwrap_or(image)
+    }
+
+    /// Of the blocks, from fused tokens of `width` to text tokens of `text` (D).
     fn size(&self, width: usize, text: usize) -> Size {
         let attention = Size::linear(width, width).times(2) + Size::linear(text, width).times(2);
         let inner = Self::intermediate(width);
@@ -119,7 +128,17 @@ impl FusionConfig {
         (attention + rest).times(self.blocks)
     }
 
-    /// Multiplications for `tokens` image tokens (T) of `width` (C) with `length` text tokens (L) of `text` (D).
+    /// Of the map to the fused tokens' width, where there is one.
+    fn map_size(&self, image: usize) -> Size {
+        self.width.map(|width| Size::linear(image, width)).unwrap_or_default()
+    }
+
+    /// Multiplications of that map for `tokens` image tokens (T) of `image` (C).
+    pub fn map_work(&self, tokens: usize, image: usize) -> u64 {
+        self.width.map(|width| product(&[tokens, image, width])).unwrap_or(0)
+    }
+
+    /// Multiplications for `tokens` fused tokens (T) of `width` with `length` text tokens (L) of `text` (D).
     pub fn work(&self, [tokens, width]: [usize; 2], [length, text]: [usize; 2]) -> u64 {
         let inner = match self.form {
             FusionForm::Attention => 0,
@@ -210,9 +229,10 @@ impl FamilyConfig for ConceptConfig {
         self.text_tower.check(place, "method.text_tower", whole.text.length())?;
         check_count(place, "method.fusion.blocks", self.fusion.blocks, MAX_LAYERS)?;
         check_counts(place, &[("method.fusion.heads", self.fusion.heads)])?;
-        let width = whole.image_width();
+        check_counts(place, &[("method.fusion.width", self.fusion.width.unwrap_or(1))])?;
+        let width = self.fusion.width(whole.image_width());
         if !width.is_multiple_of(self.fusion.heads) {
-            let problem = format!("{} heads do not divide image tokens of {width}", self.fusion.heads);
+            let problem = format!("{} heads do not divide fused tokens of {width}", self.fusion.heads);
             return wrong(place, "method.fusion.heads", problem);
         }
         if whole.target_tokens != 1 {
@@ -229,7 +249,8 @@ impl FamilyConfig for ConceptConfig {
 
     fn demand(&self, whole: &RetrievalConfig) -> Demand {
         let (p, length, words) = (whole.projection, whole.text.length(), whole.text.vocabulary());
-        let (tokens, width, tower) = (whole.image_tokens(), whole.image_width(), &self.text_tower);
+        let (tokens, image, tower) = (whole.image_tokens(), whole.image_width(), &self.text_tower);
+        let width = self.fusion.width(image);
         let own = self.fusion.size(width, tower.width()) + self.pooling.size(width) + Size::linear(width, p);
         let text = tower.size(words, self.text_projection(p));
         let widest = match self.fusion.form {
@@ -241,9 +262,10 @@ impl FamilyConfig for ConceptConfig {
             tower.work(length),
             self.fusion.work([tokens, width], [length, tower.width()]),
             self.pooling.work(tokens, width),
+            self.fusion.map_work(tokens, image),
         ];
         Demand {
-            size: own + text + self.target_size(whole) + Size::values(1),
+            size: own + self.fusion.map_size(image) + text + self.target_size(whole) + Size::values(1),
             activation: tower.activation(length).max(product(&[tokens, widest.max(weights).max(p)])),
             work: work.into_iter().fold(0, u64::saturating_add),
         }

@@ -5,7 +5,7 @@ use super::budget::{Demand, MAX_LAYERS, Size, product};
 use super::{check_count, check_counts, wrong};
 use crate::error::Result;
 use crate::gallery::MAX_DIMENSION;
-use crate::nn::efficientnet;
+use crate::nn::{colours, efficientnet};
 use serde::{Deserialize, Serialize};
 
 /// A frozen image encoder.
@@ -16,6 +16,9 @@ pub enum ImageEncoderConfig {
     EfficientnetLite {
         /// 0, 1 or 2.
         variant: usize,
+        /// Whether 32 channels more tell how much of each colour a cell has ([`crate::nn::colours`]): C = 1312 (default: no).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        colours: bool,
         /// Adapters behind its blocks (default: none).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         adapters: Option<AdapterConfig>,
@@ -178,10 +181,23 @@ impl ImageEncoderConfig {
         side * side
     }
 
+    /// Tokens before those of the grid, which have no place in the picture: a vision transformer's class token.
+    pub fn class_tokens(&self) -> usize {
+        usize::from(matches!(self, Self::Vit(_)))
+    }
+
     /// C, the width of a token.
     pub fn width(&self) -> usize {
         match self {
-            Self::EfficientnetLite { .. } => efficientnet::HEAD_WIDTH,
+            Self::EfficientnetLite { colours: true, .. } => self.own_width() + colours::COUNT,
+            _ => self.own_width(),
+        }
+    }
+
+    /// The channels of a token that the network itself makes: C, without the colours of its cell.
+    pub fn own_width(&self) -> usize {
+        match self {
+            Self::EfficientnetLite { .. } => crate::nn::efficientnet::HEAD_WIDTH,
             Self::Vit(vit) => vit.pooled.unwrap_or(vit.width),
             Self::Patch { width, .. } => *width,
         }
@@ -193,7 +209,11 @@ impl ImageEncoderConfig {
                 let problem = format!("there is no EfficientNet-Lite{variant} here, only 0, 1 and 2");
                 wrong(place, "image_encoder.variant", problem)
             }
-            Self::EfficientnetLite { variant, adapters } => adapters.map_or(Ok(()), |adapters| {
+            Self::EfficientnetLite { colours: true, .. } if !size.is_multiple_of(colours::CELL) => {
+                let problem = format!("{} does not divide the side of {size} pixels", colours::CELL);
+                wrong(place, "image_encoder.colours", problem)
+            }
+            Self::EfficientnetLite { variant, adapters, .. } => adapters.map_or(Ok(()), |adapters| {
                 let widths: Vec<usize> = efficientnet::blocks(*variant).iter().map(|block| block.output).collect();
                 adapters.check(place, &AdapterPlace::CONVOLUTIONAL, &widths)
             }),
@@ -214,7 +234,7 @@ impl ImageEncoderConfig {
         match self {
             // Lite2, the largest. Its largest array has 96 · 1.1 channels of half the side; a convolution is made with
             // every pixel, at most 4 · 10⁴ multiplications each.
-            Self::EfficientnetLite { variant, adapters } => Demand {
+            Self::EfficientnetLite { variant, adapters, .. } => Demand {
                 size: Size { parameters: 5_000_000, standing: 50_000 } + adapted(*variant, *adapters),
                 activation: product(&[28, size, size]),
                 work: product(&[40_000, size, size]),

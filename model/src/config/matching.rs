@@ -139,7 +139,7 @@ impl FamilyConfig for MatchingConfig {
         let blocks = q.blocks(c);
         let size = blocks
             + q.tables(whole.text.vocabulary())
-            + Size::norm(c)
+            + Size::norm(whole.image_encoder.own_width())
             + Size::table(q.query_tokens, q.width)
             + self.mixers()
             + self.axes.map_or(Size::default(), |axes| Size::table(self.row(), axes))

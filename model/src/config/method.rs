@@ -73,6 +73,12 @@ pub trait FamilyConfig {
         false
     }
 
+    /// Whether a query's image tokens and text tokens meet in attention, which then says what counted
+    /// ([`Method::attention`](crate::method::Method::attention)).
+    fn attends(&self) -> bool {
+        true
+    }
+
     /// The fields that change how the model computes and no parameter's meaning, those of inner objects joined by dots: a run
     /// may start from a checkpoint that has others, and an evaluation may ask with others.
     fn switches(&self) -> &'static [&'static str];

@@ -317,6 +317,11 @@ impl FamilyConfig for PseudoWordConfig {
         false
     }
 
+    fn attends(&self) -> bool {
+        // An image is one embedding before it meets a text.
+        false
+    }
+
     fn projections(&self) -> &'static [&'static str] {
         // The mapping network reads all of P, and without a head the projection is the image encoder's own.
         match (&self.image_head, &self.mapping) {

@@ -88,7 +88,9 @@ impl FamilyConfig for TwoPassConfig {
         let blocks = q.blocks(c);
         let passes = if self.own_second_pass { 2 } else { 1 };
         let qformer = blocks + q.tables(whole.text.vocabulary());
-        let own = Size::norm(c) + Size::table(q.query_tokens, q.width).times(2) + Size::values(1);
+        let own = Size::norm(whole.image_encoder.own_width())
+            + Size::table(q.query_tokens, q.width).times(2)
+            + Size::values(1);
         let projections = Size::linear(q.width, whole.projection).times(2);
         let widest = q.width.max(q.intermediate).max(q.word_width.unwrap_or(0)).max(whole.projection);
         let seen = product(&[tokens, c.max(q.image_width.unwrap_or(0)).max(q.width)]);

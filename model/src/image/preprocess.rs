@@ -40,24 +40,29 @@ impl<'a> Rgba<'a> {
 
     fn check(&self) -> Result<()> {
         let Self { width, height, data } = self;
-        let error = |problem: String, mend: &str| {
-            Err(ModelError::Image { place: "the image".into(), problem, mend: mend.into() })
-        };
-        if *width == 0 || *height == 0 {
-            return error(format!("it is empty ({width}×{height} pixels)"), "use an image with at least one pixel");
-        }
+        check_size(*width, *height)?;
         let pixels = u64::from(*width) * u64::from(*height);
-        if pixels > MAX_PIXELS || *width.max(height) > MAX_SIDE {
-            let limit =
-                format!("use one of at most {} megapixels and {MAX_SIDE} pixels a side", MAX_PIXELS / 1_000_000);
-            return error(format!("it is too large ({width}×{height} pixels)"), &limit);
-        }
         if data.len() as u64 != pixels * 4 {
             let problem = format!("{width}×{height} pixels need {} bytes, it has {}", pixels * 4, data.len());
-            return error(problem, "decode it to RGBA, four bytes a pixel");
+            return unusable(problem, "decode it to RGBA, four bytes a pixel");
         }
         Ok(())
     }
+}
+
+fn unusable(problem: String, mend: &str) -> Result<()> {
+    Err(ModelError::Image { place: "the image".into(), problem, mend: mend.into() })
+}
+
+pub(super) fn check_size(width: u32, height: u32) -> Result<()> {
+    if width == 0 || height == 0 {
+        return unusable(format!("it is empty ({width}×{height} pixels)"), "use an image with at least one pixel");
+    }
+    if u64::from(width) * u64::from(height) > MAX_PIXELS || width.max(height) > MAX_SIDE {
+        let limit = format!("use one of at most {} megapixels and {MAX_SIDE} pixels a side", MAX_PIXELS / 1_000_000);
+        return unusable(format!("it is too large ({width}×{height} pixels)"), &limit);
+    }
+    Ok(())
 }
 
 /// How the image is resampled.
@@ -205,9 +210,15 @@ pub fn preprocess(image: &Rgba<'_>, config: &PreprocessConfig) -> Result<Vec<f32
 pub fn preprocess_u8(image: &Rgba<'_>, config: &PreprocessConfig) -> Result<Vec<u8>> {
     image.check()?;
     config.check()?;
-    let (width, height) = (image.width as usize, image.height as usize);
-    let (left, top) = config.pad_ratio.map_or((0, 0), |ratio| target_pad(image.width, image.height, ratio));
-    let (left, top) = (left as usize, top as usize);
+    let (horizontal, vertical) = axes(image.width, image.height, config);
+    let rows = Rows::new(image.data, image.width as usize, config.background);
+    Ok(resize_crop(&rows, &horizontal, &vertical, config.resize, config.pad_fill))
+}
+
+/// How the two axes of a picture become those of the square.
+pub(super) fn axes(width: u32, height: u32, config: &PreprocessConfig) -> (Axis, Axis) {
+    let (left, top) = config.pad_ratio.map_or((0, 0), |ratio| target_pad(width, height, ratio));
+    let (left, top, width, height) = (left as usize, top as usize, width as usize, height as usize);
     let (across, down) = (width + 2 * left, height + 2 * top);
     // torchvision's Resize(S) cuts the long side's length towards zero.
     let (short, wanted) = (across.min(down) as f64, config.short_side.unwrap_or(config.size));
@@ -220,9 +231,7 @@ pub fn preprocess_u8(image: &Rgba<'_>, config: &PreprocessConfig) -> Result<Vec<
         let resized = resized(padded);
         Axis { source, pad, resized, first: crop_offset(resized - config.size, config.fit), count: config.size }
     };
-    let (horizontal, vertical) = (axis(width, left, across), axis(height, top, down));
-    let rows = Rows::new(image.data, width, config.background);
-    Ok(resize_crop(&rows, &horizontal, &vertical, config.resize, config.pad_fill))
+    (axis(width, left, across), axis(height, top, down))
 }
 
 fn long_side(size: usize, long: usize, short: f64) -> usize {

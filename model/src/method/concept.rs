@@ -3,10 +3,10 @@
 //! ConText-CIR: Xing et al., CVPR 2025, section 3.2; its `src/Models.py`, `ConText`. Both towers train with the rest. A target is
 //! f(I, ""), the same network with an empty text, or CLIP's own pooled row.
 
-use super::{EncodedImage, Method};
+use super::{Attention, EncodedImage, Method};
 use crate::config::{ImageEncoderConfig, RetrievalConfig};
 use crate::error::Result;
-use crate::nn::basic::{Norm, apply, in_precision, linear, normalise};
+use crate::nn::basic::{Norm, apply, fold, in_precision, linear, normalise};
 use crate::nn::fusion::{AttentionPool, FusionBlock, Seen};
 use crate::nn::image_head::{ImageHead, mean_token};
 use crate::nn::{Noise, TextBatch, TextTower};
@@ -39,11 +39,13 @@ impl ReadText {
 pub struct Concept {
     /// E_T; checkpoint key `text_encoder.model`.
     pub text: TextTower,
+    /// C → the fused tokens' width, where that is another.
+    pub image_map: Option<Linear>,
     /// φ_A.
     pub fusion: Vec<FusionBlock>,
     /// φ_P.
     pub pool: AttentionPool,
-    /// C → P; checkpoint key `query_projection`.
+    /// From a fused token's width (C) to P; checkpoint key `query_projection`.
     pub head: Linear,
     /// CLIP's norm of the class token, for pooled targets; checkpoint key `post_layernorm`.
     pub image_norm: Option<Norm>,
@@ -66,11 +68,13 @@ impl Concept {
         let (d, fusion) = (own.text_tower.width(), &own.fusion);
         let clip = own.pools_clip(&config.image_encoder);
         let map = |_| Linear { bias: None, ..linear(c, p, device) };
+        let width = fusion.width(c);
         Ok(Self {
             text: TextTower::new(&own.text_tower, config.text.vocabulary(), own.text_projection(p), device),
-            fusion: (0..fusion.blocks).map(|_| FusionBlock::new(fusion, c, d, device)).collect(),
-            pool: AttentionPool::new(own.pooling, c, fusion.heads, device),
-            head: linear(c, p, device),
+            image_map: fusion.width.map(|width| linear(c, width, device)),
+            fusion: (0..fusion.blocks).map(|_| FusionBlock::new(fusion, width, d, device)).collect(),
+            pool: AttentionPool::new(own.pooling, width, fusion.heads, device),
+            head: linear(width, p, device),
             image_norm: clip.map(|eps| Norm::new(c, eps, device)),
             image_projection: clip.map(map),
             image_head: own.image_head.as_ref().map(|head| ImageHead::new(head, c, p, device)),
@@ -98,8 +102,21 @@ impl Concept {
 
     /// CrossAttn(I, T): image tokens `[B, T, C]` after a look at texts. Where `seen` is there, it receives each block's attention
     /// weights `[B, T, L]`, the mean over the heads.
-    pub fn fuse(&self, image: Tensor<3>, text: &ReadText, mut seen: Seen) -> Tensor<3> {
-        let image = image.cast(FloatDType::from(self.pool.seed.val().dtype()));
+    pub fn fuse(&self, image: Tensor<3>, text: &ReadText, seen: Seen) -> Tensor<3> {
+        let image = self.mapped(image.cast(FloatDType::from(self.pool.seed.val().dtype())));
+        self.fused(image, text, seen)
+    }
+
+    /// Image tokens `[B, T, C]` in the width in which they are fused.
+    fn mapped(&self, image: Tensor<3>) -> Tensor<3> {
+        match &self.image_map {
+            Some(map) => fold(map, image),
+            None => image,
+        }
+    }
+
+    /// [`Concept::fuse`] after the map.
+    fn fused(&self, image: Tensor<3>, text: &ReadText, mut seen: Seen) -> Tensor<3> {
         let look =
             |x, block: &FusionBlock| block.forward(x, text.tokens.clone(), text.bias.clone(), seen.as_deref_mut());
         self.fusion.iter().fold(image, look)
@@ -122,6 +139,17 @@ impl Concept {
         let mut seen = Vec::new();
         self.fuse(image, text, Some(&mut seen));
         mean(seen)
+    }
+
+    /// What queries looked at. An image token's share w_t is the pooling seed's weight for it; A_tl, the mean over blocks and heads,
+    /// is what it gave to text token l; a text token's share is Σ_t w_t · A_tl. Pairs are A, the weights of L_cc.
+    pub fn looked(&self, image: Tensor<3>, text: &ReadText) -> Attention {
+        let mut seen = Vec::new();
+        let fused = self.fuse(image, text, Some(&mut seen));
+        let (pairs, image) = (mean(seen), self.pool.weights(fused));
+        let [b, _, l] = pairs.dims();
+        let text = image.clone().unsqueeze_dim::<3>(1).matmul(pairs.clone()).reshape([b, l]);
+        Attention { image, text, pairs }
     }
 
     /// Rows `[B, P]` of images for the gallery, L2-normalised; `silence` is the empty text, read once.
@@ -147,7 +175,7 @@ impl Concept {
         }
         let (seed, [b, _]) = (self.pool.seed.val(), text.ids.dims());
         let blank = Tensor::zeros([b, 1, seed.dims()[1]], &seed.device());
-        self.pooled(self.fuse(blank, &self.read(text, noise), None))
+        self.pooled(self.fused(blank, &self.read(text, noise), None))
     }
 }
 
@@ -179,6 +207,10 @@ impl Method for Concept {
         let rows = self.target_rows(image.clone(), silence);
         let p = rows.dims()[1];
         rows.reshape([count, 1, p])
+    }
+
+    fn attention(&self, image: &Tensor<3>, text: &TextBatch) -> Option<Attention> {
+        Some(self.looked(image.clone(), &self.read(text, &Noise::off())))
     }
 }
 

@@ -5,11 +5,12 @@
 //! over image and text, a candidate one over the image; there is no second pass. Adapters stand in the image encoder
 //! ([`crate::nn::adapter`]).
 
-use super::{EncodedImage, Method};
+use super::{Attention, EncodedImage, Method};
 use crate::config::{MatchingScore, RetrievalConfig, TextForm};
 use crate::error::Result;
 use crate::nn::basic::{Norm, apply, fold, for_each, in_precision, linear, normalise, table};
 use crate::nn::qformer::IMAGE_NORM_EPS;
+use crate::nn::rollout::{Flow, pairs};
 use crate::nn::{ImageKeys, Noise, QFormer, TextBatch};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -47,7 +48,7 @@ impl Matching {
         let mixer =
             |from, to| (own.score == MatchingScore::Heads).then(|| Linear { bias: None, ..linear(from, to, device) });
         Ok(Self {
-            image_norm: Norm::new(c, IMAGE_NORM_EPS, device),
+            image_norm: Norm::new(config.image_encoder.own_width(), IMAGE_NORM_EPS, device),
             qformer: QFormer::new(q, config.text.vocabulary(), c, device),
             query_tokens: table(q.query_tokens, q.width, device),
             token_mixing: mixer(q.query_tokens, own.heads),
@@ -66,7 +67,7 @@ impl Matching {
 
     /// Keys and values of image tokens `[B, T, C]`, straight from E_I.
     pub fn image_keys(&self, tokens: Tensor<3>) -> ImageKeys {
-        self.qformer.image_keys(self.image_norm.forward(tokens))
+        self.qformer.image_keys(self.image_norm.forward_first(tokens))
     }
 
     /// x_q `[B, n_q, D]` of images with texts.
@@ -111,6 +112,18 @@ impl Matching {
         }
     }
 
+    /// What queries looked at, by attention rollout ([`crate::nn::rollout`]) to the mean of the query tokens, as pairs too.
+    pub fn looked(&self, image: &ImageKeys, text: &TextBatch) -> Attention {
+        let queries = for_each(&self.query_tokens, text.ids.dims()[0]);
+        let [b, n, _] = queries.dims();
+        let bias = Tensor::cat(vec![Tensor::zeros([b, n], &queries.device()), text.bias.clone()], 1);
+        let mut states = Vec::new();
+        self.qformer.fuse(queries, text, image, &Noise::off(), Some(&mut states));
+        let looked = self.qformer.looked(&states, &bias, Some((image, n)));
+        let (image, text) = Flow::through(&looked, n).of(0..n);
+        Attention { image, text, pairs: pairs(&looked, n) }
+    }
+
     /// Texts alone, `[B, P]`, L2-normalised.
     pub fn text_only(&self, text: &TextBatch, noise: &Noise) -> Tensor<2> {
         let b = text.ids.dims()[0];
@@ -149,6 +162,10 @@ impl Method for Matching {
         let rows = self.matched(self.look(image, count, noise));
         let p = rows.dims()[1];
         rows.reshape([count, 1, p])
+    }
+
+    fn attention(&self, image: &ImageKeys, text: &TextBatch) -> Option<Attention> {
+        Some(self.looked(image, text))
     }
 }
 

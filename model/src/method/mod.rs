@@ -14,7 +14,7 @@ pub mod two_pass;
 
 #[cfg(feature = "concept")]
 pub use concept::Concept;
-pub use contract::{EncodedImage, Method, similarity};
+pub use contract::{Attention, EncodedImage, Method, similarity};
 #[cfg(feature = "matching")]
 pub use matching::Matching;
 #[cfg(feature = "pseudo-word")]
@@ -120,6 +120,20 @@ macro_rules! families {
                     (_, None) => Ok(self.text_only(text, noise)),
                     $(#[cfg(feature = $feature)] (Self::$family(method), Some(AnyImage::$family(image))) => {
                         Ok(method.query(Some(image), text, noise))
+                    })*
+                    #[allow(unreachable_patterns, reason = "with one family there is no other")]
+                    _ => Err(foreign()),
+                }
+            }
+
+            /// See [`Method::attention`].
+            ///
+            /// # Errors
+            /// As [`AnyMethod::query`].
+            pub fn attention(&self, image: &AnyImage, text: &TextBatch) -> Result<Option<Attention>> {
+                match (self, image) {
+                    $(#[cfg(feature = $feature)] (Self::$family(method), AnyImage::$family(image)) => {
+                        Ok(method.attention(image, text))
                     })*
                     #[allow(unreachable_patterns, reason = "with one family there is no other")]
                     _ => Err(foreign()),

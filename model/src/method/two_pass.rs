@@ -1,10 +1,11 @@
 //! The two-pass Q-Former of SPRC, PTHA and SPN4CIR: fuse image and modifier, read the result before the modifier again.
 
-use super::{EncodedImage, Method};
+use super::{Attention, EncodedImage, Method};
 use crate::config::{ReadOut, RetrievalConfig, SecondPassMask};
 use crate::error::Result;
 use crate::nn::basic::{Norm, apply, fold, for_each, in_precision, linear, normalise, table};
 use crate::nn::qformer::IMAGE_NORM_EPS;
+use crate::nn::rollout::{Flow, pairs};
 use crate::nn::{ImageKeys, Noise, QFormer, TextBatch};
 use burn::module::{Module, Param};
 use burn::nn::Linear;
@@ -44,7 +45,7 @@ impl TwoPass {
         let q = &own.qformer;
         let qformer = || QFormer::new(q, config.text.vocabulary(), config.image_width(), device);
         Ok(Self {
-            image_norm: Norm::new(config.image_width(), IMAGE_NORM_EPS, device),
+            image_norm: Norm::new(config.image_encoder.own_width(), IMAGE_NORM_EPS, device),
             qformer: qformer(),
             second: own.own_second_pass.then(qformer),
             query_tokens: table(q.query_tokens, q.width, device),
@@ -66,7 +67,7 @@ impl TwoPass {
 
     /// Keys and values of image tokens `[B, T, C]`, straight from E_I.
     pub fn image_keys(&self, tokens: Tensor<3>) -> ImageKeys {
-        self.qformer.image_keys(self.image_norm.forward(tokens))
+        self.qformer.image_keys(self.image_norm.forward_first(tokens))
     }
 
     fn queries(&self, batch: usize) -> Tensor<3> {
@@ -88,15 +89,46 @@ impl TwoPass {
         if self.read_out == ReadOut::Prototype {
             return normalise(apply(&self.text_projection, prompt.mean_dim(1).reshape([b, d])));
         }
-        let bias = if self.attend_padding { text.bias.zeros_like() } else { text.bias.clone() };
-        let qformer = self.second.as_ref().unwrap_or(&self.qformer);
-        let hidden = qformer.prompt(prompt, text, bias, noise, None);
+        let hidden = self.reading().prompt(prompt, text, self.second_bias(text), noise, None);
         let read = if self.read_out == ReadOut::MeanPromptCls {
             hidden.slice([0..b, 0..n + 1]).mean_dim(1).reshape([b, d])
         } else {
             hidden.slice([0..b, n..n + 1]).reshape([b, d])
         };
         normalise(apply(&self.text_projection, read))
+    }
+
+    /// E_T of the second pass.
+    fn reading(&self) -> &QFormer {
+        self.second.as_ref().unwrap_or(&self.qformer)
+    }
+
+    /// What the second pass hides of texts, `[B, L]`.
+    fn second_bias(&self, text: &TextBatch) -> Tensor<2> {
+        if self.attend_padding { text.bias.zeros_like() } else { text.bias.clone() }
+    }
+
+    /// What queries looked at, by attention rollout ([`crate::nn::rollout`]) through both passes to the position that is read out.
+    /// Pairs are the first pass's: what the query tokens that read a text token look at in the same block.
+    pub fn looked(&self, image: &ImageKeys, text: &TextBatch) -> Attention {
+        let (b, off) = (text.ids.dims()[0], Noise::off());
+        let queries = self.queries(b);
+        let n = queries.dims()[1];
+        let before = |bias| Tensor::cat(vec![Tensor::zeros([b, n], &text.bias.device()), bias], 1);
+        let mut states = Vec::new();
+        let hidden = self.qformer.fuse(queries, text, image, &off, Some(&mut states));
+        let first = self.qformer.looked(&states, &before(text.bias.clone()), Some((image, n)));
+        let flow = Flow::through(&first, n);
+        let told = |(image, text)| Attention { image, text, pairs: pairs(&first, n) };
+        if self.read_out == ReadOut::Prototype {
+            return told(flow.of(0..n));
+        }
+        let (prompt, bias) = (hidden.slice([0..b, 0..n]), self.second_bias(text));
+        let mut states = Vec::new();
+        self.reading().prompt(prompt, text, bias.clone(), &off, Some(&mut states));
+        let flow = flow.with_fresh_texts(n).on(&self.reading().looked(&states, &before(bias), None));
+        let read = if self.read_out == ReadOut::MeanPromptCls { 0..n + 1 } else { n..n + 1 };
+        told(flow.of(read))
     }
 
     /// f_t = E_M(image) (eq. 5), projected and L2-normalised: `[B, N, P]`.
@@ -132,6 +164,10 @@ impl Method for TwoPass {
 
     fn target(&self, image: &ImageKeys, count: usize, _: &TextBatch, noise: &Noise) -> Tensor<3> {
         TwoPass::target(self, image, count, noise)
+    }
+
+    fn attention(&self, image: &ImageKeys, text: &TextBatch) -> Option<Attention> {
+        Some(self.looked(image, text))
     }
 }
 

@@ -101,6 +101,18 @@ impl Norm {
         let [b, n, d] = x.dims();
         kernels::layer_norm(x.reshape([b * n, d]), self.gamma.val(), self.beta.val(), self.eps).reshape([b, n, d])
     }
+
+    /// As [`Norm::forward`], of the first channels, as many as the norm has; further ones pass as they are.
+    pub fn forward_first(&self, x: Tensor<3>) -> Tensor<3> {
+        let ([b, n, d], [own]) = (x.dims(), self.gamma.dims());
+        if d == own {
+            return self.forward(x);
+        }
+        let further = x.clone().slice([0..b, 0..n, own..d]);
+        let normed = self.forward(x.slice([0..b, 0..n, 0..own]));
+        let dtype = FloatDType::from(normed.dtype());
+        Tensor::cat(vec![normed, further.cast(dtype)], 2)
+    }
 }
 
 /// Multi-head attention, its output map, the residual and the norm (BERT's `attention` and `crossattention`).

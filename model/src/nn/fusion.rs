@@ -169,6 +169,18 @@ impl AttentionPool {
         }
     }
 
+    /// The weights `[B, T]` that the seed gives to tokens `[B, T, C]`, the mean over the heads, in f32.
+    pub fn weights(&self, tokens: Tensor<3>) -> Tensor<2> {
+        let [b, t, c] = tokens.dims();
+        let tokens = match &self.set {
+            Some(set) => activation::relu(fold(&set.before, tokens)),
+            None => tokens,
+        };
+        let seeds = self.seed.val().unsqueeze::<3>().expand([b, 1, c]);
+        let all = Tensor::zeros([b, t], &tokens.device());
+        self.attention.weighed(seeds, tokens, all).1.reshape([b, t])
+    }
+
     /// `[B, T, C]` → `[B, C]`.
     pub fn forward(&self, tokens: Tensor<3>) -> Tensor<2> {
         let [b, t, c] = tokens.dims();

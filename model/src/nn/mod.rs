@@ -2,6 +2,7 @@
 
 pub mod adapter;
 pub mod basic;
+pub mod colours;
 pub mod efficientnet;
 pub mod encoder;
 pub mod fusion;
@@ -9,6 +10,8 @@ pub mod image_head;
 pub mod noise;
 pub mod pre_norm;
 pub mod qformer;
+#[cfg(any(feature = "matching", feature = "two-pass"))]
+pub mod rollout;
 pub mod text_tower;
 pub mod vit;
 

@@ -102,6 +102,20 @@ impl ImageKeys {
     }
 }
 
+/// What the positions of one block looked at: attention's weights, the mean over the heads, in f32.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// `[B, n, n]`: each position at all of them.
+    pub own: Tensor<3>,
+    /// `[B, N, T]`: the query tokens at the image tokens, in a block that looks at the image.
+    pub image: Option<Tensor<3>>,
+}
+
+fn heads_mean(weights: Tensor<4>) -> Tensor<3> {
+    let [b, _, n, m] = weights.dims();
+    weights.mean_dim(1).reshape([b, n, m])
+}
+
 /// One block.
 #[derive(Module, Debug)]
 pub struct Block {
@@ -232,6 +246,26 @@ impl QFormer {
         let n = x.dims()[1];
         let x = x + self.position.val().narrow(0, 0, n).unsqueeze::<3>();
         self.run(x, bias, Paths::Text, noise, trace)
+    }
+
+    /// What each block's positions looked at, from the hidden states that a pass has left in its trace. `bias` `[B, n]` is that
+    /// pass's, over all of its positions; `image` its keys with the number of query tokens N, where it had an image.
+    pub fn looked(&self, states: &[Tensor<3>], bias: &Tensor<2>, image: Option<(&ImageKeys, usize)>) -> Vec<Looked> {
+        let mut keys = image.iter().flat_map(|(keys, _)| keys.0.iter());
+        let queries = image.map_or(0, |(_, queries)| queries);
+        let look = |(block, x): (&Block, &Tensor<3>)| {
+            let own = block.attention.keys(x.clone());
+            let weights = heads_mean(block.attention.weights(x.clone(), own.0.clone(), bias.clone()));
+            let image =
+                block.cross.as_ref().zip(block.cross.as_ref().and_then(|_| keys.next())).map(|(cross, keys)| {
+                    let [b, t, _] = keys.0.dims();
+                    let attended = block.attention.forward(x.clone(), own, bias.clone(), &Noise::off());
+                    let seen = Tensor::zeros([b, t], &x.device());
+                    heads_mean(cross.weights(attended.slice([0..b, 0..queries]), keys.0.clone(), seen))
+                });
+            Looked { own: weights, image }
+        };
+        self.blocks.iter().zip(states).map(look).collect()
     }
 
     /// Word embeddings `[B, L, D]`.

@@ -11,6 +11,6 @@ mod wordpiece;
 
 pub use byte_pairs::BytePairs;
 pub use clean::{clean_caption, max_words};
-pub use reader::{MAX_TEXT, TextReader};
+pub use reader::{MAX_TEXT, TextReader, Word};
 pub use tokenizer::{Tokenizer, Tokens};
 pub use wordpiece::{MAX_WORD_CHARS, WordPiece};

@@ -21,6 +21,29 @@ pub struct TextReader {
     fingerprint: String,
 }
 
+/// A word of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// As the model reads it.
+    pub text: String,
+    /// Its characters in the cleaned text.
+    pub span: Range<u32>,
+    /// Its tokens.
+    pub tokens: Range<usize>,
+}
+
+/// A text in pieces: whether they are blank, and what they are.
+fn runs(text: &str) -> impl Iterator<Item = (bool, &str)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let blank = rest.chars().next()?.is_whitespace();
+        let end = rest.find(|c: char| c.is_whitespace() != blank).unwrap_or(rest.len());
+        let (run, after) = rest.split_at(end);
+        rest = after;
+        Some((blank, run))
+    })
+}
+
 /// The tokens of a cleaned text that stand for a cleaned phrase.
 fn place(text: &str, tokens: &Tokens, phrase: &str) -> Option<Range<usize>> {
     let inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
@@ -108,6 +131,23 @@ impl TextReader {
         phrases.iter().map(|phrase| place(&text, &tokens, &self.clean(phrase.as_ref()))).collect()
     }
 
+    /// The words of `text` that the model has tokens of, in order, as it reads them.
+    pub fn words(&self, text: &str) -> Vec<Word> {
+        let text = self.clean(text);
+        let tokens = self.tokenizer.encode(&text, self.length);
+        let (mut words, mut start) = (Vec::new(), 0);
+        for (blank, run) in runs(&text) {
+            let span = start..start + run.chars().count() as u32;
+            start = span.end;
+            let touched = |token: &Range<u32>| token.start < span.end && token.end > span.start;
+            let (first, last) = (tokens.spans.iter().position(touched), tokens.spans.iter().rposition(touched));
+            if let (Some(first), Some(last), false) = (first, last, blank) {
+                words.push(Word { text: run.to_owned(), span, tokens: first..last + 1 });
+            }
+        }
+        words
+    }
+
     /// Whether the model reads less than all of a text, which may stand beside an image: there is no room for its last tokens.
     pub fn cuts(&self, text: &str, beside_image: bool) -> bool {
         let prompt = self.prompt.as_ref().filter(|_| beside_image);
@@ -174,6 +214,12 @@ mod tests {
         for phrase in ["a red dog", "the dog", "", " . ", "dog's sleeves", &"red ".repeat(900)] {
             assert_eq!(of(phrase), None, "{phrase}");
         }
+        let words = reader.words("  Red  doggy, with longer\tsleeves");
+        let found: Vec<_> = words.iter().map(|word| (word.text.as_str(), word.tokens.clone())).collect();
+        assert_eq!(found, [("red", 1..2), ("doggy,", 2..5), ("with", 5..6), ("longer", 6..8), ("sleeves", 8..9)]);
+        assert_eq!(words[1].span, 4..10, "in the cleaned text");
+        assert_eq!(reader.words(text).len(), 12, "a word without room for a token is none");
+        assert!(reader.words(" . ").is_empty());
         assert_eq!(reader.places("", &["red"]), [None]);
         let nothing: Vec<Option<Range<usize>>> = reader.places::<&str>(text, &[]);
         assert!(nothing.is_empty());

@@ -14,9 +14,11 @@
 //! Salesforce's `temp` is τ, the others' `logit_scale` ln(1/τ). One table serves both directions: what an upstream tensor is
 //! made of also says what it gives.
 
+use super::context::tower_name;
 use super::layout::{Outgoing, Part};
 use super::{Piece, Rule};
 use crate::error::{ModelError, Result};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whose names.
@@ -160,7 +162,7 @@ const TEMPERATURE: &str = "temp";
 impl DualLayout {
     /// The layout of a checkpoint with tensors of these names; none for one that is no dual encoder.
     pub fn of<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<Self> {
-        let names: BTreeSet<&str> = names.by_ref().map(plain).collect();
+        let names: BTreeSet<Cow<str>> = names.by_ref().map(plain).collect();
         let has = |name: &str| names.contains(name);
         [
             ("text_model.embeddings.token_embedding.weight", Self::HuggingFace),
@@ -323,9 +325,15 @@ impl DualLayout {
     }
 }
 
-/// An upstream name without what wrappers put before it.
-pub fn plain(name: &str) -> &str {
-    name.strip_prefix("module.").unwrap_or(name)
+/// An upstream name without what wrappers put before it: PyTorch's parallel classes, and ConText-CIR's class before its towers.
+pub fn plain(name: &str) -> Cow<'_, str> {
+    let name = name.strip_prefix("module.").unwrap_or(name);
+    tower_name(name).map_or(Cow::Borrowed(name), Cow::Owned)
+}
+
+/// The tensors of `CLIPModel` that one of ours makes; none where it has no such tensor.
+pub(super) fn hugging_face(name: &str, dims: &[usize], patch: usize) -> Option<Vec<Outgoing>> {
+    DualLayout::HuggingFace.made(&Ours { name, dims }, patch)
 }
 
 /// Every tensor of `layout` that our tensors of `shapes` make, for patches of `patch` pixels. Those of the mapping network, which

@@ -19,9 +19,11 @@
 //! A key bias in EVA (Hugging Face files store one, of zeros) is dropped: it adds the same number to every score of a query,
 //! which the softmax takes out again.
 
+mod context;
 mod dual;
 mod layout;
 
+pub use context::{CONTEXT_SIGN, context_blocks, context_copies, context_lacks, context_outgoing};
 pub use dual::{DualLayout, MAPPING_PREFIX, dual_outgoing, dual_pieces, plain};
 pub use layout::{Layout, Outgoing, Part, outgoing, part_values};
 

@@ -29,7 +29,7 @@ async function load({ id, bundle, device }) {
   items = setup.items;
   if (mode === "many") items = Array.from({ length: 5200 }, (_, index) => ({ ...items[index % items.length], index, title: `${items[index % items.length].title} ${index}` }));
   const timings = { runtime: 210, fetch: 340, build: 60, selfTest: 70, total: 640 };
-  return { count: items.length, device, model: "mock", upload, words: mode !== "pictures", rows: "mock", webgpu: mode === "nomodule" ? 0 : 3_750_000, bytes: total, suggestions: setup.suggestions, facets: setup.facets, timings };
+  return { count: items.length, device, model: "mock", upload, words: mode !== "pictures", why: mode !== "pictures", rows: "mock", webgpu: mode === "nomodule" ? 0 : 3_750_000, bytes: total, suggestions: setup.suggestions, facets: setup.facets, timings };
 }
 
 /** Whether this has happened before; from now on it has. */
@@ -58,6 +58,17 @@ function search({ key, chosen, text, limit, others = [], without = [], balance =
   return scored.sort((a, b) => b.score - a.score).slice(0, limit);
 }
 
+/** The hottest cell wanders with the word; the words' weights grow to the end. */
+function explain({ text, phrases }) {
+  const [rows, cols] = [4, 4];
+  const peak = (at) => Array.from({ length: rows * cols }, (_, cell) => (cell === at ? 0.7 : 0.02));
+  const said = text.split(/\s+/).filter(Boolean);
+  const all = (said.length * (said.length + 1)) / 2;
+  const part = (text, at, share) => ({ text: text.toLowerCase(), span: { start: 0, end: text.length }, share, grid: peak(at), place: at ? "bottom-right" : "top-left" });
+  const counted = said.map((word, at) => part(word, at ? rows * cols - 1 : 0, (at + 1) / all));
+  return { rows, cols, frame: { x: 0, y: 0, width: 1, height: 1 }, grid: peak(1), place: "top", words: counted, phrases: phrases.map((one) => part(one, 0, 0.5)) };
+}
+
 /** A picture that is no picture is refused, as by the engine. */
 async function indexed({ blob, name }) {
   const bitmap = await createImageBitmap(blob).catch(() => {
@@ -76,6 +87,8 @@ async function answer(data) {
   if (data.type === "forget") own = [];
   if (["add", "forget"].includes(data.type)) return { count: items.length + own.length, own: own.length };
   if (data.type === "measure") return { ms: 50 };
+  if (data.type === "explain" && data.text.includes("silent")) throw { kind: "device", message: "no answer", mend: "try again" };
+  if (data.type === "explain") return await sleep(20), explain(data);
   if (data.type === "browse") {
     if (mode === "late") await sleep(1000);
     const stride = Math.max(1, Math.round(items.length * 0.618)) | 1;

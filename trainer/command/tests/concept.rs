@@ -126,6 +126,54 @@ fn a_run_trains_resumes_exactly_and_becomes_a_bundle_that_answers_alike() {
         let answer: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
         assert!(answer.to_string().contains("score"), "{answer}");
     }
+    what_counted(&world, &shown, &image);
+}
+
+/// What counted in a query, as JSON, as text and as a picture; in a report; and how much of it falls on what changed.
+fn what_counted(world: &World, shown: &str, image: &str) {
+    let asked = ["query", "--bundle", shown, "--image", image, "--text", "now a circle", "--why"];
+    let heat = world.place("heat.png");
+    let told = run(&[&asked[..], &["--json", "--heat", &heat]].concat());
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
+    let (why, first) = (&told["why"], &told["answers"][0]);
+    assert!(first["score"].is_number(), "{told}");
+    let sum = |shares: &serde_json::Value| {
+        shares.as_array().unwrap().iter().map(|share| share.as_f64().unwrap()).sum::<f64>()
+    };
+    // 32 pixels in patches of 8.
+    assert_eq!((&why["rows"], &why["cols"]), (&4.into(), &4.into()));
+    assert!((sum(&why["grid"]) - 1.0).abs() < 1e-4, "{why}");
+    let words: Vec<&str> = why["words"].as_array().unwrap().iter().map(|w| w["text"].as_str().unwrap()).collect();
+    assert_eq!(words, ["now", "a", "circle"]);
+    let phrases = why["phrases"].as_array().unwrap();
+    assert_eq!((phrases.len(), &phrases[0]["text"]), (1, &"a circle".into()), "{why}");
+    assert!((sum(&phrases[0]["grid"]) - 1.0).abs() < 1e-4);
+    assert_eq!(image::open(&heat).unwrap().into_rgb8().dimensions(), (48, 48));
+    let said = String::from_utf8(run(&asked).stdout).unwrap();
+    assert!(said.contains("why, by the model's attention") && said.contains("\"a circle\" ("), "{said}");
+    let alone = thisbut().args(["query", "--bundle", shown, "--text", "a circle", "--why"]).output().unwrap();
+    assert!(String::from_utf8(alone.stderr).unwrap().contains("give both --text and --image"));
+
+    let (queries, page) = (world.place("queries.jsonl"), world.place("report.html"));
+    world.evaluate(&["--bundle", &world.place("q8"), "--per-query", &queries]);
+    let report = ["report", &queries, "--dataset", &world.data, "--out", &page, "--count", "2"];
+    run(&report);
+    assert!(!std::fs::read_to_string(&page).unwrap().contains("what counted"), "nothing where nobody asks");
+    run(&[&report[..], &["--bundle", &world.place("q8")]].concat());
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert_eq!(html.matches("what counted, by attention: ").count(), 4, "two best and two worst");
+    assert!(html.contains("the whole query") && html.contains("data:image/png;base64,"));
+
+    let figures = world.place("grounding.json");
+    let said = world.evaluate(&["--checkpoint", &world.last("whole"), "--grounding", "--figures", &figures]);
+    assert!(said.contains("random weights") && said.contains("Without a preference"), "{said}");
+    let found: serde_json::Value = serde_json::from_slice(&std::fs::read(&figures).unwrap()).unwrap();
+    let (triplets, of) = (found["trained"]["triplets"].as_u64().unwrap(), found["trained"]["of"].as_u64().unwrap());
+    // A shape that becomes another is the same picture in part; a colour that becomes another changes all that is drawn.
+    assert!(0 < triplets && triplets < of, "{found}");
+    assert_eq!(found["trained"]["control"], found["random"]["control"], "of the pictures alone");
+    let share = found["trained"]["query"]["mean"].as_f64().unwrap();
+    assert!((0.0..=found["trained"]["control"]["best"]["mean"].as_f64().unwrap()).contains(&share), "{found}");
 }
 
 #[test]

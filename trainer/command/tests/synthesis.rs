@@ -54,32 +54,48 @@ fn good4cir_and_facap_ask_as_their_papers_do() {
     let world = World::new();
     let images = world.data.join("images");
     // good4cir: a list an image, then two questions a pair, the first of them with the target.
-    world.chat.always(Some(Reply::Text("- a red square, large\n- a white ground")));
+    let list = |colour: &str| -> &'static str {
+        let list = format!(
+            "[{{\"object\": \"square\", \"descriptors\": [\"{colour}\", \"large\"]}}, {{\"object\": \"white ground\", \"descriptors\": []}}]"
+        );
+        Box::leak(list.into_boxed_str())
+    };
+    world.chat.always(Some(Reply::Text(list("red"))));
     succeeds(world.describe(&["--prompts", "good4cir"]));
-    assert_eq!(world.rows("c.jsonl")[0]["caption"], "a red square, large\na white ground");
+    assert_eq!(world.rows("c.jsonl")[0]["caption"], "square: red, large\nwhite ground");
     let pair = "{\"reference\": \"red-square.png\", \"target\": \"blue-square.png\"}\n";
     std::fs::write(world.place("pairs.jsonl"), pair).unwrap();
     std::fs::rename(world.place("c.jsonl"), world.place("captions.jsonl")).unwrap();
     world.chat.always(None);
     world.chat.next(&[
-        Reply::Text("a blue square, large\na white ground"),
-        Reply::Text("1. make the square blue\n2. keep it large"),
+        Reply::Text(list("blue")),
+        Reply::Text("[\"make the large square in the middle of the picture blue\", \"replace the white ground behind it with a striped wall\"]"),
     ]);
     let before = world.chat.requests().len();
     succeeds(world.rewrite(&["--prompts", "good4cir", "--images", images.to_str().unwrap()]));
     let asked = &world.chat.requests()[before..];
     assert_eq!(asked.iter().map(|r| r.images().len()).collect::<Vec<_>>(), [1, 0]);
-    assert!(asked[0].text().contains("a red square, large") && asked[1].text().contains("a blue square, large"));
+    assert!(asked[0].text().contains("square: red, large") && asked[1].text().contains("square: blue, large"));
     let rows = world.rows("t.jsonl");
     let texts: Vec<&str> = rows.iter().map(|row| row["modifier_generated"].as_str().unwrap()).collect();
-    assert_eq!(texts, ["make the square blue", "keep it large", "make the square blue, and keep it large"]);
-    assert!(rows.iter().all(|row| row["target_caption"] == "a blue square, large\na white ground"));
+    let single = [
+        "make the large square in the middle of the picture blue",
+        "replace the white ground behind it with a striped wall",
+    ];
+    assert_eq!(texts, [single[0], single[1], &single.join(", and ")]);
+    assert!(rows.iter().all(|row| row["target_caption"] == "square: blue, large\nwhite ground"));
+    // The same answers in the layout of a released data set: nothing is asked.
+    succeeds(world.rewrite(&["--prompts", "good4cir", "--images", images.to_str().unwrap(), "--layout", "cirr-r"]));
+    let released: Value = serde_json::from_str(&world.read("t.jsonl")).unwrap();
+    assert_eq!(released[0]["query_image_url"], "red-square.png");
+    assert_eq!(released[0]["difference_captions"].as_array().unwrap().len(), 3);
+    assert_eq!(world.chat.requests().len(), before + 2);
     // FACap: the catalogue stands in the prompt, and stays with the caption.
     let about = world.place("about.csv");
     std::fs::write(&about, "image,category,attributes\nred-square.png,squares,\"red, plain\"\n").unwrap();
     let before = world.chat.requests().len();
     let said = succeeds(world.describe(&["--prompts", "facap", "--about", about.to_str().unwrap()]));
-    assert!(said.contains("--about has nothing for description"), "{said}");
+    assert!(said.contains("nothing is known for description"), "{said}");
     let asked = &world.chat.requests()[before..];
     assert_eq!(asked.iter().filter(|r| r.text().contains("sold as: squares")).count(), 1);
     assert!(asked.iter().all(|r| r.body["max_tokens"] == 128 && !r.text().contains("The shop says")));

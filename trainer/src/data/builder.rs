@@ -124,6 +124,23 @@ impl Builder {
         }
     }
 
+    /// The table of images alone, as [`Builder::finish`]; `place` is where they were looked for.
+    pub fn finish_images(mut self, place: &Path) -> Result<(Table, Vec<Complaint>)> {
+        self.table.missing.images = self.absent.len();
+        if self.options.strict {
+            refuse_complaints(&self.complaints)?;
+        }
+        if self.table.images.is_empty() {
+            let first = self.complaints.first().map_or_else(|| "it names none".to_owned(), ToString::to_string);
+            return Err(TrainerError::data(
+                place.display().to_string(),
+                format!("no usable image ({first})"),
+                "check that the images lie where the layout has them",
+            ));
+        }
+        Ok((self.table, self.complaints))
+    }
+
     /// The table, unless it is empty, or strictness forbids its complaints.
     pub fn finish(mut self, captions: &Path) -> Result<(Table, Vec<Complaint>)> {
         self.table.missing.images = self.absent.len();

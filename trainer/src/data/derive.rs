@@ -267,7 +267,7 @@ mod tests {
     fn titled_pairs_name_both_images_and_follow_the_seed() {
         let table = table();
         let title =
-            |name: &str| (name.to_owned(), Described { title: Some(format!("title {name}")), tags: Vec::new() });
+            |name: &str| (name.to_owned(), Described { title: Some(format!("title {name}")), ..Described::default() });
         let described = ["a", "b"].map(title).into();
         let rows = titled_pairs(&table, &described, 2, 1).unwrap().triplets;
         let texts: Vec<&str> = rows.iter().map(|t| t.text.as_str()).collect();
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn captions_are_one_row_a_titled_image() {
-        let title = |t: &str| Described { title: Some(t.into()), tags: Vec::new() };
+        let title = |t: &str| Described { title: Some(t.into()), ..Described::default() };
         let described = BTreeMap::from([("a".to_owned(), title("A")), ("c".to_owned(), title("C"))]);
         let made = captions(&table(), &described).unwrap();
         let rows: Vec<_> = made.triplets.iter().map(|t| (t.targets.clone(), t.text.as_str())).collect();

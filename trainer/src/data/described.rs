@@ -2,8 +2,9 @@
 
 use crate::error::{Result, TrainerError};
 use crate::fsx;
-use serde::Deserialize;
-use std::collections::BTreeMap;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The file's name, in the data set's folder.
@@ -17,6 +18,25 @@ pub struct Described {
     /// Words that people look for.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// What a catalogue says of it: values by attribute. Numbers and truths stand as they are written.
+    #[serde(default, deserialize_with = "values")]
+    pub attributes: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// A value or a list of values by attribute, as texts; what is neither is left out.
+fn values<'de, D: Deserializer<'de>>(reader: D) -> std::result::Result<BTreeMap<String, BTreeSet<String>>, D::Error> {
+    let read = BTreeMap::<String, Value>::deserialize(reader)?;
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    };
+    let all = |value: &Value| match value {
+        Value::Array(values) => values.iter().filter_map(text).collect(),
+        value => text(value).into_iter().collect::<BTreeSet<_>>(),
+    };
+    Ok(read.iter().map(|(name, value)| (name.clone(), all(value))).filter(|(_, values)| !values.is_empty()).collect())
 }
 
 /// Descriptions by image name; `None` when the data set has no such file.

@@ -8,12 +8,13 @@
 //! The data set numbers no pairs: a triplet's id is 100,000 × the category's number (from 1) + its row.
 
 use super::builder::{Builder, Finder, first_file, lacks};
+use super::fashion::Known;
 use super::json_rows;
 use super::table::{Complaint, LoadOptions, Split, Table, Triplet};
 use crate::error::Result;
 use crate::metrics::Protocol;
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// The categories, in the order of the papers' tables.
@@ -78,6 +79,60 @@ pub fn load(root: &Path, split: Split, options: &LoadOptions) -> Result<(Table, 
         Some(captions) => out.finish(&captions),
         None => Err(lacks(root, &format!("captions/cap.dress.{word}.json"), layout)),
     }
+}
+
+/// The image names of each category's split file, as they stand there.
+///
+/// # Errors
+/// When a split file is not JSON, and when there is none.
+pub fn galleries(root: &Path, split: Split) -> Result<Vec<(&'static str, Vec<String>)>> {
+    let file = |category: &str| {
+        let name = format!("split.{category}.{}.json", split.name());
+        first_file(root, &["image_splits", ""], &[name])
+    };
+    let mut found = Vec::new();
+    for category in CATEGORIES {
+        let Some(path) = file(category) else { continue };
+        let mut names: Vec<String> = Vec::new();
+        let mut known = HashSet::new();
+        for (_, name) in json_rows::array::<String>(&path)? {
+            // `load` complains of what is no name.
+            names.extend(name.ok().filter(|name| known.insert(name.clone())));
+        }
+        found.push((category, names));
+    }
+    match found.is_empty() {
+        true => Err(lacks(root, &format!("image_splits/split.dress.{}.json", split.name()), "FashionIQ has it")),
+        false => Ok(found),
+    }
+}
+
+/// What is known of each image: its category, and its labels where an attribute file (`asin2attr.*.json`) names them. An image of
+/// two categories has the first.
+///
+/// # Errors
+/// When a file is not JSON.
+pub fn known(root: &Path, split: Option<Split>) -> Result<Known> {
+    let mut found = Known::new();
+    for split in split.map_or_else(|| splits(root), |split| vec![split]) {
+        for (category, names) in galleries(root, split)? {
+            let file = format!("asin2attr.{category}.{}.json", split.name());
+            let labels = match first_file(root, &["", "tags", "image_attributes", "attributes"], &[file]) {
+                Some(path) => json_rows::whole::<BTreeMap<String, Vec<Vec<String>>>>(&path)?,
+                None => BTreeMap::new(),
+            };
+            for name in names {
+                let mut words: Vec<&str> =
+                    labels.get(&name).into_iter().flatten().flatten().map(String::as_str).collect();
+                let mut once = HashSet::new();
+                words.retain(|word| once.insert(*word));
+                let fields = [("category", category.to_owned()), ("attributes", words.join(", "))];
+                let fields = fields.into_iter().filter(|(_, value)| !value.is_empty());
+                found.entry(name).or_insert_with(|| fields.map(|(field, value)| (field.to_owned(), value)).collect());
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Where releases of FashionIQ's images lie.
@@ -263,6 +318,25 @@ mod tests {
         assert_eq!(names, ["S1", "A1", "S2"], "in the split file's order");
         assert!(val.images.iter().any(|i| i.path.ends_with("images/A2.jpg")));
         assert_eq!(val.statistics().pools["shirt"], 3);
+    }
+
+    #[test]
+    fn every_image_of_a_categorys_split_is_known_by_its_category_and_labels() {
+        let root = data_set(DRESSES);
+        let labels = json!({"A1": [["floral"], [], ["long", "floral"]], "A9": [["x"]]});
+        std::fs::write(root.path().join("asin2attr.dress.val.json"), labels.to_string()).unwrap();
+        let galleries = galleries(root.path(), Split::Val).unwrap();
+        assert_eq!(
+            galleries,
+            [
+                ("dress", vec!["A3".to_owned(), "A1".into(), "A2".into()]),
+                ("shirt", vec!["S1".into(), "A1".into(), "S2".into()])
+            ]
+        );
+        let known = known(root.path(), Some(Split::Val)).unwrap();
+        assert_eq!((known.len(), known["A1"]["attributes"].as_str()), (5, "floral, long"));
+        assert_eq!((known["A1"]["category"].as_str(), known["S2"].get("attributes")), ("dress", None));
+        assert!(super::galleries(root.path(), Split::Test).unwrap_err().to_string().contains("split.dress.test.json"));
     }
 
     #[test]

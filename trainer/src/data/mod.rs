@@ -9,7 +9,9 @@ pub mod derive;
 pub mod described;
 pub mod extended;
 pub mod extra;
+pub mod fashion;
 pub mod fashioniq;
+pub mod foreign;
 pub mod genecis;
 pub mod good4cir;
 pub mod json_rows;
@@ -44,6 +46,8 @@ pub enum Format {
     Genecis,
     /// JSON lines, JSON or CSV of your own, and MTST's pretraining rows.
     Triplets,
+    /// Fashion200k and DeepFashion-MultiModal: images with a category and attributes.
+    Fashion,
     /// A folder of pictures without labels.
     Pictures,
 }
@@ -63,6 +67,7 @@ impl Format {
             Self::Good4cir => "good4cir",
             Self::Genecis => "genecis",
             Self::Triplets => "triplets",
+            Self::Fashion => "fashion",
             Self::Pictures => "pictures",
         }
     }
@@ -77,6 +82,7 @@ impl Format {
             Self::Good4cir => good4cir::splits(root),
             Self::Genecis => genecis::splits(root),
             Self::Triplets => triplets::splits(root),
+            Self::Fashion => fashion::splits(root),
             Self::Pictures => unlabelled::splits(root),
         }
     }
@@ -126,6 +132,7 @@ impl DataSet {
             Format::Good4cir => good4cir::load,
             Format::Genecis => genecis::load,
             Format::Triplets => triplets::load,
+            Format::Fashion => fashion::load,
             Format::Pictures => unlabelled::load,
         };
         load(&self.root, split, options)
@@ -141,11 +148,13 @@ pub fn detect(root: &Path) -> Result<Format> {
     let place = root.display().to_string();
     match found.as_slice() {
         [one] => Ok(*one),
+        // Triplets that were made over these images lie beside them, and say more.
+        [] if !fashion::splits(root).is_empty() => Ok(Format::Fashion),
         [] if !unlabelled::splits(root).is_empty() => Ok(Format::Pictures),
         [] => Err(TrainerError::data(
             place,
             "is in no layout that is known here: it has neither captions/cap.rc2.*.json (CIRR), captions/cap.dress.*.json \
-             (FashionIQ), annotations/val.json (CIRCO), lasco_*.json, *_object.json (GeneCIS) nor {train,val,test}.{jsonl,json,csv}, nor a picture",
+             (FashionIQ), annotations/val.json (CIRCO), lasco_*.json, *_object.json (GeneCIS), {train,val,test}.{jsonl,json,csv}, labels/*_detect_all.txt (Fashion200k) nor a picture",
             "give the folder that holds these files",
         )),
         several => {

@@ -1,7 +1,7 @@
 //! Every image of a data set, or of a folder without annotations, by name.
 
-use super::table::{Complaint, LoadOptions};
-use super::{DataSet, Format, described};
+use super::table::{Complaint, LoadOptions, Split};
+use super::{DataSet, Format, described, fashion, fashioniq};
 use crate::error::{Result, TrainerError};
 use crate::index::walk::walk;
 use std::collections::BTreeMap;
@@ -20,17 +20,17 @@ pub struct Picture {
 
 /// Whether a folder is in the layout of some data set.
 pub fn is_data_set(root: &Path) -> bool {
-    Format::ALL.into_iter().any(|format| !format.splits(root).is_empty())
+    Format::ALL.into_iter().chain([Format::Fashion]).any(|format| !format.splits(root).is_empty())
 }
 
-/// The images of `root`, in the order of their names: of every split of a data set, or, where it is in no layout, of the
-/// folder and those inside it, named by their path from it.
+/// The images of `root`, in the order of their names: of every split of a data set or of one, or, where it is in no layout, of
+/// the folder and those inside it, named by their path from it.
 ///
 /// # Errors
 /// When a split or the folder cannot be read, and when there is no image.
-pub fn load(root: &Path, format: Option<Format>) -> Result<(Vec<Picture>, Vec<Complaint>)> {
-    let (pictures, complaints) = match format.is_some() || is_data_set(root) {
-        true => of_data_set(&DataSet::open(root, format)?)?,
+pub fn load(root: &Path, format: Option<Format>, split: Option<Split>) -> Result<(Vec<Picture>, Vec<Complaint>)> {
+    let (pictures, complaints) = match format.is_some() || split.is_some() || is_data_set(root) {
+        true => of_data_set(&DataSet::open(root, format)?, split)?,
         false => of_folder(root)?,
     };
     if pictures.is_empty() {
@@ -41,10 +41,10 @@ pub fn load(root: &Path, format: Option<Format>) -> Result<(Vec<Picture>, Vec<Co
     Ok((pictures, complaints))
 }
 
-fn of_data_set(data: &DataSet) -> Result<(Vec<Picture>, Vec<Complaint>)> {
+fn of_data_set(data: &DataSet, split: Option<Split>) -> Result<(Vec<Picture>, Vec<Complaint>)> {
     let (mut found, mut complaints) = (BTreeMap::new(), Vec::new());
     let titles = described::load(&data.root)?.unwrap_or_default();
-    for split in data.splits() {
+    for split in split.map_or_else(|| data.splits(), |split| vec![split]) {
         let (table, wrong) = data.load(split, &LoadOptions::default())?;
         complaints.extend(wrong);
         for image in table.images {
@@ -53,6 +53,25 @@ fn of_data_set(data: &DataSet) -> Result<(Vec<Picture>, Vec<Complaint>)> {
         }
     }
     Ok((found.into_values().collect(), complaints))
+}
+
+/// What a data set's own files say of its images, for prompts and for pairs; nothing, where they say nothing.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn known(root: &Path, format: Option<Format>, split: Option<Split>) -> Result<fashion::Known> {
+    // Triplets that were made over a source's images lie beside it.
+    let format = match format {
+        Some(format) => format,
+        None if !fashion::splits(root).is_empty() => Format::Fashion,
+        None if is_data_set(root) => DataSet::open(root, None)?.format,
+        None => return Ok(fashion::Known::new()),
+    };
+    match format {
+        Format::Fashion => fashion::known(root, split),
+        Format::Fashioniq => fashioniq::known(root, split),
+        _ => Ok(fashion::Known::new()),
+    }
 }
 
 /// The pictures of a folder and those inside it, named by their path from it.
@@ -79,7 +98,7 @@ mod tests {
             std::fs::write(root.path().join(name), b"x").unwrap();
         }
         let names = |found: &[Picture]| found.iter().map(|p| (p.name.clone(), p.title.clone())).collect::<Vec<_>>();
-        let (found, _) = load(root.path(), None).unwrap();
+        let (found, _) = load(root.path(), None, None).unwrap();
         let title = |text: &str| Some(text.to_owned());
         assert_eq!(
             names(&found),
@@ -91,10 +110,12 @@ mod tests {
         )
         .unwrap();
         std::fs::write(root.path().join("images.json"), r#"{"red-shoe": {"title": "a shoe"}}"#).unwrap();
-        let (found, _) = load(root.path(), None).unwrap();
+        let (found, _) = load(root.path(), None, None).unwrap();
         assert_eq!(names(&found), [("hats/old_hat".into(), None), ("red-shoe".into(), title("a shoe"))]);
         let empty = tempfile::tempdir().unwrap();
-        assert!(load(empty.path(), None).unwrap_err().to_string().contains("has no image; give a data set's folder"));
-        assert!(load(&root.path().join("gone"), None).unwrap_err().to_string().contains("is not a folder"));
+        assert!(
+            load(empty.path(), None, None).unwrap_err().to_string().contains("has no image; give a data set's folder")
+        );
+        assert!(load(&root.path().join("gone"), None, None).unwrap_err().to_string().contains("is not a folder"));
     }
 }

@@ -134,6 +134,49 @@ pub fn reverse_texts(path: &Path, table: &mut Table) -> Result<(usize, Vec<Compl
     Ok((missing, complaints))
 }
 
+/// Puts generated triplets in the place of a table's own (enhFashionIQ in that of FashionIQ): `path` is a file of `thisbut rewrite` or
+/// `thisbut generator generate` over the images of its gallery. Images, gallery and the way of counting stay; where a category has
+/// a gallery of its own, a triplet is asked in the first that has both its images. Lines that cannot be used are left out and named
+/// in the complaints.
+///
+/// # Errors
+/// When the file cannot be read, or has no usable row.
+pub fn in_place(path: &Path, table: &mut Table) -> Result<Vec<Complaint>> {
+    let known: HashMap<String, u32> = table.images.iter().map(|image| image.name.clone()).zip(0..).collect();
+    let pools: Vec<HashSet<u32>> = table.pools.iter().map(|pool| pool.iter().copied().collect()).collect();
+    let groups: HashMap<u32, String> =
+        table.triplets.iter().filter_map(|triplet| Some((triplet.pool?, triplet.group.clone()?))).collect();
+    let whole: HashSet<u32> = table.gallery.iter().copied().collect();
+    let (mut triplets, mut complaints) = (Vec::new(), Vec::new());
+    for (at, row) in json_rows::lines::<Text>(path)? {
+        let built = row.and_then(|row| {
+            let triplet = triplet(row, at.row, &known)?;
+            let asked =
+                |pool: &HashSet<u32>| triplet.targets.iter().chain([&triplet.reference]).all(|i| pool.contains(i));
+            let pool = pools.iter().position(asked).map(|pool| pool as u32);
+            match pool {
+                Some(pool) => Ok(Triplet { pool: Some(pool), group: groups.get(&pool).cloned(), ..triplet }),
+                None if !pools.is_empty() => Err("no category's gallery has both its images".to_owned()),
+                None if asked(&whole) => Ok(triplet),
+                None => Err("the gallery lacks one of its images".to_owned()),
+            }
+        });
+        match built {
+            Ok(triplet) => triplets.push(triplet),
+            Err(problem) => complaints.push(Complaint::left_out(path, at, problem)),
+        }
+    }
+    if triplets.is_empty() {
+        let first = complaints.first().map_or_else(|| "the file is empty".to_owned(), ToString::to_string);
+        let mend = "give triplets over the images of this split";
+        return Err(TrainerError::data(path.display().to_string(), format!("has no usable row ({first})"), mend));
+    }
+    table.triplets = triplets;
+    table.missing.queries = 0;
+    table.missing.subsets = 0;
+    Ok(complaints)
+}
+
 fn triplet(row: Text, line: u32, known: &HashMap<String, u32>) -> std::result::Result<Triplet, String> {
     // A folder of images without annotations has paths with endings for names; as `--images` they are named without either.
     let bare = |name: &str| Path::new(name).file_stem().and_then(|stem| known.get(stem.to_str()?));
@@ -149,8 +192,9 @@ fn triplet(row: Text, line: u32, known: &HashMap<String, u32>) -> std::result::R
         return Err("modifier_generated is empty".into());
     }
     let reverse = row.modifier_reversed.filter(|text| !text.trim().is_empty());
+    let caption = row.target_caption.filter(|text| !text.trim().is_empty());
     let (id, text) = (u64::from(line), row.modifier_generated);
-    Ok(Triplet { id, reference, targets: vec![target], text, reverse, row: line, ..Triplet::default() })
+    Ok(Triplet { id, reference, targets: vec![target], text, reverse, caption, row: line, ..Triplet::default() })
 }
 
 /// A table of the images that the triplets use, in their first order.
@@ -239,6 +283,23 @@ mod tests {
         assert_eq!(own.triplets[0].reverse.as_deref(), Some("to a"));
         std::fs::remove_file(file.with_extension("left-out.jsonl")).unwrap();
         assert!(reverse_texts(&file, &mut own).unwrap_err().to_string().contains("none of the training pairs"));
+
+        // And may stand in their place: what lacks an image of the gallery is left out.
+        let (mut own, _) = data.load(crate::data::Split::Val, &LoadOptions::default()).unwrap();
+        let gallery = own.gallery.clone();
+        std::fs::write(&file, [row("b", "c", "green"), row("a", "b", "red")].concat()).unwrap();
+        let complaints = in_place(&file, &mut own).unwrap();
+        assert_eq!((own.triplets.len(), own.triplets[0].text.as_str(), own.triplets[0].pool), (1, "green", None));
+        assert_eq!((own.image_name(own.triplets[0].targets[0]), &own.gallery), ("c", &gallery));
+        assert!(complaints.len() == 1 && complaints[0].to_string().contains("line 2: there is no image 'a'"));
+        // Each in the gallery of its category.
+        own.pools = vec![vec![0], vec![0, 1]];
+        own.triplets = vec![Triplet { pool: Some(1), group: Some("hats".into()), ..Triplet::default() }];
+        in_place(&file, &mut own).unwrap();
+        assert_eq!((own.triplets[0].pool, own.triplets[0].group.as_deref()), (Some(1), Some("hats")));
+        own.pools = vec![vec![0], vec![1]];
+        let said = in_place(&file, &mut own).unwrap_err().to_string();
+        assert!(said.contains("no category's gallery has both its images"), "{said}");
 
         // A reverse text is nothing that pretraining needs.
         std::fs::write(&file, r#"{"reference": "c", "target": "b", "modifier_generated": "red"}"#).unwrap();

@@ -11,14 +11,19 @@ use std::path::Path;
 /// # Errors
 /// When the file is no image that can be read.
 pub fn jpeg(path: &Path, side: u32, quality: u8) -> Result<Vec<u8>> {
-    let failed = |problem: String| TrainerError::Image {
-        place: path.display().to_string(),
-        problem,
-        mend: "save it again, or leave it out".to_owned(),
-    };
+    let mut bytes = Vec::new();
+    let encoded = JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(&on_white(path, side)?);
+    encoded.map(|()| bytes).map_err(|e| failed(path, e.to_string()))
+}
+
+/// An image file's pixels on white, its longest side at most `side` pixels.
+///
+/// # Errors
+/// When the file is no image that can be read.
+pub fn on_white(path: &Path, side: u32) -> Result<image::RgbImage> {
     let picture = decode_file(path)?;
     let buffer = image::RgbaImage::from_raw(picture.width, picture.height, picture.data);
-    let mut buffer = buffer.ok_or_else(|| failed("the pixels don't fill the picture".to_owned()))?;
+    let mut buffer = buffer.ok_or_else(|| failed(path, "the pixels don't fill the picture".to_owned()))?;
     for pixel in buffer.pixels_mut() {
         let alpha = u32::from(pixel.0[3]);
         for channel in pixel.0.iter_mut().take(3) {
@@ -33,9 +38,15 @@ pub fn jpeg(path: &Path, side: u32, quality: u8) -> Result<Vec<u8>> {
         }
         scaled = scaled.resize(side, side, FilterType::Triangle);
     }
-    let mut bytes = Vec::new();
-    let encoded = JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(&scaled.into_rgb8());
-    encoded.map(|()| bytes).map_err(|e| failed(e.to_string()))
+    Ok(scaled.into_rgb8())
+}
+
+fn failed(path: &Path, problem: String) -> TrainerError {
+    TrainerError::Image {
+        place: path.display().to_string(),
+        problem,
+        mend: "save it again, or leave it out".to_owned(),
+    }
 }
 
 /// Base64 as data URLs have it.

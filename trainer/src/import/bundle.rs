@@ -1,6 +1,6 @@
 //! A bundle as a checkpoint to start from: training goes on where a published model ended.
 
-use super::{encoder_path, plan};
+use super::{encoder_path, plan, widen};
 use crate::bundle_io::{Bundle, at};
 use crate::error::{Result, TrainerError};
 use crate::fsx;
@@ -30,11 +30,13 @@ pub struct Written {
 }
 
 /// Writes the bundle's weights, unpacked to f32, as the checkpoint `out`, and what it needs beside it to `weights_dir`. The values
-/// are those that visitors' browsers compute with: an export rounded them, and left out what no query reads.
+/// are those that visitors' browsers compute with: an export rounded them, and left out what no query reads. With `colours`, image
+/// tokens tell the colours of their cells too.
 ///
 /// # Errors
-/// When a file is damaged or cannot be written, when a tensor is missing, and when `weights_dir` holds another vocabulary.
-pub fn write(bundle: &Bundle, weights_dir: &Path, out: &Path) -> Result<Written> {
+/// When a file is damaged or cannot be written, when a tensor is missing, when `weights_dir` holds another vocabulary, and as
+/// [`widen::with_colours`].
+pub fn write(bundle: &Bundle, weights_dir: &Path, colours: bool, out: &Path) -> Result<Written> {
     let config = bundle.config.clone();
     let mut stored = StoredWeights::default();
     for (entry, bytes) in bundle.manifest.weights.iter().zip(&bundle.weights) {
@@ -42,6 +44,7 @@ pub fn write(bundle: &Bundle, weights_dir: &Path, out: &Path) -> Result<Written>
     }
     let device = Device::flex();
     let model = wanted(bundle, &mut stored, MODEL_PREFIX, &AnyMethod::new(&config, &device)?.shapes(""))?;
+    let (config, model) = if colours { widen::with_colours(&config, model)? } else { (config, model) };
     let vocabulary = keep_vocabulary(bundle, weights_dir)?;
     let encoder = match (&config.image_encoder, bundle.manifest.form) {
         (ImageEncoderConfig::Vit(_), Form::Full) => {

@@ -1,6 +1,7 @@
 //! `thisbut import`: published dual encoders, CLIP's, OpenCLIP's and BLIP's. Which preset one is, its shapes say; what they do not say,
 //! the configuration beside it.
 
+use super::context;
 use super::facts::Facts;
 use super::pickle::shown;
 use super::plan::Plan;
@@ -14,7 +15,9 @@ use thisbut_model::config::{
 };
 use thisbut_model::method::AnyMethod;
 use thisbut_model::nn::ImageEncoder;
-use thisbut_model::upstream::{DualLayout, MAPPING_PREFIX, Piece, dual_outgoing, dual_pieces, plain};
+use thisbut_model::upstream::{
+    DualLayout, MAPPING_PREFIX, Piece, context_lacks, context_outgoing, dual_outgoing, dual_pieces, plain,
+};
 use thisbut_model::weights::shapes;
 
 /// The layout of a dual encoder's checkpoint; none for one of another kind.
@@ -42,9 +45,11 @@ pub fn configure(
         )
     })?;
     // A method that reads a dual encoder's tokens has its sizes too, and is asked for by name.
+    let is_context = context::is_of(source);
     let recognised = RetrievalConfig::PRESETS.iter().find(|(_, json)| {
         RetrievalConfig::parse(json, "a preset").is_ok_and(|config| {
-            config.method.family().is_dual_encoder() && Facts::of_config(&config).as_ref() == Some(&found)
+            let asked = if is_context { config.concept().is_ok() } else { config.method.family().is_dual_encoder() };
+            asked && Facts::of_config(&config).as_ref() == Some(&found)
         })
     });
     let preset = recognised.map(|(name, _)| *name);
@@ -67,6 +72,9 @@ pub fn configure(
         vit.layer_norm_eps = None;
     }
     super::described::apply(&mut config, files)?;
+    if is_context && config.concept().is_ok() {
+        context::take_form(&mut config, source)?;
+    }
     add_mapping(&mut config, source)?;
     config.check(&place)?;
     Ok(config)
@@ -136,14 +144,19 @@ pub fn plan(source: &Source, config: &RetrievalConfig, layout: DualLayout) -> Re
     let device = crate::device::choose(crate::device::DeviceKind::Cpu)?;
     let mut all = AnyMethod::new(config, &device)?.shapes("");
     let reads_tokens = config.qformer().is_ok();
-    all.retain(|name, _| !is_new(name, reads_tokens));
+    let own = context::is_of(source) && config.concept().is_ok();
+    all.retain(|name, _| own || !is_new(name, reads_tokens));
     all.extend(
         shapes(&ImageEncoder::new(config, &device), "").into_iter().filter(|(name, _)| !AdapterConfig::owns(name)),
     );
-    let (made, beside) = dual_outgoing(&all, vit.patch, layout)?;
+    let (made, beside) =
+        if own { (context_outgoing(&all, vit.patch)?, Vec::new()) } else { dual_outgoing(&all, vit.patch, layout)? };
     let table: BTreeMap<String, Vec<Piece>> =
-        made.iter().chain(&beside).map(|made| (made.key.clone(), dual_pieces(made))).collect();
-    let pieces = |key: &str| table.get(plain(key)).cloned().unwrap_or_default();
+        made.iter().chain(&beside).map(|made| (plain(&made.key).into_owned(), dual_pieces(made))).collect();
+    let pieces = |key: &str| table.get(&*plain(key)).cloned().unwrap_or_default();
+    if own {
+        return Plan::new(source, config, &pieces, &context_lacks);
+    }
     // Hugging Face's BLIP has no temperature.
     Plan::new(source, config, &pieces, &|name| is_new(name, reads_tokens) || name == "logit_scale" && layout.is_blip())
 }
@@ -151,7 +164,7 @@ pub fn plan(source: &Source, config: &RetrievalConfig, layout: DualLayout) -> Re
 /// Whether a parameter is one of a method that puts more on a dual encoder's towers, or, where it `reads_tokens` of the image tower
 /// alone, a Q-Former's.
 fn is_new(name: &str, reads_tokens: bool) -> bool {
-    let concept = ["fusion.", "pool.", "head.", "image_head."];
+    let concept = ["image_map.", "fusion.", "pool.", "head.", "image_head."];
     let matching = ["qformer.", "image_norm.", "query_tokens", "token_mixing.", "channel_mixing.", "tau"];
     let mut new = concept.iter().chain(if reads_tokens { &matching[..] } else { &[] });
     new.any(|part| name.starts_with(part))

@@ -162,6 +162,7 @@ impl Facts {
 
 /// How many blocks there are behind `place`.
 fn blocks(source: &Source, place: &str) -> usize {
-    let numbers = source.entries().keys().filter_map(|key| plain(key).strip_prefix(place)?.split('.').next());
+    let numbers =
+        source.entries().keys().filter_map(|key| Some(plain(key).strip_prefix(place)?.split('.').next()?.to_owned()));
     numbers.collect::<BTreeSet<_>>().len()
 }

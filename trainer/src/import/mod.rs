@@ -3,6 +3,7 @@
 pub mod adapted;
 pub mod blip2;
 pub mod bundle;
+pub mod context;
 mod described;
 pub mod dual;
 pub mod encoder;
@@ -12,7 +13,10 @@ mod pickle;
 pub mod plan;
 pub mod source;
 mod torch;
+pub mod widen;
 
+#[cfg(test)]
+mod context_tests;
 #[cfg(test)]
 mod dual_tests;
 #[cfg(test)]

@@ -189,7 +189,9 @@ fn hostile_pickles_are_refused() {
     refused(b"\x80\x02c__builtin__\neval\n.", "__builtin__.eval");
     refused(b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x94\x93\x94.", "posix.system");
     refused(b"\x80\x02(i__main__\nX\n.", "opcode 0x69");
-    refused(b"\x80\x02\x81.", "opcode 0x81");
+    refused(b"\x80\x02\x81.", "cut short");
+    refused(b"\x80\x02ccollections\nOrderedDict\n)\x81.", "builds an object");
+    refused(b"\x80\x02cargparse\nNamespace\n)R.", "builds an object");
     refused(b"\x80\x02ccollections\nOrderedDict\nK\x01\x85R.", "builds an object");
     refused(b"\x80\x02}", "cut short");
     refused(b"\x80\x02X\xff\xff\xff\xffa.", "cut short");
@@ -300,7 +302,7 @@ fn damaged_files_do_not_panic() {
 /// Pickles made of random opcodes end, soon, in a value or an error.
 #[test]
 fn random_pickles_end() {
-    let opcodes = b".\x80(012NGJKM\x8aXU\x8cCB}])dlt\x85\x86\x87aesuqr\x94hjc\x93QRb\x88\x89";
+    let opcodes = b".\x80(012NGJKM\x8aXU\x8cCB}])dlt\x85\x86\x87aesuqr\x94hjc\x93QRb\x88\x89\x81";
     let (mut random, mut read) = (7u64, 0);
     for _ in 0..200_000 {
         let mut bytes = Vec::with_capacity(48);

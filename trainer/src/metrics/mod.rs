@@ -10,6 +10,7 @@
 //! Candidates are ordered by falling score; see [`rank`] for equal scores. A query hits at K when a right target is among
 //! the first K. Which targets are right, [`RightTargets`] says.
 
+pub mod agreement;
 pub mod rank;
 mod recall;
 

@@ -1,8 +1,9 @@
 //! The page's HTML.
 
 use super::pictures::Pictures;
-use super::{Options, Run, Shown};
+use super::{Options, Reasons, Run, Shown};
 use crate::evaluate::Answer;
+use crate::images::inline::base64;
 use std::fmt::Write;
 
 /// Right targets that are shown; CIRCO has up to 23.
@@ -43,7 +44,7 @@ pub(super) fn page(runs: &[Run], lists: &[(String, Vec<Shown<'_>>)], pictures: &
             out.push_str("<p>None.</p>");
         }
         for answers in shown {
-            article(&mut out, runs, answers, pictures, options.top);
+            article(&mut out, runs, answers, (pictures, options));
         }
         out.push_str("</section>\n");
     }
@@ -73,7 +74,7 @@ fn summary(runs: &[Run]) -> String {
     out + "</table>\n<p class=\"about\">Share of queries with a right target among the first K. Right targets are framed.</p>\n"
 }
 
-fn article(out: &mut String, runs: &[Run], answers: &[&Answer], pictures: &Pictures, top: usize) {
+fn article(out: &mut String, runs: &[Run], answers: &[&Answer], (pictures, options): (&Pictures, &Options)) {
     let Some(first) = answers.first() else { return };
     let parts = [first.group.as_deref(), first.kind.as_deref()];
     let about: Vec<String> = parts.into_iter().flatten().map(escape).collect();
@@ -93,17 +94,36 @@ fn article(out: &mut String, runs: &[Run], answers: &[&Answer], pictures: &Pictu
         let _ = write!(out, "<p class=\"about\">and {} more targets</p>", first.targets.len() - TARGETS);
     }
     out.push_str("</div>\n");
+    if let Some(reasons) = options.reasons.and_then(|reasons| reasons.get(&first.id)) {
+        counted(out, reasons);
+    }
     for (run, answer) in runs.iter().zip(answers) {
         let rank = answer.rank.map_or_else(|| "not in the gallery".to_owned(), |rank| format!("rank {}", rank + 1));
         let name = escape(&run.name);
         let _ = writeln!(out, "<div class=\"about\">{name}: target at {rank}</div><div class=\"strip\">");
-        for (place, (image, score)) in (1..).zip(answer.top.iter().take(top)) {
+        for (place, (image, score)) in (1..).zip(answer.top.iter().take(options.top)) {
             let right = answer.targets.contains(image);
             figure(out, pictures, image, &format!("{place}. {score:.3}"), right);
         }
         out.push_str("</div>\n");
     }
     out.push_str("</article>\n");
+}
+
+/// What counted in a query.
+fn counted(out: &mut String, reasons: &Reasons) {
+    let words = escape(&reasons.words);
+    let _ = writeln!(out, "<div class=\"about\">what counted, by attention: {words}</div><div class=\"strip\">");
+    for (caption, png) in &reasons.pictures {
+        let (caption, png) = (escape(caption), base64(png));
+        let _ = writeln!(
+            out,
+            "<figure><div class=\"pic\" role=\"img\" aria-label=\"{caption}\" \
+             style=\"background-image:url(data:image/png;base64,{png})\"></div>\
+             <figcaption title=\"{caption}\">{caption}</figcaption></figure>"
+        );
+    }
+    out.push_str("</div>\n");
 }
 
 pub(super) fn figure(out: &mut String, pictures: &Pictures, name: &str, caption: &str, right: bool) {

@@ -86,9 +86,20 @@ impl Run {
     }
 }
 
+/// What counted in a query: a line about its words, and pictures of its reference with their captions, as PNG.
+#[derive(Clone, Debug, Default)]
+pub struct Reasons {
+    /// For people.
+    pub words: String,
+    /// The whole query's first, then each phrase's.
+    pub pictures: Vec<(String, Vec<u8>)>,
+}
+
 /// What the page shows.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
+    /// What counted in some queries, by their number.
+    pub reasons: Option<&'a HashMap<u64, Reasons>>,
     /// Its heading.
     pub title: &'a str,
     /// Queries in each list.
@@ -106,14 +117,7 @@ type Shown<'a> = Vec<&'a Answer>;
 /// # Errors
 /// When there is neither one run nor two, and when two runs share no query.
 pub fn page(runs: &[Run], files: &HashMap<String, PathBuf>, options: &Options) -> Result<String> {
-    let lists = match runs {
-        [run] => of_one(run, options.count),
-        [first, second] => of_two(first, second, options.count)?,
-        _ => {
-            let problem = format!("{} runs", runs.len());
-            return Err(TrainerError::settings("the page", problem, "give the per-query file of one run, or of two"));
-        }
-    };
+    let lists = lists(runs, options.count)?;
     let mut names: Vec<&str> = Vec::new();
     for answer in lists.iter().flat_map(|(_, shown)| shown.iter().flatten()) {
         names.push(&answer.reference);
@@ -122,6 +126,28 @@ pub fn page(runs: &[Run], files: &HashMap<String, PathBuf>, options: &Options) -
     }
     let pictures = pictures::Pictures::new(&names, files);
     Ok(html::page(runs, &lists, &pictures, options))
+}
+
+/// The answers that [`page`] shows, each query once.
+///
+/// # Errors
+/// As [`page`].
+pub fn shown(runs: &[Run], count: usize) -> Result<Vec<&Answer>> {
+    let mut known = HashSet::new();
+    let all =
+        lists(runs, count)?.into_iter().flat_map(|(_, shown)| shown).filter_map(|answers| answers.first().copied());
+    Ok(all.filter(|answer| known.insert(answer.id)).collect())
+}
+
+fn lists(runs: &[Run], count: usize) -> Result<Vec<(String, Vec<Shown<'_>>)>> {
+    match runs {
+        [run] => Ok(of_one(run, count)),
+        [first, second] => of_two(first, second, count),
+        _ => {
+            let problem = format!("{} runs", runs.len());
+            Err(TrainerError::settings("the page", problem, "give the per-query file of one run, or of two"))
+        }
+    }
 }
 
 fn of_one(run: &Run, count: usize) -> Vec<(String, Vec<Shown<'_>>)> {

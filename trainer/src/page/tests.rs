@@ -19,7 +19,7 @@ fn run(name: &str, answers: Vec<Answer>) -> Run {
     Run { name: name.into(), answers }
 }
 
-const OPTIONS: Options = Options { title: "Model <x>", count: 2, top: 2 };
+const OPTIONS: Options = Options { title: "Model <x>", count: 2, top: 2, reasons: None };
 
 #[test]
 fn one_run_shows_its_worst_and_best_with_pictures() {
@@ -48,6 +48,19 @@ fn one_run_shows_its_worst_and_best_with_pictures() {
     assert_eq!(html.matches("<div class=\"pic p0\"").count(), 4, "and is worn by each query");
     assert!(html.contains("<div class=\"pic\">gone</div>") && html.contains("<td>50.00 %</td>"));
     assert!(!html.contains("http"), "nothing from outside");
+}
+
+#[test]
+fn what_counted_stands_with_its_query() {
+    let answers = vec![answer(1, Some(0), 0.1), answer(2, Some(5), 0.1)];
+    let runs = [run("first", answers)];
+    assert_eq!(shown(&runs, 1).unwrap().iter().map(|answer| answer.id).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(shown(&runs, 2).unwrap().len(), 2, "each query once");
+    let pictures = vec![("a <b> phrase: mostly the top".to_owned(), b"foobar".to_vec())];
+    let reasons = HashMap::from([(2, Reasons { words: "red 75 %".into(), pictures })]);
+    let html = page(&runs, &HashMap::new(), &Options { reasons: Some(&reasons), count: 1, ..OPTIONS }).unwrap();
+    assert_eq!(html.matches("what counted, by attention: red 75 %").count(), 1);
+    assert!(html.contains("url(data:image/png;base64,Zm9vYmFy)") && html.contains("a &lt;b&gt; phrase"), "{html}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
-//! Where groups come from: CIRR captions, FashionIQ attribute labels, a table of one's own, a file of captions.
+//! Where groups come from: CIRR captions, FashionIQ attribute labels, a table of one's own, a file of captions, a data set whose
+//! files name categories.
 
 use super::near::Item;
-use crate::data::json_rows;
+use crate::data::{Complaint, DataSet, Format, Split, fashion, fashioniq, json_rows};
 use crate::error::{Result, TrainerError};
 use crate::features::Features;
 use crate::fsx;
@@ -107,6 +108,66 @@ pub fn table(path: &Path) -> Result<Vec<Row>> {
         read.map_err(|problem| TrainerError::data(format!("{}, line {line}", path.display()), problem, MEND))
     };
     sheet.rows.iter().map(read).collect()
+}
+
+/// The rows of a data set whose files name its images' categories: Fashion200k and DeepFashion-MultiModal, FashionIQ. Of every
+/// split, or of one. An image of two categories has a row in each.
+///
+/// # Errors
+/// When the files cannot be read, or name no category.
+pub fn of_data_set(root: &Path, split: Option<Split>) -> Result<Vec<Row>> {
+    let format = if fashion::splits(root).is_empty() { None } else { Some(Format::Fashion) };
+    let data = DataSet::open(root, format)?;
+    let rows: Vec<Row> = match data.format {
+        Format::Fashion => fashion::known(root, split)?.into_iter().map(row_of).collect(),
+        Format::Fashioniq => {
+            let mut rows = Vec::new();
+            for split in split.map_or_else(|| data.splits(), |split| vec![split]) {
+                for (category, names) in fashioniq::galleries(root, split)? {
+                    let source = format!("fashioniq {}", split.name());
+                    let row = |image| Row {
+                        image,
+                        category: category.to_owned(),
+                        source: source.clone(),
+                        product: String::new(),
+                    };
+                    rows.extend(names.into_iter().map(row));
+                }
+            }
+            rows
+        }
+        other => {
+            let problem = format!("is in the layout '{}', which names no categories", other.name());
+            let mend = "give a CSV with image and category, or a file of captions that has them";
+            return Err(TrainerError::data(root.display().to_string(), problem, mend));
+        }
+    };
+    Ok(rows)
+}
+
+fn row_of((image, mut fields): (String, BTreeMap<String, String>)) -> Row {
+    let mut field = |name: &str| fields.remove(name).unwrap_or_default();
+    Row { image, category: field("category"), source: field("source"), product: field("product") }
+}
+
+/// Leaves out the rows that no neighbour can be found for, and says why: those without a category, and those that the cache lacks.
+pub fn usable(rows: Vec<Row>, features: &Features, place: &Path) -> (Vec<Row>, Vec<Complaint>) {
+    let place = place.display().to_string();
+    let mut complaints = Vec::new();
+    let fits = |row: &Row| {
+        let problem = if row.category.trim().is_empty() {
+            "nothing says its category"
+        } else if features.row(&row.image).is_err() {
+            "the feature cache lacks it"
+        } else {
+            return true;
+        };
+        complaints
+            .push(Complaint { place: place.clone(), problem: format!("image '{}': {problem}; left out", row.image) });
+        false
+    };
+    let kept = rows.into_iter().filter(fits).collect();
+    (kept, complaints)
 }
 
 /// Rows with their features: the normalised mean of an image's tokens.

@@ -1,4 +1,4 @@
-//! A checkpoint in the layouts of others: LAVIS and SPRC (`.pth`, `.pt`), Hugging Face (`Blip2ForImageTextRetrieval`, `CLIPModel`,
+//! A checkpoint in the layouts of others: LAVIS and SPRC (`.pth`, `.pt`), ConText-CIR (`.ckpt`), Hugging Face (`Blip2ForImageTextRetrieval`, `CLIPModel`,
 //! `BlipForImageTextRetrieval`).
 //!
 //! Tensors are read, turned and written one at a time. Heads that this tool does not train are not there (LAVIS's loads allow
@@ -23,7 +23,9 @@ use thisbut_model::config::{MethodConfig, RetrievalConfig};
 use thisbut_model::method::AnyMethod;
 use thisbut_model::nn::ImageEncoder;
 use thisbut_model::number::NumberFormat;
-use thisbut_model::upstream::{Layout, Outgoing, Part, dual_outgoing, outgoing, part_values};
+use thisbut_model::upstream::{
+    Layout, Outgoing, Part, context_copies, context_outgoing, dual_outgoing, outgoing, part_values,
+};
 use thisbut_model::weights::shapes;
 pub use torch::check_class;
 
@@ -39,6 +41,8 @@ pub enum Form {
     Lavis,
     /// One `.pt` with an epoch and the state dict under the class's name, as SPRC and MTST_PTHA save theirs.
     Sprc,
+    /// One `.ckpt` as ConText-CIR's published code saves it by PyTorch Lightning.
+    Context,
 }
 
 /// What to write.
@@ -151,11 +155,24 @@ fn tensors(
             let (layout, patch) = dual::layout(config, method)?;
             dual_outgoing(shapes, patch, layout)
         }
+        (MethodConfig::Concept(method), Form::Context) => {
+            context_outgoing(shapes, import::context::patch(config, method)?).map(|mut made| {
+                made.extend(context_copies(&made));
+                (made, Vec::new())
+            })
+        }
         (MethodConfig::Concept(_), _) => {
             return Err(TrainerError::settings(
                 &config.name,
-                "no published class holds towers with the cross-attention of a concept model",
-                "export it with `thisbut export`, or hand on the checkpoint itself",
+                "that layout holds no towers with the cross-attention of a concept model",
+                "choose --to context, which has the published code's form, or export it with `thisbut export`",
+            ));
+        }
+        (_, Form::Context) => {
+            return Err(TrainerError::settings(
+                &config.name,
+                "ConText-CIR's published class holds a concept model alone",
+                "choose --to hf, or lavis or sprc for BLIP-2's architectures",
             ));
         }
         (MethodConfig::Matching(_), _) => {
@@ -201,7 +218,7 @@ pub fn publish(
     jobs.sort_by(|a, b| a.planned.name.cmp(&b.planned.name));
     match options.form {
         Form::Hf => hugging_face::write(out, &config, &mut weights, &jobs, &beside, options.shard, progress),
-        Form::Lavis | Form::Sprc => {
+        Form::Lavis | Form::Sprc | Form::Context => {
             if out.is_dir() {
                 let place = out.display().to_string();
                 return Err(TrainerError::settings(
@@ -210,8 +227,12 @@ pub fn publish(
                     "give --out the name of a file, as model.pth",
                 ));
             }
-            let class = (options.form == Form::Sprc).then_some(options.class.as_str());
-            torch::write(out, class, &mut weights, &jobs, progress)?;
+            let kept_in = match options.form {
+                Form::Sprc => torch::KeptIn::Class(&options.class),
+                Form::Context => torch::KeptIn::Lightning,
+                _ => torch::KeptIn::Model,
+            };
+            torch::write(out, kept_in, &mut weights, &jobs, progress)?;
             Ok(vec![out.to_path_buf()])
         }
     }

@@ -21,10 +21,24 @@ const ALIGNMENT: u16 = 64;
 /// From here on an entry needs the zip format's long sizes.
 const LARGE: u64 = 4_000_000_000;
 
-/// Writes `jobs` as one state dict: under "model", or beside an epoch under `class`.
+/// Version that a checkpoint says it was written by: Lightning reads it before anything else.
+const LIGHTNING: &str = "2.0.0";
+
+/// Where a state dict stands in its file.
+#[derive(Clone, Copy, Debug)]
+pub enum KeptIn<'a> {
+    /// Under "model" (LAVIS).
+    Model,
+    /// Under the name of its class, beside an epoch (SPRC).
+    Class(&'a str),
+    /// Under "state_dict", beside what PyTorch Lightning asks for.
+    Lightning,
+}
+
+/// Writes `jobs` as one state dict.
 pub fn write(
     path: &Path,
-    class: Option<&str>,
+    kept_in: KeptIn,
     weights: &mut Weights,
     jobs: &[Job],
     progress: &mut dyn FnMut(u64, u64),
@@ -34,7 +48,7 @@ pub fn write(
         let failed = |e: zip::result::ZipError| io(std::io::Error::from(e));
         let mut archive = ZipWriter::new(out);
         let mut done = 0;
-        let plain = pickle(jobs.iter().map(|job| &job.planned), class)?;
+        let plain = pickle(jobs.iter().map(|job| &job.planned), kept_in)?;
         for (name, content) in [("data.pkl", plain.as_slice()), ("byteorder", b"little"), ("version", b"3\n")] {
             begin(&mut archive, name, content.len() as u64).map_err(failed)?;
             archive.write_all(content).map_err(io)?;
@@ -61,14 +75,23 @@ fn begin(archive: &mut Archive, name: &str, bytes: u64) -> zip::result::ZipResul
 }
 
 /// The pickle of the state dict of `tensors`, whose storages are numbered in their order.
-fn pickle<'a>(tensors: impl Iterator<Item = &'a Planned>, class: Option<&str>) -> Result<Vec<u8>> {
+fn pickle<'a>(tensors: impl Iterator<Item = &'a Planned>, kept_in: KeptIn) -> Result<Vec<u8>> {
     let mut out = b"\x80\x02}(".to_vec();
-    match class {
-        None => text(&mut out, "model"),
-        Some(class) => {
+    match kept_in {
+        KeptIn::Model => text(&mut out, "model"),
+        KeptIn::Class(class) => {
             text(&mut out, "epoch");
             int(&mut out, 0);
             text(&mut out, class);
+        }
+        KeptIn::Lightning => {
+            for count in ["epoch", "global_step"] {
+                text(&mut out, count);
+                int(&mut out, 0);
+            }
+            text(&mut out, "pytorch-lightning_version");
+            text(&mut out, LIGHTNING);
+            text(&mut out, "state_dict");
         }
     }
     out.extend(b"ccollections\nOrderedDict\n)R(");

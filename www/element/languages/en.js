@@ -53,6 +53,7 @@ export const en = {
   look: "Look closer",
   compare: "Hold to compare",
   refine: "Refine",
+  why: "Why these?",
   examples: "For example",
   example: "“{from}”, but {text}: {to}",
   loadNow: "Load the search ({n} MB)",

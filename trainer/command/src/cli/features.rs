@@ -57,7 +57,7 @@ impl Args {
             None => super::preset(&self.preset)?,
         };
         let out = self.out.unwrap_or_else(|| super::features_path(&self.dataset, &config));
-        let (pictures, complaints) = pictures::load(&self.dataset, self.format)?;
+        let (pictures, complaints) = pictures::load(&self.dataset, self.format, None)?;
         super::complain(&complaints, 20);
         let mut files: BTreeMap<String, PathBuf> =
             pictures.into_iter().map(|picture| (picture.name, picture.path)).collect();

@@ -19,8 +19,8 @@ const BLIP2: &str = "blip2-vit-g";
 /// Read a published checkpoint into an image encoder and a checkpoint to start from
 ///
 /// Reads LAVIS (`blip2_pretrained.pth` with `eva_vit_g.pth`), SPRC and MTST_PTHA (`.pt`), Hugging Face BLIP-2, and dual encoders:
-/// CLIP (Hugging Face, OpenAI's state dicts, OpenCLIP) and BLIP for retrieval (Hugging Face, Salesforce's `.pth`). Files are
-/// safetensors, sharded or not, PyTorch's, or a model's folder, in f32, f16 or bf16. Nothing in a file is run. A bundle's folder gives
+/// CLIP (Hugging Face, OpenAI's state dicts, OpenCLIP), BLIP for retrieval (Hugging Face, Salesforce's `.pth`) and ConText-CIR (Lightning's
+/// `.ckpt`). Files are safetensors, sharded or not, PyTorch's, or a model's folder, in f32, f16 or bf16. Nothing in a file is run. A bundle's folder gives
 /// the model that its page answers with: training goes on from it.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
@@ -57,6 +57,9 @@ pub struct Args {
     /// Load what there is, and start the rest afresh.
     #[arg(long)]
     partial: bool,
+    /// Of a bundle: let image tokens tell the colours of their cells too. The model answers as before until it is trained further.
+    #[arg(long)]
+    colours: bool,
     /// Only say what would be used, left and missing.
     #[arg(long)]
     dry_run: bool,
@@ -86,6 +89,9 @@ impl Args {
             && bundle_io::is_bundle(folder)
         {
             return self.run_bundle(folder);
+        }
+        if self.colours {
+            return Err(self.without_colours().into());
         }
         let mut source = Source::open(&self.files)?;
         let Found { config, mut plan, merges, store } = self.find(&source)?;
@@ -146,7 +152,7 @@ impl Args {
             super::note(format_args!("a bundle of preset {}", bundle.config.name));
             return Ok(());
         };
-        let written = bundle::write(&bundle, &self.weights, out)?;
+        let written = bundle::write(&bundle, &self.weights, self.colours, out)?;
         for path in std::iter::once(&written.vocabulary).chain(&written.encoder).chain([out]) {
             super::print(path.display())?;
         }
@@ -222,6 +228,11 @@ impl Args {
             Some(path) => Ok(merges::read(&path, vocabulary)?),
             None => Err(self.without_merges().into()),
         }
+    }
+
+    fn without_colours(&self) -> TrainerError {
+        let problem = "the files are no bundle: only a bundle's model is widened";
+        TrainerError::settings("--colours", problem, "leave it out, or give a bundle's folder")
     }
 
     fn without_merges(&self) -> TrainerError {

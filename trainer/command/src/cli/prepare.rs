@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod join;
+mod triplets;
 
 use anyhow::Result;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ enum Command {
     Clothing(catalogue::Clothing),
     Grocery(catalogue::Grocery),
     Join(join::Join),
+    Triplets(triplets::Triplets),
     /// The built-in collection: 3D Fluent emoji with annotations, fetched with npm, in CIRR's layout
     Fluent(Fluent),
 }
@@ -66,6 +68,7 @@ impl Args {
             Command::Clothing(args) => return args.run(),
             Command::Grocery(args) => return args.run(),
             Command::Join(args) => return args.run(),
+            Command::Triplets(args) => return args.run(),
             Command::Fluent(args) => args,
         };
         let options = FluentOptions {

@@ -3,15 +3,22 @@
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use thisbut_model::ask::{EVEN, MOST};
+use thisbut_model::why::Explanation;
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::query::{Asker, Question, Reference, as_csv};
 use thisbut_trainer::ranges;
 use thisbut_trainer::terminal::line;
+use thisbut_trainer::why::heat::{self, Heat};
+use thisbut_trainer::why::said;
+
+/// Longest side of the picture of --heat, in pixels.
+const HEAT_SIDE: u32 = 640;
 
 /// Search a bundle's gallery with images, a text, or both
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   thisbut query --image hat.jpg --text 'but in red'
+  thisbut query --image hat.jpg --text 'but in red' --why --heat why.png
   thisbut query --like red-heart.webp --text blue --not 'with an arrow' --csv answers.csv")]
 pub struct Args {
     /// A bundle: its model and its gallery.
@@ -38,7 +45,13 @@ pub struct Args {
     /// Images of a ranking.
     #[arg(short = 'k', long, value_name = "N", default_value_t = 10, value_parser = ranges::count)]
     top: usize,
-    /// Print the answer as JSON.
+    /// Say which words, and which part of the (first) image, counted, from the model's attention.
+    #[arg(long)]
+    why: bool,
+    /// Write the image with what counted in it laid over, as PNG.
+    #[arg(long, value_name = "FILE", requires = "why")]
+    heat: Option<PathBuf>,
+    /// Print the answer as JSON; with --why as an object of `answers` and `why`.
     #[arg(long)]
     json: bool,
     /// Write the answer to this file as a table: rank, score, id, title, thumb, and the gallery's own columns.
@@ -81,13 +94,29 @@ impl Args {
             thisbut_trainer::fsx::write_atomic(path, &as_csv(&answers)?)?;
             super::note(format_args!("{}: {} answers", path.display(), answers.len()));
         }
+        let why = if self.why { Some(self.explain(&asker, &question)?) } else { None };
         if self.json {
-            return super::print(serde_json::to_string_pretty(&answers)?);
+            return super::print(match why {
+                Some(why) => serde_json::to_string_pretty(&serde_json::json!({ "answers": answers, "why": why }))?,
+                None => serde_json::to_string_pretty(&answers)?,
+            });
         }
-        let lines: Vec<String> = answers
-            .iter()
-            .map(|a| format!("{:>4}  {:>6.3}  {}  [{}]", a.rank, a.score, line(&a.title), line(&a.id)))
-            .collect();
-        super::print(lines.join("\n"))
+        let lines =
+            answers.iter().map(|a| format!("{:>4}  {:>6.3}  {}  [{}]", a.rank, a.score, line(&a.title), line(&a.id)));
+        super::print(lines.chain(why.iter().map(said)).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// What counted, of the first image, and its picture where one is asked for.
+    fn explain(&self, asker: &Asker, question: &Question) -> Result<Explanation> {
+        let (Some(reference), Some(text)) = (question.references.first(), question.text) else {
+            bail!("--why says what counted of an image and of words; give both --text and --image or --like");
+        };
+        let why = asker.explain(*reference, text)?;
+        if let Some(path) = &self.heat {
+            let heat = Heat { grid: &why.grid, cols: why.cols, frame: why.frame };
+            thisbut_trainer::fsx::write_atomic(path, &heat::png(&asker.picture(*reference)?, HEAT_SIDE, &heat)?)?;
+            super::note(format_args!("{}: what counted in the image", path.display()));
+        }
+        Ok(why)
     }
 }

@@ -1,6 +1,7 @@
 //! Answers made into texts, and what makes an answer unusable.
 
 use super::prompts::{Form, Prompt};
+use super::{answer_json, joined, objects};
 use crate::filters::{hollow, loops};
 use crate::overlap::words;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,19 @@ pub enum Fault {
     Copied,
     /// A modification text that names no change.
     NoChange,
+    /// It is not the JSON that was asked for, and cannot be mended.
+    WrongJson,
+    /// It is shorter than the prompt asks for.
+    TooShort,
+}
+
+/// An answer made into texts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Them.
+    pub texts: Vec<String>,
+    /// Whether its JSON was broken, and mended.
+    pub mended: bool,
 }
 
 impl Fault {
@@ -42,6 +56,8 @@ impl Fault {
             Self::Echo => "echo",
             Self::Copied => "copied",
             Self::NoChange => "no-change",
+            Self::WrongJson => "wrong-json",
+            Self::TooShort => "too-short",
         }
     }
 }
@@ -73,12 +89,15 @@ const REFUSALS: [&str; 14] = [
 const LABELS: [&str; 9] =
     ["instruction", "answer", "caption", "description", "request", "change", "output", "response", "modification"];
 
-/// The texts of an answer to `prompt`; `cut` says that it ended at its limit of tokens. With [`Form::Texts`] there may be
-/// several, those of single lines first; otherwise there is one. `captions` are what a modification text was made from.
+/// The texts of an answer to `prompt`; `cut` says that it ended at its limit of tokens. Where [`Form::is_several`] says so there may be
+/// several, the single ones first; otherwise there is one. `captions` are what a modification text was made from.
 ///
 /// # Errors
-/// The fault that makes the answer unusable. Of several lines those with a fault are left out while one is good.
-pub fn texts(answer: &str, prompt: &Prompt, cut: bool, captions: &[&str]) -> Result<Vec<String>, Fault> {
+/// The fault that makes the answer unusable. Of several texts those with a fault are left out while one is good.
+pub fn read(answer: &str, prompt: &Prompt, cut: bool, captions: &[&str]) -> Result<Answer, Fault> {
+    if answer.len() > answer_json::MOST {
+        return Err(Fault::TooLong);
+    }
     let mut lines = lines(answer);
     if lines.is_empty() {
         return Err(Fault::Empty);
@@ -86,19 +105,40 @@ pub fn texts(answer: &str, prompt: &Prompt, cut: bool, captions: &[&str]) -> Res
     if refuses(&lines[0]) {
         return Err(Fault::Refusal);
     }
+    if answer.trim().chars().count() < prompt.least {
+        return Err(Fault::TooShort);
+    }
+    if prompt.form.is_json() {
+        let said = objects::read(without_thoughts(answer), prompt.form).map_err(|_| Fault::WrongJson)?;
+        return match said.lines.is_empty() {
+            true => Err(Fault::Empty),
+            false => of_lines(said.lines, prompt, captions).map(|texts| Answer { texts, mended: said.mended }),
+        };
+    }
     if cut {
         match prompt.form {
             // The last line is not whole.
             Form::List | Form::Texts if lines.len() > 1 => drop(lines.pop()),
             Form::Text => lines = vec![whole_sentences(&lines.join(" ")).ok_or(Fault::CutOff)?],
-            Form::List | Form::Texts => return Err(Fault::CutOff),
+            _ => return Err(Fault::CutOff),
         }
     }
+    of_lines(lines, prompt, captions).map(|texts| Answer { texts, mended: false })
+}
+
+/// What is wrong with the JSON of an answer to `prompt`, for the model that wrote it; none where it is not asked for, or right.
+pub fn wrong_json(answer: &str, prompt: &Prompt) -> Option<String> {
+    let looked_at = prompt.form.is_json() && answer.len() <= answer_json::MOST;
+    looked_at.then(|| objects::read(without_thoughts(answer), prompt.form).err()).flatten()
+}
+
+/// The texts of an answer's lines.
+fn of_lines(lines: Vec<String>, prompt: &Prompt, captions: &[&str]) -> Result<Vec<String>, Fault> {
     let checked = |text: String| check(&text, prompt, prompt.words, captions).map(|()| text);
     match prompt.form {
         Form::Text => Ok(vec![checked(unquoted(&lines.join(" ")).to_owned())?]),
-        Form::List => Ok(vec![checked(lines.join("\n"))?]),
-        Form::Texts => {
+        Form::List | Form::Objects => Ok(vec![checked(lines.join("\n"))?]),
+        Form::Texts | Form::Differences => {
             let (mut good, mut first) = (Vec::new(), Fault::Empty);
             for (at, line) in lines.into_iter().enumerate() {
                 match checked(unquoted(&line).to_owned()) {
@@ -110,13 +150,9 @@ pub fn texts(answer: &str, prompt: &Prompt, cut: bool, captions: &[&str]) -> Res
             if good.is_empty() {
                 return Err(first);
             }
-            let joined: Vec<String> = prompt
-                .joined
-                .iter()
-                .flat_map(|count| good.windows(*count).map(|some| some.join(", and ")))
-                .filter(|text| check(text, prompt, prompt.words * 16, captions).is_ok())
-                .collect();
-            good.extend(joined);
+            let joined = joined::texts(&good, &prompt.joined).into_iter();
+            let joined = joined.filter(|text| check(text, prompt, prompt.words * 16, captions).is_ok());
+            good.extend(joined.collect::<Vec<_>>());
             Ok(good)
         }
     }
@@ -229,6 +265,10 @@ mod tests {
     use super::super::prompts::Prompts;
     use super::*;
 
+    fn texts(answer: &str, prompt: &Prompt, cut: bool, captions: &[&str]) -> Result<Vec<String>, Fault> {
+        read(answer, prompt, cut, captions).map(|answer| answer.texts)
+    }
+
     fn prompt(form: Form, words: usize) -> Prompt {
         let mut prompt = Prompts::find("syncir").unwrap().rewrite.remove(0);
         (prompt.form, prompt.words) = (form, words);
@@ -276,6 +316,40 @@ mod tests {
         }
         let cut = texts("Make it blue. Then put the", &prompt(Form::Text, 12), true, &captions).unwrap();
         assert_eq!(cut, ["Make it blue."]);
+    }
+
+    #[test]
+    fn json_is_checked_mended_and_counted() {
+        let good4cir = Prompts::find("good4cir").unwrap();
+        let objects = &good4cir.describe;
+        let good = "[{\"object\": \"lamp\", \"descriptors\": [\"red\", \"tall\"]}, {\"object\": \"bed\", \"descriptors\": []}]";
+        let expected = Answer { texts: vec!["lamp: red, tall\nbed".into()], mended: false };
+        assert_eq!(read(good, objects, false, &[]), Ok(expected.clone()));
+        // Cut off at its limit of tokens: what is whole counts.
+        let cut = &good[..good.len() - 20];
+        assert_eq!(read(cut, objects, true, &[]), Ok(Answer { mended: true, ..expected }));
+        let many: Vec<String> =
+            (0..200_000).map(|n| format!("{{\"object\": \"thing {n}\", \"descriptors\": [\"red\"]}}")).collect();
+        for (answer, fault) in [
+            ("- a red lamp\n- a bed", Fault::WrongJson),
+            ("[]", Fault::Empty),
+            ("[{\"object\": \" \", \"descriptors\": [\"red\"]}]", Fault::Empty),
+            ("I cannot see a picture.", Fault::Refusal),
+            (&"[".repeat(300_000), Fault::WrongJson),
+            (&format!("[{}]", many.join(",")), Fault::TooLong),
+            (&format!("[{}]", many[..2000].join(",")), Fault::TooLong),
+            ("[{\"object\": \"<b>lamp</b>\", \"descriptors\": []}]", Fault::Nonsense),
+        ] {
+            assert_eq!(read(answer, objects, false, &[]), Err(fault), "{:.80}", answer);
+        }
+        let mut change = good4cir.rewrite.last().unwrap().clone();
+        assert_eq!(read("[\"add a lamp\"]", &change, false, &["x"]), Err(Fault::TooShort), "at least 100 letters");
+        change.least = 0;
+        let answer = "[\"Remove the lamp.\", \"add a third chair\", \"remove the lamp.\", \"a bed\", 3]";
+        assert_eq!(read(answer, &change, false, &["x"]), Err(Fault::WrongJson));
+        assert!(wrong_json(answer, &change).unwrap().contains("no list of texts"));
+        let found = texts(&answer.replace(", 3", ""), &change, false, &["a bed"]).unwrap();
+        assert_eq!(found, ["Remove the lamp.", "add a third chair", "Remove the lamp, and add a third chair"]);
     }
 
     #[test]

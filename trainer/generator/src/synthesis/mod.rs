@@ -4,10 +4,14 @@
 //! [prompts] alone. Every answer is in the [journal] before anything is made of it, so a run that was killed asks nothing
 //! twice; the files are made from the journal at the end.
 
+mod answer_json;
 pub mod clean;
 pub mod describe;
 pub mod differences;
+mod joined;
 pub mod journal;
+pub mod layout;
+mod objects;
 pub mod output;
 pub mod prompts;
 pub mod rewrite;

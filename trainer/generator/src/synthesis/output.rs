@@ -1,6 +1,7 @@
 //! The files of a run: its rows, what was rejected (`….rejects.jsonl`), and the counts (`….report.json`).
 
 use super::journal::Totals;
+use super::layout::Layout;
 use super::tries::Rejected;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -58,11 +59,19 @@ pub struct Report {
     pub rejected: BTreeMap<String, usize>,
     /// Answers of no use, by fault; a question may have been asked again after them.
     pub faults: BTreeMap<String, usize>,
+    /// Answers whose JSON was broken, and mended.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub mended: usize,
     /// Answers and tokens over all runs of the journal.
     pub totals: Totals,
     /// What these tokens cost, where prices were given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Report {
@@ -78,7 +87,15 @@ impl Report {
 ///
 /// # Errors
 /// When a file cannot be written, and when there is no row: with the reason of most.
-pub fn write(out: &Path, made: &[Made], mut report: Report) -> Result<Report> {
+pub fn write(out: &Path, made: &[Made], report: Report) -> Result<Report> {
+    write_as(out, made, report, Layout::Rows)
+}
+
+/// As [`write`], with the rows in one of the layouts of released data.
+///
+/// # Errors
+/// As [`write`], and when an image's name cannot stand in the layout.
+pub fn write_as(out: &Path, made: &[Made], mut report: Report, layout: Layout) -> Result<Report> {
     report.items = made.len();
     fsx::write_atomic_from(&fsx::beside(out, "rejects.jsonl"), |file, failed| {
         for one in made {
@@ -108,6 +125,12 @@ pub fn write(out: &Path, made: &[Made], mut report: Report) -> Result<Report> {
         let most = most.map_or_else(String::new, |(reason, count)| format!(" ({count} of {}: {reason})", report.items));
         let mend = format!("see {}", fsx::beside(out, "rejects.jsonl").display());
         return Err(TrainerError::data(out.display().to_string(), format!("there is no row to write{most}"), mend));
+    }
+    if let Some(released) = layout.released(made)? {
+        fsx::write_atomic_from(out, |file, failed| {
+            serde_json::to_writer_pretty(file, &released).map_err(|e| failed(e.into()))
+        })?;
+        return Ok(report);
     }
     fsx::write_atomic_from(out, |file, failed| {
         for one in made {

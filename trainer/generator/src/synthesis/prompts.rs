@@ -32,6 +32,22 @@ pub enum Form {
     List,
     /// Every line is a text of its own.
     Texts,
+    /// JSON: objects, each with a list of descriptors.
+    Objects,
+    /// JSON: a list, of which each is a text of its own.
+    Differences,
+}
+
+impl Form {
+    /// Whether the answer is JSON.
+    pub fn is_json(self) -> bool {
+        matches!(self, Self::Objects | Self::Differences)
+    }
+
+    /// Whether an answer may be several texts.
+    pub fn is_several(self) -> bool {
+        matches!(self, Self::Texts | Self::Differences)
+    }
 }
 
 /// Which image of a pair.
@@ -64,13 +80,16 @@ pub struct Prompt {
     /// What its answer is.
     #[serde(default)]
     pub form: Form,
-    /// With [`Form::Texts`]: further texts, each of so many neighbouring lines.
+    /// Where an answer is several texts: further ones, each of so many that do not contradict each other.
     #[serde(default)]
     pub joined: Vec<usize>,
     /// Tokens of an answer at most.
     pub tokens: usize,
     /// Words of an answer at most, or of each text.
     pub words: usize,
+    /// Letters and signs of a whole answer at least.
+    #[serde(default)]
+    pub least: usize,
     /// 0: the likeliest answer.
     #[serde(default)]
     pub temperature: f32,
@@ -140,8 +159,8 @@ impl Prompts {
             if prompt.name.is_empty() {
                 return Err(wrong(place, "it has no name".into()));
             }
-            if prompt.form == Form::Texts && at < last {
-                return Err(wrong(place, "only the last may have the form texts".into()));
+            if prompt.form.is_several() && at < last {
+                return Err(wrong(place, "only the last may have the form texts or differences".into()));
             }
             prompt.check(&place, Some(&known))?;
             known.insert(&prompt.name);
@@ -170,6 +189,9 @@ impl Prompt {
             if !(1..=MOST).contains(&value) {
                 return Err(wrong(place.to_owned(), format!("{name} is {value}, not between 1 and {MOST}")));
             }
+        }
+        if self.least > MOST {
+            return Err(wrong(place.to_owned(), format!("least is {}, not between 0 and {MOST}", self.least)));
         }
         if !(0.0..=2.0).contains(&self.temperature) {
             return Err(wrong(place.to_owned(), format!("temperature is {}, not between 0 and 2", self.temperature)));

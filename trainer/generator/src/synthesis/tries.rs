@@ -1,6 +1,6 @@
 //! Where a question stands, from the tries that the journal knows.
 
-use super::clean;
+use super::clean::{self, Answer};
 use super::journal::{Journal, Key, Try};
 use super::prompts::Prompt;
 
@@ -10,10 +10,10 @@ pub const UNDER_WAY: &str = "under-way";
 /// Where a question stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stand {
-    /// It has an answer: its texts.
-    Done(Vec<String>),
-    /// It is to be asked, as this try.
-    Ask(u32),
+    /// It has an answer.
+    Done(Answer),
+    /// It is to be asked, as this try; with what is wrong with the JSON of the try before.
+    Ask(u32, Option<String>),
     /// It has none, and is not to be asked again.
     Rejected(Rejected),
 }
@@ -44,12 +44,18 @@ pub fn stand(journal: &Journal, key: &Key, limits: Limits, of: (&Prompt, &[&str]
     let first = if limits.resend { before } else { 0 };
     let end = first + limits.tries;
     let (mut faults, mut found, mut under_way) = (Vec::new(), Rejected::default(), false);
+    let wrong = |faults: &[String], found: &Rejected| {
+        let broken = faults.last().is_some_and(|fault| fault == clean::Fault::WrongJson.name());
+        broken.then(|| clean::wrong_json(&found.said, of.0)).flatten()
+    };
     for number in 0..end.max(before) {
         let (fault, said, last) = match journal.get(key, number) {
-            None if (first..end).contains(&number) && !under_way => return (Stand::Ask(number), faults),
+            None if (first..end).contains(&number) && !under_way => {
+                return (Stand::Ask(number, wrong(&faults, &found)), faults);
+            }
             None | Some(Try::Back) => continue,
-            Some(Try::Text { text, cut, .. }) => match clean::texts(&text, of.0, cut, of.1) {
-                Ok(texts) => return (Stand::Done(texts), faults),
+            Some(Try::Text { text, cut, .. }) => match clean::read(&text, of.0, cut, of.1) {
+                Ok(answer) => return (Stand::Done(answer), faults),
                 Err(fault) => (fault.name().to_owned(), text, false),
             },
             Some(Try::Useless { kind, said, last, .. }) => (kind, said, last && number >= first),
@@ -89,27 +95,41 @@ mod tests {
             Stand::Rejected(Rejected { reason: reason.into(), said: said.into(), tries })
         };
 
-        assert_eq!(at(false), (Stand::Ask(0), vec![]));
+        assert_eq!(at(false), (Stand::Ask(0, None), vec![]));
         // Under way when a run was killed: not asked again, unless that is wished.
         add(0, Try::Sent);
         assert_eq!(at(false).0, rejected(UNDER_WAY, "", 1));
-        assert_eq!(at(true).0, Stand::Ask(1));
+        assert_eq!(at(true).0, Stand::Ask(1, None));
         add(0, text("a hat"));
-        assert_eq!(at(false), (Stand::Ask(1), vec!["copied".to_owned()]));
+        assert_eq!(at(false), (Stand::Ask(1, None), vec!["copied".to_owned()]));
         let useless = |kind: &str, said: &str, last| {
             let (kind, said, usage) = (kind.to_owned(), said.to_owned(), Usage::default());
             Try::Useless { kind, said, last, usage }
         };
         add(1, useless("no-json", "<p>", false));
         assert_eq!(at(false).0, rejected("no-json", "<p>", 2));
-        assert_eq!(at(true), (Stand::Ask(2), vec!["copied".to_owned(), "no-json".to_owned()]));
+        assert_eq!(at(true), (Stand::Ask(2, None), vec!["copied".to_owned(), "no-json".to_owned()]));
         add(2, text("make it red"));
         for resend in [false, true] {
-            assert_eq!(at(resend).0, Stand::Done(vec!["make it red".into()]), "an answer of a later try counts");
+            let answer = Answer { texts: vec!["make it red".into()], mended: false };
+            assert_eq!(at(resend).0, Stand::Done(answer), "an answer of a later try counts");
         }
         std::fs::remove_file(&path).unwrap();
         add(0, useless("content-filter", "no", true));
         assert_eq!(at(false).0, rejected("content-filter", "no", 1));
-        assert_eq!(at(true).0, Stand::Ask(1));
+        assert_eq!(at(true).0, Stand::Ask(1, None));
+    }
+
+    #[test]
+    fn a_model_is_told_what_is_wrong_with_its_json() {
+        let prompt = Prompts::find("good4cir").unwrap().describe;
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(&folder.path().join("journal")).unwrap();
+        let key = "k".to_owned();
+        let text = Try::Text { text: "a lamp".into(), cut: false, usage: Usage::default() };
+        journal.add(&key, 0, text).unwrap();
+        let limits = Limits { tries: 2, resend: false };
+        let (stand, faults) = stand(&journal, &key, limits, (&prompt, &[]));
+        assert_eq!((stand, faults), (Stand::Ask(1, Some("it has no JSON".into())), vec!["wrong-json".to_owned()]));
     }
 }

@@ -1,7 +1,8 @@
 //! Questions about many items, a few at a time: asked once, checked, asked again where the answer is of no use, and kept.
 
+use super::clean::same;
 use super::journal::{Journal, Key, Try};
-use super::prompts::Prompt;
+use super::prompts::{Prompt, REFERENCE, TARGET};
 use super::tries::{Limits, Rejected, Stand, stand};
 use crate::speakers::{Chat, Question, Said, Silence};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +18,8 @@ pub const HOPELESS: usize = 12;
 const WARM: f32 = 0.7;
 /// Of a question whose image is no file that can be read.
 pub const UNREADABLE: &str = "unreadable-image";
+/// Of a pair whose images have the same list: nothing differs, as far as the model sees.
+pub const EQUAL_LISTS: &str = "equal-lists";
 /// Of a request that the server will not take.
 pub const REFUSED: &str = "refused-request";
 
@@ -54,6 +57,8 @@ pub struct Work<'a> {
     useless: Mutex<Vec<(Key, u32)>>,
     /// The faults of questions that are settled.
     faults: Mutex<BTreeMap<Key, Vec<String>>>,
+    /// Questions whose answer's JSON was mended.
+    mended: Mutex<BTreeSet<Key>>,
 }
 
 /// An item on its way.
@@ -88,6 +93,7 @@ impl<'a> Work<'a> {
             busy: (Mutex::default(), Condvar::new()),
             useless: Mutex::default(),
             faults: Mutex::default(),
+            mended: Mutex::default(),
         }
     }
 
@@ -96,6 +102,11 @@ impl<'a> Work<'a> {
         let mut counts = BTreeMap::new();
         held(&self.faults).values().flatten().for_each(|fault| *counts.entry(fault.clone()).or_default() += 1);
         counts
+    }
+
+    /// Questions whose answer's JSON was broken, and mended.
+    pub fn mended(&self) -> usize {
+        held(&self.mended).len()
     }
 
     /// What comes of each item. Every answer is in the journal as soon as it is here.
@@ -192,16 +203,26 @@ impl<'a> Work<'a> {
         let sources: Vec<&str> = sources.filter_map(|slot| going.values.get(*slot).map(String::as_str)).collect();
         let (stand, faults) = stand(self.journal, &key, self.limits, (prompt, &sources));
         match stand {
-            Stand::Ask(number) => {
+            Stand::Ask(number, wrong) => {
                 busy.insert(key.clone());
                 let warm = if number > 0 { question.temperature.max(WARM) } else { question.temperature };
-                let question = Question { temperature: warm, seed: seed(&key, number), ..question };
+                let user = wrong.map_or(question.user.clone(), |wrong| told(&question.user, &wrong));
+                let question = Question { user, temperature: warm, seed: seed(&key, number), ..question };
                 asked.insert(key, (number, question));
                 return;
             }
-            Stand::Done(texts) => {
-                going.values.insert(prompt.name.clone(), texts.join("\n"));
-                going.texts.push(texts);
+            Stand::Done(answer) => {
+                let text = answer.texts.join("\n");
+                let unlike = |own: &String| prompt.name != TARGET || !same(own, &text);
+                if !going.values.get(REFERENCE).is_none_or(unlike) {
+                    going.rejected = Some(Rejected { reason: EQUAL_LISTS.into(), said: text, tries: 0 });
+                } else {
+                    going.values.insert(prompt.name.clone(), text);
+                    going.texts.push(answer.texts);
+                }
+                if answer.mended {
+                    held(&self.mended).insert(key.clone());
+                }
             }
             Stand::Rejected(rejected) => going.rejected = Some(rejected),
         }
@@ -302,6 +323,11 @@ impl Going<'_> {
 
 fn settled_one(outcome: Option<Outcome>) -> Outcome {
     outcome.unwrap_or_else(|| unreachable!("a run that does not stop settles every item"))
+}
+
+/// A question with what was wrong with its last answer.
+fn told(question: &str, wrong: &str) -> String {
+    format!("{question}\n\nYour last answer cannot be read: {wrong}. Answer again with the JSON alone.")
 }
 
 /// What a try's draws depend on: 31 bits, which every server takes.

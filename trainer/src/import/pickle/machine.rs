@@ -134,6 +134,7 @@ impl Machine<'_> {
                 self.stack.push(Value::Storage(storage));
             }
             b'R' => self.call()?,
+            0x81 => self.made_new()?,
             // State that PyTorch hangs on a dict (`_metadata`): nothing here depends on it.
             b'b' => drop(self.pop()?),
             _ => {
@@ -274,6 +275,11 @@ impl Machine<'_> {
             ("torch._utils", "_rebuild_tensor_v2") => Some(Global::RebuildTensor),
             ("torch._utils", "_rebuild_parameter") => Some(Global::RebuildParameter),
             ("torch", name) => Kind::of_storage(name).map(Global::Storage),
+            // Lightning keeps a run's arguments beside its tensors: objects with fields alone, of which nothing is read.
+            ("argparse", "Namespace") => Some(Global::Fields),
+            ("pytorch_lightning.utilities.parsing" | "lightning.pytorch.utilities.parsing", "AttributeDict") => {
+                Some(Global::Fields)
+            }
             _ => None,
         };
         let global = global.ok_or_else(|| {
@@ -303,6 +309,17 @@ impl Machine<'_> {
                 Ok(Storage { kind: *kind, key: key.clone(), count })
             }
             _ => Err(wrong()),
+        }
+    }
+
+    /// An object by its class alone: one whose fields nobody reads, as a dict.
+    fn made_new(&mut self) -> Result<(), String> {
+        match (self.pop()?, self.pop()?) {
+            (Value::Tuple(_), Value::Global(Global::Fields)) => {
+                self.dict(Vec::new());
+                Ok(())
+            }
+            _ => Err("its pickle builds an object that is no tensor and no dict".into()),
         }
     }
 

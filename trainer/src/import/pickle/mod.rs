@@ -96,6 +96,8 @@ pub enum Global {
     OrderedDict,
     RebuildTensor,
     RebuildParameter,
+    /// An object with fields that nobody reads.
+    Fields,
     Storage(Kind),
 }
 

@@ -1,5 +1,6 @@
 //! The page's HTML. Its style and script are files of their own; nothing in it says whose a text is.
 
+use super::scales::{POINTS, SCALES};
 use super::{Choice, Key, Kind, RIGHT};
 use crate::page::html::escape;
 use crate::page::pictures::Pictures;
@@ -58,18 +59,35 @@ fn rule(kind: Kind, all: usize) -> String {
              other. Is the text right? It need not name every change, and clumsy grammar is no error as long as it can be \
              understood. If several errors fit, choose the first of this list.</p>\n"
         }
+        Kind::Rate => {
+            "<p>Each pair has a <b>reference</b> and a <b>target</b>, and a text that should say how to get from the one to the \
+             other. How good is the text? Give it a number from 1 (worst) to 5 (best) on each of three scales. Judge each scale by \
+             itself: a vague text may be faithful and yet say little.</p>\n"
+        }
     });
     out.push_str("<dl>\n");
     for (number, choice) in (1..).zip(kind.choices()) {
         let Choice { label, meaning, .. } = choice;
         let _ = writeln!(out, "<div><dt><kbd>{number}</kbd> {label}</dt><dd>{meaning}</dd></div>");
     }
+    for scale in SCALES.iter().filter(|_| kind == Kind::Rate) {
+        let _ = writeln!(
+            out,
+            "<div><dt>{}</dt><dd>{} <kbd>{}</kbd> {}, <kbd>{}</kbd> {}.</dd></div>",
+            scale.label,
+            scale.question,
+            POINTS.start(),
+            scale.low,
+            POINTS.end(),
+            scale.high
+        );
+    }
+    let keys = if kind == Kind::Rate { usize::from(*POINTS.end()) } else { kind.choices().len() };
     let _ = write!(
         out,
-        "</dl>\n<p class=\"keys\">Keys: <kbd>1</kbd> to <kbd>{}</kbd> choose and go on, <kbd>J</kbd> and <kbd>K</kbd> step, \
+        "</dl>\n<p class=\"keys\">Keys: <kbd>1</kbd> to <kbd>{keys}</kbd> choose and go on, <kbd>J</kbd> and <kbd>K</kbd> step, \
          <kbd>0</kbd> takes a choice back.</p>\n<p class=\"quiet\">{all} pairs. Answers stay in this browser until you save them \
-         as a file.</p></div>\n",
-        kind.choices().len()
+         as a file.</p></div>\n"
     );
     out
 }
@@ -94,7 +112,23 @@ fn card(out: &mut String, kind: Kind, item: &super::Item, all: usize, pictures: 
         let letter = if kind == Kind::Compare { format!("<b>{letter}</b>") } else { String::new() };
         let _ = write!(out, "<p>{letter}<q dir=\"auto\">{}</q></p>", escape(&voice.text));
     }
-    out.push_str("</div>\n<div class=\"choices\">");
+    if kind == Kind::Rate {
+        out.push_str("</div>\n<div class=\"scales\">");
+        scales(out, number);
+        out.push_str("</div>\n");
+    } else {
+        out.push_str("</div>\n<div class=\"choices\">");
+        choices(out, kind, number);
+        out.push_str("</div>\n");
+    }
+    let _ = writeln!(
+        out,
+        "<label class=\"note\">Note <input maxlength=\"500\" placeholder=\"optional\"></label></fieldset>"
+    );
+}
+
+/// What can be chosen for a pair.
+fn choices(out: &mut String, kind: Kind, number: usize) {
     for (at, choice) in (1..).zip(kind.choices()) {
         let Choice { value, label, .. } = choice;
         let class = if kind == Kind::Check && *value != RIGHT { " class=\"error\"" } else { "" };
@@ -104,8 +138,23 @@ fn card(out: &mut String, kind: Kind, item: &super::Item, all: usize, pictures: 
              <kbd aria-hidden=\"true\">{at}</kbd></label>"
         );
     }
-    let _ = writeln!(
-        out,
-        "</div>\n<label class=\"note\">Note <input maxlength=\"500\" placeholder=\"optional\"></label></fieldset>"
-    );
+}
+
+/// A pair's scales.
+fn scales(out: &mut String, number: usize) {
+    for scale in &SCALES {
+        let (name, label) = (scale.name, scale.label);
+        let _ = write!(
+            out,
+            "<div class=\"scale\" role=\"radiogroup\" aria-label=\"{label}\" data-scale=\"{name}\"><b aria-hidden=\"true\">{label}</b>\
+             <div class=\"choices\">"
+        );
+        for point in POINTS {
+            let _ = write!(
+                out,
+                "<label><input type=\"radio\" name=\"pair-{number}-{name}\" value=\"{point}\"><span>{point}</span></label>"
+            );
+        }
+        out.push_str("</div></div>");
+    }
 }

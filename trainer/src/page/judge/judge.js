@@ -9,17 +9,29 @@
   const store = `thisbut-${kind}-${page}`;
   let now = 0;
 
-  const chosen = (card) => card.querySelector("input:checked")?.value ?? null;
+  // A page of scales has a group of buttons for each of them; elsewhere the card is the one group.
+  const groups = (card) => {
+    const scales = [...card.querySelectorAll("[data-scale]")];
+    return scales.length > 0 ? scales : [card];
+  };
+  const chosen = (group) => group.querySelector("input:checked")?.value ?? null;
+  const open = (card) => groups(card).filter((group) => chosen(group) === null);
   const note = (card) => card.querySelector(".note input");
+  const scales = [...(cards[0]?.querySelectorAll("[data-scale]") ?? [])].map((group) => group.dataset.scale);
 
-  function answers() {
-    const all = cards.map((card) => ({ item: Number(card.dataset.item), choice: chosen(card), note: note(card).value.trim() }));
-    return all.filter((answer) => answer.choice !== null);
+  function answer(card) {
+    const about = { item: Number(card.dataset.item), note: note(card).value.trim() };
+    if (scales.length === 0) return { ...about, choice: chosen(card) };
+    const rated = groups(card).filter((group) => chosen(group) !== null);
+    return { ...about, scores: Object.fromEntries(rated.map((group) => [group.dataset.scale, Number(chosen(group))])) };
   }
 
+  // What is answered in part is kept and saved too.
+  const answers = () => cards.filter((card) => open(card).length < groups(card).length).map(answer);
+
   function show() {
-    const done = cards.filter(chosen).length;
-    cards.forEach((card) => card.classList.toggle("done", chosen(card) !== null));
+    const done = cards.filter((card) => open(card).length === 0).length;
+    cards.forEach((card) => card.classList.toggle("done", open(card).length === 0));
     progress.value = done;
     output.textContent = `${done} of ${cards.length}`;
   }
@@ -34,10 +46,13 @@
     try {
       const kept = JSON.parse(localStorage.getItem(store));
       reader.value = kept?.reader ?? "";
-      for (const { item, choice, note: words } of kept?.answers ?? []) {
+      for (const { item, choice, scores, note: words } of kept?.answers ?? []) {
         const card = cards[item - 1];
-        const input = [...(card?.querySelectorAll("input[type=radio]") ?? [])].find((radio) => radio.value === choice);
-        if (input) { input.checked = true; note(card).value = words; }
+        for (const group of card ? groups(card) : []) {
+          const value = group.dataset.scale ? scores?.[group.dataset.scale] : choice;
+          const input = [...group.querySelectorAll("input[type=radio]")].find((radio) => radio.value === String(value));
+          if (input) { input.checked = true; note(card).value = words; }
+        }
       }
     } catch {}
   }
@@ -71,8 +86,10 @@
     },
     csv() {
       const cell = (value) => `"${String(value).replaceAll('"', '""')}"`;
-      const rows = answers().map((a) => [page, kind, reader.value.trim(), a.item, a.choice, a.note].map(cell).join(","));
-      save(["page,kind,reader,item,choice,note", ...rows].join("\n") + "\n", "text/csv", "csv");
+      const said = (a) => (scales.length > 0 ? scales.map((scale) => a.scores[scale] ?? "") : [a.choice]);
+      const row = (a) => [page, kind, reader.value.trim(), a.item, ...said(a), a.note].map(cell).join(",");
+      const head = ["page,kind,reader,item", ...(scales.length > 0 ? scales : ["choice"]), "note"].join(",");
+      save([head, ...answers().map(row)].join("\n") + "\n", "text/csv", "csv");
     },
   };
 
@@ -85,20 +102,26 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not([type=radio])")) return;
     const key = event.key.toLowerCase();
-    const radios = cards[now].querySelectorAll("input[type=radio]");
+    const card = cards[now];
+    // A number is for the scale that has the focus, else for the first that is open.
+    const focused = groups(card).find((group) => group !== card && group.contains(document.activeElement));
+    const group = focused ?? open(card)[0] ?? groups(card)[0];
+    const radios = group.querySelectorAll("input[type=radio]");
     if (key === "j") go(now + 1);
     else if (key === "k") go(now - 1);
-    else if (key === "0") { radios.forEach((radio) => { radio.checked = false; }); keep(); }
+    else if (key === "0") { card.querySelectorAll("input[type=radio]").forEach((radio) => { radio.checked = false; }); keep(); }
     else if (radios[key - 1]) {
       radios[key - 1].checked = true;
       keep();
-      const next = cards.findIndex((card, at) => at > now && chosen(card) === null);
-      go(next < 0 ? now : next);
+      const [left] = open(card);
+      const next = cards.findIndex((other, at) => at > now && open(other).length > 0);
+      if (left) left.querySelector("input[type=radio]").focus();
+      else go(next < 0 ? now : next);
     } else return;
     event.preventDefault();
   });
 
   recall();
   show();
-  mark(Math.max(cards.findIndex((card) => chosen(card) === null), 0));
+  mark(Math.max(cards.findIndex((card) => open(card).length > 0), 0));
 })();

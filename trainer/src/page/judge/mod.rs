@@ -1,4 +1,5 @@
-//! Pages that people fill in: which of two texts is better, not knowing whose is whose; and which generated texts are wrong.
+//! Pages that people fill in: which of two texts is better, not knowing whose is whose; which generated texts are wrong; and how
+//! good they are on three scales.
 //!
 //! A page has the pictures, the texts and the rule, and no word about the texts' sources: those stand in the key, a file
 //! of its own. What a person chose is saved from the page as JSON or CSV and counted against the key ([`score`]).
@@ -6,6 +7,7 @@
 mod draw;
 mod html;
 mod results;
+pub mod scales;
 pub mod score;
 
 use crate::error::{Result, TrainerError};
@@ -28,6 +30,8 @@ pub enum Kind {
     Compare,
     /// Whether a text is right.
     Check,
+    /// How good a text is, on [`scales::SCALES`].
+    Rate,
 }
 
 /// Something that can be chosen.
@@ -77,11 +81,12 @@ const CHECK: [Choice; 6] = [
 ];
 
 impl Kind {
-    /// What can be chosen; the page's keys 1, 2, … in this order.
+    /// What can be chosen; the page's keys 1, 2, … in this order. Of a page of scales there is nothing to choose from.
     pub fn choices(self) -> &'static [Choice] {
         match self {
             Self::Compare => &COMPARE,
             Self::Check => &CHECK,
+            Self::Rate => &[],
         }
     }
 
@@ -89,7 +94,7 @@ impl Kind {
     pub fn texts(self) -> usize {
         match self {
             Self::Compare => 2,
-            Self::Check => 1,
+            Self::Check | Self::Rate => 1,
         }
     }
 
@@ -98,6 +103,7 @@ impl Kind {
         match self {
             Self::Compare => "compare",
             Self::Check => "check",
+            Self::Rate => "rate",
         }
     }
 }

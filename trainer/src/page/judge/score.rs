@@ -1,5 +1,6 @@
-//! What people's answers come to: wins and ties of two texts' sources, or the share of wrong texts.
+//! What people's answers come to: wins and ties of two texts' sources, the share of wrong texts, or means on scales.
 
+use super::scales::{self, Rated, Spreads};
 use super::{Filled, Key, Kind, RIGHT};
 use crate::error::{Result, TrainerError};
 use crate::metrics::{sign_test, wilson};
@@ -83,6 +84,8 @@ pub enum Figures {
     Preference(Preference),
     /// Of one.
     ErrorRate(ErrorRate),
+    /// Of one, on scales.
+    Scales(Spreads),
 }
 
 /// All answers to one page.
@@ -102,6 +105,9 @@ pub struct Score {
     /// Of several people who looked for errors: wrong verdicts in percent of all verdicts (the paper's average error
     /// reporting rate).
     pub mean_rate: Option<f64>,
+    /// What the numbers of a page of scales come to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rated: Option<Rated>,
 }
 
 /// Counts the answers.
@@ -119,12 +125,14 @@ pub fn score(key: &Key, filled: &[Filled]) -> Result<Score> {
     if filled.is_empty() {
         return Err(TrainerError::settings("the results", "there are none", "give the files that the page saved"));
     }
-    let figures = |answers: &BTreeMap<usize, String>| match key.kind {
-        Kind::Compare => Figures::Preference(preference(key, answers)),
-        Kind::Check => Figures::ErrorRate(errors(answers)),
+    let figures = |one: &Filled| match key.kind {
+        Kind::Compare => Figures::Preference(preference(key, &one.answers)),
+        Kind::Check => Figures::ErrorRate(errors(&one.answers)),
+        Kind::Rate => Figures::Scales(scales::of_reader(&one.ratings)),
     };
-    let readers = filled.iter().map(|one| (one.reader.clone(), figures(&one.answers))).collect();
-    let several = filled.len() > 1;
+    let readers = filled.iter().map(|one| (one.reader.clone(), figures(one))).collect();
+    let (several, scales) = (filled.len() > 1, key.kind == Kind::Rate);
+    let most = || Filled { answers: majority(key.kind, filled), ..Filled::default() };
     let verdicts = || filled.iter().flat_map(|one| one.answers.values());
     let wrong = verdicts().filter(|choice| choice.as_str() != RIGHT).count();
     Ok(Score {
@@ -132,9 +140,10 @@ pub fn score(key: &Key, filled: &[Filled]) -> Result<Score> {
         pairs: key.items.len(),
         sources: key.sources.clone(),
         readers,
-        majority: several.then(|| figures(&majority(key.kind, filled))),
+        majority: (several && !scales).then(|| figures(&most())),
         mean_rate: (several && key.kind == Kind::Check)
             .then(|| 100.0 * wrong as f64 / verdicts().count().max(1) as f64),
+        rated: scales.then(|| scales::together(filled)),
     })
 }
 
@@ -150,7 +159,7 @@ fn majority(kind: Kind, filled: &[Filled]) -> BTreeMap<usize, String> {
         let of = |choice: &str| votes.get(choice).copied().unwrap_or(0);
         match kind {
             Kind::Compare if 2 * of(best) > all => best.to_owned(),
-            Kind::Compare => "same".to_owned(),
+            Kind::Compare | Kind::Rate => "same".to_owned(),
             Kind::Check if 2 * of(RIGHT) >= all => RIGHT.to_owned(),
             // Most say wrong; the reason is the one that most of them give, the first of the list among equals.
             Kind::Check => {
@@ -197,6 +206,9 @@ fn errors(answers: &BTreeMap<usize, String>) -> ErrorRate {
 impl fmt::Display for Score {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "page {}, {} pairs: {}", self.page, self.pairs, self.sources.join(" against "))?;
+        if let Some(rated) = &self.rated {
+            return self.scales(f, rated);
+        }
         let everybody = self.majority.iter().map(|figures| ("by majority", figures));
         let rows = self.readers.iter().map(|(name, figures)| (name.as_str(), figures)).chain(everybody);
         for (name, figures) in rows {
@@ -204,6 +216,7 @@ impl fmt::Display for Score {
             match figures {
                 Figures::Preference(p) => self.preference(f, p)?,
                 Figures::ErrorRate(e) => self.errors(f, e)?,
+                Figures::Scales(spreads) => scales::line(f, name, spreads)?,
             }
         }
         if let Some(rate) = self.mean_rate {
@@ -218,6 +231,16 @@ impl Score {
         let missing = self.pairs.saturating_sub(judged);
         let left = if missing > 0 { format!(" ({missing} not)") } else { String::new() };
         write!(f, "  {judged} judged{left}: ")
+    }
+
+    fn scales(&self, f: &mut fmt::Formatter<'_>, rated: &Rated) -> fmt::Result {
+        scales::head(f)?;
+        for (name, figures) in &self.readers {
+            if let Figures::Scales(spreads) = figures {
+                scales::line(f, name, spreads)?;
+            }
+        }
+        write!(f, "{rated}")
     }
 
     fn preference(&self, f: &mut fmt::Formatter<'_>, p: &Preference) -> fmt::Result {

@@ -22,7 +22,7 @@ fn check_key(count: usize) -> Key {
 
 fn filled(reader: &str, choices: &[&str]) -> Filled {
     let answers = (1..).zip(choices).filter(|(_, c)| !c.is_empty()).map(|(at, c)| (at, (*c).to_owned())).collect();
-    Filled { reader: reader.into(), answers }
+    Filled { reader: reader.into(), answers, ..Filled::default() }
 }
 
 #[test]
@@ -203,4 +203,102 @@ fn error_rates_have_intervals_and_reasons() {
     let Some(Figures::ErrorRate(e)) = &three.majority else { panic!() };
     assert_eq!((e.judged, e.wrong, e.reasons.get("way-back")), (3, 1, Some(&1)));
     assert!((three.mean_rate.unwrap() - 500.0 / 9.0).abs() < 1e-9);
+}
+
+fn rate_key(count: usize) -> Key {
+    let one = drawn(count).into_iter().map(|d| Drawn { texts: d.texts[1..].to_vec(), ..d }).collect();
+    Key::new(Kind::Rate, 7, vec!["made".into()], one, count).unwrap()
+}
+
+#[test]
+fn a_page_of_scales_asks_for_three_numbers_a_pair() {
+    let html = page(&rate_key(3), "How good?", &HashMap::new());
+    assert_eq!(html.matches("class=\"card\"").count(), 3);
+    assert_eq!(html.matches("type=\"radio\"").count(), 3 * 3 * 5);
+    for scale in scales::SCALES {
+        assert!(
+            html.contains(scale.question) && html.contains(scale.low) && html.contains(scale.high),
+            "{}",
+            scale.name
+        );
+        assert_eq!(html.matches(&format!("name=\"pair-2-{}\"", scale.name)).count(), 5);
+    }
+    assert!(html.contains("<kbd>1</kbd> to <kbd>5</kbd> choose") && html.contains("data-kind=\"rate\""));
+}
+
+#[test]
+fn numbers_on_scales_are_read_from_json_and_csv_and_refused_with_reasons() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("anna.json");
+    let key = rate_key(5);
+    let read = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        Filled::read(&path, &key)
+    };
+    let json = |answers: &str| {
+        format!(
+            "{{\"version\": 1, \"page\": \"{}\", \"kind\": \"rate\", \"reader\": \"A\", \"answers\": [{answers}]}}",
+            key.page
+        )
+    };
+    let answer = |item: usize, scores: &str| format!("{{\"item\": {item}, \"scores\": {{{scores}}}, \"note\": \"\"}}");
+    let some =
+        [answer(2, "\"faithfulness\": 5, \"details\": 1, \"saliency\": 3"), answer(4, "\"details\": 2")].join(",");
+    let good = read(&json(&some)).unwrap();
+    let expected = [(2, [Some(5), Some(1), Some(3)]), (4, [None, Some(2), None])];
+    assert_eq!(good.ratings.into_iter().collect::<Vec<_>>(), expected, "what is answered in part counts too");
+    let row = |cells: &str| {
+        format!("page,kind,reader,item,faithfulness,details,saliency,note\n{},rate,A,{cells}\n", key.page)
+    };
+    assert_eq!(read(&row("2,5,1,3,")).unwrap().ratings[&2], expected[0].1);
+    assert_eq!(read(&row("4,,2,,")).unwrap().ratings[&4], expected[1].1);
+    for (text, words) in [
+        (json(&answer(1, "\"details\": 6")), "details is 6, not between 1 and 5"),
+        (json(&answer(1, "\"details\": 0")), "details is 0"),
+        (json(&answer(1, "\"details\": 4.5")), "is not what a page saves"),
+        (json(&answer(1, "\"beauty\": 4")), "'beauty' is none of faithfulness, details, saliency"),
+        (json(&answer(1, "")), "has no answer"),
+        (json(&answer(9, "\"details\": 4")), "there is no pair 9"),
+        (json(&[answer(1, "\"details\": 4"), answer(1, "\"saliency\": 4")].join(",")), "answered twice"),
+        (json("{\"item\": 1, \"choice\": \"right\"}"), "has no number of faithfulness, details, saliency"),
+        (row("2,,,,"), "has no number of"),
+        (row("2,x,,,"), "row 1: is not what a page saves"),
+    ] {
+        let error = read(&text).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("anna.json") && !error.contains('\n'), "{words}: {error}");
+    }
+}
+
+#[test]
+fn means_deviations_and_agreement_of_scales() {
+    let key = rate_key(4);
+    let rated = |reader: &str, numbers: &[(usize, scales::Ratings)]| Filled {
+        reader: reader.into(),
+        ratings: numbers.iter().copied().collect(),
+        ..Filled::default()
+    };
+    let one =
+        rated("a", &[(1, [Some(5), Some(2), Some(3)]), (2, [Some(3), Some(2), None]), (3, [Some(4), Some(2), None])]);
+    let alone = score(&key, std::slice::from_ref(&one)).unwrap();
+    let Figures::Scales(spreads) = &alone.readers[0].1 else { panic!() };
+    assert_eq!((spreads[0].verdicts, spreads[0].mean, spreads[0].deviation), (3, 4.0, 1.0));
+    assert_eq!((spreads[2].verdicts, spreads[2].deviation), (1, 0.0));
+    assert!(alone.rated.unwrap().agreement.is_empty() && alone.majority.is_none());
+    let two = rated("b", &[(1, [Some(5), Some(2), None]), (2, [Some(2), Some(2), None])]);
+    let both = score(&key, &[one, two]).unwrap();
+    let together = both.rated.as_ref().unwrap();
+    assert_eq!((together.verdicts[0].verdicts, together.texts[0].verdicts), (5, 3));
+    assert!((together.verdicts[0].mean - 3.8).abs() < 1e-12 && (together.texts[0].mean - 11.5 / 3.0).abs() < 1e-12);
+    let agreement = together.agreement[0];
+    assert_eq!((agreement.things, agreement.same, agreement.within_one), (2, 50.0, 100.0));
+    assert_eq!(together.agreement[1].alpha, None, "every verdict is the same");
+    let text = both.to_string();
+    for words in
+        ["page ", "Faithfulness", "4.00 ± 1.00 (3)", "all verdicts", "Krippendorff's α, ordinal", "from 1 (worst) to 5"]
+    {
+        assert!(text.contains(words), "{words} in {text}");
+    }
+    assert!(
+        !serde_json::to_string(&score(&check_key(2), &[filled("a", &[RIGHT])]).unwrap()).unwrap().contains("rated")
+    );
 }

@@ -28,7 +28,7 @@ impl Encoding {
                 activations: pixels + config.image_tokens() * width,
                 softmax: 0,
             },
-            ImageEncoderConfig::EfficientnetLite { variant, adapters } => {
+            ImageEncoderConfig::EfficientnetLite { variant, adapters, .. } => {
                 Self::convolutional(*variant, *adapters, side)
             }
         }

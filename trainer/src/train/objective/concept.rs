@@ -34,7 +34,7 @@ const SCALES: Range<f64> = 0.0..std::f64::consts::LN_10 * 2.0;
 /// The name of ln(1/τ) among the parameters.
 const SCALE: &str = "logit_scale";
 /// What published training begins as PyTorch fills a linear map.
-const NEW: [&str; 3] = ["fusion.", "pool.", "head."];
+const NEW: [&str; 4] = ["image_map.", "fusion.", "pool.", "head."];
 /// A parameter of every text tower: with it the tower was given.
 const TOWER: &str = "text.position";
 

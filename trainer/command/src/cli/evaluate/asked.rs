@@ -67,6 +67,7 @@ impl Args {
             read.push_str(&format!(", {words}"));
         }
         for (what, chosen) in [
+            ("triplets of", self.triplets.as_ref().map(|path| path.display().to_string())),
             ("read-out", written(self.read_out)?),
             ("second-pass mask", written(self.second_pass_mask)?),
             ("composition", self.composition.clone()),

@@ -53,23 +53,31 @@ pub struct Compare {
     sheet: Sheet,
 }
 
-/// Write a page for a reader's check: random triplets with pictures, and buttons for their errors
+/// Write a page for a reader's check: random triplets with pictures, and buttons for their errors or three scales
 #[derive(clap::Args)]
 #[command(after_help = "Example:
-  thisbut generator check runs/triplets.jsonl --dataset data/fluent --count 50 --out check.html")]
+  thisbut generator check runs/triplets.jsonl --dataset data/fluent --count 50 --out check.html
+  thisbut generator check runs/triplets.jsonl --dataset data/facap --scales --count 216 --out rate.html")]
 pub struct Check {
-    /// Generated triplets: a file of `thisbut generator generate`.
-    triplets: PathBuf,
+    /// Generated triplets: a file of `thisbut generator generate` or `thisbut rewrite` [default: the data set's own texts].
+    triplets: Option<PathBuf>,
     /// Check the texts that lead back.
-    #[arg(long)]
+    #[arg(long, requires = "triplets")]
     reversed: bool,
+    /// Ask for numbers from 1 to 5 on faithfulness, details and saliency (FACap), instead of right or wrong.
+    #[arg(long)]
+    scales: bool,
+    /// Which split's texts, without a file.
+    #[arg(long, value_enum, default_value = "val")]
+    split: Split,
     #[command(flatten)]
     sheet: Sheet,
 }
 
 /// Count what people saved from a page of compare or check
 ///
-/// Wins, ties and a sign test for a page of compare, the error rate for a page of check, each with 95 % intervals.
+/// Wins, ties and a sign test for a page of compare, the error rate for a page of check, each with 95 % intervals; for a page of
+/// scales means, deviations and how far readers agree.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   thisbut generator score answers-1.json answers-2.json --key compare.key.json")]
@@ -230,7 +238,32 @@ impl Check {
         let data = DataSet::open(&self.sheet.dataset, self.sheet.format)?;
         let files = self.sheet.files(&data)?;
         let mut draw = self.sheet.draw()?;
-        let complaints = offer(&self.triplets, &files, &mut |text| {
+        let source = match &self.triplets {
+            Some(path) => {
+                self.generated(path, &files, &mut draw)?;
+                format!("{}{}", name(path), if self.reversed { ", the way back" } else { "" })
+            }
+            None => {
+                let (table, complaints) = data.load(self.split, &LoadOptions::default())?;
+                crate::cli::complain(&complaints, 5);
+                for ((reference, target), text) in annotated(&table) {
+                    if !text.trim().is_empty() && reference != target {
+                        draw.offer(&reference, &target, || vec![text]);
+                    }
+                }
+                format!("a person ({})", self.split.name())
+            }
+        };
+        let (kind, title) = match self.scales {
+            true => (Kind::Rate, "How good is the text?"),
+            false => (Kind::Check, "Is the text right?"),
+        };
+        self.sheet.write(kind, vec![source], draw.finish(), &files, title)
+    }
+
+    /// Offers the texts of a file, or those that lead back.
+    fn generated(&self, path: &Path, files: &HashMap<String, PathBuf>, draw: &mut Draw) -> Result<()> {
+        let complaints = offer(path, files, &mut |text| {
             if self.reversed {
                 let back = text.modifier_reversed.ok_or("there is no modifier_reversed")?;
                 draw.offer(&text.target, &text.reference, || vec![back]);
@@ -240,9 +273,7 @@ impl Check {
             Ok(())
         })?;
         super::complain(&complaints);
-        let back = if self.reversed { ", the way back" } else { "" };
-        let sources = vec![format!("{}{back}", name(&self.triplets))];
-        self.sheet.write(Kind::Check, sources, draw.finish(), &files, "Is the text right?")
+        Ok(())
     }
 }
 

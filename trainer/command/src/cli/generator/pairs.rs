@@ -44,9 +44,9 @@ pub struct Args {
     /// The pairs that a data set has texts for: to compare generated texts with a person's, or to write the reverse ones.
     #[arg(long, value_name = "FOLDER", help_heading = RULES)]
     annotated: Vec<PathBuf>,
-    /// With --annotated: which split.
-    #[arg(long, value_enum, default_value = "val", requires = "annotated", help_heading = RULES)]
-    split: Split,
+    /// Which split of --annotated [default: val], and of a data set of --neighbours [default: every one].
+    #[arg(long, value_enum, help_heading = RULES)]
+    split: Option<Split>,
     /// With --annotated: the pairs of the first so many triplets, those that `finetune --first` reads; 0: all.
     #[arg(long, value_name = "N", default_value_t = 0, requires = "annotated", help_heading = RULES)]
     first: usize,
@@ -81,7 +81,8 @@ pub struct Args {
     /// One of the 20 nearest of the same category and source (FACap): image, category, source, product of each.
     ///
     /// One of the 20 nearest of the same category and source, other views of the product left out (FACap): a CSV with
-    /// image, category, source, product, or a .jsonl file of captions that has them. Needs --features.
+    /// image, category, source, product, a .jsonl file of captions that has them, or the folder of Fashion200k,
+    /// DeepFashion-MultiModal or FashionIQ. Needs --features.
     #[arg(long, value_name = "FILE", requires = "features", help_heading = RULES)]
     neighbours: Vec<PathBuf>,
     /// Subgroups of six by feature distance, nine pairs each (SynCir), of the images of a file of captions, or of a CSV.
@@ -120,7 +121,7 @@ impl Args {
         }
         for folder in &self.annotated {
             let options = LoadOptions { images_required: false, strict: false };
-            let (table, complaints) = DataSet::open(folder, None)?.load(self.split, &options)?;
+            let (table, complaints) = DataSet::open(folder, None)?.load(self.split.unwrap_or(Split::Val), &options)?;
             crate::cli::complain(&complaints, 20);
             let name = |at: u32| table.images.get(at as usize).map(|image| image.name.clone());
             let pair = |t: &Triplet| Some((name(t.reference)?, name(*t.targets.first()?)?));
@@ -195,11 +196,25 @@ impl Args {
         Ok(images)
     }
 
+    /// The images of a file of --neighbours, or of a data set whose files name their categories.
+    fn rows(&self, place: &Path, features: &Features) -> Result<Vec<Row>> {
+        if !place.is_dir() {
+            return Ok(sources::table(place)?);
+        }
+        let rows = sources::of_data_set(place, self.split)?;
+        let (rows, complaints) = sources::usable(rows, features, place);
+        crate::cli::complain(&complaints, 20);
+        if rows.is_empty() {
+            bail!("{}: no image has a category and features; give the cache of this data set", place.display());
+        }
+        Ok(rows)
+    }
+
     /// The pairs that hang on features.
     fn by_features(&self, features: &Features, pairs: &mut Pairs) -> Result<()> {
         let named = |items: &[Item], (a, b): (usize, usize)| (items[a].name.clone(), items[b].name.clone());
         for file in &self.neighbours {
-            let items = sources::items(&sources::table(file)?, features)?;
+            let items = sources::items(&self.rows(file, features)?, features)?;
             let found = neighbours(&items, &mut generator(self.seed, "neighbours"))?;
             for pair in &found {
                 pairs.add("neighbours", [named(&items, *pair)]);

@@ -13,7 +13,7 @@ use thisbut_trainer::retriever::Retriever;
 
 /// Measure generated texts as the paper does
 ///
-/// Different words and lengths (the MTST paper's Table I); with --dataset beside a person's texts, with ROUGE-1 and METEOR
+/// Different words and lengths of the texts and of the captions behind them (the MTST paper's Table I, FACap's Table 1); with --dataset beside a person's texts, with ROUGE-1 and METEOR
 /// against these; with --checkpoint retrieval with the generated texts in the place of a person's (Table IVc).
 #[derive(clap::Args)]
 #[command(after_help = "Example:
@@ -22,6 +22,9 @@ use thisbut_trainer::retriever::Retriever;
 pub struct Args {
     /// Generated triplets: a file of `thisbut generator generate`. For --checkpoint, of the data set's own pairs.
     triplets: PathBuf,
+    /// Captions of the images: a file of `thisbut describe` [default: those in the triplets' own rows].
+    #[arg(long, value_name = "FILE")]
+    captions: Option<PathBuf>,
     /// The data set's folder, for a person's texts.
     #[arg(long)]
     dataset: Option<PathBuf>,
@@ -70,7 +73,7 @@ impl Args {
             None => None,
         };
         let beside = annotated.as_ref().map(|(name, table)| (name.as_str(), table));
-        let (texts, complaints) = table_one(&self.triplets, beside)?;
+        let (texts, complaints) = table_one(&self.triplets, beside, self.captions.as_deref())?;
         super::complain(&complaints);
         crate::cli::print(&texts)?;
         let overlap = annotated.as_ref().map(|(_, table)| self.overlap(table)).transpose()?;

@@ -4,11 +4,12 @@ use super::{Asking, EndpointArgs, TryArgs, hold, say};
 use anyhow::{Result, bail};
 use std::path::PathBuf;
 use std::slice::from_ref;
-use thisbut_generator::synthesis::describe::{asked, column, titles, unfilled};
+use thisbut_generator::synthesis::describe::{asked, column, known, titles, unfilled};
+use thisbut_generator::synthesis::layout::Layout;
 use thisbut_generator::synthesis::output::{self, Report};
 use thisbut_generator::synthesis::prompts::Prompts;
 use thisbut_generator::synthesis::{About, about};
-use thisbut_trainer::data::{Format, pictures};
+use thisbut_trainer::data::{Format, Split, pictures};
 
 /// Write a caption for each image of a data set or folder
 ///
@@ -27,6 +28,9 @@ pub struct Args {
     /// The data set's layout [default: told from its files].
     #[arg(long, value_enum, hide_short_help = true)]
     format: Option<Format>,
+    /// Only the images of this split [default: those of every one].
+    #[arg(long, value_enum, hide_short_help = true)]
+    split: Option<Split>,
     /// The file to write: one {"image", "caption"} a line.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -34,9 +38,13 @@ pub struct Args {
     #[arg(long)]
     titles: bool,
     /// Take this column of --about.
-    #[arg(long, value_name = "NAME", requires = "about")]
+    #[arg(long, value_name = "NAME")]
     column: Option<String>,
     /// A CSV with a column image: what else is known. Prompts read its columns, and captions keep them.
+    ///
+    /// A CSV with a column image: what else is known. Prompts read its columns, and captions keep them. What the files of
+    /// Fashion200k, DeepFashion-MultiModal and FashionIQ say (category, description, attributes) is known without it; where
+    /// both name a field, the CSV's counts.
     #[arg(long, value_name = "CSV")]
     about: Option<PathBuf>,
     /// The prompts: syncir, good4cir, facap, small, or a file.
@@ -51,14 +59,14 @@ pub struct Args {
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
-        let known = self.about.as_deref().map(about).transpose()?.unwrap_or_default();
+        let (pictures, complaints) = pictures::load(&self.images, self.format, self.split)?;
+        crate::cli::complain(&complaints, 20);
+        let known = self.known(&pictures)?;
         if let Some(name) = &self.column
             && !known.values().any(|fields| fields.contains_key(&name.to_lowercase()))
         {
-            bail!("--column {name}: --about has no such column, or nothing in it");
+            bail!("--column {name}: neither --about nor the data set has such a column with something in it");
         }
-        let (pictures, complaints) = pictures::load(&self.images, self.format)?;
-        crate::cli::complain(&complaints, 20);
         let inputs: Vec<_> = self.about.iter().map(PathBuf::as_path).collect();
         let _lock = hold(&self.out, &inputs)?;
         let report = match (&self.endpoint.endpoint, &self.column) {
@@ -75,6 +83,21 @@ impl Args {
         say(&self.out, &report, "captions")
     }
 
+    /// What the data set says of its images, and what --about does, which counts where both name a field.
+    fn known(&self, pictures: &[pictures::Picture]) -> Result<About> {
+        let own = pictures::known(&self.images, self.format, self.split)?;
+        let csv = self.about.as_deref().map(about).transpose()?.unwrap_or_default();
+        let mut all = About::new();
+        for picture in pictures {
+            let mut fields = own.get(&picture.name).cloned().unwrap_or_default();
+            fields.extend(known(&csv, picture).cloned().unwrap_or_default());
+            if !fields.is_empty() {
+                all.insert(picture.name.clone(), fields);
+            }
+        }
+        Ok(all)
+    }
+
     fn ask(&self, base: &str, pictures: &[pictures::Picture], known: &About) -> Result<Report> {
         let endpoint = self.endpoint.endpoint(base)?;
         let prompt = Prompts::find(&self.prompts)?.describe;
@@ -82,7 +105,7 @@ impl Args {
         if !unfilled.is_empty() {
             let names = unfilled.join(", ");
             crate::cli::note(format_args!(
-                "--about has nothing for {names}: the lines of the prompt with it are left out"
+                "nothing is known for {names}: the lines of the prompt with it are left out"
             ));
         }
         let asking = Asking {
@@ -90,6 +113,7 @@ impl Args {
             tries: &self.tries,
             prompts: from_ref(&prompt),
             items: pictures.len(),
+            layout: Layout::Rows,
             unit: "images",
         };
         let report = asking.run(&endpoint, self.endpoint.prices(), |work, tell| asked(pictures, known, work, tell))?;

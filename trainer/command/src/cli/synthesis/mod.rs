@@ -11,6 +11,7 @@ use thisbut_generator::speakers::Chat;
 use thisbut_generator::speakers::endpoint::{Endpoint, Settings};
 use thisbut_generator::synthesis::describe::is_input;
 use thisbut_generator::synthesis::journal::Journal;
+use thisbut_generator::synthesis::layout::Layout;
 use thisbut_generator::synthesis::output::{self, Made, Prices, Report};
 use thisbut_generator::synthesis::prompts::Prompt;
 use thisbut_generator::synthesis::tries::Limits;
@@ -159,6 +160,7 @@ struct Asking<'a> {
     prompts: &'a [Prompt],
     items: usize,
     unit: &'static str,
+    layout: Layout,
 }
 
 impl Asking<'_> {
@@ -179,9 +181,10 @@ impl Asking<'_> {
             let count = journal.totals().answers;
             super::note(format_args!("{}: {count} answers are kept", journal.path().display()));
         })?;
-        let mut report = Report { source: chat.place(), faults: work.faults(), ..Report::default() };
+        let (faults, mended) = (work.faults(), work.mended());
+        let mut report = Report { source: chat.place(), faults, mended, ..Report::default() };
         report.add_totals(journal.totals(), prices);
-        Ok(output::write(self.out, &made, report)?)
+        Ok(output::write_as(self.out, &made, report, self.layout)?)
     }
 }
 
@@ -200,6 +203,9 @@ pub(super) fn hold(out: &Path, inputs: &[&Path]) -> Result<Lock> {
 fn say(out: &Path, report: &Report, rows: &str) -> Result<()> {
     for (fault, count) in &report.faults {
         super::note(format_args!("answers of no use, {fault}: {count}"));
+    }
+    if report.mended > 0 {
+        super::note(format_args!("answers whose JSON was broken, and mended: {}", report.mended));
     }
     for (reason, count) in &report.rejected {
         super::note(format_args!("rejected, {reason}: {count}"));

@@ -1,12 +1,14 @@
 //! `thisbut rewrite`: a modification text for each pair, from two captions.
 
 use super::{Asking, EndpointArgs, TryArgs, hold, say};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
+use clap::builder::PossibleValuesParser;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use thisbut_generator::asked::{self, Asked};
 use thisbut_generator::speakers::Chat;
 use thisbut_generator::speakers::local::Local;
+use thisbut_generator::synthesis::layout::Layout;
 use thisbut_generator::synthesis::output::{self, Made, Report};
 use thisbut_generator::synthesis::prompts::Prompts;
 use thisbut_generator::synthesis::rewrite::{Captions, Questions, of_differences, of_table, table};
@@ -51,6 +53,9 @@ pub struct Args {
     /// The prompts: syncir, good4cir, facap, small, or a file.
     #[arg(long, value_name = "NAME", default_value = "syncir")]
     prompts: String,
+    /// The layout of --out: rows, one triplet a line; good4cir, cirr-r or hotel-cir, the JSON that those data sets are released in.
+    #[arg(long, value_name = "LAYOUT", value_parser = PossibleValuesParser::new(Layout::NAMES), default_value = "rows")]
+    layout: String,
     /// The images, for prompts that show them (good4cir): a data set's folder, or a folder of images.
     #[arg(long, value_name = "FOLDER", requires = "endpoint")]
     images: Option<PathBuf>,
@@ -110,7 +115,11 @@ impl Args {
     }
 
     fn write(&self, made: &[Made], source: String) -> Result<Report> {
-        Ok(output::write(&self.out, made, Report { source, ..Report::default() })?)
+        Ok(output::write_as(&self.out, made, Report { source, ..Report::default() }, self.layout()?)?)
+    }
+
+    fn layout(&self) -> Result<Layout> {
+        Layout::named(&self.layout).context("--layout: give one of those that --help names")
     }
 
     /// Asks the language model on this machine.
@@ -140,7 +149,7 @@ impl Args {
         let mut files = HashMap::new();
         match &self.images {
             Some(folder) => {
-                let (found, complaints) = pictures::load(folder, self.format)?;
+                let (found, complaints) = pictures::load(folder, self.format, None)?;
                 crate::cli::complain(&complaints, 20);
                 files.extend(found.into_iter().map(|picture| (picture.name, picture.path)));
             }
@@ -150,8 +159,9 @@ impl Args {
             None => {}
         }
         let questions = Questions { pairs, captions, files: &files, prompts: &prompts };
+        let (layout, items) = (self.layout()?, pairs.len());
         let asking =
-            Asking { out: &self.out, tries: &self.tries, prompts: &prompts.rewrite, items: pairs.len(), unit: "pairs" };
+            Asking { out: &self.out, tries: &self.tries, prompts: &prompts.rewrite, items, unit: "pairs", layout };
         asking.run(chat, self.endpoint.prices(), |work, tell| questions.asked(work, tell))
     }
 }

@@ -49,10 +49,17 @@ impl Model<'_> {
         [self.config.image_tokens(), self.config.image_width()]
     }
 
+    /// Of the fused tokens.
+    fn width(&self) -> usize {
+        self.method.fusion.width(self.config.image_width())
+    }
+
     /// Operations of fusing and pooling `rows` images with texts of `length` tokens.
     fn fusing(&self, rows: usize, length: usize) -> f64 {
-        let ([t, c], d) = (self.tokens(), self.method.text_tower.width());
-        let work = self.method.fusion.work([t, c], [length, d]).saturating_add(self.method.pooling.work(t, c));
+        let ([t, image], d) = (self.tokens(), self.method.text_tower.width());
+        let (fusion, c) = (&self.method.fusion, self.width());
+        let work = fusion.work([t, c], [length, d]).saturating_add(self.method.pooling.work(t, c));
+        let work = work.saturating_add(fusion.map_work(t, image));
         2.0 * rows as f64 * (work as f64 + (c * self.config.projection) as f64)
     }
 
@@ -77,7 +84,7 @@ impl Model<'_> {
 
     /// Values that the graph keeps of `rows` images fused with texts of `length` tokens.
     fn fused(&self, rows: usize, length: usize) -> usize {
-        let [t, c] = self.tokens();
+        let ([t, _], c) = (self.tokens(), self.width());
         let norm = if self.fused { 0 } else { NORM };
         // Queries, what was read, the sum; with the published form two norms and the feed-forward network's two layers.
         let block = match self.method.fusion.form {
@@ -86,7 +93,8 @@ impl Model<'_> {
         };
         let keys = 2 * length * c;
         let pooling = 2 * t * c + if self.method.pooling == Pooling::SetTransformer { 2 * t * c } else { 0 };
-        rows * (self.method.fusion.blocks * (t * block + keys) + pooling)
+        let mapped = if self.method.fusion.width.is_some() { t * c } else { 0 };
+        rows * (self.method.fusion.blocks * (t * block + keys) + pooling + mapped)
     }
 
     /// Attention's weights: of the text tower and the fusion, where no fused kernel computes them, or they are compared.
