@@ -93,6 +93,7 @@ fn the_estimate_is_near_the_measured_peak() {
         |after: AdapterPlace, from: usize| Some(AdapterConfig { factor: 4, after, from, ..AdapterConfig::default() });
     let lite = |from: usize| ImageEncoderConfig::EfficientnetLite {
         variant: 0,
+        colours: false,
         adapters: adapters(AdapterPlace::Block, from),
     };
     let (heads, both) = (MatchingScore::Heads, AdapterPlace::Both);
