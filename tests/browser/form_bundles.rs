@@ -1,5 +1,5 @@
 //! Writes the small bundles of the two forms that the browser tests load: both architectures of BLIP-2, a CLIP with each way
-//! to compose, and one with ConText-CIR's cross-attention in both forms, all with fixed pseudo-random weights, indexed over coloured shapes as `thisbut export` does it, each with the native engine's answers
+//! to compose, one with ConText-CIR's cross-attention in both forms, and FashionBLIP-2 with adapters, whole and along axes of its rows, all with fixed pseudo-random weights, indexed over coloured shapes as `thisbut export` does it, each with the native engine's answers
 //! in `expected.json`. Run it after a change of format:
 //!
 //! ```sh
@@ -29,12 +29,14 @@ const SPLIT: u64 = 32_000;
 /// CLIP's towers with a mapping network.
 const WORDS: &str = include_str!("configs/small-words.json");
 
+/// FashionBLIP-2, with adapters in its image encoder.
+const FASHION: &str = include_str!("configs/small-fashion.json");
 /// CLIP's towers with cross-attention, in the form of ConText-CIR's paper.
 const CONTEXT: &str = include_str!("configs/small-context.json");
 /// The bundle whose model has the form of its code.
 const CODE: &str = "context-gallery";
 
-const BUNDLES: [(&str, &str, Form, CodeWidth); 10] = [
+const BUNDLES: [(&str, &str, Form, CodeWidth); 12] = [
     ("eva-gallery", include_str!("configs/small-eva.json"), Form::GalleryReference, CodeWidth::Q8),
     ("clip-gallery", include_str!("configs/small-clip.json"), Form::GalleryReference, CodeWidth::Q4),
     ("eva-full", include_str!("configs/small-eva.json"), Form::Full, CodeWidth::Q4),
@@ -43,9 +45,14 @@ const BUNDLES: [(&str, &str, Form, CodeWidth); 10] = [
     ("words-gallery", WORDS, Form::GalleryReference, CodeWidth::Q4),
     ("sum-full", WORDS, Form::Full, CodeWidth::Q4),
     ("slerp-gallery", WORDS, Form::GalleryReference, CodeWidth::Q8),
+    ("fashion-full", FASHION, Form::Full, CodeWidth::Q8),
+    ("fashion-gallery", FASHION, Form::GalleryReference, CodeWidth::Q4),
     ("context-full", CONTEXT, Form::Full, CodeWidth::Q8),
     (CODE, CONTEXT, Form::GalleryReference, CodeWidth::Q4),
 ];
+
+/// Axes that a bundle keeps of its rows.
+const AXES: [(&str, usize); 1] = [("fashion-gallery", 16)];
 
 /// How the bundles compose that do not compose as their configuration says.
 const COMPOSITIONS: [(&str, Composition); 2] =
@@ -64,6 +71,10 @@ fn make(root: &Path, photos: &Path, (name, config, form, width): (&str, &str, Fo
     let mut config = RetrievalConfig::parse(config, name)?;
     if let Some((_, composition)) = COMPOSITIONS.iter().find(|(own, _)| *own == name) {
         config.pseudo_word_mut()?.composition = *composition;
+    }
+    if let Some((_, kept)) = AXES.iter().find(|(own, _)| *own == name) {
+        config.matching_mut()?.axes = Some(*kept);
+        config.projection = *kept;
     }
     if name == CODE {
         let own = config.concept_mut()?;

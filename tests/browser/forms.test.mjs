@@ -1,5 +1,5 @@
-// Both forms of a bundle in a real browser with the real engine, for both architectures of BLIP-2 and for a CLIP with each way to
-// compose (small, random weights, several weights files): the page answers as `thisbut query` did when the fixtures were made (form_bundles.rs).
+// Both forms of a bundle in a real browser with the real engine, for both architectures of BLIP-2, for a CLIP with each way to
+// compose, and for FashionBLIP-2, whole and along axes of its rows (small, random weights, several weights files): the page answers as `thisbut query` did when the fixtures were made (form_bundles.rs).
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";

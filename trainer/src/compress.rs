@@ -10,6 +10,14 @@ use thisbut_model::weights::Tensors;
 /// Steps of the QR iteration; each dimension needs two or three.
 const MAX_STEPS: usize = 1 << 16;
 
+/// Vectors that enter a matrix product together.
+const TOGETHER: usize = 256;
+
+/// The map to the axes that are kept, of a family that has one ([`FamilyConfig::axes_mut`]).
+///
+/// [`FamilyConfig::axes_mut`]: thisbut_model::config::FamilyConfig::axes_mut
+const AXES: &str = "axes.weight";
+
 /// Stores the word embeddings at the model's width: `word · word_projection` `[V, D]` in the place of `[V, words]` and
 /// the map. Computes the same, and halves the table of a model of half the language model's width.
 ///
@@ -57,7 +65,7 @@ pub fn leave_unread(config: &mut RetrievalConfig, tensors: &mut Tensors, prefix:
 /// Turns query and target space to `axes` `[P, p]` and keeps these p dimensions.
 ///
 /// # Errors
-/// When a tensor is missing or has another shape.
+/// As [`narrow_shape`], and when a tensor is missing or has another shape.
 pub fn narrow(
     config: &mut RetrievalConfig,
     tensors: &mut Tensors,
@@ -66,16 +74,21 @@ pub fn narrow(
     kept: usize,
 ) -> Result<()> {
     let width = config.projection;
+    narrow_shape(config, kept)?;
     if axes.len() != width * kept {
         return Err(misfit(format!("{} values for {width} × {kept} axes", axes.len())));
     }
-    if config.method.family().projections().is_empty() {
-        let problem =
-            format!("a {} model like this one reads all of its {width} dimensions", config.method.family().name());
-        return Err(TrainerError::settings("--projection", problem, "leave it out"));
+    let dot = if prefix.is_empty() { "" } else { "." };
+    if config.method.family_mut().axes_mut().is_some() {
+        let name = format!("{prefix}{dot}{AXES}");
+        let (rows, values) = match tensors.remove(&name) {
+            Some((dims, earlier)) => (square(&dims)?[0], product(&earlier, axes, width, kept, None)),
+            None => (width, axes.to_vec()),
+        };
+        tensors.insert(name, (vec![rows, kept], values));
+        return Ok(());
     }
     for map in config.method.family().projections() {
-        let dot = if prefix.is_empty() { "" } else { "." };
         for part in ["weight", "bias"] {
             let name = format!("{prefix}{dot}{map}.{part}");
             let (mut dims, values) = take(tensors, &name)?;
@@ -88,6 +101,25 @@ pub fn narrow(
             tensors.insert(name, (dims, product(&values, axes, width, kept, None)));
         }
     }
+    Ok(())
+}
+
+/// The configuration after [`narrow`].
+///
+/// # Errors
+/// [`TrainerError::Settings`] where the model has no more than `kept` dimensions, or something reads all of them.
+pub fn narrow_shape(config: &mut RetrievalConfig, kept: usize) -> Result<()> {
+    let (width, family) = (config.projection, config.method.family().name());
+    if !(1..width).contains(&kept) {
+        let problem = format!("the model has {width} dimensions");
+        return Err(TrainerError::settings(format!("--projection {kept}"), problem, "give less, and at least 1"));
+    }
+    if let Some(own) = config.method.family_mut().axes_mut() {
+        *own = Some(kept);
+    } else if config.method.family().projections().is_empty() {
+        let problem = format!("a {family} model like this one reads all of its {width} dimensions");
+        return Err(TrainerError::settings("--projection", problem, "leave it out"));
+    }
     config.projection = kept;
     Ok(())
 }
@@ -99,12 +131,9 @@ pub fn narrow(
 /// When a vector holds a value that is no number.
 pub fn principal_axes(vectors: &[f32], width: usize, kept: usize) -> Result<Vec<f32>> {
     let mut products = DMatrix::<f64>::zeros(width, width);
-    for v in vectors.chunks_exact(width.max(1)) {
-        for (mut column, x) in products.column_iter_mut().zip(v) {
-            for (sum, y) in column.iter_mut().zip(v) {
-                *sum += f64::from(*x) * f64::from(*y);
-            }
-        }
+    for some in vectors.chunks(width.max(1) * TOGETHER) {
+        let some = DMatrix::from_iterator(width, some.len() / width.max(1), some.iter().map(|x| f64::from(*x)));
+        products.gemm(1.0, &some, &some.transpose(), 1.0);
     }
     let finite = products.iter().all(|sum| sum.is_finite());
     let eigen = finite.then(|| SymmetricEigen::try_new(products, f64::EPSILON, MAX_STEPS)).flatten();
@@ -152,7 +181,7 @@ mod tests {
     use super::*;
     use burn::tensor::{Device, Tensor, TensorData};
     use thisbut_model::config::MappingConfig;
-    use thisbut_model::method::PseudoWord;
+    use thisbut_model::method::{Matching, PseudoWord};
     use thisbut_model::nn::{Noise, TextBatch};
     use thisbut_model::weights;
 
@@ -241,5 +270,50 @@ mod tests {
         config.pseudo_word_mut().unwrap().mapping = Some(MappingConfig::default());
         let refused = narrow(&mut config, &mut tensors, "model", &axes, 8).unwrap_err().to_string();
         assert!(refused.contains("reads all of its 16 dimensions"), "{refused}");
+    }
+
+    /// Rows of several heads are turned by a map behind them: with every axis a dot product stays what it was, with fewer it is
+    /// that of the rows along them; a second narrowing is one map too.
+    #[test]
+    fn rows_of_several_heads_are_narrowed_behind_them() {
+        let device = Device::flex();
+        device.seed(6);
+        let mut config = RetrievalConfig::preset("tiny-fashion").unwrap();
+        let mut tensors = weights::collect(&Matching::new(&config, &device).unwrap(), "model").unwrap();
+        let outputs = |config: &RetrievalConfig, tensors: &Tensors| -> Vec<f32> {
+            let model = weights::load(Matching::new(config, &device).unwrap(), "model", &mut tensors.clone()).unwrap();
+            let values: Vec<f32> = (0..5 * 4 * 32).map(|i| (i * 7919 % 1013) as f32 / 506.0 - 1.0).collect();
+            let rows = model.matched(Tensor::from_data(TensorData::new(values, [5, 4, 32]), &device));
+            rows.into_data().try_to_vec().unwrap()
+        };
+        let whole = outputs(&config, &tensors);
+        let axes = principal_axes(&whole, 24, 5).unwrap();
+        narrow(&mut config, &mut tensors, "model", &axes, 5).unwrap();
+        config.check("narrowed").unwrap();
+        assert_eq!((config.projection, config.matching().unwrap().axes), (5, Some(5)));
+        // Five rows lie in five dimensions.
+        let dot = |rows: &[f32], width: usize, a: usize, b: usize| -> f32 {
+            rows[a * width..][..width].iter().zip(&rows[b * width..][..width]).map(|(x, y)| x * y).sum()
+        };
+        let five = outputs(&config, &tensors);
+        for (a, b) in (0..5).flat_map(|a| (0..5).map(move |b| (a, b))) {
+            let (before, after) = (dot(&whole, 24, a, b), dot(&five, 5, a, b));
+            assert!((before - after).abs() < 1e-5, "{a} {b}: {before} {after}");
+        }
+        let axes = principal_axes(&five, 5, 2).unwrap();
+        narrow(&mut config, &mut tensors, "model", &axes, 2).unwrap();
+        config.check("narrowed again").unwrap();
+        let two = outputs(&config, &tensors);
+        assert_eq!((two.len(), tensors["model.axes.weight"].0.as_slice()), (10, &[24, 2][..]));
+        for (row, five) in two.chunks(2).zip(five.chunks(5)) {
+            let along: Vec<f32> = (0..2).map(|k| (0..5).map(|i| five[i] * axes[i * 2 + k]).sum()).collect();
+            let length = along.iter().map(|x| x * x).sum::<f32>().sqrt();
+            row.iter().zip(&along).for_each(|(a, b)| assert!((a - b / length).abs() < 1e-5, "{a} {b}"));
+        }
+        let refused = RetrievalConfig::parse(
+            &serde_json::to_string(&config).unwrap().replace("\"axes\":2", "\"axes\":24"),
+            "test",
+        );
+        assert!(refused.unwrap_err().to_string().contains("24 of a row of 24"));
     }
 }

@@ -1,10 +1,11 @@
 //! The frozen image encoder E_I.
 
+use super::adapter::{AdapterConfig, AdapterPlace};
 use super::budget::{Demand, MAX_LAYERS, Size, product};
 use super::{check_count, check_counts, wrong};
 use crate::error::Result;
 use crate::gallery::MAX_DIMENSION;
-use crate::nn::colours;
+use crate::nn::{colours, efficientnet};
 use serde::{Deserialize, Serialize};
 
 /// A frozen image encoder.
@@ -18,6 +19,9 @@ pub enum ImageEncoderConfig {
         /// Whether 32 channels more tell how much of each colour a cell has ([`crate::nn::colours`]): C = 1312 (default: no).
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         colours: bool,
+        /// Adapters behind its blocks (default: none).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        adapters: Option<AdapterConfig>,
     },
     /// A vision transformer: BLIP-2's give T = 257 tokens of C = 1408 (EVA ViT-g/14) or 1024 (CLIP ViT-L/14), a pooled one
     /// T = 1 token of C = P.
@@ -60,87 +64,6 @@ pub struct VitConfig {
     /// Adapters between the frozen weights of each block (default: none).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapters: Option<AdapterConfig>,
-}
-
-/// Adapters in every block of a frozen transformer: `x + W_u GELU(W_d x)` (FashionBLIP-2, eq. 1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AdapterConfig {
-    /// Width of the tokens over the width between the two maps, rounded down (paper: 16).
-    #[serde(default = "default_factor")]
-    pub factor: usize,
-    /// Where in a block they stand.
-    #[serde(default)]
-    pub after: AdapterPlace,
-    /// Whether both maps have a bias. The paper's equation has none, its source VL-Adapter's code has.
-    #[serde(default = "yes")]
-    pub bias: bool,
-}
-
-fn default_factor() -> usize {
-    16
-}
-
-fn yes() -> bool {
-    true
-}
-
-impl Default for AdapterConfig {
-    fn default() -> Self {
-        Self { factor: default_factor(), after: AdapterPlace::default(), bias: yes() }
-    }
-}
-
-/// Which sub-blocks' outputs pass an adapter before they join the residual. The paper says "into each transformer layer" only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum AdapterPlace {
-    /// Attention's and the feed-forward network's, as in VL-Adapter, which the paper follows.
-    #[default]
-    Both,
-    /// Attention's.
-    Attention,
-    /// The feed-forward network's.
-    FeedForward,
-}
-
-impl AdapterPlace {
-    /// Adapters of a block.
-    pub fn count(self) -> usize {
-        usize::from(self.is_after_attention()) + usize::from(self.is_after_feed_forward())
-    }
-
-    /// Whether attention's output passes one.
-    pub fn is_after_attention(self) -> bool {
-        self != Self::FeedForward
-    }
-
-    /// Whether the feed-forward network's output passes one.
-    pub fn is_after_feed_forward(self) -> bool {
-        self != Self::Attention
-    }
-}
-
-impl AdapterConfig {
-    /// What stands in every adapter's path of names, between dots.
-    pub const NAME: &'static str = "adapters";
-
-    /// Whether the parameter `name` is an adapter's.
-    pub fn owns(name: &str) -> bool {
-        name.split('.').any(|part| part == Self::NAME)
-    }
-
-    /// Width between the two maps, for tokens of `width` (C).
-    pub fn bottleneck(&self, width: usize) -> usize {
-        width / self.factor.max(1)
-    }
-
-    /// Of one block's, for tokens of `width` (C).
-    fn size(&self, width: usize) -> Size {
-        let (inner, count) = (self.bottleneck(width), self.after.count());
-        let biases = if self.bias { Size::values(inner) + Size::values(width) } else { Size::default() };
-        (Size::table(width, inner) + Size::table(inner, width) + biases).times(count)
-    }
 }
 
 /// What stands between the two maps of a feed-forward network.
@@ -224,16 +147,27 @@ impl ImageEncoderConfig {
     pub fn adapters(&self) -> Option<&AdapterConfig> {
         match self {
             Self::Vit(vit) => vit.adapters.as_ref(),
-            Self::EfficientnetLite { .. } | Self::Patch { .. } => None,
+            Self::EfficientnetLite { adapters, .. } => adapters.as_ref(),
+            Self::Patch { .. } => None,
+        }
+    }
+
+    /// The place of its adapters, and where adapters may stand; none where it has no blocks.
+    pub fn adapters_mut(&mut self) -> Option<(&mut Option<AdapterConfig>, &'static [AdapterPlace])> {
+        match self {
+            Self::Vit(vit) => Some((&mut vit.adapters, &AdapterPlace::TRANSFORMER)),
+            Self::EfficientnetLite { adapters, .. } => Some((adapters, &AdapterPlace::CONVOLUTIONAL)),
+            Self::Patch { .. } => None,
         }
     }
 
     /// The same encoder without adapters: the one that was published.
     pub fn without_adapters(&self) -> Self {
-        match self {
-            Self::Vit(vit) => Self::Vit(VitConfig { adapters: None, ..vit.clone() }),
-            other => other.clone(),
+        let mut base = self.clone();
+        if let Some((adapters, _)) = base.adapters_mut() {
+            *adapters = None;
         }
+        base
     }
 
     /// T, the tokens of an image of `size` × `size` pixels.
@@ -279,7 +213,10 @@ impl ImageEncoderConfig {
                 let problem = format!("{} does not divide the side of {size} pixels", colours::CELL);
                 wrong(place, "image_encoder.colours", problem)
             }
-            Self::EfficientnetLite { .. } => Ok(()),
+            Self::EfficientnetLite { variant, adapters, .. } => adapters.map_or(Ok(()), |adapters| {
+                let widths: Vec<usize> = efficientnet::blocks(*variant).iter().map(|block| block.output).collect();
+                adapters.check(place, &AdapterPlace::CONVOLUTIONAL, &widths)
+            }),
             Self::Vit(vit) => vit.check(place, size),
             Self::Patch { patch, width } => {
                 check_counts(place, &[("image_encoder.patch", *patch), ("image_encoder.width", *width)])?;
@@ -297,8 +234,8 @@ impl ImageEncoderConfig {
         match self {
             // Lite2, the largest. Its largest array has 96 · 1.1 channels of half the side; a convolution is made with
             // every pixel, at most 4 · 10⁴ multiplications each.
-            Self::EfficientnetLite { .. } => Demand {
-                size: Size { parameters: 5_000_000, standing: 50_000 },
+            Self::EfficientnetLite { variant, adapters, .. } => Demand {
+                size: Size { parameters: 5_000_000, standing: 50_000 } + adapted(*variant, *adapters),
                 activation: product(&[28, size, size]),
                 work: product(&[40_000, size, size]),
             },
@@ -328,12 +265,8 @@ impl VitConfig {
         if !self.width.is_multiple_of(self.heads) {
             return wrong(place, "image_encoder.heads", format!("{} do not divide {}", self.heads, self.width));
         }
-        match self.adapters {
-            Some(adapters) if adapters.factor == 0 || adapters.bottleneck(self.width) == 0 => {
-                let problem = format!("{} is not between 1 and the width of {}", adapters.factor, self.width);
-                return wrong(place, "image_encoder.adapters.factor", problem);
-            }
-            _ => {}
+        if let Some(adapters) = self.adapters {
+            adapters.check(place, &AdapterPlace::TRANSFORMER, &vec![self.width; self.layers])?;
         }
         match self.layer_norm_eps {
             Some(eps) if !(0.0..=1.0).contains(&eps) => {
@@ -349,8 +282,9 @@ impl VitConfig {
         let (clip, norm) = (self.family == VitFamily::Clip, Size::norm(c));
         let key = if self.family == VitFamily::Eva { Size::table(c, c) } else { tensors(c, c) };
         let maps = tensors(c, c).times(3) + key + tensors(c, self.intermediate) + tensors(self.intermediate, c);
-        let adapters = self.adapters.map_or(Size::default(), |adapters| adapters.size(c));
-        let blocks = (maps + norm.times(2) + adapters).times(self.layers);
+        let adapted = |adapters: AdapterConfig| adapters.size(c).times(self.layers.saturating_sub(adapters.from));
+        let adapters = self.adapters.map_or(Size::default(), adapted);
+        let blocks = (maps + norm.times(2)).times(self.layers) + adapters;
         let input = if clip { Size::table(patch, c) + norm } else { tensors(patch, c) };
         // The class token and the positions, which have no values at first.
         let output = match self.pooled {
@@ -364,4 +298,11 @@ impl VitConfig {
         let work = (blocks + input).parameters.saturating_mul(tokens as u64).saturating_add(attention);
         Demand { size, activation: pixels.max(product(&[tokens, widest])), work }
     }
+}
+
+/// The adapters of an EfficientNet-Lite.
+fn adapted(variant: usize, adapters: Option<AdapterConfig>) -> Size {
+    let Some(adapters) = adapters else { return Size::default() };
+    let blocks = efficientnet::blocks(variant).into_iter().skip(adapters.from);
+    blocks.fold(Size::default(), |sum, block| sum + adapters.size(block.output))
 }

@@ -26,6 +26,10 @@ pub struct MatchingConfig {
     /// τ, a divisor of the score. The paper prints none, which is 1.
     #[serde(default = "no_temperature")]
     pub temperature: f64,
+    /// Directions of the whole row that are kept, in its place (default: the row itself). A model is trained without; axes are
+    /// found from a gallery's rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub axes: Option<usize>,
 }
 
 /// What a query and a candidate are compared by.
@@ -68,6 +72,11 @@ fn no_temperature() -> f64 {
 impl MatchingConfig {
     /// P: the numbers that stand for a query or an image.
     pub fn projection(&self) -> usize {
+        self.axes.unwrap_or(self.row())
+    }
+
+    /// Those that the matching makes, of which axes may keep fewer.
+    pub fn row(&self) -> usize {
         match self.score {
             MatchingScore::Heads => self.heads.saturating_mul(self.head_width),
             MatchingScore::Global => self.qformer.width,
@@ -111,6 +120,13 @@ impl FamilyConfig for MatchingConfig {
             let problem = format!("{} target tokens; an image has one row here", whole.target_tokens);
             return wrong(place, "target_tokens", problem);
         }
+        if let Some(axes) = self.axes.filter(|axes| !(1..self.row()).contains(axes)) {
+            return wrong(
+                place,
+                "method.axes",
+                format!("{axes} of a row of {}; at least 1 and fewer than it", self.row()),
+            );
+        }
         match self.projection() {
             p if p == whole.projection => Ok(()),
             p => wrong(place, "projection", format!("{} where the matching makes rows of {p}", whole.projection)),
@@ -126,6 +142,7 @@ impl FamilyConfig for MatchingConfig {
             + Size::norm(whole.image_encoder.own_width())
             + Size::table(q.query_tokens, q.width)
             + self.mixers()
+            + self.axes.map_or(Size::default(), |axes| Size::table(self.row(), axes))
             + Size::values(1);
         let widest = q.width.max(q.intermediate).max(q.word_width.unwrap_or(0));
         let seen = product(&[tokens, c.max(q.image_width.unwrap_or(0)).max(q.width)]);
@@ -138,6 +155,7 @@ impl FamilyConfig for MatchingConfig {
             q.width,
             self.head_width,
         ]));
+        let mixing = mixing.saturating_add(product(&[self.row(), self.axes.unwrap_or(0)]));
         let rows = (read as u64).saturating_add(tokens as u64);
         Demand {
             size,
@@ -174,6 +192,10 @@ impl FamilyConfig for MatchingConfig {
         &[]
     }
 
+    fn axes_mut(&mut self) -> Option<&mut Option<usize>> {
+        Some(&mut self.axes)
+    }
+
     fn image_values(&self, tokens: usize, _: usize) -> usize {
         let q = &self.qformer;
         let values = product(&[2, tokens, q.width, q.layers.div_ceil(q.cross_attention_every)]);
@@ -185,7 +207,7 @@ impl FamilyConfig for MatchingConfig {
     }
 
     fn kept_fine(&self) -> &'static [&'static str] {
-        &["token_mixing", "channel_mixing", "query_tokens"]
+        &["token_mixing", "channel_mixing", "query_tokens", "axes"]
     }
 }
 

@@ -57,6 +57,12 @@ pub trait FamilyConfig {
     /// by changing them.
     fn projections(&self) -> &'static [&'static str];
 
+    /// How many axes a map of its own behind all others keeps of P, where the family may have one; `None` in it: no map. For a space
+    /// that no change of [`FamilyConfig::projections`] turns.
+    fn axes_mut(&mut self) -> Option<&mut Option<usize>> {
+        None
+    }
+
     /// Values that stand for an image of `tokens` tokens (T) of `width` (C) between
     /// [`Method::image`](crate::method::Method::image) and a query.
     fn image_values(&self, tokens: usize, width: usize) -> usize;

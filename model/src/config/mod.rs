@@ -1,6 +1,7 @@
 //! One architecture, as data. Each preset is a JSON file in `model/configs/`; each point where the papers and their
 //! published code differ is a field of its family's configuration, and its default is the paper's.
 
+mod adapter;
 mod budget;
 mod concept;
 mod encoder;
@@ -12,9 +13,10 @@ pub(crate) mod text_tower;
 mod two_pass;
 mod versions;
 
+pub use adapter::{AdapterConfig, AdapterPlace};
 pub use budget::{Demand, MAX_PARAMETERS, Size};
 pub use concept::{ConceptConfig, FusionConfig, FusionForm, Pooling, TargetForm};
-pub use encoder::{Activation, AdapterConfig, AdapterPlace, ImageEncoderConfig, VitConfig, VitFamily};
+pub use encoder::{Activation, ImageEncoderConfig, VitConfig, VitFamily};
 pub use matching::{MatchingConfig, MatchingScore, TextForm};
 pub use method::{FamilyConfig, MethodConfig};
 pub use pseudo_word::{Composition, ImageHeadConfig, MappingConfig, Prompt, PseudoWordConfig};

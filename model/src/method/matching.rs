@@ -8,7 +8,7 @@
 use super::{Attention, EncodedImage, Method};
 use crate::config::{MatchingScore, RetrievalConfig, TextForm};
 use crate::error::Result;
-use crate::nn::basic::{Norm, fold, for_each, in_precision, linear, normalise, table};
+use crate::nn::basic::{Norm, apply, fold, for_each, in_precision, linear, normalise, table};
 use crate::nn::qformer::IMAGE_NORM_EPS;
 use crate::nn::rollout::{Flow, pairs};
 use crate::nn::{ImageKeys, Noise, QFormer, TextBatch};
@@ -29,6 +29,8 @@ pub struct Matching {
     pub token_mixing: Option<Linear>,
     /// W_cm, `[D, d_c]` without a bias (eq. 3); shared by query and candidate.
     pub channel_mixing: Option<Linear>,
+    /// `[n_t · d_c, P]` without a bias: the directions of a row that are kept of it, where that is not all of it.
+    pub axes: Option<Linear>,
     /// τ `[1]`, a divisor of the paper's score.
     pub tau: Param<Tensor<1>>,
     #[module(skip)]
@@ -51,6 +53,7 @@ impl Matching {
             query_tokens: table(q.query_tokens, q.width, device),
             token_mixing: mixer(q.query_tokens, own.heads),
             channel_mixing: mixer(q.width, own.head_width),
+            axes: own.axes.map(|kept| Linear { bias: None, ..linear(own.row(), kept, device) }),
             tau: Param::from_tensor(Tensor::full([1], own.temperature, device)),
             text_form: own.text_form,
         })
@@ -84,7 +87,7 @@ impl Matching {
     pub fn matched(&self, outputs: Tensor<3>) -> Tensor<2> {
         let [b, _, d] = outputs.dims();
         let (Some(tokens), Some(_)) = (&self.token_mixing, &self.channel_mixing) else {
-            return normalise(outputs.mean_dim(1).reshape([b, d]));
+            return self.narrowed(normalise(outputs.mean_dim(1).reshape([b, d])));
         };
         self.heads(fold(tokens, outputs.swap_dims(1, 2)).swap_dims(1, 2))
     }
@@ -97,7 +100,16 @@ impl Matching {
             None => rows,
         };
         let width = mixed.dims()[2];
-        normalise(mixed.reshape([b * heads, width])).reshape([b, heads * width]) / (heads as f64).sqrt()
+        let rows = normalise(mixed.reshape([b * heads, width])).reshape([b, heads * width]) / (heads as f64).sqrt();
+        self.narrowed(rows)
+    }
+
+    /// Whole rows `[B, n_t · d_c]` along the axes that are kept, L2-normalised again.
+    fn narrowed(&self, rows: Tensor<2>) -> Tensor<2> {
+        match &self.axes {
+            Some(axes) => normalise(apply(axes, rows)),
+            None => rows,
+        }
     }
 
     /// What queries looked at, by attention rollout ([`crate::nn::rollout`]) to the mean of the query tokens, as pairs too.

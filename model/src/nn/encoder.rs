@@ -5,7 +5,7 @@ use super::efficientnet::{Conv, EfficientNetLite};
 use super::vit::Vit;
 use crate::config::{ImageEncoderConfig, RetrievalConfig};
 use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, FloatDType, Tensor};
 
 /// E_I: pixels to image tokens.
 #[derive(Module, Debug)]
@@ -25,8 +25,8 @@ impl ImageEncoder {
     pub fn new(config: &RetrievalConfig, device: &Device) -> Self {
         let mut encoder = Self { efficientnet: None, vit: None, patch: None, colours: None };
         match &config.image_encoder {
-            ImageEncoderConfig::EfficientnetLite { variant, colours } => {
-                encoder.efficientnet = Some(EfficientNetLite::new(*variant, device));
+            ImageEncoderConfig::EfficientnetLite { variant, adapters, colours } => {
+                encoder.efficientnet = Some(EfficientNetLite::new(*variant, adapters.as_ref(), device));
                 encoder.colours = colours.then(|| Colours::new(&config.preprocess));
             }
             ImageEncoderConfig::Vit(vit) => encoder.vit = Some(Vit::new(vit, config.preprocess.size, device)),
@@ -39,21 +39,40 @@ impl ImageEncoder {
 
     /// Normalised pixels `[B, 3, S, S]` → image tokens `[B, T, C]`, row by row of the grid (after the class token where there is one).
     pub fn forward(&self, pixels: Tensor<4>) -> Tensor<3> {
-        if let Some(vit) = &self.vit {
-            return vit.forward(pixels, None);
-        }
         let colours = self.colours.as_ref().map(|colours| colours.forward(pixels.clone()));
-        let grid = match (&self.efficientnet, &self.patch) {
-            (Some(network), _) => network.forward(pixels, None),
-            (None, Some(patch)) => patch.forward(pixels, false),
-            (None, None) => pixels,
-        };
-        let [b, c, h, w] = grid.dims();
-        let tokens = grid.reshape([b, c, h * w]).swap_dims(1, 2);
+        let tokens = self.behind(self.front(pixels));
         match colours {
             Some(colours) => Tensor::cat(vec![tokens, colours], 2),
             None => tokens,
         }
+    }
+
+    /// Whether [`ImageEncoder::front`] is a part of the work, and all that the tokens are made of: colours are read off the pixels.
+    pub fn has_front(&self) -> bool {
+        self.colours.is_none() && self.efficientnet.as_ref().is_some_and(|network| network.front_blocks() > 0)
+    }
+
+    /// What of an image no adapter changes: of a convolutional network the grid that its first adapter's block gets, of another
+    /// encoder the pixels.
+    pub fn front(&self, pixels: Tensor<4>) -> Tensor<4> {
+        match &self.efficientnet {
+            Some(network) => network.front(pixels),
+            None => pixels,
+        }
+    }
+
+    /// The image tokens of what [`ImageEncoder::front`] gives, without colours.
+    pub fn behind(&self, front: Tensor<4>) -> Tensor<3> {
+        if let Some(vit) = &self.vit {
+            return vit.forward(front, None);
+        }
+        let grid = match (&self.efficientnet, &self.patch) {
+            (Some(network), _) => network.behind(front.cast(FloatDType::from(network.head.weight.val().dtype()))),
+            (None, Some(patch)) => patch.forward(front, false),
+            (None, None) => front,
+        };
+        let [b, c, h, w] = grid.dims();
+        grid.reshape([b, c, h * w]).swap_dims(1, 2)
     }
 }
 

@@ -60,12 +60,16 @@ impl Vit {
             causal: false,
             adapters: config.adapters,
         };
+        let block = |at: usize| {
+            let adapters = shape.adapters.filter(|adapters| adapters.stand_in(at));
+            PreNormBlock::new(&BlockShape { adapters, ..shape }, device)
+        };
         Self {
             patch: map(3 * config.patch * config.patch, c),
             class_token: normal([c], CLASS_SPREAD, device),
             position: table(side * side + 1, c, device),
             input_norm: clip.then(norm),
-            blocks: (0..config.layers).map(|_| PreNormBlock::new(&shape, device)).collect(),
+            blocks: (0..config.layers).map(block).collect(),
             output_norm: config.has_output_norm().then(norm),
             projection: config.pooled.map(|width| map(c, width)),
             patch_size: config.patch,
@@ -157,7 +161,7 @@ mod tests {
             };
             let mut outputs = Vec::new();
             for after in [AdapterPlace::Both, AdapterPlace::Attention, AdapterPlace::FeedForward] {
-                let adapters = Some(AdapterConfig { factor: 4, after, bias: true });
+                let adapters = Some(AdapterConfig { factor: 4, after, ..AdapterConfig::default() });
                 let with = Vit::new(&VitConfig { adapters, ..base.clone() }, 12, &device);
                 let mut all = collect(&with, "").unwrap();
                 let own = all.keys().filter(|name| AdapterConfig::owns(name)).count();

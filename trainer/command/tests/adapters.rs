@@ -10,6 +10,7 @@ use safetensors::tensor::TensorView;
 use std::path::{Path, PathBuf};
 use thisbut_model::config::{AdapterConfig, RetrievalConfig};
 use thisbut_model::nn::ImageEncoder;
+use thisbut_model::nn::efficientnet::EfficientNetLite;
 use thisbut_model::weights::{self, Tensors};
 use thisbut_trainer::train::checkpoint;
 
@@ -21,15 +22,56 @@ struct Place {
     root: tempfile::TempDir,
     data: PathBuf,
     weights: PathBuf,
+    preset: String,
 }
 
 impl Place {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let (data, weights) = shapes(root.path());
-        let place = Self { root, data, weights };
+        let place = Self { root, data, weights, preset: "tiny-fashion".into() };
         place.write_encoder(3);
         place
+    }
+
+    /// The same with adapters behind the last three blocks of an EfficientNet-Lite0, which sees images of 32 pixels.
+    fn convolutional() -> Self {
+        let mut place = Self::new();
+        let preset = RetrievalConfig::preset("tiny-fashion").unwrap();
+        let mut config = serde_json::to_value(preset).unwrap();
+        config["name"] = "convolutional".into();
+        config["image_encoder"] = serde_json::json!({
+            "kind": "efficientnet-lite", "variant": 0, "adapters": {"factor": 4, "after": "block", "from": 13}
+        });
+        place.preset = place.path("convolutional.json");
+        std::fs::write(&place.preset, serde_json::to_vec(&config).unwrap()).unwrap();
+        place.write_efficientnet(3);
+        place
+    }
+
+    /// An EfficientNet-Lite0 under its published names, another for another seed: no batch norm changes anything.
+    fn write_efficientnet(&self, seed: u64) {
+        let device = Device::flex();
+        device.seed(seed);
+        let network = EfficientNetLite::new(0, None, &device);
+        let mut tensors = Tensors::new();
+        for (name, (dims, values)) in weights::collect(&network, "").unwrap() {
+            let Some(conv) = name.strip_suffix(".weight") else { continue };
+            let (block, part) = conv.rsplit_once('.').unwrap_or(("", conv));
+            let (own, norm) = match part {
+                "stem" => ("_conv_stem", "_bn0"),
+                "head" => ("_conv_head", "_bn1"),
+                "expand" => ("_expand_conv", "_bn0"),
+                "depthwise" => ("_depthwise_conv", "_bn1"),
+                _ => ("_project_conv", "_bn2"),
+            };
+            let block = block.strip_prefix("blocks.").map_or(String::new(), |at| format!("_blocks.{at}."));
+            for (leaf, value) in [("weight", 1.0), ("bias", 0.0), ("running_mean", 0.0), ("running_var", 0.999)] {
+                tensors.insert(format!("{block}{norm}.{leaf}"), (vec![dims[0]], vec![value; dims[0]]));
+            }
+            tensors.insert(format!("{block}{own}.weight"), (dims, values));
+        }
+        write(&tensors, &self.weights.join("efficientnet-lite0-57934424.pth"));
     }
 
     /// Another encoder for another seed, without adapters.
@@ -39,11 +81,7 @@ impl Place {
         let device = Device::flex();
         device.seed(seed);
         let tensors: Tensors = weights::collect(&ImageEncoder::new(&config, &device), "").unwrap();
-        let views = tensors.iter().map(|(name, (dims, values))| {
-            (name, TensorView::new(Dtype::F32, dims.clone(), bytemuck::cast_slice(values)).unwrap())
-        });
-        let path = thisbut_trainer::import::encoder_path(&config, &self.weights);
-        std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
+        write(&tensors, &thisbut_trainer::import::encoder_path(&config, &self.weights));
     }
 
     /// Captions of every image but those that `without` names.
@@ -77,10 +115,17 @@ impl Place {
     fn train(&self, out: &str, more: &[&str]) -> Vec<String> {
         let few = ["--batch", "16", "--steps", "4", "--checkpoint-every", "2", "--validate-every", "4"];
         let base =
-            ["finetune", self.data(), "--preset", "tiny-fashion", "--validate-queries", "8", "--learning-rate", "1e-2"];
+            ["finetune", self.data(), "--preset", &self.preset, "--validate-queries", "8", "--learning-rate", "1e-2"];
         let all = [&base[..], &few, &["--warmup", "0", "--out", out], more].concat();
         self.with(&all).into_iter().map(str::to_owned).collect()
     }
+}
+
+fn write(tensors: &Tensors, path: &Path) {
+    let views = tensors.iter().map(|(name, (dims, values))| {
+        (name, TensorView::new(Dtype::F32, dims.clone(), bytemuck::cast_slice(values)).unwrap())
+    });
+    std::fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
 fn done(arguments: &[String]) -> String {
@@ -188,4 +233,102 @@ fn adapters_have_checkpoints_of_their_own_and_know_their_encoder() {
         let named = format!("its adapters were trained in the image encoder {base}; the one for tiny-fashion in");
         assert!(said.contains(&named) && said.contains("--weights"), "{said}");
     }
+}
+
+/// Behind the blocks of a convolutional encoder: the same checkpoints, the same checks; what stands before the first adapter is
+/// computed once, and a run that was stopped ends with the same bytes.
+#[test]
+fn a_convolutional_encoder_takes_adapters_too() {
+    let place = Place::convolutional();
+    place.write_captions(&[]);
+    let (whole, broken, on) = (place.path("whole"), place.path("broken"), ["--features", "on-the-fly"]);
+    done(&place.train(&whole, &on));
+    done(&place.train(&broken, &[&on[..], &["--until", "2"]].concat()));
+    done(&place.train(&broken, &on));
+    let first = format!("{whole}/final.safetensors");
+    assert!(std::fs::read(&first).unwrap() == std::fs::read(format!("{broken}/final.safetensors")).unwrap());
+    let base =
+        checkpoint::open(Path::new(&first)).unwrap().header.base_encoder.expect("it says which encoder it belongs to");
+    let adapters = of_encoder(&first);
+    assert!(adapters.len() == 12 && adapters.keys().all(|name| AdapterConfig::owns(name)), "{:?}", adapters.keys());
+    let ups = adapters.iter().filter(|(name, _)| name.ends_with(".up.weight"));
+    assert!(ups.clone().count() == 3 && ups.clone().all(|(_, (_, values))| values.iter().any(|value| *value != 0.0)));
+
+    run(&place.with(&["features", place.data(), "--checkpoint", &first]));
+    let second = place.path("second");
+    done(&place.train(&second, &["--start", &first, "--ctr", "0", "--train-adapters=false"]));
+    let second = format!("{second}/final.safetensors");
+    assert_eq!(of_encoder(&second), adapters);
+    run(&place.with(&["evaluate", place.data(), "--split", "val", "--checkpoint", &second]));
+    let bundle = place.path("bundle");
+    run(&place.with(&["export", &second, "--dataset", place.data(), "--out", &bundle]));
+    run(&["query", "--bundle", &bundle, "--text", "a red square"]);
+    let images = place.data.join("images");
+    run(&place.with(&["index", images.to_str().unwrap(), "--model", &second, "--out", &place.path("index")]));
+
+    let refused_by = |option: &[&str]| refused(&place.train(&place.path("no"), &[&on[..], option].concat()));
+    let said = refused_by(&["--adapters", "attention"]);
+    assert!(said.contains("has no such place") && said.contains("give block or none"), "{said}");
+    let said = refused_by(&["--adapter-from", "16"]);
+    assert!(said.contains("there is no block 16; the encoder has 16, counted from 0"), "{said}");
+    // Another encoder under the adapters.
+    place.write_efficientnet(4);
+    let said = refused(&place.train(&place.path("wrong"), &[&on[..], &["--start", &first]].concat()));
+    assert!(said.contains(&format!("its adapters were trained in the image encoder {base}")), "{said}");
+}
+
+/// The ablation of the matching may start from a checkpoint of the other form: what it does not read is left out, what it lacks starts
+/// afresh, and both are said.
+#[test]
+fn a_run_starts_from_a_checkpoint_of_the_other_matching() {
+    let place = Place::new();
+    place.write_captions(&[]);
+    let on = ["--features", "on-the-fly"];
+    let (heads, global, again) = (place.path("heads"), place.path("global"), place.path("again"));
+    done(&place.train(&heads, &on));
+    let last = |run: &str| format!("{run}/final.safetensors");
+    let from = |start: &str, form: &'static str| {
+        vec!["--start".to_owned(), start.to_owned(), "--matching".into(), form.into()]
+    };
+    let train = |out: &str, from: &[String]| {
+        let all = [&on[..], &from.iter().map(String::as_str).collect::<Vec<_>>()].concat();
+        done(&place.train(out, &all))
+    };
+    let said = train(&global, &from(&last(&heads), "global"));
+    assert!(said.contains("its token and channel mixing are left out"), "{said}");
+    let mixers = |run: &str| {
+        let model = checkpoint::load(Path::new(&last(run))).unwrap().model;
+        model.keys().filter(|name| name.contains("_mixing.")).count()
+    };
+    assert_eq!([mixers(&heads), mixers(&global)], [2, 0]);
+    let said = train(&again, &from(&last(&global), "heads"));
+    assert!(said.contains("it has no token and channel mixing; they start from the seed"), "{said}");
+    assert_eq!(mixers(&again), 2);
+}
+
+/// Rows of several heads along the principal axes of a gallery: `evaluate` measures it, `export` writes it.
+#[test]
+fn a_bundle_of_several_heads_is_narrowed() {
+    let place = Place::new();
+    place.write_captions(&[]);
+    let run_folder = place.path("run");
+    done(&place.train(&run_folder, &["--features", "on-the-fly"]));
+    let checkpoint = format!("{run_folder}/final.safetensors");
+    run(&place.with(&["features", place.data(), "--checkpoint", &checkpoint]));
+    let evaluate = ["evaluate", place.data(), "--split", "val", "--checkpoint", &checkpoint];
+    run(&place.with(&[&evaluate[..], &["--projection", "6"]].concat()));
+    let said = refused(&place.with(&[&evaluate[..], &["--projection", "24"]].concat()));
+    assert!(said.contains("--projection 24: the model has 24 dimensions"), "{said}");
+    let bundle = place.path("narrow");
+    let export = ["export", &checkpoint, "--dataset", place.data(), "--out", &bundle];
+    run(&place.with(&[&export[..], &["--projection", "6"]].concat()));
+    let manifest = std::fs::read_to_string(Path::new(&bundle).join("bundle.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!((&manifest["config"]["projection"], &manifest["config"]["method"]["axes"]), (&6.into(), &6.into()));
+    run(&["query", "--bundle", &bundle, "--text", "a red square"]);
+    let image = place.data.join("images/red-square.png");
+    let answer = run(&["query", "--bundle", &bundle, "--image", image.to_str().unwrap(), "--json"]);
+    let answer: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
+    assert!(answer.to_string().contains("red-square"), "{answer}");
+    run(&place.with(&["evaluate", place.data(), "--split", "val", "--bundle", &bundle]));
 }

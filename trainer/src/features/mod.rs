@@ -2,12 +2,14 @@
 //! ([`Live`]).
 
 mod build;
+mod fronts;
 mod live;
 mod mixed;
 mod store;
 mod unfinished;
 
 pub use build::{Built, Encode, Job, build};
+pub use fronts::FRONTS;
 pub use live::Live;
 pub use mixed::Mixed;
 pub use store::{Features, STORES, Store, read_cache};
@@ -42,6 +44,14 @@ pub trait ImageTokens: Sync {
     /// Whether an image is known to have no tokens because its file could not be read.
     fn left_out(&self, _name: &str) -> bool {
         false
+    }
+
+    /// What no adapter changes of several rows' images ([`ImageEncoder::front`]), on `device`; none where that is not kept.
+    ///
+    /// # Errors
+    /// When an image cannot be read.
+    fn fronts(&self, _rows: &[usize], _device: &Device) -> Result<Option<Tensor<4>>> {
+        Ok(None)
     }
 
     /// Normalised pixels of several rows, `[rows, 3, S, S]`, on `device`: for an image encoder that trains.

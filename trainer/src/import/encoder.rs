@@ -1,6 +1,6 @@
 //! An image encoder from the place that a user names.
 
-use super::{load_image_encoder, read, source::Source};
+use super::{load_image_encoder, source::Source};
 use crate::error::Result;
 use burn::tensor::Device;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub fn load_encoder_from(config: &RetrievalConfig, path: &Path, device: &Device)
             weights::load_from(ImageEncoder::new(config, device), "", &mut fetch)
         }
         ImageEncoderConfig::EfficientnetLite { .. } => {
-            let mut tensors = weights::published::efficientnet(&read(path)?, config)?;
+            let mut tensors = super::efficientnet(path, config)?;
             Ok(weights::load(ImageEncoder::new(config, device), "", &mut tensors)?)
         }
         // A fixed pattern, whatever the file.

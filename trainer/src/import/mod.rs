@@ -123,8 +123,7 @@ pub fn open_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Sour
 pub fn image_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Tensors> {
     match &config.image_encoder {
         ImageEncoderConfig::EfficientnetLite { variant, .. } => {
-            let file = weights_dir.join(EFFICIENTNETS[*variant]);
-            Ok(weights::published::efficientnet(&read(&file)?, config)?)
+            efficientnet(&weights_dir.join(EFFICIENTNETS[*variant]), config)
         }
         ImageEncoderConfig::Vit(_) => {
             let mut tensors = plan::adapters(config)?;
@@ -143,6 +142,13 @@ pub fn image_encoder(config: &RetrievalConfig, weights_dir: &Path) -> Result<Ten
             Ok(out)
         }
     }
+}
+
+/// A published EfficientNet-Lite under our names, with adapters that are the identity where `config` has some.
+fn efficientnet(file: &Path, config: &RetrievalConfig) -> Result<Tensors> {
+    let mut tensors = plan::adapters(config)?;
+    tensors.append(&mut weights::published::efficientnet(&read(file)?, config)?);
+    Ok(tensors)
 }
 
 /// What the tokens of the frozen image encoder depend on. A vision transformer is read tensor by tensor and never held.

@@ -10,6 +10,7 @@ mod gallery;
 mod known;
 mod left_out;
 pub mod near;
+pub mod rows;
 pub mod state;
 pub mod thumbs;
 pub mod titles;

@@ -123,7 +123,7 @@ impl<M: Module> Learner<M> {
 
     /// Where image tokens come from: the encoder in this learner, else `given`.
     pub fn images<'a>(&'a self, given: &'a dyn ImageTokens) -> Images<'a> {
-        Images { encoder: self.image_encoder.as_ref(), given }
+        Images { encoder: self.image_encoder.as_ref(), adapters_alone: self.adapters_alone, given }
     }
 }
 
@@ -141,6 +141,8 @@ pub fn freeze<M: Module>(module: M, prefix: &str, groups: &[Group]) -> M {
 /// Image tokens as a learner sees them: ready made, or from its own encoder and in the graph.
 pub struct Images<'a> {
     encoder: Option<&'a ImageEncoder>,
+    /// Whether nothing but its adapters trains, so that what stands before them is the given encoder's.
+    adapters_alone: bool,
     given: &'a dyn ImageTokens,
 }
 
@@ -157,7 +159,11 @@ impl ImageTokens for Images<'_> {
         different.dedup();
         let places: Vec<i32> = rows.iter().filter_map(|row| Some(different.binary_search(row).ok()? as i32)).collect();
         let places = Tensor::<1, Int>::from_data(TensorData::new(places, [rows.len()]), device);
-        let tokens = encoder.forward(self.given.pixels(&different, device)?);
+        let fronts = if self.adapters_alone { self.given.fronts(&different, device)? } else { None };
+        let tokens = match fronts {
+            Some(fronts) => encoder.behind(fronts),
+            None => encoder.forward(self.given.pixels(&different, device)?),
+        };
         Ok(tokens.select(0, places).cast(FloatDType::F32))
     }
 

@@ -228,9 +228,7 @@ impl Args {
         let mut targets = targets_of(&retriever)?;
         if let Some(width) = self.projection {
             let full = retriever.config().projection;
-            if !(1..full).contains(&width) {
-                bail!("--projection {width} for a model of {full}; give less, and at least 1");
-            }
+            compress::narrow_shape(&mut retriever.config().clone(), width)?;
             retriever = retriever.narrowed(&compress::principal_axes(&targets, full, width)?, width)?;
             targets = targets_of(&retriever)?;
         }

@@ -1,13 +1,15 @@
 //! `thisbut export`: a checkpoint and a data set's images as a bundle that a page can use.
 
 use anyhow::{Result, bail};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
 use thisbut_model::bundle::{Form, Manifest};
 use thisbut_model::number::NumberFormat;
 use thisbut_model::quant::CodeWidth;
+use thisbut_model::retrieval::MODEL_PREFIX;
 use thisbut_trainer::bundle_io::{Bundle, MANIFEST, check_target, manifest_of};
 use thisbut_trainer::card::{self, Made};
+use thisbut_trainer::compress;
 use thisbut_trainer::data::{DataSet, Format, LoadOptions, Split};
 use thisbut_trainer::device::{DeviceKind, choose};
 use thisbut_trainer::export::{Packing, STORES, bundle, gather, stage, take_encoder};
@@ -15,6 +17,7 @@ use thisbut_trainer::footprint::{Bytes, Footprint};
 use thisbut_trainer::fsx;
 use thisbut_trainer::import;
 use thisbut_trainer::index::engine::EngineEncoder;
+use thisbut_trainer::index::rows::gallery_rows;
 use thisbut_trainer::index::{About, Again, Near, Options, index};
 use thisbut_trainer::ranges;
 use thisbut_trainer::train::checkpoint;
@@ -58,6 +61,9 @@ pub struct Args {
     /// What to compute on.
     #[arg(long, value_enum, default_value_t)]
     device: DeviceKind,
+    /// Dimensions that are kept of query and target tokens, the principal ones of the gallery [default: all].
+    #[arg(long, value_name = "P", value_parser = ranges::count, help_heading = GALLERY)]
+    projection: Option<usize>,
     /// At most so many images in the gallery, evenly chosen.
     #[arg(long, value_name = "N", value_parser = ranges::count, help_heading = GALLERY)]
     limit: Option<usize>,
@@ -135,6 +141,15 @@ pub enum FormArg {
     GalleryReference,
 }
 
+/// What the model makes of the pictures in `photos`.
+fn rows(photos: &Path, mut encoder: EngineEncoder, config: &RetrievalConfig) -> Result<Vec<f32>> {
+    let bar = super::progress("images, for the axes");
+    let told = &mut |done, all| super::advance(&bar, done, all);
+    let rows = gallery_rows(photos, &config.preprocess, &mut encoder, told)?;
+    bar.finish_and_clear();
+    Ok(rows)
+}
+
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
@@ -142,10 +157,13 @@ impl Args {
         let (checkpoint, dataset) = (&self.checkpoint, &self.dataset);
         // From the checkpoint's header alone, before gigabytes are read.
         let header = checkpoint::open(checkpoint)?.header;
-        let described = header.config.clone();
+        let mut described = header.config.clone();
+        if let Some(width) = self.projection {
+            compress::narrow_shape(&mut described, width)?;
+        }
         let packing = self.packed.packing(&described, self.form, self.store)?;
         let footprint = footprint(&described, packing, self.force)?;
-        let (config, mut tensors) = gather(checkpoint, &self.weights)?;
+        let (mut config, mut tensors) = gather(checkpoint, &self.weights)?;
         let vocabulary = import::vocabulary(&config, &self.weights)?;
         header.check_vocabulary(checkpoint, &fsx::sha256_hex(vocabulary.as_bytes()))?;
         let device = choose(self.device)?;
@@ -153,12 +171,19 @@ impl Args {
             Form::GalleryReference => Some(take_encoder(&config, &mut tensors, &device)?),
             Form::Full => None,
         };
-        let mut made: Bundle = bundle(&config, tensors, packing, vocabulary)?;
-        made.manifest.understands = header.understands.clone().unwrap_or_default();
         let (table, complaints) = DataSet::open(dataset, self.format)?.load(self.split, &LoadOptions::default())?;
         super::complain(&complaints, 20);
         let staged = stage(dataset, &table, self.limit, &self.out)?;
         staged.swept.iter().for_each(|path| super::index::swept(path));
+        if let Some(width) = self.projection {
+            let whole = Packing { width: None, ..packing };
+            let whole = bundle(&config, tensors.clone(), whole, vocabulary.clone())?;
+            let rows = rows(&staged.photos, EngineEncoder::new(&whole, encoder.clone(), &device)?, &config)?;
+            let axes = compress::principal_axes(&rows, config.projection, width)?;
+            compress::narrow(&mut config, &mut tensors, MODEL_PREFIX, &axes, width)?;
+        }
+        let mut made: Bundle = bundle(&config, tensors, packing, vocabulary)?;
+        made.manifest.understands = header.understands.clone().unwrap_or_default();
         let mut encoder = EngineEncoder::new(&made, encoder, &device)?;
         let mut about = self.about.about();
         // The images lie in a folder of ours, whose name says nothing.

@@ -159,7 +159,8 @@ fn figures_are_recorded_in_a_bundle_or_refused() {
 }
 
 /// Options for which 0 has a meaning: none, all, or the first.
-const ZERO_SAYS: [&str; 35] = [
+const ZERO_SAYS: [&str; 36] = [
+    "adapter-from",
     "attention-dropout",
     "balance",
     "beta1",

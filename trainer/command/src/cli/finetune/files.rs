@@ -7,7 +7,7 @@ use crate::cli::beside;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 use thisbut_model::RetrievalConfig;
-use thisbut_model::config::{AdapterConfig, ImageEncoderConfig};
+use thisbut_model::config::{AdapterConfig, MatchingScore};
 use thisbut_model::text::TextReader;
 use thisbut_trainer::data::{ImageEntry, LoadOptions, Table, unlabelled};
 use thisbut_trainer::device::{DeviceKind, choose};
@@ -146,8 +146,11 @@ impl Args {
         let mut found = reader.header.clone();
         // Adapters that the checkpoint does not hold are the identity, so that a run may have them otherwise.
         let holds = reader.shapes().keys().any(|name| AdapterConfig::owns(name));
-        if let (false, ImageEncoderConfig::Vit(vit)) = (holds, &mut found.config.image_encoder) {
-            vit.adapters = config.image_encoder.adapters().copied();
+        if let (false, Some((adapters, _))) = (holds, found.config.image_encoder.adapters_mut()) {
+            *adapters = config.image_encoder.adapters().copied();
+        }
+        if let Some(note) = matched_otherwise(&mut found.config, config) {
+            cli::note(format_args!("--start {}: {note}", path.display()));
         }
         start::check_start(path, &found, config)?;
         if let Some(texts) = texts {
@@ -206,4 +209,19 @@ impl Args {
         }
         Ok(())
     }
+}
+
+/// Gives `found`, the architecture of a checkpoint of the matching family, the form of comparison of `config`, and says what that
+/// means for its weights; nothing where the forms are one. No other weights than the mixers depend on the form.
+fn matched_otherwise(found: &mut RetrievalConfig, config: &RetrievalConfig) -> Option<&'static str> {
+    let (there, here) = (found.matching_mut().ok()?, config.matching().ok()?);
+    if there.score == here.score {
+        return None;
+    }
+    (there.score, there.heads, there.head_width) = (here.score, here.heads, here.head_width);
+    found.projection = there.projection();
+    Some(match here.score {
+        MatchingScore::Global => "its token and channel mixing are left out, which --matching global does not read",
+        MatchingScore::Heads => "it has no token and channel mixing; they start from the seed",
+    })
 }

@@ -10,7 +10,7 @@ use crate::train::objective::choices::SharedChoices;
 use clap::builder::PossibleValuesParser;
 use serde::Deserialize;
 use thisbut_model::RetrievalConfig;
-use thisbut_model::config::{AdapterConfig, ImageEncoderConfig};
+use thisbut_model::config::AdapterConfig;
 
 defaults::table! {
     losses: Losses = Losses::Matching;
@@ -27,13 +27,16 @@ const NONE: &str = "none";
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, clap::Args)]
 #[serde(rename_all = "kebab-case")]
 pub struct MatchingChoices {
-    /// After which part of a block of the image encoder adapters stand.
-    #[arg(long, value_name = "PLACE", value_parser = PossibleValuesParser::new(["both", "attention", "feed-forward", NONE]))]
+    /// After which part of a block of the image encoder adapters stand; block: of a convolutional one.
+    #[arg(long, value_name = "PLACE", value_parser = PossibleValuesParser::new(["both", "attention", "feed-forward", "block", NONE]))]
     #[arg(help_heading = MODEL, hide_short_help = true)]
     pub adapters: Option<String>,
     /// Width of the image encoder's tokens over that of the adapters (FashionBLIP-2: 16).
     #[arg(long, value_name = "N", value_parser = ranges::count, help_heading = MODEL, hide_short_help = true)]
     pub adapter_factor: Option<usize>,
+    /// The first block with adapters, counted from 0 (FashionBLIP-2: 0).
+    #[arg(long, value_name = "BLOCK", help_heading = MODEL, hide_short_help = true)]
+    pub adapter_from: Option<usize>,
     /// What query and image are compared by: twelve mixed rows, one by one (heads), or the mean of the outputs (global).
     #[arg(long, value_name = "FORM", value_parser = PossibleValuesParser::new(["heads", "global"]))]
     #[arg(help_heading = MODEL, hide_short_help = true)]
@@ -59,37 +62,46 @@ pub struct MatchingChoices {
 impl MatchingChoices {
     /// Gives the image encoder the adapters that were chosen, or takes them.
     fn configure_adapters(&self, config: &mut RetrievalConfig) -> Result<()> {
-        let asked = self.adapters.as_deref().or(self.adapter_factor.map(|_| "both"));
         let name = config.name.clone();
-        let ImageEncoderConfig::Vit(vit) = &mut config.image_encoder else {
-            return match asked {
+        let Some((adapters, places)) = config.image_encoder.adapters_mut() else {
+            return match self.adapters.as_deref().or(self.adapter_factor.or(self.adapter_from).map(|_| "")) {
                 None | Some(NONE) => Ok(()),
                 Some(_) => Err(TrainerError::settings(
                     "--adapters",
-                    format!("the image encoder of {name} is no vision transformer, which they stand in"),
+                    format!("the image encoder of {name} has no blocks, which they stand in"),
                     "choose another --preset, or --adapters none --train-adapters=false",
                 )),
             };
         };
         match self.adapters.as_deref() {
-            Some(NONE) => vit.adapters = None,
+            Some(NONE) => *adapters = None,
             Some(place) => {
-                let after = word(place).map_err(|problem| {
-                    let mend = "give one of those that --help names";
-                    TrainerError::settings(format!("--adapters {place}"), problem, mend)
+                let known = || places.iter().map(|place| place.word()).collect::<Vec<_>>().join(", ");
+                let after = places.iter().copied().find(|known| known.word() == place).ok_or_else(|| {
+                    TrainerError::settings(
+                        format!("--adapters {place}"),
+                        format!("the image encoder of {name} has no such place"),
+                        format!("give {} or {NONE}", known()),
+                    )
                 })?;
-                vit.adapters = Some(AdapterConfig { after, ..vit.adapters.unwrap_or_default() });
+                *adapters = Some(AdapterConfig { after, ..adapters.unwrap_or_default() });
             }
             None => {}
         }
-        if let Some(factor) = self.adapter_factor {
-            let Some(adapters) = &mut vit.adapters else {
+        let narrower = [("--adapter-factor", self.adapter_factor), ("--adapter-from", self.adapter_from)];
+        match (adapters, narrower.iter().find(|(_, given)| given.is_some())) {
+            (Some(adapters), _) => {
+                adapters.factor = self.adapter_factor.unwrap_or(adapters.factor);
+                adapters.from = self.adapter_from.unwrap_or(adapters.from);
+                Ok(())
+            }
+            (None, None) => Ok(()),
+            (None, Some((option, _))) => {
                 let problem = format!("the image encoder of {name} has no adapters");
-                return Err(TrainerError::settings("--adapter-factor", problem, "give --adapters both too"));
-            };
-            adapters.factor = factor;
+                let mend = format!("give --adapters {} too", places.first().map_or(NONE, |place| place.word()));
+                Err(TrainerError::settings(*option, problem, mend))
+            }
         }
-        Ok(())
     }
 }
 
@@ -101,6 +113,7 @@ impl FamilyChoices for MatchingChoices {
     const ELSEWHERE: &'static [(&'static str, &'static str)] = &[
         ("adapters", "the preset's"),
         ("adapter_factor", "the preset's"),
+        ("adapter_from", "the preset's"),
         ("matching", "the preset's"),
         ("text_form", "the preset's"),
     ];
@@ -110,7 +123,7 @@ impl FamilyChoices for MatchingChoices {
     }
 
     fn over(self, base: Self) -> Self {
-        or_each!(self, base, adapters adapter_factor matching text_form ctr train_adapters learn_temperature)
+        or_each!(self, base, adapters adapter_factor adapter_from matching text_form ctr train_adapters learn_temperature)
     }
 
     fn pretraining(&mut self) {}
