@@ -253,7 +253,7 @@ fn others_triplets_and_captions_become_a_data_set() {
     assert!(told.contains("reference from query.img"), "{told}");
     assert!(world.read("own/captions.jsonl").contains("\"a blue square\""));
     let checked = String::from_utf8(run(&["check", out]).stdout).unwrap();
-    assert!(checked.contains("train: 1 triplets, 2 images"), "{checked}");
+    assert!(checked.contains("train: 1 triplets, 3 images"), "{checked}");
 }
 
 /// FashionIQ's layout with five images of each of two categories, one of them in both.

@@ -56,7 +56,7 @@ pub struct Args {
     #[arg(long, default_value = "data/weights", hide_short_help = true)]
     weights: PathBuf,
     /// Ask these generated triplets over the split's images in the place of its own queries (enhFashionIQ).
-    #[arg(long, value_name = "FILE", conflicts_with = "submission", help_heading = QUERIES)]
+    #[arg(long, value_name = "FILE", conflicts_with = "submission", help_heading = QUERIES, hide_short_help = true)]
     triplets: Option<PathBuf>,
     /// Only queries between people.
     #[arg(long, help_heading = QUERIES)]

@@ -57,7 +57,8 @@ pub struct Compare {
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   thisbut generator check runs/triplets.jsonl --dataset data/fluent --count 50 --out check.html
-  thisbut generator check runs/triplets.jsonl --dataset data/facap --scales --count 216 --out rate.html")]
+  thisbut generator check runs/triplets.jsonl --dataset data/facap --scales \\
+    --out rate.html")]
 pub struct Check {
     /// Generated triplets: a file of `thisbut generator generate` or `thisbut rewrite` [default: the data set's own texts].
     triplets: Option<PathBuf>,
