@@ -45,7 +45,16 @@ impl ImageTokens for Pictures {
 fn measured(settings: &Settings, config: &RetrievalConfig, table: &Table, texts: &Tokenized) -> usize {
     let features = Pictures(Same(config.image_tokens(), config.image_width()), config.preprocess.size);
     let rows: Vec<usize> = (0..2 * TRIPLETS as usize).collect();
-    let context = Context { settings, config, train: table, features: &features, rows: &rows, texts, unlabelled: None };
+    let context = Context {
+        settings,
+        config,
+        train: table,
+        features: &features,
+        rows: &rows,
+        texts,
+        unlabelled: None,
+        teacher: None,
+    };
     let mut objective = MatchingObjective::new(settings.objective.matching().unwrap(), config).unwrap();
     of_steps(&mut objective, &context, &[]).unwrap()
 }
