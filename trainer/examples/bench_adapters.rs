@@ -109,6 +109,7 @@ fn main() -> Outcome {
             rows: &rows,
             texts: &texts,
             unlabelled: None,
+            teacher: None,
         };
         let groups = settings.groups_in_force();
         let mut learner = Some(Learner::new(objective.model(&device)?, &config, &groups, &device).freeze(&groups));
