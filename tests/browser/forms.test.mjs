@@ -48,7 +48,10 @@ const info = (page) => page.evaluate(() => document.querySelector("this-but").in
 const tile = (page, title) => page.locator("this-but [role=option]").filter({ has: page.locator(".title", { hasText: new RegExp(`^${title}$`) }) });
 const files = (here) => here.state.sent.filter(({ path }) => /references\//.test(path));
 
-const FORMS = ["eva-gallery", "clip-gallery", "eva-full", "clip-full", "words-full", "words-gallery", "sum-full", "slerp-gallery"];
+const FORMS = [
+  "eva-gallery", "clip-gallery", "eva-full", "clip-full", "words-full", "words-gallery", "sum-full", "slerp-gallery",
+  "context-full", "context-gallery", "fashion-full", "fashion-gallery",
+];
 for (const bundle of FORMS) {
   on(bundle, "the page ranks as the command line does", async (page, here, t) => {
     await ready(page);

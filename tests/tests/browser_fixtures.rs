@@ -64,4 +64,5 @@ fn bundles_hold_no_part_that_is_not_read() {
 fn small_bundles_answer_as_the_browser_tests_expect() {
     ["eva-gallery", "clip-gallery", "eva-full", "clip-full"].into_iter().for_each(check);
     ["words-full", "words-gallery", "sum-full", "slerp-gallery"].into_iter().for_each(check);
+    ["context-full", "context-gallery", "fashion-full", "fashion-gallery"].into_iter().for_each(check);
 }

@@ -236,7 +236,7 @@ fn adapters_have_checkpoints_of_their_own_and_know_their_encoder() {
 }
 
 /// Behind the blocks of a convolutional encoder: the same checkpoints, the same checks; what stands before the first adapter is
-/// computed once, and a run that was stopped ends with the same bytes.
+/// computed once, and a run that was stopped ends with the same values.
 #[test]
 fn a_convolutional_encoder_takes_adapters_too() {
     let place = Place::convolutional();
@@ -246,7 +246,8 @@ fn a_convolutional_encoder_takes_adapters_too() {
     done(&place.train(&broken, &[&on[..], &["--until", "2"]].concat()));
     done(&place.train(&broken, &on));
     let first = format!("{whole}/final.safetensors");
-    assert!(std::fs::read(&first).unwrap() == std::fs::read(format!("{broken}/final.safetensors")).unwrap());
+    let model = |path: &str| checkpoint::load(Path::new(path)).unwrap().model;
+    assert!(model(&first) == model(&format!("{broken}/final.safetensors")));
     let base =
         checkpoint::open(Path::new(&first)).unwrap().header.base_encoder.expect("it says which encoder it belongs to");
     let adapters = of_encoder(&first);

@@ -71,7 +71,7 @@ pub struct Args {
     ///
     /// Put each text into this template of {relative_caption} and {shared_concept}; "circo" stands for "Find a picture that
     /// also {shared_concept}, but {relative_caption}.".
-    #[arg(long, value_name = "TEMPLATE", help_heading = QUERIES)]
+    #[arg(long, value_name = "TEMPLATE", help_heading = QUERIES, hide_short_help = true)]
     prompt: Option<String>,
     /// Which targets are right answers: hard (CIRR's server), or all, soft ones too [default: as the data set counts].
     #[arg(long, value_name = "WHICH", value_enum, help_heading = QUERIES)]
@@ -118,7 +118,7 @@ pub struct Args {
     #[arg(long, help_heading = QUERIES)]
     #[arg(conflicts_with_all = ["submission", "per_query", "record", "teacher", "projection", "target_tokens", "parts"])]
     grounding: bool,
-    /// Ask texts in parts too, at most N queries a comparison: several in a row, and what is not wanted, beside the plain ones.
+    /// Also ask N queries whose words come in parts.
     ///
     /// Ask texts in parts too, at most N queries a comparison: several in a row, and what is not wanted, beside the plain ones. It
     /// needs attributes in images.json, as `thisbut prepare` writes them, and a bundle whose gallery is the data set's.
