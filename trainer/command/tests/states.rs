@@ -185,7 +185,7 @@ fn an_evaluation_without_anything_to_measure_fails() {
         (&["--without", "colour,shape"], "no query of the split 'val' is left"),
         (&["--people"], "no query of the split 'val' is left"),
         (&["--target-tokens", "5"], "--target-tokens 5 for a model of 4; give 1 to 4"),
-        (&["--projection", "99"], "--projection 99 for a model of 16"),
+        (&["--projection", "99"], "--projection 99: the model has 16 dimensions"),
     ] {
         let said = refused(&world.evaluate(&[&["--split", "val"], more].concat()));
         assert!(said.contains(expected), "{said}");

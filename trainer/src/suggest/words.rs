@@ -270,6 +270,7 @@ mod tests {
         assert_eq!(from.change(&about("Photo 04", &["gardener rancher"])), None, "keywords");
         assert_eq!(from.change(&about("Photo 05", &["cotton"])), None, "nothing that both are");
         let medals = [about("1st place medal", &["1st first gold medal place"]), about("Running shirt", &["sports"])];
-        assert_eq!(medals[0].change(&medals[1]), None, "this medal, but sports");
+        let whole = (Kind::Whole, "a running shirt instead".into());
+        assert_eq!(medals[0].change(&medals[1]), Some(whole), "not: this medal, but sports");
     }
 }

@@ -333,7 +333,7 @@ fn pieces_and_devices_give_the_gradients_of_concepts() {
             let several = run(&Settings { devices, sub_batch, ..settings.clone() }, &config);
             let apart = difference(&whole, &several);
             println!("{name}, {devices} devices, pieces of {sub_batch}: {apart:e}");
-            assert!(apart < 2e-5, "{name}, {devices} devices, pieces of {sub_batch}: {apart}");
+            assert!(apart < 4e-5, "{name}, {devices} devices, pieces of {sub_batch}: {apart}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use thisbut_model::ask::{EVEN, MOST};
 use thisbut_model::why::Explanation;
 use thisbut_trainer::device::{DeviceKind, choose};
-use thisbut_trainer::query::{Asker, Found, Question, Reference, as_csv};
+use thisbut_trainer::query::{Answer, Asker, Found, Question, Reference, Vectors, as_csv};
 use thisbut_trainer::ranges;
 use thisbut_trainer::terminal::line;
 use thisbut_trainer::why::heat::{self, Heat};
@@ -72,6 +72,16 @@ fn balance(text: &str) -> Result<f32, String> {
     }
 }
 
+/// The answer as JSON, where more than the images is asked for.
+#[derive(serde::Serialize)]
+struct Told<'a> {
+    answers: &'a [Answer],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    query: Option<Vectors>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<Explanation>,
+}
+
 impl Args {
     /// Runs the command.
     pub fn run(self) -> Result<()> {
@@ -103,16 +113,9 @@ impl Args {
             super::note(format_args!("{}: {} answers", path.display(), answers.len()));
         }
         if self.json {
-            let mut all = serde_json::json!({ "answers": answers });
-            if let Some(query) = &vectors {
-                all["query"] = serde_json::to_value(query)?;
-            }
-            if let Some(why) = &why {
-                all["why"] = serde_json::to_value(why)?;
-            }
             return super::print(match vectors.is_none() && why.is_none() {
                 true => serde_json::to_string_pretty(&answers)?,
-                false => serde_json::to_string_pretty(&all)?,
+                false => serde_json::to_string_pretty(&Told { answers: &answers, query: vectors, why })?,
             });
         }
         let lines =

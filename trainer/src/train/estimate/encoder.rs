@@ -68,8 +68,9 @@ impl Encoding {
             side = side.div_ceil(block.stride);
             let convolutions =
                 before * block.input * block.inner + after * block.inner * (block.kernel.pow(2) + block.output);
-            // Each convolution's output, as it is and held between 0 and 6 in two steps; the projection's, with the residual.
-            let kept = 3 * block.inner * (before + after) + 2 * block.output * after;
+            // The expansion's output, held between 0 and 6 by its own kernel; the depthwise one's, as it is and held in two steps; the
+            // projection's, with the residual.
+            let kept = block.inner * (before + 3 * after) + 2 * block.output * after;
             add(convolutions, kept, adapters.is_none_or(|adapters| adapters.stand_in(at)));
             if let Some(adapters) = adapters.filter(|adapters| adapters.stand_in(at)) {
                 let inner = adapters.bottleneck(block.output);

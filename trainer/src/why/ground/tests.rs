@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use thisbut_model::RetrievalConfig;
 use thisbut_model::text::TextReader;
 
-const WORDS: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nred\nsquare\nwith\n";
+const WORDS: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nred\nbox\nwith\n";
 
 /// A table with one triplet: white pictures with a grey bar, in the target a red square in the top left quarter instead of a blue one.
 fn renders(folder: &Path) -> Table {
@@ -25,7 +25,7 @@ fn renders(folder: &Path) -> Table {
         ImageEntry { name: name.into(), path }
     };
     let images = vec![picture("a.png", [20, 30, 220]), picture("b.png", [220, 30, 20])];
-    let triplet = Triplet { targets: vec![1], text: "with a red square".into(), ..Triplet::default() };
+    let triplet = Triplet { targets: vec![1], text: "with a red box".into(), ..Triplet::default() };
     Table { images, triplets: vec![triplet], gallery: vec![0, 1], ..Table::default() }
 }
 
