@@ -91,10 +91,10 @@ pub fn write(out: &Path, made: &[Made], report: Report) -> Result<Report> {
     write_as(out, made, report, Layout::Rows)
 }
 
-/// As [`write`], with the rows in one of the layouts of released data.
+/// As [`write()`], with the rows in one of the layouts of released data.
 ///
 /// # Errors
-/// As [`write`], and when an image's name cannot stand in the layout.
+/// As [`write()`], and when an image's name cannot stand in the layout.
 pub fn write_as(out: &Path, made: &[Made], mut report: Report, layout: Layout) -> Result<Report> {
     report.items = made.len();
     fsx::write_atomic_from(&fsx::beside(out, "rejects.jsonl"), |file, failed| {
