@@ -174,6 +174,9 @@ fn what_counted(world: &World, shown: &str, image: &str) {
     assert_eq!(found["trained"]["control"], found["random"]["control"], "of the pictures alone");
     let share = found["trained"]["query"]["mean"].as_f64().unwrap();
     assert!((0.0..=found["trained"]["control"]["best"]["mean"].as_f64().unwrap()).contains(&share), "{found}");
+    world.evaluate(&["--checkpoint", &world.last("whole"), "--grounding", "--figures", &figures]);
+    let again: serde_json::Value = serde_json::from_slice(&std::fs::read(&figures).unwrap()).unwrap();
+    assert_eq!(found["random"], again["random"], "the same random weights again");
 }
 
 #[test]

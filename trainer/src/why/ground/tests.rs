@@ -82,11 +82,10 @@ fn attention_without_a_preference_is_chance() {
     near(found.query.mean, found.control.picture.mean);
     near(found.phrases.unwrap().mean, found.control.picture.mean);
     near(found.control.picture.mean, 25.0);
-    // With random weights it is something else, and with a seed always the same.
+    // With random weights it is something else. That a seed gives the same weights again is tested through the command: the generator
+    // of random numbers belongs to the process, and other tests draw from it meanwhile.
     let random = untrained(&retrieval, 3).unwrap();
-    let again = untrained(&retrieval, 3).unwrap();
     let of = |retrieval: &Retrieval| ground(retrieval, &table, &mut |_, _| ()).unwrap().unwrap();
-    assert_eq!(of(&random), of(&again));
     assert_ne!(of(&random).query, found.query);
 }
 
