@@ -22,6 +22,7 @@ pub mod images;
 pub mod import;
 pub mod index;
 pub mod inspect;
+pub mod listed;
 pub mod lock;
 pub mod metrics;
 pub mod page;

@@ -1,7 +1,8 @@
 //! Tables that people write: CSV with a header, separated by commas, semicolons or tabs, with line ends of any system.
 
+mod text;
+
 use crate::error::{Result, TrainerError};
-use crate::fsx;
 use csv::{ByteRecord, ReaderBuilder, StringRecord, Trim};
 use std::path::Path;
 
@@ -12,22 +13,24 @@ pub struct Sheet {
     pub headers: Vec<String>,
     /// Every row with the line that it begins in, from 1. A row may have more or fewer fields than there are columns.
     pub rows: Vec<(u32, StringRecord)>,
+    /// What separates the columns.
+    separator: u8,
 }
 
 impl Sheet {
     /// Reads a table.
     ///
     /// # Errors
-    /// When the file cannot be read or is not UTF-8, and when a quote is never closed.
+    /// When the file cannot be read or is neither UTF-8 nor UTF-16, and when a quote is never closed.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fsx::read_text(path, fsx::TABLE)?;
-        Self::parse(text.strip_prefix('\u{feff}').unwrap_or(&text)).map_err(|(line, problem)| {
+        Self::parse(&text::read(path)?).map_err(|(line, problem)| {
             TrainerError::data(format!("{}, line {line}", path.display()), problem, "mend the line")
         })
     }
 
     fn parse(text: &str) -> std::result::Result<Self, (u32, String)> {
-        let delimiter = separator(text);
+        let said = said_separator(text);
+        let delimiter = said.unwrap_or_else(|| separator(text));
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -51,9 +54,9 @@ impl Sheet {
                 Err(e) => return Err((line, e.to_string())),
             }
         }
-        let mut rows = rows.into_iter();
-        let headers = rows.next().map(|(_, row)| row.iter().map(str::to_owned).collect()).unwrap_or_default();
-        Ok(Self { headers, rows: rows.collect() })
+        let mut rows = rows.into_iter().skip(usize::from(said.is_some()));
+        let headers = rows.next().map(|(_, row)| row.iter().map(tidy).collect()).unwrap_or_default();
+        Ok(Self { headers, rows: rows.collect(), separator: delimiter })
     }
 
     /// The place of the first column that has one of `names`, in any case.
@@ -70,6 +73,34 @@ impl Sheet {
     pub fn wrong_length(&self, row: &StringRecord) -> Option<String> {
         let (has, wanted) = (row.len(), self.headers.len());
         (has != wanted).then(|| format!("has {has} fields, the header has {wanted}"))
+    }
+
+    /// Refuses a row of `place`, which names the file and the line, whose length is not the header's.
+    ///
+    /// # Errors
+    /// [`TrainerError::Data`] with both lengths.
+    pub fn check_length(&self, place: &str, row: &StringRecord) -> Result<()> {
+        let Some(problem) = self.wrong_length(row) else { return Ok(()) };
+        let decimal = self.separator == b',' && row.len() > self.headers.len();
+        let mend = match decimal {
+            true => "put a field that holds a comma in quotes (\"12,50\"), or separate the columns by semicolons",
+            false => "mend the line (quote fields that hold a separator)",
+        };
+        Err(TrainerError::data(place, problem, mend))
+    }
+}
+
+/// A name with single spaces: a header may break its line.
+fn tidy(name: &str) -> String {
+    name.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The separator that a spreadsheet names in a line before the header: `sep=;`.
+fn said_separator(text: &str) -> Option<u8> {
+    let first = text.lines().next()?;
+    match first.strip_prefix("sep=")?.as_bytes() {
+        [separator @ (b',' | b';' | b'\t')] => Some(*separator),
+        _ => None,
     }
 }
 
@@ -163,7 +194,19 @@ mod tests {
         for text in ["a,b\n1,5\" nail", "a,b\n1,\"5\"\" \n nail\"\n", "a,b\n1,\"\"", "a;b\n1;x,\"y\n"] {
             assert_eq!(Sheet::parse(text).unwrap().rows.len(), 1, "{text}");
         }
+        let named = Sheet::parse("sep=;\r\nfile;\"net\nweight\"\r\na.jpg;3,5\r\n").unwrap();
+        assert_eq!(
+            (named.headers.join("|"), named.rows[0].0, &named.rows[0].1[1]),
+            ("file|net weight".into(), 4, "3,5")
+        );
         let sheet = Sheet::parse("a,b\n1,2,3\n4\n").unwrap();
+        let refused = |row: usize| sheet.check_length("t.csv, line 2", &sheet.rows[row].1).unwrap_err().to_string();
+        assert!(
+            refused(0).contains("line 2: has 3 fields, the header has 2; put a field that holds a comma in quotes")
+        );
+        assert!(
+            refused(1).ends_with("has 1 fields, the header has 2; mend the line (quote fields that hold a separator)")
+        );
         assert_eq!(sheet.wrong_length(&sheet.rows[0].1).unwrap(), "has 3 fields, the header has 2");
         assert_eq!((sheet.column(&["none", "B"]), sheet.columns()), (Some(1), "a, b".to_owned()));
     }

@@ -14,6 +14,9 @@ use thisbut_model::RetrievalConfig;
 use thisbut_model::config::TextConfig;
 use thisbut_model::weights::Tensors;
 
+/// Where base weights lie unless told otherwise, as `thisbut fetch small` and `thisbut import` bring them.
+pub const WEIGHTS: &str = "data/weights";
+
 /// A model whose weights were not read yet.
 pub struct Unpacked {
     /// The architecture, whole.
@@ -34,8 +37,8 @@ enum Weights {
 
 impl Unpacked {
     /// The model in `path`: a published dual encoder's folder or file, of the preset of its shapes or `named`; a checkpoint, or a
-    /// folder with one checkpoint. The image encoder and the vocabulary of a checkpoint lie in `weights`, or in the checkpoint's
-    /// own folder.
+    /// folder with one checkpoint. The image encoder and the vocabulary of a checkpoint lie in `weights`; where that is not given, in
+    /// the checkpoint's own folder, or in [`WEIGHTS`].
     ///
     /// # Errors
     /// When `path` is none of these, or lacks a part.
@@ -45,20 +48,21 @@ impl Unpacked {
             false => Some(path.to_path_buf()).filter(|path| is_checkpoint(path)),
         };
         match file {
-            Some(file) => {
-                let own = file.parent().map(Path::to_path_buf).unwrap_or_default();
-                Self::checkpoint(file, weights.map_or(own, Path::to_path_buf))
-            }
+            Some(file) => Self::checkpoint(file, weights),
             None => Self::published(path, named),
         }
     }
 
-    fn checkpoint(file: PathBuf, beside: PathBuf) -> Result<Self> {
+    fn checkpoint(file: PathBuf, weights: Option<&Path>) -> Result<Self> {
         let header = checkpoint::open(&file)?.header;
         if header.generator.is_some() {
             let mend = "give a retrieval model's";
             return Err(TrainerError::settings(file.display().to_string(), "is a text generator's checkpoint", mend));
         }
+        let beside = match weights {
+            Some(given) => given.to_path_buf(),
+            None => base_weights(&file, &header.config, Path::new(WEIGHTS))?,
+        };
         let vocabulary = import::vocabulary(&header.config, &beside)?;
         header.check_vocabulary(&file, &fsx::sha256_hex(vocabulary.as_bytes()))?;
         let (config, understands) = (header.config, header.understands.unwrap_or_default());
@@ -103,6 +107,16 @@ impl Unpacked {
             }
         }
     }
+}
+
+/// The folder with a checkpoint's vocabulary: its own, or the usual one.
+fn base_weights(file: &Path, config: &RetrievalConfig, usual: &Path) -> Result<PathBuf> {
+    let (name, own) = (config.text.vocabulary_file(), file.parent().unwrap_or(Path::new("")));
+    let found = [own, usual].into_iter().find(|folder| folder.join(name).is_file());
+    found.map(Path::to_path_buf).ok_or_else(|| {
+        let problem = format!("its vocabulary, {name}, lies neither beside it nor in {}", usual.display());
+        TrainerError::checkpoint(file.display().to_string(), problem, import::vocabulary_mend(config))
+    })
 }
 
 /// The text of the vocabulary that a published model comes with.
@@ -162,4 +176,32 @@ fn holds_weights(path: &Path) -> bool {
         ["safetensors", "bin", "pth", "pt"].contains(&end.as_str())
     };
     path.is_file() || files_of(path).is_ok_and(|files| files.iter().any(named))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vocabulary_is_looked_for_beside_the_checkpoint_and_in_the_usual_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let (file, usual) = (root.path().join("run/final.safetensors"), root.path().join("data/weights"));
+        let found = |preset: &str| {
+            let config = RetrievalConfig::preset(preset).unwrap();
+            base_weights(&file, &config, &usual).map_err(|e| e.to_string())
+        };
+        let refused = found("tiny").unwrap_err();
+        for words in
+            ["run/final.safetensors: its vocabulary, vocab.txt, lies neither beside it nor in", "data/weights;"]
+        {
+            assert!(refused.contains(words), "{refused}");
+        }
+        assert!(refused.contains("`thisbut fetch small`") && refused.contains("--weights"), "{refused}");
+        assert!(found("clip-vit-b-32").unwrap_err().contains("`thisbut import`"));
+        for folder in ["data/weights", "run"] {
+            std::fs::create_dir_all(root.path().join(folder)).unwrap();
+            std::fs::write(root.path().join(folder).join("vocab.txt"), "[PAD]\n").unwrap();
+            assert_eq!(found("tiny").unwrap(), root.path().join(folder), "its own folder comes first");
+        }
+    }
 }

@@ -16,6 +16,7 @@ pub mod layout;
 pub mod looks;
 pub mod measure;
 pub mod mix;
+pub mod numbers;
 pub mod plan;
 pub mod report;
 pub mod shops;
@@ -37,7 +38,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 pub use report::CatalogueReport;
-use source::Source;
+use source::{Picture, Source};
 use splits::{Shares, Splits};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -95,6 +96,14 @@ impl Default for Options {
     }
 }
 
+/// What is told on the way.
+pub enum Told {
+    /// A line.
+    Line(String),
+    /// So many pictures were looked at, of so many.
+    Looked(usize, usize),
+}
+
 /// Fewer pictures make no data set.
 const FEWEST: usize = 20;
 /// Triplets a training picture, and the most of all.
@@ -102,15 +111,18 @@ const TRAIN: (usize, usize) = (20, 60_000);
 /// Queries a picture, and the most of all.
 const QUERIES: (usize, usize) = (6, 2_000);
 
+/// Pictures that are looked at between two reports.
+const AT_ONCE: usize = 64;
+
 /// Makes the data set of a source; says what it does through `report`.
 ///
 /// # Errors
 /// [`TrainerError`] names the file or option and the mend. Files are written whole or not at all.
-pub fn prepare(mut source: Source, options: &Options, report: &mut dyn FnMut(String)) -> Result<CatalogueReport> {
+pub fn prepare(mut source: Source, options: &Options, report: &mut dyn FnMut(Told)) -> Result<CatalogueReport> {
     write::check_out(&options.out)?;
     let words = Words::load(options.words.as_deref())?;
-    report(format!("looking at {} pictures", source.pictures.len()));
-    let (looks, guesses) = look(&mut source, !options.measures.is_empty());
+    report(Told::Line(format!("looking at {} pictures", source.pictures.len())));
+    let (looks, guesses) = look(&mut source, !options.measures.is_empty(), report);
     measure::check::fill(&mut source, &guesses, &options.measures, options.corrections.as_deref())?;
     if options.strict {
         refuse_complaints(&source.complaints)?;
@@ -132,11 +144,12 @@ pub fn prepare(mut source: Source, options: &Options, report: &mut dyn FnMut(Str
         ..report::of(&world, &splits)
     };
     result.notes.splice(0..0, std::mem::take(&mut source.notes));
-    report(format!("{} distinct pictures; drawing triplets", world.items.len()));
+    report(Told::Line(format!("{} distinct pictures; drawing triplets", world.items.len())));
     let staged = Staged::new(&options.out)?;
     fill(staged.path(), (&world, &splits), options, &mut result)?;
-    report("writing".to_owned());
+    report(Told::Line("writing".to_owned()));
     write::pictures(staged.path(), &world, |item| splits.of(item).is_some())?;
+    write::titles(staged.path(), &world)?;
     measurements(staged.path(), (&world, &splits), &options.measures, &guesses)?;
     layout::pretty(&staged.path().join("report.json"), &result)?;
     staged.finish()?;
@@ -192,13 +205,21 @@ fn size(options: &Options, split: Split, pictures: usize) -> usize {
 
 /// Decodes every picture, reduces it, and measures it if `measured`; one that cannot be decoded leaves the source with a
 /// complaint.
-fn look(source: &mut Source, measured: bool) -> (Vec<looks::Reduced>, BTreeMap<String, Guess>) {
+fn look(
+    source: &mut Source,
+    measured: bool,
+    report: &mut dyn FnMut(Told),
+) -> (Vec<looks::Reduced>, BTreeMap<String, Guess>) {
     let pictures = std::mem::take(&mut source.pictures);
-    let seen = pictures.par_iter().map(|picture| {
+    let see = |picture: &Picture| -> Result<(looks::Reduced, Option<Guess>)> {
         let decoded = decoded(&picture.path)?;
         Ok((looks::reduce(&decoded, looks::GRID), measured.then(|| measure::guess(&decoded))))
-    });
-    let seen: Vec<Result<(looks::Reduced, Option<Guess>)>> = seen.collect();
+    };
+    let mut seen = Vec::with_capacity(pictures.len());
+    for some in pictures.chunks(AT_ONCE) {
+        seen.par_extend(some.par_iter().map(see));
+        report(Told::Looked(seen.len(), pictures.len()));
+    }
     let (mut looks, mut guesses) = (Vec::with_capacity(pictures.len()), BTreeMap::new());
     for (picture, seen) in pictures.into_iter().zip(seen) {
         match seen {
@@ -228,7 +249,7 @@ fn decoded(path: &Path) -> Result<image::RgbaImage> {
     })
 }
 
-/// Writes what was measured, for people to check.
+/// Writes what was measured, for people to check; where nothing was, what an earlier run left goes.
 fn measurements(
     out: &Path,
     (world, splits): (&World, &Splits),
@@ -236,7 +257,7 @@ fn measurements(
     guesses: &BTreeMap<String, Guess>,
 ) -> Result<()> {
     if measures.is_empty() {
-        return Ok(());
+        return measure::check::forget(out);
     }
     let nothing = Guess::default();
     let shown = world.items.iter().enumerate().filter(|(n, _)| splits.of(*n).is_some());

@@ -1,11 +1,12 @@
 //! What is known of the pictures of a folder: attributes from a table or from the names of folders.
 
-use crate::words::Words;
-use std::collections::{BTreeMap, HashMap};
+use crate::words::{Words, plain};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use thisbut_trainer::data::{Complaint, Split};
 use thisbut_trainer::error::{Result, TrainerError};
 use thisbut_trainer::index::walk::{Photo, walk};
+use thisbut_trainer::listed::{self, Pictures};
 use thisbut_trainer::sheet::Sheet;
 
 /// One picture with its attributes.
@@ -40,9 +41,7 @@ pub struct Source {
     pub notes: Vec<String>,
 }
 
-/// Columns that are no attributes, by their names.
-const FILE: [&str; 6] = ["file", "image", "filename", "path", "photo", "picture"];
-const TITLE: [&str; 2] = ["title", "name"];
+/// Columns that are no attributes, by their names; [`listed`] has those of the pictures' files and titles.
 const DESCRIPTION: [&str; 2] = ["description", "text"];
 const SPLIT: [&str; 1] = ["split"];
 const ITEM: [&str; 3] = ["item", "item_id", "product_id"];
@@ -84,7 +83,7 @@ pub fn read(reading: &Reading, words: &Words) -> Result<Source> {
     }
     let mut source = match &reading.table {
         Some(table) => from_table(table, &found.photos, reading, words)?,
-        None => from_folders(&found.photos, reading)?,
+        None => from_folders(&found.photos, reading, words)?,
     };
     source.complaints.extend(found.complaints);
     Ok(source)
@@ -92,7 +91,7 @@ pub fn read(reading: &Reading, words: &Words) -> Result<Source> {
 
 /// Attributes from the names of folders. An outer folder that is named as a split gives the split; the folders inside it are
 /// one attribute a level.
-fn from_folders(photos: &[Photo], reading: &Reading) -> Result<Source> {
+fn from_folders(photos: &[Photo], reading: &Reading, words: &Words) -> Result<Source> {
     let mut source = Source::default();
     let mut depth = 0;
     for photo in photos {
@@ -128,7 +127,7 @@ fn from_folders(photos: &[Photo], reading: &Reading) -> Result<Source> {
         }
     };
     source.pictures.iter_mut().for_each(|p| p.values.resize(depth, Vec::new()));
-    source.columns = names;
+    source.columns = words.names(&names, "--attributes")?;
     Ok(source)
 }
 
@@ -148,17 +147,12 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(sheet: &Sheet, place: &str, wanted: &[String]) -> Result<Self> {
-        let known = sheet.columns();
-        let Some(file) = sheet.column(&FILE) else {
-            let problem = format!("there is no column 'file' (columns: {known})");
-            let mend = "name the column with the pictures' names 'file'";
-            return Err(TrainerError::data(format!("{place}, line 1"), problem, mend));
-        };
-        let seen = headers(sheet, place)?;
+    fn of(sheet: &Sheet, place: &str, wanted: &[String], words: &Words) -> Result<Self> {
+        let file = listed::file_column(sheet, place)?;
+        check_headers(sheet, place)?;
         let mut out = Self {
             file,
-            title: sheet.column(&TITLE),
+            title: listed::title_column(sheet),
             description: sheet.column(&DESCRIPTION),
             split: sheet.column(&SPLIT),
             item: sheet.column(&ITEM),
@@ -170,48 +164,47 @@ impl Columns {
             out.attributes = rest.filter_map(|at| Some((at, sheet.headers.get(at)?.clone()))).collect();
         } else {
             for name in wanted {
-                let Some(at) = seen.get(&name.to_lowercase()) else {
-                    let problem = format!("there is no column '{name}' in {place} (columns: {known})");
-                    return Err(TrainerError::settings("--attributes", problem, "give names of its header"));
+                let Some(at) = column_of(sheet, name, words) else {
+                    let problem = format!("there is no column '{name}' in {place} (columns: {})", sheet.columns());
+                    let mend = "give names of its header, separated by commas, in quotes where a name has a space";
+                    return Err(TrainerError::settings("--attributes", problem, mend));
                 };
-                out.attributes.push((*at, name.clone()));
+                out.attributes.push((at, sheet.headers.get(at).cloned().unwrap_or_default()));
             }
         }
         Ok(out)
     }
 }
 
-/// The place of each header by its name in small letters.
-fn headers(sheet: &Sheet, place: &str) -> Result<BTreeMap<String, usize>> {
+/// The column that `name` means: by its header, by the header's words, or as the attribute that both are known as.
+fn column_of(sheet: &Sheet, name: &str, words: &Words) -> Option<usize> {
+    let find = |fits: &dyn Fn(&String) -> bool| sheet.headers.iter().position(fits);
+    find(&|header| header == name)
+        .or_else(|| find(&|header| plain(header) == plain(name)))
+        .or_else(|| find(&|header| words.canonical(header) == words.canonical(name)))
+}
+
+/// Refuses headers that are missing or occur twice.
+fn check_headers(sheet: &Sheet, place: &str) -> Result<()> {
     let wrong = |problem: String, mend: &str| Err(TrainerError::data(format!("{place}, line 1"), problem, mend));
-    let mut seen = BTreeMap::new();
+    let mut seen = BTreeSet::new();
     for (at, name) in sheet.headers.iter().enumerate() {
         if name.is_empty() {
             return wrong(format!("column {} has no name", at + 1), "name it, or take it out");
         }
-        if seen.insert(name.to_lowercase(), at).is_some() {
+        if !seen.insert(plain(name)) {
             return wrong(format!("column '{name}' occurs twice"), "rename or remove one of the two");
         }
     }
-    Ok(seen)
-}
-
-/// The place of each picture by its path, and by its bare name where one picture alone has it.
-pub fn places<'a>(ids: impl Iterator<Item = &'a str>) -> HashMap<&'a str, Vec<usize>> {
-    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
-    for (at, id) in ids.enumerate() {
-        places.entry(id).or_default().push(at);
-        if let Some((_, bare)) = id.rsplit_once('/') {
-            places.entry(bare).or_default().push(at);
-        }
-    }
-    places
+    Ok(())
 }
 
 fn from_table(table: &Path, photos: &[Photo], reading: &Reading, words: &Words) -> Result<Source> {
     let place = table.display().to_string();
     let sheet = Sheet::read(table)?;
-    let columns = Columns::of(&sheet, &place, &reading.attributes)?;
+    let columns = Columns::of(&sheet, &place, &reading.attributes, words)?;
+    let headers: Vec<String> = columns.attributes.iter().map(|(_, name)| name.clone()).collect();
+    let names = words.names(&headers, &format!("{place}, line 1"))?;
     let mut source = Source::default();
     let rows = rows(&sheet, &place, (photos, &columns), &mut source.complaints)?;
     if rows.is_empty() {
@@ -225,7 +218,7 @@ fn from_table(table: &Path, photos: &[Photo], reading: &Reading, words: &Words) 
         let problem = format!("has no line for {without} of the {} pictures; they are left out", photos.len());
         source.complaints.push(Complaint { place, problem });
     }
-    source.columns = columns.attributes.iter().map(|(_, name)| words.canonical(name)).collect();
+    source.columns = names;
     source.pictures = rows.into_values().map(|(_, picture)| picture).collect();
     Ok(source)
 }
@@ -237,30 +230,30 @@ fn rows(
     (photos, columns): (&[Photo], &Columns),
     complaints: &mut Vec<Complaint>,
 ) -> Result<BTreeMap<usize, (u32, Picture)>> {
-    let (places, mut rows) = (places(photos.iter().map(|photo| photo.id.as_str())), BTreeMap::new());
+    let pictures = Pictures::of(photos.iter().map(|photo| photo.id.as_str()));
+    let (mut rows, mut seen) = (BTreeMap::new(), BTreeMap::new());
     for (line, row) in &sheet.rows {
         let at = format!("{place}, line {line}");
-        if let Some(problem) = sheet.wrong_length(row) {
-            return Err(TrainerError::data(at, problem, "mend the line (quote fields that hold a separator)"));
-        }
+        sheet.check_length(&at, row)?;
         let field = |column: usize| row.get(column).unwrap_or_default().trim();
-        let name = field(columns.file).replace('\\', "/");
-        let name = name.trim_start_matches("./");
-        let problem = match places.get(name).map(Vec::as_slice) {
-            Some([one]) => {
-                let picture = picture(&photos[*one], columns, &field, &at)?;
-                if let Some((first, _)) = rows.insert(*one, (*line, picture)) {
-                    let problem = format!("'{name}' already stands in line {first}");
-                    let mend = "keep one line a picture, several values with a bar: red|blue";
-                    return Err(TrainerError::data(at, problem, mend));
-                }
+        let one = match pictures.find(field(columns.file)) {
+            Ok(one) => one,
+            Err(problem) => {
+                complaints.push(Complaint { place: at, problem: format!("{problem}; the line is left out") });
                 continue;
             }
-            Some(_) => format!("'{name}' is the name of several pictures; give its path inside the folder"),
-            None if name.is_empty() => "names no picture".to_owned(),
-            None => format!("there is no picture '{name}' in the folder"),
         };
-        complaints.push(Complaint { place: at, problem: format!("{problem}; the line is left out") });
+        if let Some((first, earlier)) = seen.insert(one, (line, row)) {
+            let problem = format!("'{}' already stands in line {first}", listed::named(field(columns.file)));
+            let mend = match earlier == row {
+                true => "both lines say the same: remove one of them (spreadsheets call it 'remove duplicates')",
+                false => "keep one line a picture, several values with a bar: red|blue",
+            };
+            return Err(TrainerError::data(at, problem, mend));
+        }
+        if let Some(photo) = photos.get(one) {
+            rows.insert(one, (*line, picture(photo, columns, &field, &at)?));
+        }
     }
     Ok(rows)
 }

@@ -6,6 +6,7 @@ mod bad;
 mod joined;
 mod measured;
 mod photos;
+mod tables;
 mod texts;
 mod wishes;
 

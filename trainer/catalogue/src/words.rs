@@ -77,7 +77,7 @@ impl Words {
 
     fn extend(&mut self, other: Self) {
         for (name, more) in other.columns {
-            let column = self.columns.entry(name.to_lowercase()).or_default();
+            let column = self.columns.entry(plain(&name)).or_default();
             let lists = [
                 (&mut column.also, more.also),
                 (&mut column.called, more.called),
@@ -101,15 +101,43 @@ impl Words {
         }
     }
 
-    /// The name that a header is known by: its own in small letters, or that of the attribute whose `also` has it.
+    /// The name that a header is known by: its own in small letters, or that of the attribute whose `also` has it. Spaces and hyphens
+    /// in a known name do not matter: "Neck line" is the neckline.
     pub fn canonical(&self, header: &str) -> String {
-        let name = header.replace('_', " ").trim().to_lowercase();
+        let name = plain(header);
         if self.columns.contains_key(&name) {
             return name;
         }
-        let known =
-            self.columns.iter().find(|(_, words)| words.also.iter().any(|also| also.eq_ignore_ascii_case(&name)));
-        known.map_or(name, |(known, _)| known.clone())
+        let means = |fits: &dyn Fn(&str) -> bool| {
+            let known = |(own, words): &(&String, &ColumnWords)| fits(own) || words.also.iter().any(|also| fits(also));
+            self.columns.iter().find(known).map(|(own, _)| own.clone())
+        };
+        means(&|known| plain(known) == name)
+            .or_else(|| means(&|known| letters(known) == letters(&name)))
+            .unwrap_or(name)
+    }
+
+    /// The names of the attributes of `headers`, in their order. Where several headers mean one attribute, it is the one that is called
+    /// so, else the first; the others keep their own names.
+    ///
+    /// # Errors
+    /// When two have one name even so; `place` is where the headers stand.
+    pub fn names(&self, headers: &[String], place: &str) -> Result<Vec<String>> {
+        let known: Vec<String> = headers.iter().map(|header| self.canonical(header)).collect();
+        let owner = |name: &String| {
+            let exact = headers.iter().position(|header| plain(header) == *name);
+            exact.or_else(|| known.iter().position(|other| other == name))
+        };
+        let mut names: Vec<String> = Vec::with_capacity(headers.len());
+        for (at, header) in headers.iter().enumerate() {
+            let name = known.get(at).filter(|name| owner(name) == Some(at)).cloned().unwrap_or_else(|| plain(header));
+            if names.contains(&name) {
+                let problem = format!("two columns are the attribute '{name}', of which one is '{header}'");
+                return Err(TrainerError::data(place, problem, "rename or remove one of the two"));
+            }
+            names.push(name);
+        }
+        Ok(names)
     }
 
     /// The words of an attribute, by its canonical name; general ones where the files say nothing of it.
@@ -134,6 +162,16 @@ impl Words {
     }
 }
 
+/// A header in small letters, with single spaces between its words.
+pub fn plain(header: &str) -> String {
+    header.replace('_', " ").split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+/// The letters and digits of a name in small letters.
+fn letters(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -152,6 +190,34 @@ mod tests {
         assert_eq!(words.of("heel").order, ["flat", "high"]);
         assert_eq!((words.canonical("Sleeve_Length").as_str(), words.canonical("Fit").as_str()), ("sleeve", "fit"));
         assert!(words.of("fit").with.contains(&"{v} {c}".to_owned()));
+    }
+
+    #[test]
+    fn headers_of_several_words_are_attributes() {
+        let words = Words::load(None).unwrap();
+        for (header, name) in [
+            ("Neck line", "neckline"),
+            ("NECK-LINE", "neckline"),
+            ("Neck_Line", "neckline"),
+            ("Sleeve  Length", "sleeve"),
+            ("Heel height", "heel height"),
+            ("Größe des Absatzes", "größe des absatzes"),
+        ] {
+            assert_eq!(words.canonical(header), name, "{header}");
+        }
+        let names = |headers: &[&str]| {
+            let headers: Vec<String> = headers.iter().map(|header| (*header).to_owned()).collect();
+            words.names(&headers, "t.csv, line 1").map_err(|e| e.to_string())
+        };
+        let own = names(&["type", "Category", "Main colour", "color", "Heel height"]);
+        assert_eq!(own.unwrap(), ["type", "category", "colour", "color", "heel height"]);
+        assert_eq!(names(&["neck line", "Neckline"]).unwrap(), ["neck line", "neckline"]);
+        let twice = names(&["Heel height", "heel_height"]).unwrap_err();
+        assert_eq!(
+            twice,
+            "t.csv, line 1: two columns are the attribute 'heel height', of which one is 'heel_height'; rename or remove one \
+             of the two"
+        );
     }
 
     #[test]

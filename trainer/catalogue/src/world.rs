@@ -1,5 +1,6 @@
 //! The catalogue in memory: attributes with their values, and pictures that have them.
 
+use crate::numbers::Numbers;
 use crate::source::{Picture, Source};
 use crate::words::{ColumnWords, Words};
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,29 +249,26 @@ impl Spelled {
             let value = self.spellings.keys().next().map_or("", String::as_str);
             return left_out(format!("has one value only, '{value}'"));
         }
-        if chosen || self.measured() {
+        if chosen || self.measured().is_some() {
             return None;
         }
+        let option = if name.contains(' ') { format!("'{name}'") } else { name.to_owned() };
         let mean = self.letters / self.filled.max(1);
         if mean > LONG {
-            return left_out(format!("holds texts of {mean} letters, not values (--attributes {name} takes it)"));
+            return left_out(format!("holds texts of {mean} letters, not values (--attributes {option} takes it)"));
         }
         if distinct > NAMES && distinct * 2 > self.filled {
             return left_out(format!(
-                "has {distinct} different values in {} pictures (--attributes {name} takes it)",
+                "has {distinct} different values in {} pictures (--attributes {option} takes it)",
                 self.filled
             ));
         }
         None
     }
 
-    fn number(value: &str) -> Option<f64> {
-        let plain = value.trim_matches(|c: char| matches!(c, '€' | '$' | '£') || c.is_whitespace());
-        plain.parse::<f64>().ok().filter(|n| n.is_finite())
-    }
-
-    fn measured(&self) -> bool {
-        !self.several && self.spellings.len() > 1 && self.spellings.keys().all(|value| Self::number(value).is_some())
+    /// How the values are written, where all are numbers.
+    fn measured(&self) -> Option<Numbers> {
+        if self.several || self.spellings.len() < 2 { None } else { Numbers::of(self.spellings.keys()) }
     }
 
     fn column(&self, name: &str) -> Column {
@@ -283,10 +281,9 @@ impl Spelled {
             .map(|spelling| if proper { spelling.clone() } else { small(spelling) })
             .collect();
         let place = |value: &String| words.order.iter().position(|known| known.eq_ignore_ascii_case(value));
-        let role = if self.measured() {
-            values.sort_by(|a, b| {
-                Self::number(a).unwrap_or(0.0).total_cmp(&Self::number(b).unwrap_or(0.0)).then(a.cmp(b))
-            });
+        let role = if let Some(written) = self.measured() {
+            let number = |value: &str| written.read(value).unwrap_or(0.0);
+            values.sort_by(|a, b| number(a).total_cmp(&number(b)).then(a.cmp(b)));
             if values.len() > STEPS { Role::Measure } else { Role::Ordered }
         } else if !self.several && values.len() > 1 && values.iter().all(|value| place(value).is_some()) {
             values.sort_by_key(|value| place(value));

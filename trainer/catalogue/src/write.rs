@@ -143,6 +143,33 @@ pub fn pictures(out: &Path, world: &World, wanted: impl Fn(usize) -> bool) -> Re
     layout::pretty(&out.join("images.json"), &meta)
 }
 
+/// The table of titles in the data set's folder.
+pub const TITLES: &str = "titles.csv";
+
+/// Writes the titles and tags of every picture, look-alikes and pictures of no split too, as `thisbut index --csv` reads them.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn titles(out: &Path, world: &World) -> Result<()> {
+    let mut table = "file,title,tags\n".to_owned();
+    for item in &world.items {
+        let said = world.said(item);
+        let tags: Vec<&str> = said.values().flatten().copied().collect();
+        for name in [&item.name].into_iter().chain(&item.duplicates) {
+            let fields = [name.as_str(), &item.title, &tags.join("|")].map(field);
+            table.push_str(&fields.join(","));
+            table.push('\n');
+        }
+    }
+    fsx::write_atomic(&out.join(TITLES), table.as_bytes())
+}
+
+/// A text as a field of a table, in quotes where it needs them.
+pub fn field(text: &str) -> String {
+    let bare = !text.contains([',', '"', '\n', '\r']);
+    if bare { text.to_owned() } else { format!("\"{}\"", text.replace('"', "\"\"")) }
+}
+
 /// Writes the captions, sets and images of a split.
 ///
 /// # Errors
@@ -166,10 +193,18 @@ pub fn split(out: &Path, pool: &Pool, word: &str, (lines, sets): &(Lines, Sets))
 pub fn forget(out: &Path, word: &str) -> Result<()> {
     let captions = ["cap", "targets"].map(|kind| out.join("captions").join(format!("{kind}.rc2.{word}.json")));
     let images = out.join("image_splits").join(format!("split.rc2.{word}.json"));
-    for path in captions.iter().chain([&images]).filter(|path| path.is_file()) {
-        std::fs::remove_file(path).map_err(|e| TrainerError::io(path, "remove", e, "check its permissions"))?;
+    captions.iter().chain([&images]).try_for_each(|path| remove(path))
+}
+
+/// Removes a file of an earlier run, where it is there.
+///
+/// # Errors
+/// When it will not go.
+pub fn remove(path: &Path) -> Result<()> {
+    match path.is_file() {
+        true => std::fs::remove_file(path).map_err(|e| TrainerError::io(path, "remove", e, "check its permissions")),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// Refuses a folder that has other things in it than an earlier catalogue.

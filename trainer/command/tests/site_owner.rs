@@ -273,7 +273,10 @@ fn a_bundle_is_served_as_a_good_host_would() {
     let said = text(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1));
     assert!(
-        said.contains("the page's files are not there (missing: this-but.js,") && said.contains("build-web"),
+        said.contains("the page's files are not there (missing: this-but.js,")
+            && said.contains(
+                "scripts/build-web && scripts/stage-site dist; from another folder name it: --page CHECKOUT/dist"
+            ),
         "{said}"
     );
     for file in ["this-but.js", "worker.js", "element/element.js", "loader/load.js", "runtime/cpu_bg.wasm"] {

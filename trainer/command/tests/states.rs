@@ -242,7 +242,11 @@ fn a_dry_run_refuses_what_the_run_refuses() {
             "it has (16, 48) (tokens an image, width), the model reads (16, 32)",
         ),
         (&fresh, &["--unlabelled", "none"], "--unlabelled none: these losses read no images"),
-        (&fresh, &["--warmup", "5"], "--warmup: 5 steps are more than the schedule's 4"),
+        (
+            &fresh,
+            &["--warmup", "5"],
+            "--warmup: a warm-up of 5 steps is longer than the 4 steps of --steps; give --warmup 0 to 4",
+        ),
         (&out, &["--sub-batch", "4"], "--sub-batch is 0 there and 4 here"),
     ] {
         let real = refused(&world.finetune(out, more));

@@ -52,7 +52,7 @@ pub fn captions(table: &Table, described: &BTreeMap<String, Described>) -> Resul
         return Err(TrainerError::data(
             super::described::FILE,
             "no image of the split has a title",
-            "give titles, or train on triplets alone",
+            super::described::MEND,
         ));
     }
     Ok(Table { triplets, ..table.clone() })

@@ -10,6 +10,10 @@ use std::path::Path;
 /// The file's name, in the data set's folder.
 pub const FILE: &str = "images.json";
 
+/// Who writes the file, and what to do without it.
+pub const MEND: &str = "`thisbut prepare` writes it with titles; for triplets of your own write {\"NAME\": {\"title\": \"a red hat\"}} \
+     into it, or train on the triplets alone, without --losses captions";
+
 /// One image's description.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Described {
@@ -51,4 +55,15 @@ pub fn load(root: &Path) -> Result<Option<BTreeMap<String, Described>>> {
     let read = serde_json::from_str(&fsx::read_text(&path, fsx::TABLE)?);
     read.map(Some)
         .map_err(|e| TrainerError::data(path.display().to_string(), e.to_string(), "prepare the data set again"))
+}
+
+/// As [`load`], where titles are needed.
+///
+/// # Errors
+/// As [`load`], and when the data set has no such file.
+pub fn needed(root: &Path) -> Result<BTreeMap<String, Described>> {
+    load(root)?.ok_or_else(|| {
+        let place = root.join(FILE).display().to_string();
+        TrainerError::data(place, "no image of the split has a title, since this file is not there", MEND)
+    })
 }

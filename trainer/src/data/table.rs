@@ -158,14 +158,17 @@ impl fmt::Display for Complaint {
 
 /// Turns complaints into an error, for strict runs.
 pub fn refuse_complaints(complaints: &[Complaint]) -> Result<()> {
-    match complaints {
-        [] => Ok(()),
-        [first, rest @ ..] => {
-            let more = if rest.is_empty() { String::new() } else { format!(" (and {} more)", rest.len()) };
-            let problem = format!("{}{more}", first.problem);
-            Err(TrainerError::data(&first.place, problem, "mend the rows, or run without --strict to leave them out"))
-        }
-    }
+    let [first, rest @ ..] = complaints else { return Ok(()) };
+    // What became of it is not what becomes of it now: a strict run leaves nothing out.
+    let bare = match first.problem.rsplit_once("; ") {
+        Some((bare, end)) if end.ends_with("left out") => bare,
+        _ => first.problem.as_str(),
+    };
+    let (more, mend) = match rest.len() {
+        0 => (String::new(), "mend it, or run without --strict, which leaves it out"),
+        count => (format!(" (and {count} more)"), "mend them, or run without --strict, which leaves them out"),
+    };
+    Err(TrainerError::data(&first.place, format!("{bare}{more}"), mend))
 }
 
 impl Table {

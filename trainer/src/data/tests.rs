@@ -68,3 +68,34 @@ fn only_cirr_itself_is_held_against_cirrs_counts() {
     assert_eq!((counts[0].what.as_str(), counts[0].published, counts[0].loaded), ("queries", 4181, 0));
     assert_eq!(published::queries(Format::Fashioniq, Split::Val, &table), Some(6016));
 }
+
+#[test]
+fn a_strict_run_says_what_is_wrong_and_not_that_it_was_left_out() {
+    let said = |problems: &[&str]| {
+        let complaint =
+            |problem: &&str| Complaint { place: "t.csv, line 4".to_owned(), problem: (*problem).to_owned() };
+        table::refuse_complaints(&problems.iter().map(complaint).collect::<Vec<_>>()).map_err(|e| e.to_string())
+    };
+    assert_eq!(said(&[]), Ok(()));
+    assert_eq!(
+        said(&["there is no picture 'a.jpg' in the folder; the line is left out"]).unwrap_err(),
+        "t.csv, line 4: there is no picture 'a.jpg' in the folder; mend it, or run without --strict, which leaves it out"
+    );
+    assert_eq!(
+        said(&["the target is missing; left out", "x", "y"]).unwrap_err(),
+        "t.csv, line 4: the target is missing (and 2 more); mend them, or run without --strict, which leaves them out"
+    );
+    assert!(said(&["its columns differ; the first counts"]).unwrap_err().contains("differ; the first counts; mend it"));
+}
+
+#[test]
+fn a_data_set_without_titles_is_told_who_writes_them() {
+    let root = tempfile::tempdir().unwrap();
+    let said = described::needed(root.path()).unwrap_err().to_string();
+    assert!(said.contains("images.json: no image of the split has a title, since this file is not there"), "{said}");
+    assert!(said.contains("`thisbut prepare` writes it") && said.contains("{\"NAME\": {\"title\": "), "{said}");
+    std::fs::write(root.path().join("images.json"), "{}").unwrap();
+    let untitled =
+        derive::captions(&Table::default(), &described::needed(root.path()).unwrap()).unwrap_err().to_string();
+    assert!(untitled.starts_with("images.json: no image of the split has a title; `thisbut prepare`"), "{untitled}");
+}

@@ -59,12 +59,22 @@ fn read_all(source: &mut Source) -> Result<Tensors> {
 /// When it is not there or no text; the message says what brings it.
 pub fn vocabulary(config: &RetrievalConfig, weights_dir: &Path) -> Result<String> {
     let path = weights_dir.join(config.text.vocabulary_file());
-    fsx::read_text(&path, fsx::SMALL).map_err(|e| match (e, &config.text) {
-        (TrainerError::Io { source, .. }, TextConfig::Bpe { .. }) if !path.exists() => {
-            TrainerError::io(&path, "read", source, "run `thisbut import` on the model's checkpoint, which brings it")
+    fsx::read_text(&path, fsx::SMALL).map_err(|e| match e {
+        TrainerError::Io { source, .. } if !path.exists() => {
+            TrainerError::io(&path, "read", source, vocabulary_mend(config))
         }
-        (e, _) => e,
+        e => e,
     })
+}
+
+/// What brings a model's vocabulary.
+pub fn vocabulary_mend(config: &RetrievalConfig) -> &'static str {
+    match &config.text {
+        TextConfig::Bpe { .. } => {
+            "run `thisbut import` on the model's checkpoint, which brings it, or name its folder with --weights"
+        }
+        TextConfig::WordPiece { .. } => "run `thisbut fetch small`, which brings it, or name its folder with --weights",
+    }
 }
 
 /// What reads texts for a model of `config`, from the tokenizer's file in a folder of weights.

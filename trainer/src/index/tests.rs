@@ -289,7 +289,7 @@ fn a_csv_gives_titles_and_tags() {
     let said: Vec<_> = outcome.complaints.iter().map(ToString::to_string).collect();
     assert!(said[0].contains("t.csv, line 4: 'a.png' is the name of several"), "{said:?}");
     assert!(said[1].contains("line 5: 'b.png' already stands in line 2"), "{said:?}");
-    assert!(said[2].contains("line 6: there is no image 'gone.png'"), "{said:?}");
+    assert!(said[2].contains("line 6: there is no picture 'gone.png'"), "{said:?}");
 
     for (content, words) in [
         (&b"name,title\nx,y\n"[..], "line 1: there is no column 'file' (columns: name, title)"),

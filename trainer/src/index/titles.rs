@@ -1,9 +1,10 @@
-//! Titles and tags: from the names of files and folders, or from a CSV with the columns file, title, tags; its other columns are
-//! published with the images.
+//! Titles and tags: from the names of files and folders, or from a CSV with the columns file, title, tags (or [other
+//! names](crate::listed)); its other columns are published with the images.
 
 use super::walk::Photo;
 use crate::data::Complaint;
-use crate::error::{Result, TrainerError};
+use crate::error::Result;
+use crate::listed::{self, Pictures};
 use crate::sheet::Sheet;
 use csv::StringRecord;
 use std::collections::HashMap;
@@ -95,37 +96,36 @@ pub struct Applied {
     pub extra: Vec<String>,
 }
 
-/// Sets titles, tags and further values from `file`. A row names an image by its path inside the folder, or by its bare file
-/// name where that is unambiguous; an empty title keeps the file name's, and empty tags keep the folders'. Tags are separated by
-/// `;`, `,` or `|`. Every other column is a value of the image under the column's name. What matches nothing or is too large
-/// becomes a complaint; a file that is no such table is an error that names line and column.
+/// Sets titles, tags and further values from `file`. A row names an image as [`listed`] has it; an empty title keeps the file
+/// name's, and empty tags keep the folders'. Tags are separated by `;`, `,` or `|`. Every other column is a value of the image
+/// under the column's name. What matches nothing or is too large becomes a complaint; a file that is no such table is an error that
+/// names line and column.
 pub fn apply(file: &Path, photos: &mut [Photo]) -> Result<Applied> {
     let place = file.display().to_string();
     let sheet = Sheet::read(file)?;
     let (columns, mut complaints) = Columns::of(&sheet, &place)?;
-    let by_name = names(photos);
-    let mut seen = HashMap::new();
+    let pictures = Pictures::of(photos.iter().map(|photo| photo.id.as_str()));
+    let mut seen: HashMap<usize, (u32, &StringRecord)> = HashMap::new();
     for (line, row) in &sheet.rows {
         let at = format!("{place}, line {line}");
-        if let Some(problem) = sheet.wrong_length(row) {
-            let mend = "mend the line (quote fields that hold a separator)";
-            return Err(TrainerError::data(at, problem, mend));
-        }
-        let name = row.get(columns.file).unwrap_or_default().trim().replace('\\', "/");
-        let name = name.trim_start_matches("./");
-        let problem = match by_name.get(name).map(Vec::as_slice) {
-            Some([image]) => match (seen.insert(*image, line), photos.get_mut(*image)) {
-                (Some(first), _) => format!("'{name}' already stands in line {first}; this line is left out"),
+        sheet.check_length(&at, row)?;
+        let name = row.get(columns.file).unwrap_or_default();
+        let problem = match pictures.find(name) {
+            Ok(image) => match (seen.get(&image), photos.get_mut(image)) {
+                (Some((first, earlier)), _) => {
+                    let same = if *earlier == row { " with the same fields" } else { "" };
+                    format!("'{}' already stands in line {first}{same}", listed::named(name))
+                }
                 (None, Some(photo)) => {
+                    seen.insert(image, (*line, row));
                     complaints.extend(columns.describe(photo, row, &at));
                     continue;
                 }
                 (None, None) => continue,
             },
-            Some(_) => format!("'{name}' is the name of several images; give its path inside the folder"),
-            None => format!("there is no image '{name}' in the folder; the line is left out"),
+            Err(problem) => problem,
         };
-        complaints.push(Complaint { place: at, problem });
+        complaints.push(Complaint { place: at, problem: format!("{problem}; the line is left out") });
     }
     Ok(Applied { complaints, extra: columns.extra.into_iter().map(|(_, name)| name).collect() })
 }
@@ -143,14 +143,8 @@ impl Columns {
     /// Reads the first line; columns that cannot be values become a complaint.
     fn of(sheet: &Sheet, place: &str) -> Result<(Self, Vec<Complaint>)> {
         let at = format!("{place}, line 1");
-        let (title, tags) = (sheet.column(&["title"]), sheet.column(&["tags"]));
-        let Some(file) = sheet.column(&["file"]) else {
-            return Err(TrainerError::data(
-                at,
-                format!("there is no column 'file' (columns: {})", sheet.columns()),
-                "begin the file with the line: file,title,tags",
-            ));
-        };
+        let (title, tags) = (listed::title_column(sheet), sheet.column(&["tags"]));
+        let file = listed::file_column(sheet, place)?;
         let (mut extra, mut left): (Vec<(usize, String)>, Vec<String>) = Default::default();
         for (column, name) in sheet.headers.iter().enumerate() {
             if [Some(file), title, tags].contains(&Some(column)) {
@@ -192,16 +186,4 @@ impl Columns {
         });
         values.collect()
     }
-}
-
-/// The places of the images by their paths and by their bare names.
-fn names(photos: &[Photo]) -> HashMap<String, Vec<usize>> {
-    let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
-    for (at, photo) in photos.iter().enumerate() {
-        by_name.entry(photo.id.clone()).or_default().push(at);
-        if let Some((_, bare)) = photo.id.rsplit_once('/') {
-            by_name.entry(bare.to_owned()).or_default().push(at);
-        }
-    }
-    by_name
 }

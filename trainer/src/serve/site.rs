@@ -108,7 +108,8 @@ fn page_files(page: &Path) -> Result<(&'static str, Vec<&'static str>)> {
     Err(TrainerError::settings(
         page.display().to_string(),
         format!("the page's files are not there (missing: {missing})"),
-        "make them with 'scripts/build-web' and 'scripts/stage-site dist', or name their folder with --page",
+        "build the page in the checkout of thisbut: scripts/build-web && scripts/stage-site dist; from another folder name it: \
+         --page CHECKOUT/dist",
     ))
 }
 

@@ -1,5 +1,6 @@
 //! The batches of a run: the order of each epoch's triplets, from the seed alone.
 
+use super::objective::Read;
 use super::settings::{Settings, Wordings};
 use crate::data::table::Table;
 use crate::error::{Result, TrainerError};
@@ -31,8 +32,7 @@ impl<'a> Batches<'a> {
             Wordings::Spread => table.triplets.len(),
         };
         if batch > all {
-            let problem = format!("{batch} is more than the {all} training triplets");
-            return Err(TrainerError::settings("--batch", problem, "choose a smaller batch"));
+            return Err(too_large(settings, all));
         }
         Ok(Self { settings, table, pairs: all, epoch: None, order: Vec::new() })
     }
@@ -52,6 +52,21 @@ impl<'a> Batches<'a> {
         }
         let at = (step % self.per_epoch()) * batch;
         &self.order[at..at + batch]
+    }
+}
+
+/// The error of a batch that `all` rows do not fill.
+fn too_large(settings: &Settings, all: usize) -> TrainerError {
+    let (batch, option) = (settings.batch, "--batch");
+    let rows = match settings.objective.family().reads() {
+        Read::Triplets => "training triplets",
+        Read::Captions => "training pictures with a caption",
+        Read::Images => "training pictures",
+    };
+    let problem = format!("a batch of {batch} is more than the {all} {rows}");
+    match all.checked_ilog2() {
+        Some(power) => TrainerError::settings(option, problem, format!("give {option} {}, or less", 1usize << power)),
+        None => TrainerError::settings(option, problem, "give a data set that has some"),
     }
 }
 
@@ -165,6 +180,7 @@ pub fn epoch_order(table: &Table, settings: &Settings, epoch: u64) -> Vec<u32> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+    use super::super::recipes;
     use super::*;
     use crate::data::Triplet;
     use crate::data::derive::spread_wordings;
@@ -206,6 +222,25 @@ mod tests {
             let again = batches.clone().of(9).to_vec();
             assert_eq!(batches.of(9), again, "from the seed alone");
         }
+    }
+
+    #[test]
+    fn a_batch_of_more_than_there_is_names_what_a_row_is_and_the_batch_that_fits() {
+        let config = thisbut_model::RetrievalConfig::preset("tiny").unwrap();
+        let said = |losses: &str, pairs: u32| {
+            let recipe = format!("preset = \"tiny\"\nlosses = \"{losses}\"\nbatch = 128\n");
+            let settings = recipes::parse(&recipe, "mine.toml").unwrap().settings(&config, 1000).unwrap();
+            Batches::new(&settings, &table(pairs)).err().unwrap().to_string()
+        };
+        assert_eq!(
+            said("captions", 100),
+            "--batch: a batch of 128 is more than the 100 training pictures with a caption; give --batch 64, or less"
+        );
+        assert_eq!(
+            said("ptha", 3),
+            "--batch: a batch of 128 is more than the 3 training triplets; give --batch 2, or less"
+        );
+        assert!(said("ptha", 0).ends_with("the 0 training triplets; give a data set that has some"));
     }
 
     #[test]

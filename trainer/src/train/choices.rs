@@ -309,14 +309,15 @@ impl Choices {
     /// A warm-up that was chosen ends within the schedule; the default's is cut short by a short run.
     fn check_warmup(&self, settings: &Settings) -> Result<()> {
         let chosen = self.warmup.is_some() || self.warmup_epochs.is_some();
-        match chosen && settings.warmup > settings.schedule_length() {
-            true => Err(TrainerError::settings(
-                if self.warmup.is_some() { "--warmup" } else { "--warmup-epochs" },
-                format!("{} steps are more than the schedule's {}", settings.warmup, settings.schedule_length()),
-                "give 0 to as many, or more --steps",
-            )),
-            false => Ok(()),
+        let (warmup, all) = (settings.warmup, settings.schedule_length());
+        if !chosen || warmup <= all {
+            return Ok(());
         }
+        let option = if self.warmup.is_some() { "--warmup" } else { "--warmup-epochs" };
+        let length = if settings.schedule_steps > 0 { "--schedule-steps" } else { "--steps" };
+        let problem = format!("a warm-up of {warmup} steps is longer than the {all} steps of {length}");
+        let mend = format!("give --warmup 0 to {all}, or {length} {warmup} or more");
+        Err(TrainerError::settings(option, problem, mend))
     }
 }
 
@@ -379,7 +380,12 @@ mod tests {
     #[test]
     fn a_warm_up_that_is_chosen_ends_within_the_schedule() {
         let problem = settings("steps = 50\nwarmup = 51").unwrap_err().to_string();
-        assert!(problem.contains("--warmup: 51 steps are more than the schedule's 50"), "{problem}");
+        assert_eq!(
+            problem,
+            "--warmup: a warm-up of 51 steps is longer than the 50 steps of --steps; give --warmup 0 to 50, or --steps 51 or more"
+        );
+        let problem = settings("steps = 50\nwarmup = 80\nschedule-steps = 70").unwrap_err().to_string();
+        assert!(problem.contains("80 steps is longer than the 70 steps of --schedule-steps"), "{problem}");
         assert!(settings("steps = 50\nwarmup-epochs = 30").unwrap_err().to_string().contains("--warmup-epochs"));
         settings("steps = 50\nwarmup = 50").unwrap();
         settings("steps = 50\nwarmup = 80\nschedule-steps = 100").unwrap();

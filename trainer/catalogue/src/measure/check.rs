@@ -1,13 +1,15 @@
 //! Guesses beside pictures for people to look at, and the corrections that they make.
 
 use super::{Guess, Measure};
-use crate::source::{Source, places};
+use crate::source::Source;
+use crate::write::{field, remove};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 use thisbut_trainer::data::Complaint;
 use thisbut_trainer::error::{Result, TrainerError};
 use thisbut_trainer::fsx;
+use thisbut_trainer::listed::Pictures;
 use thisbut_trainer::sheet::Sheet;
 
 /// The page's name in the data set's folder.
@@ -77,18 +79,20 @@ fn read(path: &Path, source: &mut Source, measures: &[Measure]) -> Result<BTreeM
         return Err(TrainerError::data(format!("{place}, line 1"), problem, "name what it corrects: --measure colour"));
     }
     let names: Vec<String> = source.pictures.iter().map(|picture| picture.id.clone()).collect();
-    let (places, mut out) = (places(names.iter().map(String::as_str)), BTreeMap::new());
+    let (pictures, mut out) = (Pictures::of(names.iter().map(String::as_str)), BTreeMap::new());
     for (line, row) in &sheet.rows {
-        let name = row.get(file).unwrap_or_default().trim();
-        let Some([at]) = places.get(name).map(Vec::as_slice) else {
-            let problem = format!("there is no one picture '{name}'; the correction is left out");
-            source.complaints.push(Complaint { place: format!("{place}, line {line}"), problem });
-            continue;
+        let at = match pictures.find(row.get(file).unwrap_or_default()) {
+            Ok(at) => at,
+            Err(problem) => {
+                let problem = format!("{problem}; the correction is left out");
+                source.complaints.push(Complaint { place: format!("{place}, line {line}"), problem });
+                continue;
+            }
         };
         for (column, measure) in &columns {
             let value = row.get(*column).unwrap_or_default().trim();
             if !value.is_empty() {
-                out.insert((names[*at].clone(), *measure), value.to_lowercase());
+                out.insert((names[at].clone(), *measure), value.to_lowercase());
             }
         }
     }
@@ -105,12 +109,19 @@ pub fn write(out: &Path, measures: &[Measure], rows: &[(&str, Vec<Option<&str>>,
     for (name, values, guess) in rows {
         let values: Vec<&str> = values.iter().map(|value| value.unwrap_or("")).collect();
         let colours: Vec<String> = guess.colours.iter().map(|(share, name)| format!("{name} {share:.2}")).collect();
-        let name =
-            if name.contains([',', '"']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { (*name).to_owned() };
-        let _ = writeln!(table, "{name},{},{:.2},{}", values.join(","), guess.object, colours.join("|"));
+        let (name, values) = (field(name), values.join(","));
+        let _ = writeln!(table, "{name},{values},{:.2},{}", guess.object, colours.join("|"));
     }
     fsx::write_atomic(&out.join(TABLE), table.as_bytes())?;
     fsx::write_atomic(&out.join(PAGE), page(measures, rows).as_bytes())
+}
+
+/// Removes the table and the page of an earlier run: their guesses count no more.
+///
+/// # Errors
+/// When a file will not go.
+pub fn forget(out: &Path) -> Result<()> {
+    [TABLE, PAGE].iter().try_for_each(|name| remove(&out.join(name)))
 }
 
 const STYLE: &str = "

@@ -16,10 +16,18 @@ fn tables_that_are_wrong_are_named_with_line_and_mend() {
         (good.replacen("file,", "picture of,", 1), "line 1: there is no column 'file' (columns: picture of, Category"),
         (good.replacen("color,", "Category,", 1), "line 1: column 'Category' occurs twice"),
         (good.replacen("color,", ",", 1), "line 1: column 3 has no name"),
-        (format!("{good}{}\n", line(1)), "line 122: 'skirt/Red-0.png' already stands in line 2"),
+        (
+            format!("{good}{}\n", line(1)),
+            "line 122: 'skirt/Red-0.png' already stands in line 2; both lines say the same: remove one of them",
+        ),
+        (
+            format!("{good}{}\n", line(1).replace("Red,", "Blue,")),
+            "line 122: 'skirt/Red-0.png' already stands in line 2; keep one line a picture",
+        ),
+        (good.replacen("color,", "category_,", 1), "line 1: column 'category_' occurs twice"),
         (
             good.replacen(",red,", ",red,pink,", 1).replacen(",Red,", ",Red,pink,", 1),
-            "line 2: has 7 fields, the header has 6",
+            "line 2: has 7 fields, the header has 6; put a field that holds a comma in quotes",
         ),
         (good.lines().take(1).collect::<String>(), "it has no lines below its header"),
         (good.replace(".png,", ".tiff,"), "names no picture of"),
@@ -47,6 +55,7 @@ fn tables_that_are_wrong_are_named_with_line_and_mend() {
     std::fs::write(root.path().join("table.csv"), &good).unwrap();
     let unknown = read(&chosen, &Words::load(None).unwrap()).unwrap_err().to_string();
     assert!(unknown.contains("--attributes: there is no column 'fit'") && unknown.contains("color"), "{unknown}");
+    assert!(unknown.contains("in quotes where a name has a space"), "{unknown}");
     assert!(!out.exists(), "nothing half-written");
 }
 

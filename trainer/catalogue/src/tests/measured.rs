@@ -120,7 +120,7 @@ fn guesses_become_attributes_and_people_correct_them() {
 
     let report = measured(root.path(), Some("file,colour\nhat/00.png,Orange\nhat/01.png,?\ngone.png,red\n")).unwrap();
     assert!(
-        report.left_out.iter().any(|said| said.contains("corrections.csv, line 4: there is no one picture 'gone.png'"))
+        report.left_out.iter().any(|said| said.contains("corrections.csv, line 4: there is no picture 'gone.png'"))
     );
     let images: BTreeMap<String, Value> =
         serde_json::from_slice(&files(&root.path().join("out"))["images.json"]).unwrap();

@@ -48,7 +48,7 @@ fn the_photographs_become_data_sets() {
     let report = prepare(clothes, &few("clothing"), &mut |_| {}).unwrap();
     assert_eq!((report.pictures, report.attributes["category"].values), (3409, 10));
     let report = prepare(grocery::read_from(&photos.join("grocery")).unwrap(), &few("grocery"), &mut |_| {}).unwrap();
-    assert_eq!((report.attributes["product"].values, report.attributes["category"].values), (81, 42));
+    assert_eq!((report.attributes["product"].values, report.attributes["category"].values), (81, 43));
     assert!(report.attributes["product"].tells.contains(&"brand".to_owned()));
     for (name, split) in [("clothing", Split::Val), ("grocery", Split::Train)] {
         let (table, complaints) = cirr::load(&root.path().join(name), split, &LoadOptions::default()).unwrap();

@@ -114,8 +114,9 @@ impl Args {
             super::print(serde_json::to_string_pretty(&answers)?)?;
         }
         if self.strict && total > 0 {
+            let count = if total == 1 { "1 complaint".to_owned() } else { format!("{total} complaints") };
             bail!(
-                "{}: {total} complaints; mend what is named above, or check without --strict",
+                "{}: {count}, and --strict allows none; mend what is named above, or check without --strict",
                 self.dataset.display()
             );
         }

@@ -214,7 +214,7 @@ impl Args {
         }
         match reads {
             Read::Captions => {
-                let described = described::load(&self.dataset)?.unwrap_or_default();
+                let described = described::needed(&self.dataset)?;
                 train = derive::captions(&train, &described)?;
                 validation = derive::captions(&validation, &described)?;
             }
@@ -300,7 +300,7 @@ impl Args {
             run: &out,
             until: self.until.map(NonZeroUsize::get),
         };
-        let bar = super::progress("steps");
+        let bar = super::progress("steps").silent();
         let mut log = StepLog::default();
         let path = finetune(&settings, inputs, &mut |event| match event {
             Event::Step { step, steps, losses, triplets_per_second, remaining, memory } => {

@@ -38,7 +38,7 @@ pub struct Args {
     /// The model that answers: a bundle's folder, published weights, or a checkpoint.
     ///
     /// The model that answers: a bundle's folder; the folder that `thisbut fetch tinyclip` wrote; or a checkpoint, with the image
-    /// encoder and the vocabulary in its own folder or in --weights.
+    /// encoder and the vocabulary in its own folder, in data/weights, or in --weights.
     #[arg(long, value_name = "MODEL", alias = "bundle", default_value = "exported")]
     model: PathBuf,
     /// The folder to write: a whole bundle with model and gallery, ready for the page. It is new, empty, or a bundle.
@@ -47,7 +47,8 @@ pub struct Args {
     /// Titles and tags: a CSV with the columns file, title, tags [default: from the names of files and folders].
     ///
     /// Titles and tags: a CSV with the columns file, title, tags [default: from the names of files and folders]. Its other columns,
-    /// such as id, link and price, are published with the images.
+    /// such as id, link and price, are published with the images. `thisbut prepare catalogue` reads such tables too, and writes one,
+    /// titles.csv.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
     #[command(flatten)]
@@ -164,7 +165,7 @@ struct Pack {
     /// Write the bundle though no browser can hold it.
     #[arg(long)]
     force: bool,
-    /// The folder of base weights [default: the checkpoint's own folder].
+    /// The folder of base weights [default: the checkpoint's own folder, or data/weights].
     #[arg(long, value_name = "FOLDER", hide_short_help = true)]
     weights: Option<PathBuf>,
     /// A preset or a configuration file, for published weights of no preset's sizes.

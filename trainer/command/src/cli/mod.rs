@@ -5,6 +5,7 @@
 
 mod adapted;
 mod average;
+mod bar;
 mod beside;
 mod captions;
 mod check;
@@ -37,15 +38,13 @@ mod synthesis;
 mod tests;
 
 use anyhow::Result;
+use bar::{StepLog, advance, progress, progress_bytes};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use indicatif::ProgressBar;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io::Write;
-use std::time::{Duration, Instant};
 use thisbut_trainer::terminal;
-use thisbut_trainer::train::estimate::memory::readable;
 
 /// Search by "this, but …": composed image retrieval
 #[derive(Parser)]
@@ -211,55 +210,6 @@ pub fn preset(name: &str) -> Result<thisbut_model::RetrievalConfig> {
 /// Where the feature cache of a data set lies unless told otherwise.
 pub fn features_path(dataset: &std::path::Path, config: &thisbut_model::RetrievalConfig) -> std::path::PathBuf {
     dataset.join(format!("{}.features", config.name))
-}
-
-/// A progress bar on standard error with rate and remaining time.
-pub fn progress(unit: &str) -> indicatif::ProgressBar {
-    let bar = indicatif::ProgressBar::new(0);
-    let template = format!("{{bar:30}} {{pos}}/{{len}} {unit}  {{per_sec}}  {{eta}} left  {{msg}}");
-    if let Ok(style) = indicatif::ProgressStyle::with_template(&template) {
-        bar.set_style(style);
-    }
-    bar
-}
-
-/// A progress bar on standard error for bytes.
-pub fn progress_bytes() -> indicatif::ProgressBar {
-    let bar = indicatif::ProgressBar::new(0);
-    let template = "{bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left  {msg}";
-    if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    bar
-}
-
-/// A run's steps as lines, where no terminal shows a bar: the first, the last, and one every half minute.
-#[derive(Default)]
-pub struct StepLog {
-    said: Option<Instant>,
-}
-
-/// Between two lines of a [`StepLog`].
-const QUIET: Duration = Duration::from_secs(30);
-
-impl StepLog {
-    /// Says what a step found, if it is time for it: `at` is the step and how many there are, `costs` the time that remains
-    /// and the bytes that are held.
-    pub fn step(&mut self, bar: &ProgressBar, at: (usize, usize), found: &str, costs: (Duration, Option<u64>)) {
-        let quiet = self.said.is_some_and(|said| said.elapsed() < QUIET);
-        if !bar.is_hidden() || (quiet && at.0 < at.1) {
-            return;
-        }
-        self.said = Some(Instant::now());
-        let memory = costs.1.map(|bytes| format!(", {} of memory", readable(bytes as usize))).unwrap_or_default();
-        note(format_args!("step {} of {}: {found}, {} left{memory}", at.0, at.1, dry_run::long(costs.0)));
-    }
-}
-
-/// Moves a progress bar.
-pub fn advance(bar: &indicatif::ProgressBar, done: usize, all: usize) {
-    bar.set_length(all as u64);
-    bar.set_position(done.min(all) as u64);
 }
 
 /// Prints an answer on standard output, with what steers a terminal made visible. A reader that went away (`thisbut … | head`) is not an error.

@@ -23,7 +23,7 @@ pub struct Args {
     /// The address to listen at; 0.0.0.0 lets other devices in, such as a phone.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     host: String,
-    /// The folder of the page's files, for a bundle.
+    /// The folder of the page's files, for a bundle: `scripts/stage-site dist` makes it, after `scripts/build-web`.
     #[arg(long, value_name = "FOLDER", default_value = "dist")]
     page: PathBuf,
 }

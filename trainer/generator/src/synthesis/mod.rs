@@ -41,10 +41,7 @@ pub fn about(path: &Path) -> Result<About> {
     };
     let mut found = About::new();
     for (line, row) in &sheet.rows {
-        if let Some(problem) = sheet.wrong_length(row) {
-            let mend = "mend the line (quote fields that hold a separator)";
-            return Err(TrainerError::data(format!("{}, line {line}", path.display()), problem, mend));
-        }
+        sheet.check_length(&format!("{}, line {line}", path.display()), row)?;
         let fields = sheet.headers.iter().zip(row.iter()).enumerate();
         let fields = fields.filter(|(at, (_, value))| *at != image && !value.is_empty());
         let fields = fields.map(|(_, (name, value))| (name.to_lowercase(), value.to_owned())).collect();

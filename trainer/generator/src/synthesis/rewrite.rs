@@ -80,13 +80,7 @@ pub fn table(path: &Path, column: &str) -> Result<Texts> {
     let columns = [find("reference")?, find("target")?, find(column)?];
     let mut texts = Texts::new();
     for (line, row) in &sheet.rows {
-        if let Some(problem) = sheet.wrong_length(row) {
-            return Err(TrainerError::data(
-                place(*line),
-                problem,
-                "mend the line (quote fields that hold a separator)",
-            ));
-        }
+        sheet.check_length(&place(*line), row)?;
         let [reference, target, text] = columns.map(|at| row.get(at).unwrap_or_default().to_owned());
         texts.insert((reference, target), text);
     }

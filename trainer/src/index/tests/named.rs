@@ -37,7 +37,7 @@ fn tables_of_other_systems_and_their_other_columns() {
     assert!(said[0].ends_with("t.csv, line 1: columns that are left out: a second 'Title'"), "{said:?}");
     let extra: Vec<_> = bundle.metadata[0].extra.iter().collect();
     assert_eq!((extra, outcome.extra.join("+")), (vec![("price", "3,50"), ("url", "u")], "price+url".to_owned()));
-    assert!(said[1].contains("t.csv, line 4: there is no image 'b.png'"), "{said:?}");
+    assert!(said[1].contains("t.csv, line 4: there is no picture 'b.png'"), "{said:?}");
 }
 
 #[test]
@@ -77,4 +77,32 @@ fn a_table_without_other_columns_changes_nothing() {
         place.index(&options).unwrap();
         assert_eq!(read() == before, same, "{table}");
     }
+}
+
+#[test]
+fn a_catalogues_table_is_a_table_of_titles() {
+    let place = Place::new();
+    for name in ["hats/a.png", "hats/b.png"] {
+        photo(&place.at("photos").join(name), 8, 8, [9, 9, 9, 255]);
+    }
+    let mut options = place.options();
+    options.csv = Some(place.at("t.csv"));
+    let text =
+        "Image,name,Neck\nline,price\nb.png,Blue hat,round,3\n.\\hats\\a.png,Red hat,,4\nb.png,Blue hat,round,3\n";
+    std::fs::write(place.at("t.csv"), text.replace("Neck\nline", "\"Neck\nline\"")).unwrap();
+    let outcome = place.index(&options).unwrap();
+    let images = Bundle::read(&place.at("out")).unwrap().metadata;
+    let titles: Vec<_> = images.iter().map(|image| image.title.as_str()).collect();
+    assert_eq!((titles, outcome.extra.join("+")), (vec!["Red hat", "Blue hat"], "Neck line+price".to_owned()));
+    assert_eq!(images[1].extra.get("Neck line"), Some("round"));
+    let said: Vec<_> = outcome.complaints.iter().map(ToString::to_string).collect();
+    assert!(
+        said[0].ends_with("t.csv, line 5: 'b.png' already stands in line 3 with the same fields; the line is left out"),
+        "{said:?}"
+    );
+    // As a spreadsheet saves "Unicode text".
+    let units = text.replace(',', "\t").replace("Neck\nline", "Neckline");
+    let bytes: Vec<u8> = [0xFEFFu16].into_iter().chain(units.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    std::fs::write(place.at("t.csv"), bytes).unwrap();
+    assert_eq!(place.index(&options).unwrap().extra.join("+"), "Neckline+price");
 }

@@ -321,7 +321,7 @@ impl Args {
             run: &self.out,
             until: self.until.map(NonZeroUsize::get),
         };
-        let bar = crate::cli::progress("steps");
+        let bar = crate::cli::progress("steps").silent();
         let mut log = crate::cli::StepLog::default();
         let path = train(&settings, inputs, &mut |event| match event {
             Event::Step { step, steps, losses, triplets_per_second, remaining, memory } => {

@@ -1,6 +1,6 @@
 //! `thisbut prepare catalogue`, and its instances `clothing` and `grocery`.
 
-use super::super::{complain, note, print};
+use super::super::{advance, complain, note, print, progress};
 use super::SHOWN;
 use anyhow::Result;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use thisbut_catalogue::shops::{clothing, grocery};
 use thisbut_catalogue::source::{self, Reading, Source};
 use thisbut_catalogue::splits::Shares;
 use thisbut_catalogue::words::Words;
-use thisbut_catalogue::{Options, prepare};
+use thisbut_catalogue::{Options, Told, prepare};
 use thisbut_trainer::ranges;
 
 /// Pictures of your own with attributes, from a CSV or from the names of folders, in CIRR's layout
@@ -110,7 +110,7 @@ struct How {
     /// A table of corrected measurements, as check.html in the data set's folder saves it.
     #[arg(long, value_name = "FILE")]
     corrections: Option<PathBuf>,
-    /// Fail on any picture or line that cannot be used.
+    /// Fail on any picture or line that cannot be used, instead of leaving it out.
     #[arg(long)]
     strict: bool,
 }
@@ -146,7 +146,13 @@ impl How {
             measures: measures.iter().filter_map(|wanted| wanted.0).collect(),
             corrections: self.corrections,
         };
-        let report = prepare(source, &options, &mut |line| note(line))?;
+        let bar = progress("pictures looked at");
+        let made = prepare(source, &options, &mut |told| match told {
+            Told::Line(said) => bar.suspend(|| note(said)),
+            Told::Looked(done, all) => advance(&bar, done, all),
+        });
+        bar.finish_and_clear();
+        let report = made?;
         complain(&report.left_out, SHOWN);
         report.notes.iter().chain(&report.at_odds).take(SHOWN).for_each(note);
         print(report.table())
