@@ -23,7 +23,10 @@ pub struct Args {
     /// The address to listen at; 0.0.0.0 lets other devices in, such as a phone.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     host: String,
-    /// The folder of the page's files, for a bundle: `scripts/stage-site dist` makes it, after `scripts/build-web`.
+    /// The folder of the page's files, for a bundle.
+    ///
+    /// The folder of the page's files, for a bundle. `scripts/build-web && scripts/stage-site dist` make it in the checkout of
+    /// thisbut; from another folder it is CHECKOUT/dist.
     #[arg(long, value_name = "FOLDER", default_value = "dist")]
     page: PathBuf,
 }

@@ -110,7 +110,7 @@ struct How {
     /// A table of corrected measurements, as check.html in the data set's folder saves it.
     #[arg(long, value_name = "FILE")]
     corrections: Option<PathBuf>,
-    /// Fail on any picture or line that cannot be used, instead of leaving it out.
+    /// Fail on what cannot be used, instead of leaving it out.
     #[arg(long)]
     strict: bool,
 }
